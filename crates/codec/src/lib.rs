@@ -1,0 +1,1 @@
+//! G.711, tones and WAV: audio in, frames out.

@@ -1,0 +1,1 @@
+//! Load generation and measurement: captures, replayed streams, network namespaces, peers side by side.

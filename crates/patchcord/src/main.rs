@@ -1,0 +1,2 @@
+//! An RTP media relay for call transfers.
+fn main() {}

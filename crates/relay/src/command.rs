@@ -1,0 +1,285 @@
+//! What the engine can be told to do.
+//!
+//! Commands come in batches ([`crate::Shard::apply`]): a batch is applied as a whole between two batches of packets, or
+//! refused as a whole with the [`Refusal`] of the first command that cannot be done.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use thiserror::Error;
+
+use crate::ids::{CutOverId, LegId};
+use crate::media::{Codec, Direction, Frames, Repeat};
+use crate::time::MonoTime;
+
+/// The most legs one [`CutOver`] may feed anew: an attended transfer splices two pairs, and each pair may leave one
+/// party on hold.
+pub const CUT_OVER_CHANGES_MAX: usize = 8;
+
+/// One command to a shard.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Creates a leg.
+    AddLeg(Box<LegSpec>),
+    /// Deletes a leg and frees its ports. Legs that it fed fall silent; a pending cut-over that names it is cancelled.
+    RemoveLeg {
+        /// The leg.
+        leg: LegId,
+    },
+    /// Signalling named another remote address. The latch follows at once.
+    SetRemote {
+        /// The leg.
+        leg: LegId,
+        /// Where the party receives RTP, and where its packets are expected from.
+        rtp: SocketAddr,
+        /// Where it receives RTCP; `None`: the port after `rtp`'s, or `rtp` itself where RTCP is muxed.
+        rtcp: Option<SocketAddr>,
+    },
+    /// Replaces the leg's codec list. A payload type must not change its meaning.
+    SetCodecs {
+        /// The leg.
+        leg: LegId,
+        /// The whole list.
+        codecs: Vec<Codec>,
+    },
+    /// Changes the direction.
+    SetDirection {
+        /// The leg.
+        leg: LegId,
+        /// The direction, from the party's point of view.
+        direction: Direction,
+    },
+    /// While muted, nobody hears the leg; the leg itself goes on hearing.
+    SetMuted {
+        /// The leg.
+        leg: LegId,
+        /// On or off.
+        muted: bool,
+    },
+    /// Allows the leg to learn another source address.
+    Relatch {
+        /// The leg.
+        leg: LegId,
+        /// What a new source must prove first.
+        gate: RelatchGate,
+    },
+    /// Changes sources: the one command behind bridge, swap, hold, play and the rest.
+    CutOver(CutOver),
+    /// Undoes a cut-over: a pending one is cancelled, a done one is answered by an immediate cut-over `by` back to the
+    /// sources before it. Refused if a later cut-over has touched one of its legs since, or if a source is gone.
+    Rollback {
+        /// The cut-over to undo.
+        id: CutOverId,
+        /// The id of the cut-over that undoes it.
+        by: CutOverId,
+    },
+}
+
+/// A leg to be created.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegSpec {
+    /// Its name from now on.
+    pub id: LegId,
+    /// Local address of the RTP port.
+    pub local_rtp: SocketAddr,
+    /// Local address of the RTCP port; `None` where RTCP is muxed with RTP (RFC 5761).
+    pub local_rtcp: Option<SocketAddr>,
+    /// Where signalling says the party receives RTP.
+    pub remote_rtp: Option<SocketAddr>,
+    /// Where it receives RTCP; `None`: see [`Command::SetRemote`].
+    pub remote_rtcp: Option<SocketAddr>,
+    /// Codecs; an empty list lets every payload type pass unchanged.
+    pub codecs: Vec<Codec>,
+    /// From the party's point of view.
+    pub direction: Direction,
+    /// How the source address is learned and guarded.
+    pub latch: LatchPolicy,
+    /// How the stream towards the party continues over a cut-over.
+    pub egress_mode: EgressMode,
+    /// [`crate::event::Event::MediaTimeout`] after this long without a packet; `None`: never.
+    pub media_timeout: Option<Duration>,
+}
+
+/// How a leg finds out where its party sends from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LatchPolicy {
+    /// What may be learned.
+    pub mode: LatchMode,
+    /// Drop whatever does not come from the latched source. Off means that anybody who knows the port can inject media.
+    pub strict: bool,
+    /// How long a provisional source can still be outranked.
+    pub window: Duration,
+}
+
+impl Default for LatchPolicy {
+    fn default() -> Self {
+        Self { mode: LatchMode::Heuristic, strict: true, window: Duration::from_secs(3) }
+    }
+}
+
+/// What may be learned about the source address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LatchMode {
+    /// Nothing: only the signalled address and port are accepted.
+    Off,
+    /// The port: packets must come from the signalled IP address.
+    Signalled,
+    /// The first source is taken; a packet from the signalled address within the window still wins.
+    FirstPacket,
+    /// The best source within the window: signalled address and port, then same IP, then same port, then any. The
+    /// signalled address and port end the learning at once.
+    #[default]
+    Heuristic,
+}
+
+/// What a new source must prove before a leg follows it after [`Command::Relatch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelatchGate {
+    /// It sends from the signalled address.
+    Signalled,
+    /// It sends this many RTP packets in sequence under one SSRC, while the old source is silent.
+    Packets(u8),
+}
+
+/// How a leg's egress goes on when its source changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EgressMode {
+    /// One SSRC for life; sequence and timestamp continue.
+    #[default]
+    Continuity,
+    /// A fresh SSRC at each cut-over, RTCP BYE for the old one.
+    NewSsrc,
+    /// Packets pass untouched.
+    Transparent,
+}
+
+/// A change of sources, done in one step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CutOver {
+    /// Its name; receipts and [`Command::Rollback`] refer to it.
+    pub id: CutOverId,
+    /// At most [`CUT_OVER_CHANGES_MAX`]; each sink at most once.
+    pub changes: Vec<SourceChange>,
+    /// When it happens. Until then the present sources go on.
+    pub trigger: Trigger,
+}
+
+/// One leg's new source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceChange {
+    /// The leg that will hear it.
+    pub sink: LegId,
+    /// What it will hear.
+    pub source: Source,
+}
+
+/// What feeds a leg's egress. Exactly one at a time.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// Nothing is sent.
+    Silence,
+    /// What another leg (or the leg itself: an echo) receives.
+    Leg(LegId),
+    /// Audio encoded ahead of time.
+    Player {
+        /// The frames, in a format that the sink's codec list has.
+        frames: Frames,
+        /// How often.
+        repeat: Repeat,
+    },
+}
+
+/// What makes a cut-over happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Now.
+    Immediate,
+    /// The first packet of `leg` that can be relayed. That packet is the first of the new source.
+    OnFirstPacket {
+        /// The leg to wait for; it must be the source of one of the changes.
+        leg: LegId,
+    },
+    /// At this time.
+    At(MonoTime),
+    /// When the player that feeds `leg` has finished; refused if none with an end is playing there.
+    AfterPrompt {
+        /// The leg that hears the prompt.
+        leg: LegId,
+    },
+}
+
+/// Why a batch was refused. Nothing of it was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The shard has no free slot.
+    #[error("no room for another leg: all {capacity} of this worker are in use; delete calls or raise `legs_max`")]
+    ShardFull {
+        /// The fixed number of legs.
+        capacity: u32,
+    },
+    /// No leg has this id (any more).
+    #[error("{0} does not exist")]
+    UnknownLeg(LegId),
+    /// A leg has this id already.
+    #[error("{0} exists already")]
+    DuplicateLeg(LegId),
+    /// No cut-over has this id, or it is no longer the latest of its legs.
+    #[error("{0} cannot be rolled back: it is unknown, or a later cut-over has replaced it")]
+    NotTheLatest(CutOverId),
+    /// A cut-over has this id already.
+    #[error("{0} exists already")]
+    DuplicateCutOver(CutOverId),
+    /// The leg waits for another triggered cut-over.
+    #[error("{leg} already waits for {pending}: roll that back first")]
+    Pending {
+        /// The sink that two cut-overs want.
+        leg: LegId,
+        /// The one that waits.
+        pending: CutOverId,
+    },
+    /// A cut-over with no changes, too many, or the same sink twice.
+    #[error("a cut-over needs 1 to {CUT_OVER_CHANGES_MAX} changes and each leg at most once as sink: {0}")]
+    BadChanges(&'static str),
+    /// The trigger waits for something that cannot happen.
+    #[error("the trigger can never fire: {0}")]
+    BadTrigger(&'static str),
+    /// Source and sink have no format in common, or the player's format is not on the sink's list.
+    #[error("{sink} cannot hear that source: {reason}")]
+    Incompatible {
+        /// The leg that would have to hear it.
+        sink: LegId,
+        /// Which formats met.
+        reason: String,
+    },
+    /// A payload type would change its meaning.
+    #[error("{leg}: payload type {payload_type} is {was} in this session and cannot become {wanted}")]
+    PayloadTypeChanged {
+        /// The leg.
+        leg: LegId,
+        /// The number in question.
+        payload_type: u8,
+        /// Its format so far.
+        was: String,
+        /// The format asked for.
+        wanted: String,
+    },
+    /// The two address families of a leg do not match, or an address cannot be a remote.
+    #[error("{leg}: {reason}")]
+    BadAddress {
+        /// The leg.
+        leg: LegId,
+        /// What is wrong with which address.
+        reason: String,
+    },
+    /// The backend could not open a port. The engine itself never says this.
+    #[error("cannot open {addr}: {reason}")]
+    PortUnavailable {
+        /// The local address.
+        addr: SocketAddr,
+        /// The system's words.
+        reason: String,
+        /// Another socket has the port: trying the next one makes sense.
+        busy: bool,
+    },
+}

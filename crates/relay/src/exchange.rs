@@ -1,0 +1,76 @@
+//! What travels between the control plane and a worker. Neither knows the other: they know these values.
+
+use crate::command::{Command, Refusal};
+use crate::event::Event;
+use crate::ids::LegId;
+use crate::snapshot::{LegSnapshot, WorkerSnapshot};
+use crate::time::MonoTime;
+
+/// Chosen by the asker; the answer carries it back.
+pub type Ticket = u64;
+
+/// To a worker.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Apply a batch of commands, as a whole or not at all.
+    Apply {
+        /// Returned in [`Reply::Applied`].
+        ticket: Ticket,
+        /// In this order.
+        commands: Vec<Command>,
+    },
+    /// Copy out the state of these legs.
+    Legs {
+        /// Returned in [`Reply::Legs`].
+        ticket: Ticket,
+        /// Unknown ones are left out of the answer.
+        legs: Vec<LegId>,
+    },
+    /// Copy out the worker's counters.
+    Worker {
+        /// Returned in [`Reply::Worker`].
+        ticket: Ticket,
+    },
+    /// Stop after the current batch; sockets are closed.
+    Shutdown,
+}
+
+/// From a worker.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// The batch was applied or refused.
+    Applied {
+        /// Of the request.
+        ticket: Ticket,
+        /// When the engine did it; or why it did not, with the index of the command that could not be done.
+        result: Result<Applied, (usize, Refusal)>,
+    },
+    /// Answer to [`Request::Legs`].
+    Legs {
+        /// Of the request.
+        ticket: Ticket,
+        /// In the order of the request.
+        legs: Vec<LegSnapshot>,
+    },
+    /// Answer to [`Request::Worker`].
+    Worker {
+        /// Of the request.
+        ticket: Ticket,
+        /// The counters.
+        worker: Box<WorkerSnapshot>,
+    },
+    /// Something happened, unasked.
+    Event {
+        /// When.
+        at: MonoTime,
+        /// What.
+        event: Event,
+    },
+}
+
+/// A batch that was applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Between which two batches of packets: the worker's time at which all of it was in force.
+    pub at: MonoTime,
+}

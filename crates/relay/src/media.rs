@@ -1,0 +1,151 @@
+//! What a leg is told about the media it carries: codecs, direction, and audio encoded ahead of time.
+
+use core::fmt;
+use core::time::Duration;
+use std::sync::Arc;
+
+use patchcord_rtp::PayloadType;
+
+/// One entry of a leg's codec list, in the words of SDP's `a=rtpmap` (RFC 8866 6.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Codec {
+    /// The number this codec has on the leg.
+    pub payload_type: PayloadType,
+    /// The encoding name, compared without regard to case: `PCMU`, `opus`, `telephone-event`.
+    pub encoding: String,
+    /// RTP timestamp units a second.
+    pub clock_rate: u32,
+    /// Channels; 1 where the rtpmap gives none.
+    pub channels: u8,
+}
+
+impl Codec {
+    /// Whether both describe the same format, whatever payload type each gives it.
+    #[must_use]
+    pub fn same_format(&self, other: &Self) -> bool {
+        self.clock_rate == other.clock_rate
+            && self.channels == other.channels
+            && self.encoding.eq_ignore_ascii_case(&other.encoding)
+    }
+
+    /// Whether this is RFC 4733's `telephone-event`.
+    #[must_use]
+    pub fn is_telephone_event(&self) -> bool {
+        self.encoding.eq_ignore_ascii_case("telephone-event")
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.encoding, self.clock_rate)?;
+        if self.channels != 1 {
+            write!(f, "/{}", self.channels)?;
+        }
+        write!(f, " as {}", self.payload_type)
+    }
+}
+
+/// What the party at the far end of a leg may do, seen from that party as in its own SDP (RFC 8866 6.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// It sends and receives.
+    #[default]
+    SendRecv,
+    /// It only sends: the relay sends it nothing.
+    SendOnly,
+    /// It only receives: what it sends is dropped.
+    RecvOnly,
+    /// Neither.
+    Inactive,
+}
+
+impl Direction {
+    /// Whether the party may send to the relay.
+    #[must_use]
+    pub const fn party_sends(self) -> bool {
+        matches!(self, Self::SendRecv | Self::SendOnly)
+    }
+
+    /// Whether the party wants to be sent media.
+    #[must_use]
+    pub const fn party_receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+}
+
+/// Audio encoded once, cut into frames, shared by every leg that plays it.
+///
+/// All frames have the same size in bytes and in time; the bytes lie one frame after the other.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frames {
+    encoding: String,
+    clock_rate: u32,
+    ptime_ms: u32,
+    frame_len: usize,
+    bytes: Arc<[u8]>,
+}
+
+impl Frames {
+    /// Frames of `frame_len` bytes and `ptime_ms` milliseconds each. `None` if there is no whole frame in `bytes`, if a
+    /// length is zero, or if a frame would not fit a datagram of 1200 bytes.
+    #[must_use]
+    pub fn new(encoding: &str, clock_rate: u32, ptime_ms: u32, frame_len: usize, bytes: &[u8]) -> Option<Self> {
+        if frame_len == 0 || frame_len > 1200 || ptime_ms == 0 || clock_rate == 0 || bytes.len() < frame_len {
+            return None;
+        }
+        let whole = bytes.len() - bytes.len() % frame_len;
+        Some(Self { encoding: encoding.to_owned(), clock_rate, ptime_ms, frame_len, bytes: bytes[..whole].into() })
+    }
+
+    /// Encoding name, as in [`Codec::encoding`].
+    #[must_use]
+    pub fn encoding(&self) -> &str {
+        &self.encoding
+    }
+
+    /// RTP timestamp units a second.
+    #[must_use]
+    pub const fn clock_rate(&self) -> u32 {
+        self.clock_rate
+    }
+
+    /// Duration of one frame.
+    #[must_use]
+    pub const fn ptime(&self) -> Duration {
+        Duration::from_millis(self.ptime_ms as u64)
+    }
+
+    /// Timestamp units of one frame.
+    #[must_use]
+    pub const fn frame_ts_units(&self) -> u32 {
+        (self.clock_rate as u64 * self.ptime_ms as u64 / 1000) as u32
+    }
+
+    /// How many frames there are, at least 1.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        (self.bytes.len() / self.frame_len) as u32
+    }
+
+    /// The payload of frame `index`, counted modulo [`Frames::count`].
+    #[must_use]
+    pub fn payload(&self, index: u32) -> &[u8] {
+        let at = (index % self.count()) as usize * self.frame_len;
+        &self.bytes[at..at + self.frame_len]
+    }
+}
+
+impl fmt::Debug for Frames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Frames({}/{}, {} x {} ms)", self.encoding, self.clock_rate, self.count(), self.ptime_ms)
+    }
+}
+
+/// How often a player goes through its frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// This many times, then [`crate::event::Event::PlayFinished`] and silence.
+    Times(u32),
+    /// Until something else becomes the source.
+    Forever,
+}

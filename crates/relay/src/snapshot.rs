@@ -1,0 +1,142 @@
+//! What can be asked of the engine: copies, taken between two batches.
+
+use core::net::SocketAddr;
+
+use patchcord_rtp::Ssrc;
+
+use crate::event::Receipt;
+use crate::ids::{CutOverId, LegId};
+use crate::media::Direction;
+use crate::verdict::Drops;
+
+/// A leg at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegSnapshot {
+    /// The leg.
+    pub leg: LegId,
+    /// Local RTP address.
+    pub local_rtp: SocketAddr,
+    /// Where it sends RTP to at present: latched, else signalled.
+    pub remote_rtp: Option<SocketAddr>,
+    /// Whether the source address is settled.
+    pub latched: bool,
+    /// Direction, from the party's point of view.
+    pub direction: Direction,
+    /// Whether nobody hears it.
+    pub muted: bool,
+    /// What feeds it.
+    pub source: SourceSnapshot,
+    /// The cut-over that it waits for.
+    pub pending: Option<CutOverId>,
+    /// Received from the party.
+    pub ingress: IngressStats,
+    /// Sent to the party.
+    pub egress: EgressStats,
+    /// Datagrams of this leg that were not relayed.
+    pub drops: Drops,
+    /// The latest cut-over that took effect towards this leg, with its stale packets up to now.
+    pub last_cut_over: Option<Receipt>,
+}
+
+/// What feeds a leg, without the audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceSnapshot {
+    /// Nothing.
+    Silence,
+    /// Another leg.
+    Leg(LegId),
+    /// Audio encoded ahead of time.
+    Player,
+}
+
+/// Reception of one leg, in RFC 3550's terms (6.4.1, A.1, A.3, A.8).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct IngressStats {
+    /// Datagrams that arrived at the leg's ports, whatever they were.
+    pub datagrams: u64,
+    /// RTP packets accepted.
+    pub packets: u64,
+    /// Their bytes, RTP header included, UDP header not.
+    pub bytes: u64,
+    /// RTCP packets (compounds) accepted.
+    pub rtcp_packets: u64,
+    /// Packets lost on the way here; never below zero.
+    pub lost: u64,
+    /// Packets that arrived after one with a higher sequence number.
+    pub reordered: u64,
+    /// Packets that arrived more than once.
+    pub duplicates: u64,
+    /// Interarrival jitter, milliseconds.
+    pub jitter_ms: f64,
+    /// The party's present SSRC.
+    pub ssrc: Option<Ssrc>,
+    /// Time since the last accepted packet, milliseconds.
+    pub idle_ms: Option<u64>,
+}
+
+/// Transmission to one leg.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EgressStats {
+    /// RTP packets sent, the player's included.
+    pub packets: u64,
+    /// Their bytes, RTP header included.
+    pub bytes: u64,
+    /// RTCP packets (compounds) sent.
+    pub rtcp_packets: u64,
+    /// The SSRC that the party sees.
+    pub ssrc: Option<Ssrc>,
+    /// The sequence number that the next packet in order will have.
+    pub next_sequence: Option<u16>,
+    /// Time in the relay, kernel arrival to send, of packets sent to this leg.
+    pub latency: LatencySummary,
+    /// What the party says about our stream: cumulative loss of its last report block.
+    pub reported_lost: Option<i32>,
+    /// What the party says: interarrival jitter of its last report block, milliseconds.
+    pub reported_jitter_ms: Option<f64>,
+}
+
+/// Percentiles of a latency histogram, microseconds; upper bounds of the buckets that hold them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LatencySummary {
+    /// How many values.
+    pub count: u64,
+    /// Median.
+    pub p50_us: u64,
+    /// 99 % are below.
+    pub p99_us: u64,
+    /// 99.9 % are below.
+    pub p999_us: u64,
+}
+
+/// A worker at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorkerSnapshot {
+    /// Which backend drives it: `io-uring` or `mmsg`.
+    pub backend: String,
+    /// Legs in use.
+    pub legs: u32,
+    /// Legs it has room for.
+    pub legs_max: u32,
+    /// Datagrams received.
+    pub datagrams: u64,
+    /// Datagrams that were relayed.
+    pub forwarded: u64,
+    /// Datagrams that the engine itself answered to or used up (RTCP).
+    pub consumed: u64,
+    /// Packets sent, players and reports included.
+    pub sent: u64,
+    /// Bytes sent, UDP payload.
+    pub sent_bytes: u64,
+    /// Datagrams not relayed.
+    pub drops: Drops,
+    /// Events that found the event list full.
+    pub events_lost: u64,
+    /// Relay latency, kernel arrival to send.
+    pub latency: LatencySummary,
+    /// Gaps of the cut-overs so far.
+    pub cut_over_gap: LatencySummary,
+    /// Datagrams a batch: median, 99 % and 99.9 % (the unit is datagrams, not microseconds).
+    pub batch: LatencySummary,
+    /// What the sockets did, counted by the backend: (name, count), for instance `send_enobufs`.
+    pub io: Vec<(&'static str, u64)>,
+}
