@@ -1,0 +1,123 @@
+//! Who the sources are.
+
+use super::{RtcpPacket, kind, sdes_item, split_u32};
+use crate::{RtcpError, Ssrc};
+
+/// A source description, SDES (RFC 3550 6.5).
+#[derive(Clone, Copy, Debug)]
+pub struct SourceDescription<'a> {
+    chunks: &'a [u8],
+    count: u8,
+}
+
+impl<'a> SourceDescription<'a> {
+    /// Views an SDES, and checks all its chunks and items.
+    ///
+    /// # Errors
+    /// The packet is of another type, or a chunk is cut short or lacks its end.
+    pub fn parse(packet: &RtcpPacket<'a>) -> Result<Self, RtcpError> {
+        packet.expect_kind(kind::SOURCE_DESCRIPTION)?;
+        let mut rest = packet.body;
+        for _ in 0..packet.count {
+            let Some((_, behind)) = SdesChunk::split(rest) else {
+                // What is missing is at least a byte: a chunk that is cut short has no end.
+                return Err(packet.cut_short(packet.body.len() + 1));
+            };
+            rest = behind;
+        }
+        Ok(Self { chunks: packet.body, count: packet.count })
+    }
+
+    /// The chunks, one for each source.
+    #[must_use]
+    pub const fn chunks(&self) -> SdesChunks<'a> {
+        SdesChunks { rest: self.chunks, left: self.count }
+    }
+
+    /// The first CNAME and whose it is.
+    #[must_use]
+    pub fn cname(&self) -> Option<(Ssrc, &'a [u8])> {
+        self.chunks().find_map(|chunk| Some((chunk.ssrc, chunk.cname()?)))
+    }
+}
+
+/// Iterator over the chunks of a source description.
+#[derive(Clone, Debug)]
+pub struct SdesChunks<'a> {
+    rest: &'a [u8],
+    left: u8,
+}
+
+impl<'a> Iterator for SdesChunks<'a> {
+    type Item = SdesChunk<'a>;
+
+    fn next(&mut self) -> Option<SdesChunk<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        let (chunk, behind) = SdesChunk::split(self.rest)?;
+        self.rest = behind;
+        Some(chunk)
+    }
+}
+
+/// What is said about one source.
+#[derive(Clone, Copy, Debug)]
+pub struct SdesChunk<'a> {
+    /// The source.
+    pub ssrc: Ssrc,
+    items: &'a [u8],
+}
+
+impl<'a> SdesChunk<'a> {
+    /// The items.
+    #[must_use]
+    pub const fn items(&self) -> SdesItems<'a> {
+        SdesItems { rest: self.items }
+    }
+
+    /// The canonical name: UTF-8 as RFC 3550 6.5 wants it, but that is not checked.
+    #[must_use]
+    pub fn cname(&self) -> Option<&'a [u8]> {
+        self.items().find(|item| item.kind == sdes_item::CNAME).map(|item| item.text)
+    }
+
+    /// Takes the first chunk off `bytes`, which begin at a 32-bit boundary of the packet.
+    fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (ssrc, items) = split_u32(bytes)?;
+        let mut rest = items;
+        // RFC 3550 6.5: the list of items ends with one or more null bytes, up to the next 32-bit boundary.
+        while *rest.first()? != 0 {
+            let len = usize::from(*rest.get(1)?);
+            rest = rest.get(2 + len..)?;
+        }
+        let items_len = items.len() - rest.len();
+        let items = &items[..items_len];
+        let behind = bytes.get(4 + (items_len + 1).next_multiple_of(4)..)?;
+        Some((Self { ssrc: Ssrc(ssrc), items }, behind))
+    }
+}
+
+/// Iterator over the items of a chunk.
+#[derive(Clone, Debug)]
+pub struct SdesItems<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for SdesItems<'a> {
+    type Item = SdesItem<'a>;
+
+    fn next(&mut self) -> Option<SdesItem<'a>> {
+        let [kind, len, rest @ ..] = self.rest else { return None };
+        let (text, rest) = rest.split_at_checked(usize::from(*len))?;
+        self.rest = rest;
+        Some(SdesItem { kind: *kind, text })
+    }
+}
+
+/// One item of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SdesItem<'a> {
+    /// The item's type, one of [`sdes_item`] or any other but 0.
+    pub kind: u8,
+    /// Its text, at most 255 bytes.
+    pub text: &'a [u8],
+}
