@@ -46,6 +46,11 @@ pub enum Event {
         /// The leg that heard it.
         leg: LegId,
     },
+    /// A triggered cut-over replaced its sources. Its receipts follow, each with the first packet of a new source.
+    Switched {
+        /// Which one.
+        id: CutOverId,
+    },
     /// One direction of a cut-over took effect: the first packet of the new source left.
     CutOver(Receipt),
     /// A triggered cut-over was cancelled because one of its legs was deleted, or by a rollback.
@@ -57,7 +62,8 @@ pub enum Event {
     },
 }
 
-/// Proof of one direction of one cut-over, written when the first packet of the new source is sent.
+/// Proof of one direction of one cut-over, written when the first packet of the new source is sent; for a change to
+/// silence, or to the source that was there already, at the switch itself and without a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// The cut-over.

@@ -3,6 +3,10 @@
 //! A [`Shard`] owns a fixed number of legs. Its owner feeds it datagrams ([`Shard::ingress`]), commands ([`Shard::apply`])
 //! and the passing of time ([`Shard::tick`]); each call hands back [`Outputs`], which borrow the shard, so that nothing can
 //! be fed before what was produced has been taken. Time and randomness are arguments: a seed reproduces a run.
+//!
+//! The code map: `command`, `event`, `snapshot`, `exchange` and `media` are the vocabulary; `shard` is the door; `leg` holds
+//! a leg's state (hot ingress and egress, cold rest); `forward` is the packet path; `cut_over` changes sources; `player`
+//! and `housekeeping` are what time brings about.
 
 #![forbid(unsafe_code)]
 
@@ -14,3 +18,18 @@ pub mod media;
 pub mod snapshot;
 pub mod time;
 pub mod verdict;
+
+mod cut_over;
+mod datagram;
+mod forward;
+mod histogram;
+mod housekeeping;
+mod leg;
+mod outbox;
+mod player;
+mod rng;
+mod shard;
+
+pub use datagram::{Datagram, Hop, Verdict};
+pub use outbox::{Outputs, Transmit};
+pub use shard::{Shard, ShardConfig};

@@ -73,71 +73,81 @@ impl Direction {
     }
 }
 
-/// Audio encoded once, cut into frames, shared by every leg that plays it.
+/// Audio encoded once, cut into frames, shared by every leg that plays it: a clone is a reference.
 ///
 /// All frames have the same size in bytes and in time; the bytes lie one frame after the other.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Frames {
+pub struct Frames(Arc<Encoded>);
+
+#[derive(PartialEq, Eq)]
+struct Encoded {
     encoding: String,
     clock_rate: u32,
     ptime_ms: u32,
     frame_len: usize,
-    bytes: Arc<[u8]>,
+    bytes: Box<[u8]>,
 }
 
 impl Frames {
-    /// Frames of `frame_len` bytes and `ptime_ms` milliseconds each. `None` if there is no whole frame in `bytes`, if a
-    /// length is zero, or if a frame would not fit a datagram of 1200 bytes.
+    /// The longest frame in time: what the engine's timer wheel can see ahead.
+    pub const PTIME_MS_MAX: u32 = 200;
+    /// The longest frame in bytes: with its header it fits every path without fragments.
+    pub const FRAME_LEN_MAX: usize = 1200;
+
+    /// Frames of `frame_len` bytes and `ptime_ms` milliseconds each. `None` if there is no whole frame in `bytes`, if
+    /// a length is zero, or if a frame is longer than [`Frames::PTIME_MS_MAX`] or [`Frames::FRAME_LEN_MAX`].
     #[must_use]
     pub fn new(encoding: &str, clock_rate: u32, ptime_ms: u32, frame_len: usize, bytes: &[u8]) -> Option<Self> {
-        if frame_len == 0 || frame_len > 1200 || ptime_ms == 0 || clock_rate == 0 || bytes.len() < frame_len {
+        let fits = (1..=Self::FRAME_LEN_MAX).contains(&frame_len) && (1..=Self::PTIME_MS_MAX).contains(&ptime_ms);
+        if !fits || clock_rate == 0 || bytes.len() < frame_len {
             return None;
         }
         let whole = bytes.len() - bytes.len() % frame_len;
-        Some(Self { encoding: encoding.to_owned(), clock_rate, ptime_ms, frame_len, bytes: bytes[..whole].into() })
+        let encoding = encoding.to_owned();
+        Some(Self(Arc::new(Encoded { encoding, clock_rate, ptime_ms, frame_len, bytes: bytes[..whole].into() })))
     }
 
     /// Encoding name, as in [`Codec::encoding`].
     #[must_use]
     pub fn encoding(&self) -> &str {
-        &self.encoding
+        &self.0.encoding
     }
 
     /// RTP timestamp units a second.
     #[must_use]
-    pub const fn clock_rate(&self) -> u32 {
-        self.clock_rate
+    pub fn clock_rate(&self) -> u32 {
+        self.0.clock_rate
     }
 
     /// Duration of one frame.
     #[must_use]
-    pub const fn ptime(&self) -> Duration {
-        Duration::from_millis(self.ptime_ms as u64)
+    pub fn ptime(&self) -> Duration {
+        Duration::from_millis(u64::from(self.0.ptime_ms))
     }
 
     /// Timestamp units of one frame.
     #[must_use]
-    pub const fn frame_ts_units(&self) -> u32 {
-        (self.clock_rate as u64 * self.ptime_ms as u64 / 1000) as u32
+    pub fn frame_ts_units(&self) -> u32 {
+        (u64::from(self.0.clock_rate) * u64::from(self.0.ptime_ms) / 1000) as u32
     }
 
     /// How many frames there are, at least 1.
     #[must_use]
     pub fn count(&self) -> u32 {
-        (self.bytes.len() / self.frame_len) as u32
+        (self.0.bytes.len() / self.0.frame_len) as u32
     }
 
     /// The payload of frame `index`, counted modulo [`Frames::count`].
     #[must_use]
     pub fn payload(&self, index: u32) -> &[u8] {
-        let at = (index % self.count()) as usize * self.frame_len;
-        &self.bytes[at..at + self.frame_len]
+        let at = (index % self.count()) as usize * self.0.frame_len;
+        &self.0.bytes[at..at + self.0.frame_len]
     }
 }
 
 impl fmt::Debug for Frames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Frames({}/{}, {} x {} ms)", self.encoding, self.clock_rate, self.count(), self.ptime_ms)
+        write!(f, "Frames({}/{}, {} x {:?})", self.encoding(), self.clock_rate(), self.count(), self.ptime())
     }
 }
 

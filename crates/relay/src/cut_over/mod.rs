@@ -1,0 +1,281 @@
+//! Changing sources: the cut-over, its triggers, and the way back.
+//!
+//! A cut-over is a list of (sink, new source), done in one step between two packets. Whoever fed a sink before is
+//! revoked in the same step, so that a sink has one writer at every moment.
+
+mod rollback;
+mod validate;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrayvec::ArrayVec;
+
+use crate::command::{CUT_OVER_CHANGES_MAX, CutOver, Source, SourceChange, Trigger};
+use crate::event::{Event, Receipt, TriggerKind};
+use crate::ids::{CutOverId, LegId};
+use crate::leg::formats::PayloadTypeMap;
+use crate::leg::{Draft, Slot, SourceSlot, Undo};
+use crate::shard::Shard;
+use crate::time::MonoTime;
+
+/// A cut-over that waits, or that can still be undone.
+#[derive(Debug)]
+pub(crate) struct Record {
+    trigger: Trigger,
+    commanded_at: MonoTime,
+    /// Emptied when it is done.
+    changes: Vec<SourceChange>,
+    sinks: ArrayVec<Slot, CUT_OVER_CHANGES_MAX>,
+    pending: bool,
+}
+
+impl Record {
+    /// Slots of the legs that are to hear `source`.
+    pub(crate) fn sinks_of(&self, source: LegId) -> impl Iterator<Item = Slot> + '_ {
+        let feeds = move |change: &SourceChange| change.source == Source::Leg(source);
+        self.changes.iter().zip(&self.sinks).filter(move |(change, _)| feeds(change)).map(|(_, &sink)| sink)
+    }
+
+    fn involves(&self, leg: LegId) -> bool {
+        self.changes.iter().any(|change| change.sink == leg || change.source == Source::Leg(leg))
+            || matches!(self.trigger, Trigger::AfterPrompt { leg: listener } if listener == leg)
+    }
+}
+
+/// All cut-overs that wait or can still be undone. Entries are made by commands only, never on the packet path.
+#[derive(Debug, Default)]
+pub(crate) struct CutOvers {
+    records: BTreeMap<CutOverId, Record>,
+    /// Those of `records` that are pending.
+    waiting: BTreeSet<CutOverId>,
+}
+
+impl CutOvers {
+    pub(crate) fn get(&self, id: CutOverId) -> Option<&Record> {
+        self.records.get(&id)
+    }
+
+    /// Forgets a cut-over that can no longer be undone.
+    pub(crate) fn forget(&mut self, id: CutOverId) {
+        self.records.remove(&id);
+    }
+
+    fn pending(&self) -> impl Iterator<Item = (CutOverId, &Record)> + '_ {
+        self.waiting.iter().filter_map(|&id| self.records.get(&id).map(|record| (id, record)))
+    }
+
+    /// Pending ones that have a time.
+    fn timed(&self) -> impl Iterator<Item = (CutOverId, MonoTime)> + '_ {
+        self.pending().filter_map(|(id, record)| match record.trigger {
+            Trigger::At(at) => Some((id, at)),
+            _ => None,
+        })
+    }
+}
+
+impl Shard {
+    /// Starts a cut-over that the batch's validation has accepted.
+    pub(crate) fn begin(&mut self, cut_over: &CutOver, now: MonoTime) {
+        let sinks = cut_over.changes.iter().filter_map(|change| self.legs.slot(change.sink)).collect();
+        let record = Record {
+            trigger: cut_over.trigger,
+            commanded_at: now,
+            changes: cut_over.changes.clone(),
+            sinks,
+            pending: true,
+        };
+        self.cut_overs.records.insert(cut_over.id, record);
+        self.cut_overs.waiting.insert(cut_over.id);
+        if let Trigger::Immediate = cut_over.trigger {
+            self.fire(cut_over.id, now);
+            return;
+        }
+        self.mark_pending(cut_over.id, true);
+        if let Trigger::At(at) = cut_over.trigger {
+            self.next_timed = Some(self.next_timed.map_or(at, |next| next.min(at)));
+        }
+    }
+
+    /// Does a pending cut-over, all of its changes.
+    pub(crate) fn fire(&mut self, id: CutOverId, now: MonoTime) {
+        if !self.cut_overs.waiting.remove(&id) {
+            return;
+        }
+        self.mark_pending(id, false);
+        let Some(record) = self.cut_overs.records.get_mut(&id) else { return };
+        record.pending = false;
+        let changes = core::mem::take(&mut record.changes);
+        let trigger = record.trigger.kind();
+        let draft = Draft { id, trigger, commanded_at: record.commanded_at, switched_at: now, stale: 0 };
+        if trigger != TriggerKind::Immediate {
+            self.outbox.event(Event::Switched { id });
+        }
+        for change in &changes {
+            if let Some(sink) = self.legs.slot(change.sink) {
+                self.switch(sink, &change.source, draft, now);
+            }
+        }
+    }
+
+    /// Fires what was to happen by `now`.
+    pub(crate) fn fire_timed(&mut self, now: MonoTime) {
+        while self.next_timed.is_some_and(|at| at <= now) {
+            let due = self.cut_overs.timed().find(|&(_, at)| at <= now);
+            if let Some((id, _)) = due {
+                self.fire(id, now);
+            }
+            self.next_timed = self.cut_overs.timed().map(|(_, at)| at).min();
+        }
+    }
+
+    /// Cancels every pending cut-over that needs a leg that is going away.
+    pub(crate) fn cancel_involving(&mut self, leg: LegId) {
+        while let Some(id) = self.pending_involving(leg) {
+            self.cancel(id);
+            self.outbox.event(Event::CutOverCancelled { id, gone: Some(leg) });
+        }
+    }
+
+    fn pending_involving(&self, leg: LegId) -> Option<CutOverId> {
+        self.cut_overs.pending().find(|(_, record)| record.involves(leg)).map(|(id, _)| id)
+    }
+
+    fn cancel(&mut self, id: CutOverId) {
+        self.mark_pending(id, false);
+        self.cut_overs.waiting.remove(&id);
+        self.cut_overs.forget(id);
+        self.next_timed = self.cut_overs.timed().map(|(_, at)| at).min();
+    }
+
+    /// Notes at every leg concerned that the cut-over waits, or that it no longer does.
+    fn mark_pending(&mut self, id: CutOverId, waits: bool) {
+        let mark = waits.then_some(id);
+        let Some(record) = self.cut_overs.records.get(&id) else { return };
+        let trigger = record.trigger;
+        for &sink in &record.sinks {
+            let pending = &mut self.legs.cold[sink as usize].pending;
+            if waits || *pending == Some(id) {
+                *pending = mark;
+            }
+        }
+        match trigger {
+            Trigger::OnFirstPacket { leg } => {
+                if let Some(source) = self.legs.slot(leg) {
+                    self.legs.cold[source as usize].awaited_by = mark;
+                    self.legs.ingress[source as usize].awaited = waits;
+                    self.legs.refresh_flags(source);
+                }
+            }
+            Trigger::AfterPrompt { leg } => {
+                if let Some(listener) = self.legs.slot(leg) {
+                    self.legs.cold[listener as usize].prompt_awaited_by = mark;
+                }
+            }
+            Trigger::Immediate | Trigger::At(_) => {}
+        }
+    }
+
+    /// Gives one leg a new source.
+    fn switch(&mut self, sink: Slot, source: &Source, draft: Draft, now: MonoTime) {
+        let at = sink as usize;
+        let previous = self.source_of(sink);
+        let unchanged = matches!(source, Source::Leg(_) | Source::Silence) && *source == previous;
+        if let Some(undo) = self.legs.cold[at].undo.replace(Undo { id: draft.id, previous }) {
+            // One leg of it has moved on: that cut-over can no longer be undone as a whole.
+            self.cut_overs.forget(undo.id);
+        }
+        self.legs.cold[at].draft = None;
+        if unchanged {
+            self.conclude_unchanged(sink, draft);
+            return;
+        }
+        self.end_event_in_flight(sink, now);
+        self.detach(sink, Some((draft.id, now)));
+        match source {
+            Source::Silence => self.conclude_unchanged(sink, draft),
+            Source::Leg(source) => {
+                let Some(source) = self.legs.slot(*source) else { return };
+                self.legs.egress[at].source = SourceSlot::Leg(source);
+                self.legs.link(source, sink);
+                self.legs.cold[at].draft = Some(draft);
+                // Whoever speaks to someone again is not late for whom he spoke to before.
+                self.legs.cold[source as usize].former_sink = None;
+                self.map_payload_types(sink);
+            }
+            Source::Player { frames, repeat } => {
+                self.legs.cold[at].draft = Some(draft);
+                self.start_player(sink, frames.clone(), *repeat, now);
+            }
+        }
+    }
+
+    /// Takes a leg's source away. `by` says which cut-over did it, so that late packets can be told.
+    pub(crate) fn detach(&mut self, sink: Slot, by: Option<(CutOverId, MonoTime)>) {
+        let at = sink as usize;
+        match core::mem::replace(&mut self.legs.egress[at].source, SourceSlot::Silence) {
+            SourceSlot::Silence => {}
+            SourceSlot::Leg(source) => {
+                self.legs.unlink(source, sink);
+                self.legs.cold[source as usize].former_sink = by.map(|(id, at)| (sink, id, at));
+            }
+            SourceSlot::Player => self.stop_player(sink),
+        }
+        self.legs.egress[at].splice_next();
+        self.legs.egress[at].same_payload_types = true;
+        self.legs.egress[at].minds_events = false;
+        self.legs.cold[at].event_in_flight = None;
+        self.legs.cold[at].event_skipped = None;
+    }
+
+    /// Recomputes the payload types that a leg's source has for it.
+    pub(crate) fn map_payload_types(&mut self, sink: Slot) {
+        let at = sink as usize;
+        let SourceSlot::Leg(source) = self.legs.egress[at].source else { return };
+        let map = PayloadTypeMap::between(&self.legs.cold[source as usize].codecs, &self.legs.cold[at].codecs);
+        self.legs.egress[at].same_payload_types = map.is_identity();
+        self.legs.cold[at].payload_types = map;
+    }
+
+    /// What feeds a leg, in the words of the command that would bring it back.
+    fn source_of(&self, sink: Slot) -> Source {
+        match self.legs.egress[sink as usize].source {
+            SourceSlot::Silence => Source::Silence,
+            SourceSlot::Leg(source) => Source::Leg(self.legs.cold[source as usize].id),
+            SourceSlot::Player => {
+                let player = self.legs.cold[sink as usize].player.as_ref();
+                player.map_or(Source::Silence, crate::player::Player::as_source)
+            }
+        }
+    }
+
+    /// The receipt of a change after which no first packet is to be expected.
+    fn conclude_unchanged(&mut self, sink: Slot, draft: Draft) {
+        let cold = &mut self.legs.cold[sink as usize];
+        let receipt = Receipt {
+            id: draft.id,
+            sink: cold.id,
+            trigger: draft.trigger,
+            commanded_at: draft.commanded_at,
+            switched_at: draft.switched_at,
+            first_packet_at: draft.switched_at,
+            gap_us: None,
+            seq_step: None,
+            ts_step: None,
+            stale: 0,
+            command_to_effect_us: draft.switched_at.nanos_since(draft.commanded_at) / 1000,
+        };
+        cold.last_receipt = Some(receipt);
+        self.outbox.event(Event::CutOver(receipt));
+    }
+}
+
+impl Trigger {
+    const fn kind(self) -> TriggerKind {
+        match self {
+            Self::Immediate => TriggerKind::Immediate,
+            Self::OnFirstPacket { .. } => TriggerKind::OnFirstPacket,
+            Self::At(_) => TriggerKind::At,
+            Self::AfterPrompt { .. } => TriggerKind::AfterPrompt,
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! All or nothing: a batch is judged as a whole before any of it is done.
+//!
+//! Commands of one batch build on each other (create a leg, bridge it), so each is judged against the shard as the
+//! commands before it will have left it. The plan holds just the differences.
+
+use crate::command::{CUT_OVER_CHANGES_MAX, Command, CutOver, LegSpec, Refusal, Source, SourceChange, Trigger};
+use crate::ids::{CutOverId, LegId};
+use crate::leg::formats::{list, payload_type_for, share_a_format};
+use crate::media::{Codec, Repeat};
+use crate::shard::Shard;
+
+impl Shard {
+    /// Judges a batch; nothing changes.
+    ///
+    /// # Errors
+    /// Index of the first command that cannot be done, and why.
+    pub(crate) fn validate(&self, commands: &[Command]) -> Result<(), (usize, Refusal)> {
+        let mut plan = Plan {
+            shard: self,
+            added: Vec::new(),
+            removed: Vec::new(),
+            codecs: Vec::new(),
+            cut_overs: Vec::new(),
+            rolled_back: Vec::new(),
+            legs: i64::from(self.legs.in_use()),
+        };
+        for (index, command) in commands.iter().enumerate() {
+            plan.command(command).map_err(|refusal| (index, refusal))?;
+        }
+        Ok(())
+    }
+}
+
+struct Plan<'a> {
+    shard: &'a Shard,
+    added: Vec<&'a LegSpec>,
+    removed: Vec<LegId>,
+    codecs: Vec<(LegId, &'a [Codec])>,
+    cut_overs: Vec<&'a CutOver>,
+    rolled_back: Vec<CutOverId>,
+    legs: i64,
+}
+
+impl<'a> Plan<'a> {
+    fn command(&mut self, command: &'a Command) -> Result<(), Refusal> {
+        match command {
+            Command::AddLeg(spec) => self.add_leg(spec),
+            Command::RemoveLeg { leg } => {
+                self.must_exist(*leg)?;
+                self.added.retain(|spec| spec.id != *leg);
+                self.removed.push(*leg);
+                self.legs -= 1;
+                Ok(())
+            }
+            Command::SetRemote { leg, rtp, rtcp } => {
+                let local = self.must_exist(*leg)?;
+                must_be_remote(*leg, local, *rtp)?;
+                rtcp.map_or(Ok(()), |rtcp| must_be_remote(*leg, local, rtcp))
+            }
+            Command::SetCodecs { leg, codecs } => {
+                self.must_exist(*leg)?;
+                self.must_keep_meaning(*leg, codecs)?;
+                self.codecs.push((*leg, codecs));
+                Ok(())
+            }
+            Command::SetDirection { leg, .. } | Command::SetMuted { leg, .. } | Command::Relatch { leg, .. } => {
+                self.must_exist(*leg).map(drop)
+            }
+            Command::CutOver(cut_over) => self.cut_over(cut_over),
+            Command::Rollback { id, by } => self.rollback(*id, *by),
+        }
+    }
+
+    fn add_leg(&mut self, spec: &'a LegSpec) -> Result<(), Refusal> {
+        if self.must_exist(spec.id).is_ok() || self.removed.contains(&spec.id) {
+            return Err(Refusal::DuplicateLeg(spec.id));
+        }
+        let capacity = self.shard.legs.capacity();
+        if self.legs >= i64::from(capacity) {
+            return Err(Refusal::ShardFull { capacity });
+        }
+        for remote in [spec.remote_rtp, spec.remote_rtcp].into_iter().flatten() {
+            must_be_remote(spec.id, spec.local_rtp, remote)?;
+        }
+        self.added.push(spec);
+        self.legs += 1;
+        Ok(())
+    }
+
+    fn cut_over(&mut self, cut_over: &'a CutOver) -> Result<(), Refusal> {
+        self.must_be_new(cut_over.id)?;
+        if cut_over.changes.is_empty() {
+            return Err(Refusal::BadChanges("there are none"));
+        }
+        if cut_over.changes.len() > CUT_OVER_CHANGES_MAX {
+            return Err(Refusal::BadChanges("there are too many"));
+        }
+        for (index, change) in cut_over.changes.iter().enumerate() {
+            if cut_over.changes[..index].iter().any(|earlier| earlier.sink == change.sink) {
+                return Err(Refusal::BadChanges("one leg is a sink twice"));
+            }
+            self.change(change)?;
+        }
+        self.trigger(cut_over)?;
+        self.cut_overs.push(cut_over);
+        Ok(())
+    }
+
+    fn change(&self, change: &SourceChange) -> Result<(), Refusal> {
+        self.must_exist(change.sink)?;
+        let sink_codecs = self.codecs_of(change.sink);
+        match &change.source {
+            Source::Silence => Ok(()),
+            Source::Leg(source) => {
+                self.must_exist(*source)?;
+                let source_codecs = self.codecs_of(*source);
+                if share_a_format(source_codecs, sink_codecs) {
+                    return Ok(());
+                }
+                let reason = format!(
+                    "{source} has {}, it has {}; they need a re-INVITE or transcoding",
+                    list(source_codecs),
+                    list(sink_codecs)
+                );
+                Err(Refusal::Incompatible { sink: change.sink, reason })
+            }
+            Source::Player { frames, .. } => {
+                if payload_type_for(frames, sink_codecs).is_some() {
+                    return Ok(());
+                }
+                let reason =
+                    format!("the audio is {}/{}, it has {}", frames.encoding(), frames.clock_rate(), list(sink_codecs));
+                Err(Refusal::Incompatible { sink: change.sink, reason })
+            }
+        }
+    }
+
+    fn trigger(&self, cut_over: &CutOver) -> Result<(), Refusal> {
+        if cut_over.trigger == Trigger::Immediate {
+            return Ok(());
+        }
+        for change in &cut_over.changes {
+            if let Some(pending) = self.pending_for(change.sink) {
+                return Err(Refusal::Pending { leg: change.sink, pending });
+            }
+        }
+        match cut_over.trigger {
+            Trigger::Immediate | Trigger::At(_) => Ok(()),
+            Trigger::OnFirstPacket { leg } => {
+                if !cut_over.changes.iter().any(|change| change.source == Source::Leg(leg)) {
+                    return Err(Refusal::BadTrigger("the leg to wait for is the source of none of the changes"));
+                }
+                let waited_for = |trigger| matches!(trigger, Trigger::OnFirstPacket { leg: other } if other == leg);
+                self.must_not_be_awaited(leg, waited_for, |slot| self.shard.legs.cold[slot].awaited_by)
+            }
+            Trigger::AfterPrompt { leg } => {
+                self.must_exist(leg)?;
+                if !self.hears_a_prompt(leg) {
+                    return Err(Refusal::BadTrigger("no prompt with an end plays to the leg to wait for"));
+                }
+                let waited_for = |trigger| matches!(trigger, Trigger::AfterPrompt { leg: other } if other == leg);
+                self.must_not_be_awaited(leg, waited_for, |slot| self.shard.legs.cold[slot].prompt_awaited_by)
+            }
+        }
+    }
+
+    /// Two cut-overs must not wait for the same thing: which one came first would be chance.
+    fn must_not_be_awaited(
+        &self,
+        leg: LegId,
+        waited_for: impl Fn(Trigger) -> bool,
+        awaited_by: impl Fn(usize) -> Option<CutOverId>,
+    ) -> Result<(), Refusal> {
+        let planned = self.cut_overs.iter().find(|planned| waited_for(planned.trigger)).map(|planned| planned.id);
+        let existing = self.shard.legs.slot(leg).and_then(|slot| awaited_by(slot as usize));
+        match planned.or_else(|| existing.filter(|id| !self.rolled_back.contains(id))) {
+            Some(pending) => Err(Refusal::Pending { leg, pending }),
+            None => Ok(()),
+        }
+    }
+
+    fn rollback(&mut self, id: CutOverId, by: CutOverId) -> Result<(), Refusal> {
+        self.must_be_new(by)?;
+        let record = self.shard.cut_overs.get(id).ok_or(Refusal::NotTheLatest(id))?;
+        let touched = |sink: LegId| {
+            self.removed.contains(&sink)
+                || self.cut_overs.iter().any(|planned| planned.changes.iter().any(|change| change.sink == sink))
+        };
+        if self.rolled_back.contains(&id) {
+            return Err(Refusal::NotTheLatest(id));
+        }
+        if !record.pending {
+            for change in self.shard.way_back(id)? {
+                if touched(change.sink) {
+                    return Err(Refusal::NotTheLatest(id));
+                }
+                self.change(&change)?;
+            }
+        } else if record.changes.iter().any(|change| self.removed.contains(&change.sink)) {
+            return Err(Refusal::NotTheLatest(id));
+        }
+        self.rolled_back.push(id);
+        Ok(())
+    }
+
+    /// Finds a leg, in the shard or among those that the batch adds; its local address is the answer.
+    fn must_exist(&self, leg: LegId) -> Result<core::net::SocketAddr, Refusal> {
+        if let Some(spec) = self.added.iter().find(|spec| spec.id == leg) {
+            return Ok(spec.local_rtp);
+        }
+        match self.shard.legs.slot(leg) {
+            Some(slot) if !self.removed.contains(&leg) => Ok(self.shard.legs.cold[slot as usize].local_rtp),
+            _ => Err(Refusal::UnknownLeg(leg)),
+        }
+    }
+
+    fn must_be_new(&self, id: CutOverId) -> Result<(), Refusal> {
+        if self.shard.cut_overs.get(id).is_some() || self.cut_overs.iter().any(|planned| planned.id == id) {
+            return Err(Refusal::DuplicateCutOver(id));
+        }
+        Ok(())
+    }
+
+    fn must_keep_meaning(&self, leg: LegId, codecs: &[Codec]) -> Result<(), Refusal> {
+        let in_shard =
+            self.shard.legs.slot(leg).map_or(&[][..], |slot| &self.shard.legs.cold[slot as usize].codecs_ever);
+        let in_batch = self.codecs.iter().filter(|(other, _)| *other == leg).flat_map(|(_, codecs)| codecs.iter());
+        let added = self.added.iter().filter(|spec| spec.id == leg).flat_map(|spec| spec.codecs.iter());
+        for known in in_shard.iter().chain(in_batch).chain(added) {
+            let same_number = |codec: &&Codec| codec.payload_type == known.payload_type;
+            if let Some(wanted) = codecs.iter().filter(same_number).find(|codec| !codec.same_format(known)) {
+                return Err(Refusal::PayloadTypeChanged {
+                    leg,
+                    payload_type: known.payload_type.get(),
+                    was: format!("{}/{}", known.encoding, known.clock_rate),
+                    wanted: format!("{}/{}", wanted.encoding, wanted.clock_rate),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn codecs_of(&self, leg: LegId) -> &[Codec] {
+        if let Some((_, codecs)) = self.codecs.iter().rev().find(|(other, _)| *other == leg) {
+            return codecs;
+        }
+        if let Some(spec) = self.added.iter().find(|spec| spec.id == leg) {
+            return &spec.codecs;
+        }
+        self.shard.legs.slot(leg).map_or(&[], |slot| &self.shard.legs.cold[slot as usize].codecs)
+    }
+
+    fn pending_for(&self, sink: LegId) -> Option<CutOverId> {
+        let wants = |planned: &&&CutOver| {
+            planned.trigger != Trigger::Immediate && planned.changes.iter().any(|change| change.sink == sink)
+        };
+        if let Some(planned) = self.cut_overs.iter().find(wants) {
+            return Some(planned.id);
+        }
+        let slot = self.shard.legs.slot(sink)?;
+        self.shard.legs.cold[slot as usize].pending.filter(|id| !self.rolled_back.contains(id))
+    }
+
+    fn hears_a_prompt(&self, leg: LegId) -> bool {
+        let planned = self.cut_overs.iter().rev().filter(|planned| planned.trigger == Trigger::Immediate);
+        let mut changes = planned.flat_map(|planned| &planned.changes);
+        if let Some(change) = changes.find(|change| change.sink == leg) {
+            return matches!(change.source, Source::Player { repeat: Repeat::Times(_), .. });
+        }
+        let player = self.shard.legs.slot(leg).and_then(|slot| self.shard.legs.cold[slot as usize].player.as_ref());
+        player.is_some_and(crate::player::Player::has_an_end)
+    }
+}
+
+fn must_be_remote(leg: LegId, local: core::net::SocketAddr, remote: core::net::SocketAddr) -> Result<(), Refusal> {
+    let reason = if remote.port() == 0 {
+        format!("{remote} cannot be a remote address: its port is 0")
+    } else if remote.ip().is_unspecified() || remote.ip().is_multicast() {
+        format!("{remote} cannot be a remote address: it is not the address of one host")
+    } else if local.is_ipv4() != remote.is_ipv4() {
+        format!("{remote} cannot be reached from {local}: choose an interface of the same address family")
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::BadAddress { leg, reason })
+}

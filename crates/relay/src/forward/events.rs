@@ -1,0 +1,87 @@
+//! Telephone-events (RFC 4733) over a cut-over: one that a listener has begun to hear is ended properly, one that it
+//! has not heard the start of is not joined in its middle.
+
+use patchcord_rtp::{RtpHeader, RtpPacket, TelephoneEvent};
+
+use crate::datagram::Hop;
+use crate::forward::rtp::SourcePacket;
+use crate::ids::{Component, PortId};
+use crate::leg::{EventInFlight, Slot};
+use crate::shard::Shard;
+use crate::time::MonoTime;
+use crate::verdict::DropReason;
+
+/// RFC 4733 2.5.1.4: the final packet is sent three times.
+const END_PACKETS: usize = 3;
+/// RTP header and one event.
+const EVENT_PACKET_LEN: usize = 12 + 4;
+
+impl Shard {
+    /// Refuses a packet of an event whose start the listener missed.
+    pub(super) fn mind_event_before(&mut self, sink: Slot, packet: &SourcePacket<'_>) -> Result<(), DropReason> {
+        let joins = self.legs.egress[sink as usize].joins_another_source();
+        let cold = &mut self.legs.cold[sink as usize];
+        if !packet.is_telephone_event {
+            return Ok(());
+        }
+        if joins && !packet.header.marker {
+            // RFC 4733 2.5.1.2: the marker is on an event's first packet.
+            cold.event_skipped = Some(packet.header.timestamp);
+        }
+        if cold.event_skipped == Some(packet.header.timestamp) && !packet.header.marker {
+            self.legs.egress[sink as usize].minds_events = true;
+            return Err(DropReason::MidEvent);
+        }
+        cold.event_skipped = None;
+        Ok(())
+    }
+
+    /// Remembers what it would take to end this event.
+    pub(super) fn mind_event_after(&mut self, sink: Slot, packet: &SourcePacket<'_>, sent: &RtpHeader) {
+        let payload = RtpPacket::parse(packet.bytes).ok().map(|packet| packet.payload());
+        let Some(event) = payload.and_then(TelephoneEvent::read) else { return };
+        self.legs.cold[sink as usize].event_in_flight = (!event.end).then_some(EventInFlight {
+            event: event.event,
+            volume: event.volume,
+            duration: event.duration,
+            payload_type: sent.payload_type,
+            timestamp: sent.timestamp,
+        });
+    }
+
+    /// Ends the event that the listener is hearing, before its source changes: three end packets on its own timestamp.
+    pub(crate) fn end_event_in_flight(&mut self, sink: Slot, now: MonoTime) {
+        let at = sink as usize;
+        let Some(in_flight) = self.legs.cold[at].event_in_flight.take() else { return };
+        self.legs.cold[at].event_skipped = None;
+        self.legs.egress[at].minds_events = false;
+        let Some(to) = self.legs.egress[at].remote() else { return };
+        let hop = Hop { port: PortId::new(sink, Component::Rtp), to };
+        let event = TelephoneEvent {
+            event: in_flight.event,
+            end: true,
+            volume: in_flight.volume,
+            duration: in_flight.duration,
+        };
+        for _ in 0..END_PACKETS {
+            if !self.outbox.has_room(EVENT_PACKET_LEN) {
+                return;
+            }
+            let Some((sequence, ssrc)) = self.legs.egress[at].insert(EVENT_PACKET_LEN, now) else { return };
+            let header = RtpHeader {
+                marker: false,
+                payload_type: in_flight.payload_type,
+                sequence,
+                timestamp: in_flight.timestamp,
+                ssrc,
+            };
+            self.outbox.push(hop, EVENT_PACKET_LEN, |room| {
+                let header_len = header.build(room);
+                let mut payload = [0; 4];
+                event.write(&mut payload);
+                room[header_len..header_len + payload.len()].copy_from_slice(&payload);
+                header_len + payload.len()
+            });
+        }
+    }
+}

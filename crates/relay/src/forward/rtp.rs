@@ -1,0 +1,269 @@
+//! RTP: from one leg to those that hear it.
+
+use core::net::SocketAddr;
+
+use patchcord_rtp::{Arrival, PayloadType, RtpHeader};
+
+use crate::datagram::{Datagram, Hop, Verdict};
+use crate::event::{Event, Receipt};
+use crate::ids::{Component, PortId};
+use crate::leg::egress::{Incoming, Passed, Splice};
+use crate::leg::latch::Admission;
+use crate::leg::{NO_SLOT, Slot};
+use crate::shard::Shard;
+use crate::time::MonoTime;
+use crate::verdict::DropReason;
+
+/// After a cut-over a packet of the old source is called stale for this long; later ones are just unheard. Longer than
+/// any jitter buffer waits.
+const STALE_NANOS: u64 = 500_000_000;
+
+/// What a source's packet is, before any listener's view of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SourcePacket<'a> {
+    pub(crate) header: RtpHeader,
+    /// The whole packet; empty for a player's, which is put together only when it may leave.
+    pub(crate) bytes: &'a [u8],
+    /// Length of the whole packet.
+    pub(crate) len: usize,
+    pub(crate) restarted: bool,
+    pub(crate) is_telephone_event: bool,
+    /// `None`: look it up when it matters, by the payload type in the source leg's list.
+    pub(crate) clock_rate: Option<u32>,
+    /// The leg that it comes from; `None` for a player.
+    pub(crate) leg: Option<Slot>,
+    pub(crate) now: MonoTime,
+}
+
+impl Shard {
+    pub(super) fn forward_rtp(&mut self, datagram: &mut Datagram<'_>, now: MonoTime) -> Verdict {
+        let slot = datagram.port.slot();
+        let at = slot as usize;
+        let Ok(header) = RtpHeader::read(datagram.packet()) else {
+            return Verdict::Dropped(DropReason::Malformed);
+        };
+        if !self.legs.ingress[at].is_plain_from(&datagram.from)
+            && let Err(reason) = self.admit(slot, datagram.from, &header, now)
+        {
+            return Verdict::Dropped(reason);
+        }
+        let ingress = &mut self.legs.ingress[at];
+        let arrival = ingress.receiver.observe(&header, datagram.arrived.as_nanos());
+        ingress.bytes += datagram.len as u64;
+        ingress.last_packet_at = Some(now);
+        if arrival == Arrival::FirstOfSource {
+            self.note_new_source(slot, &header, datagram.arrived);
+        }
+        let ingress = &self.legs.ingress[at];
+        let packet = SourcePacket {
+            header,
+            bytes: &datagram.bytes[..datagram.len],
+            len: datagram.len,
+            restarted: arrival == Arrival::Restarted,
+            is_telephone_event: ingress.telephone_events >> header.payload_type.get() & 1 == 1,
+            clock_rate: None,
+            leg: Some(slot),
+            now,
+        };
+        if ingress.awaited {
+            self.fire_on_first_packet(slot, &packet);
+        }
+        let ingress = &self.legs.ingress[at];
+        if !ingress.is_open() {
+            return Verdict::Dropped(DropReason::Muted);
+        }
+        let mut sink = ingress.first_sink;
+        if sink == NO_SLOT {
+            return Verdict::Dropped(self.unheard(slot, now));
+        }
+        // All listeners but the last get a copy; the last one gets the datagram itself.
+        let mut copied = false;
+        loop {
+            let next = self.legs.egress[sink as usize].next_sink;
+            if next == NO_SLOT {
+                break;
+            }
+            copied |= self.copy_to(sink, &packet);
+            sink = next;
+        }
+        match self.pass_to(sink, &packet) {
+            Ok((header, hop)) => {
+                header.rewrite(&mut datagram.bytes[..datagram.len]);
+                Verdict::Forwarded(hop)
+            }
+            Err(_) if copied => Verdict::Consumed,
+            Err(reason) => Verdict::Dropped(reason),
+        }
+    }
+
+    /// Sends a copy of a packet by way of the outbox.
+    fn copy_to(&mut self, sink: Slot, packet: &SourcePacket<'_>) -> bool {
+        if !self.outbox.has_room(packet.bytes.len()) {
+            self.legs.cold[sink as usize].drops.count(DropReason::OutboxFull);
+            return false;
+        }
+        match self.pass_to(sink, packet) {
+            Ok((header, hop)) => self.outbox.push(hop, packet.bytes.len(), |room| {
+                room.copy_from_slice(packet.bytes);
+                header.rewrite(room);
+                room.len()
+            }),
+            Err(_) => false,
+        }
+    }
+
+    /// The header that `packet` must have for one listener, and where it goes; the packet counts as sent.
+    #[inline]
+    pub(crate) fn pass_to(&mut self, sink: Slot, packet: &SourcePacket<'_>) -> Result<(RtpHeader, Hop), DropReason> {
+        let at = sink as usize;
+        let egress = &self.legs.egress[at];
+        if let Some(reason) = egress.obstacle() {
+            return Err(reason);
+        }
+        let payload_type = if egress.same_payload_types {
+            packet.header.payload_type
+        } else {
+            self.translate(sink, packet.header.payload_type).ok_or(DropReason::PayloadType)?
+        };
+        if packet.is_telephone_event || egress.minds_events {
+            self.mind_event_before(sink, packet)?;
+        }
+        let clock_rate = match (packet.clock_rate, packet.leg) {
+            (Some(rate), _) => rate,
+            // Only a splice needs the rate; a stream that is followed already gets by without the look-up.
+            (None, Some(source)) if !self.legs.egress[at].follows(packet.header.ssrc) || packet.restarted => {
+                self.legs.cold[source as usize].clock_rate_of(packet.header.payload_type)
+            }
+            (None, _) => 0,
+        };
+        let incoming = Incoming {
+            header: &packet.header,
+            payload_type,
+            restarted: packet.restarted,
+            clock_rate,
+            len: packet.len,
+            now: packet.now,
+        };
+        let egress = &mut self.legs.egress[at];
+        let Passed { header, splice } = egress.pass(&incoming, &mut self.rng)?;
+        let hop = Hop { port: PortId::new(sink, Component::Rtp), to: egress.remote().unwrap_or(self.nowhere) };
+        if let Some(splice) = splice {
+            self.note_splice(sink, packet, &splice);
+        }
+        if packet.is_telephone_event {
+            self.mind_event_after(sink, packet, &header);
+        }
+        Ok((header, hop))
+    }
+
+    /// Whether [`Shard::pass_to`] would send this packet to a listener that has just been given its source.
+    pub(crate) fn would_join(&self, sink: Slot, source: Slot, packet: &SourcePacket<'_>) -> bool {
+        let egress = &self.legs.egress[sink as usize];
+        let (source, sink) = (&self.legs.cold[source as usize], &self.legs.cold[sink as usize]);
+        let joins_event = packet.is_telephone_event && !packet.header.marker;
+        egress.obstacle().is_none()
+            && !joins_event
+            && crate::leg::formats::PayloadTypeMap::between(&source.codecs, &sink.codecs)
+                .get(packet.header.payload_type)
+                .is_some()
+    }
+
+    fn translate(&self, sink: Slot, payload_type: PayloadType) -> Option<PayloadType> {
+        self.legs.cold[sink as usize].payload_types.get(payload_type)
+    }
+
+    /// Source check of a packet that is not plainly from the settled source.
+    fn admit(&mut self, slot: Slot, from: SocketAddr, header: &RtpHeader, now: MonoTime) -> Result<(), DropReason> {
+        let at = slot as usize;
+        let cold = &mut self.legs.cold[at];
+        let was_settled = cold.latch.is_settled();
+        let before = cold.latch.remote();
+        match cold.latch.admit(from, header, self.legs.ingress[at].last_packet_at, now) {
+            Admission::Foreign => return Err(DropReason::ForeignSource),
+            Admission::Accepted => {}
+            Admission::Changed => {
+                let settled = cold.latch.is_settled() && (!was_settled || before != cold.latch.remote());
+                let leg = cold.id;
+                self.legs.refresh_flags(slot);
+                if settled {
+                    self.outbox.event(Event::Latched { leg, source: from });
+                }
+            }
+        }
+        if self.legs.cold[at].direction.party_sends() { Ok(()) } else { Err(DropReason::Direction) }
+    }
+
+    fn note_new_source(&mut self, slot: Slot, header: &RtpHeader, now: MonoTime) {
+        let at = slot as usize;
+        let cold = &self.legs.cold[at];
+        self.legs.ingress[at].set_clock_rate(cold.clock_rate_of(header.payload_type), now);
+        if self.legs.ingress[at].receiver.packets() == 1 {
+            self.outbox.event(Event::FirstPacket { leg: cold.id, ssrc: header.ssrc });
+        }
+    }
+
+    /// Why a packet has no listener: it is late after a cut-over, or nobody was given this source.
+    fn unheard(&mut self, slot: Slot, now: MonoTime) -> DropReason {
+        let Some((sink, id, lost_at)) = self.legs.cold[slot as usize].former_sink else {
+            return DropReason::NoSink;
+        };
+        if now.nanos_since(lost_at) > STALE_NANOS {
+            self.legs.cold[slot as usize].former_sink = None;
+            return DropReason::NoSink;
+        }
+        let cold = &mut self.legs.cold[sink as usize];
+        if let Some(receipt) = cold.last_receipt.as_mut().filter(|receipt| receipt.id == id) {
+            receipt.stale = receipt.stale.saturating_add(1);
+        } else if let Some(draft) = cold.draft.as_mut().filter(|draft| draft.id == id) {
+            draft.stale = draft.stale.saturating_add(1);
+        }
+        DropReason::StaleAfterCutover
+    }
+
+    /// The first packet of a new source is about to leave: write the receipt, tell whoever listens.
+    fn note_splice(&mut self, sink: Slot, packet: &SourcePacket<'_>, splice: &Splice) {
+        let now = packet.now;
+        if let Some(ssrc) = splice.ended_ssrc {
+            self.say_bye(sink, ssrc);
+        }
+        let draft = self.legs.cold[sink as usize].draft.take();
+        if let Some(draft) = draft {
+            let receipt = Receipt {
+                id: draft.id,
+                sink: self.legs.cold[sink as usize].id,
+                trigger: draft.trigger,
+                commanded_at: draft.commanded_at,
+                switched_at: draft.switched_at,
+                first_packet_at: now,
+                gap_us: splice.gap_nanos.map(|nanos| nanos / 1000),
+                seq_step: splice.sequence_step,
+                ts_step: splice.timestamp_step,
+                stale: draft.stale,
+                command_to_effect_us: now.nanos_since(draft.commanded_at) / 1000,
+            };
+            self.legs.cold[sink as usize].last_receipt = Some(receipt);
+            if let Some(gap_us) = receipt.gap_us {
+                self.counters.record_gap(gap_us);
+            }
+            self.outbox.event(Event::CutOver(receipt));
+        }
+        if let (Some(from), Some(leg)) = (splice.former_source_ssrc, packet.leg) {
+            let leg = self.legs.cold[leg as usize].id;
+            self.outbox.event(Event::SsrcChanged { leg, from, to: packet.header.ssrc });
+        }
+        if splice.gap_nanos.is_some() {
+            // The listener must be able to map the new timestamps to time at once, not seconds later.
+            self.report_to(sink, now);
+        }
+    }
+
+    /// A pending cut-over waits for this leg: do it if its first packet can be relayed.
+    fn fire_on_first_packet(&mut self, slot: Slot, packet: &SourcePacket<'_>) {
+        let cold = &self.legs.cold[slot as usize];
+        let Some(id) = cold.awaited_by.filter(|_| self.legs.ingress[slot as usize].is_open()) else { return };
+        let Some(record) = self.cut_overs.get(id) else { return };
+        if record.sinks_of(cold.id).any(|sink| self.would_join(sink, slot, packet)) {
+            self.fire(id, packet.now);
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! What every sent packet touches: the stream that a leg's party sees, whoever feeds it.
+//!
+//! Sequence numbers and timestamps of the source are moved by two offsets, which change only at a **splice**: the first
+//! packet of a new source. Between splices loss, reordering and timing of the source pass through as they are.
+//!
+//! ```text
+//!   source A   7 8 9                    offset -0        out   7 8 9
+//!   source B         500 501 503 502    offset -490            10 11 13 12
+//!                    ^ splice: next number, elapsed time, marker
+//! ```
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use patchcord_rtp::{PayloadType, RTP_HEADER_LEN, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
+
+use super::{NO_SLOT, Slot, SourceSlot};
+use crate::command::EgressMode;
+use crate::rng::Rng;
+use crate::time::MonoTime;
+use crate::verdict::DropReason;
+
+/// How far behind the newest packet a late one may be and still be told from a duplicate: the bits of the window.
+const WINDOW: u64 = 64;
+/// Egress indices start one roll-over up, so that a packet sent before the very first one still has an index.
+const FIRST_ROLL_OVER: u64 = 1 << 16;
+/// After a source changed its SSRC, packets under its former one are stragglers for this long: longer than any
+/// reordering, shorter than a person needs to put a call on hold and take it back.
+const STRAGGLER_NANOS: u64 = 100_000_000;
+/// RFC 3551's video clock: there the marker bit ends a picture and must not be set by us.
+const VIDEO_CLOCK_RATE: u32 = 90_000;
+
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// Sending side of a leg.
+#[derive(Debug)]
+pub(crate) struct Egress {
+    remote: SocketAddr,
+    pub(crate) source: SourceSlot,
+    /// Next of the legs that hear the same source.
+    pub(crate) next_sink: Slot,
+    mode: EgressMode,
+    /// The party's address is known and its direction lets it receive.
+    ready: bool,
+    wants_media: bool,
+    /// The present source's first packet has been sent: the offsets hold.
+    following: bool,
+    /// Something was sent, ever.
+    started: bool,
+    /// Payload types pass as they are.
+    pub(crate) same_payload_types: bool,
+    /// A telephone-event is in flight or being skipped: the packet path must look closer.
+    pub(crate) minds_events: bool,
+    sequence_offset: u16,
+    timestamp_offset: u32,
+    source_ssrc: Ssrc,
+    ssrc: Ssrc,
+    former_source_ssrc: Option<Ssrc>,
+    /// Index (roll-overs and sequence number, as RFC 3711 3.3.1 counts) of the newest packet sent.
+    newest: u64,
+    /// Index of the present source's first packet; nothing older is sent.
+    first: u64,
+    /// Bit n: index `newest - n` was sent.
+    sent_window: u64,
+    /// Timestamp of the newest packet, and when the first packet with that timestamp was sent.
+    timestamp: u32,
+    timestamp_at: MonoTime,
+    /// Timestamp units from one packet to the next.
+    frame_ts_units: u32,
+    frame_ts_units_max: u32,
+    pub(crate) last_sent_at: MonoTime,
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What a splice did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Splice {
+    /// Time since the last packet; `None` if this is the first one ever.
+    pub(crate) gap_nanos: Option<u64>,
+    /// `None` if this is the first packet ever, or of a new SSRC.
+    pub(crate) sequence_step: Option<u16>,
+    pub(crate) timestamp_step: Option<u32>,
+    /// The SSRC that ended, in the mode that takes a fresh one.
+    pub(crate) ended_ssrc: Option<Ssrc>,
+    /// The SSRC that the same source used before.
+    pub(crate) former_source_ssrc: Option<Ssrc>,
+}
+
+/// A packet that may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Passed {
+    pub(crate) header: RtpHeader,
+    pub(crate) splice: Option<Splice>,
+}
+
+impl Egress {
+    pub(crate) const fn new(mode: EgressMode) -> Self {
+        Self {
+            remote: NOWHERE,
+            source: SourceSlot::Silence,
+            next_sink: NO_SLOT,
+            mode,
+            ready: false,
+            wants_media: true,
+            following: false,
+            started: false,
+            same_payload_types: true,
+            minds_events: false,
+            sequence_offset: 0,
+            timestamp_offset: 0,
+            source_ssrc: Ssrc(0),
+            ssrc: Ssrc(0),
+            former_source_ssrc: None,
+            newest: 0,
+            first: 0,
+            sent_window: 0,
+            timestamp: 0,
+            timestamp_at: MonoTime::ZERO,
+            frame_ts_units: 0,
+            frame_ts_units_max: 0,
+            last_sent_at: MonoTime::ZERO,
+            packets: 0,
+            bytes: 0,
+        }
+    }
+
+    pub(crate) fn remote(&self) -> Option<SocketAddr> {
+        (self.remote.port() != 0).then_some(self.remote)
+    }
+
+    pub(crate) const fn mode(&self) -> EgressMode {
+        self.mode
+    }
+
+    /// The SSRC that the party sees; `None` before the first packet.
+    pub(crate) fn ssrc(&self) -> Option<Ssrc> {
+        self.started.then_some(self.ssrc)
+    }
+
+    /// The source's SSRC behind it, while a source is followed.
+    pub(crate) fn source_ssrc(&self) -> Option<Ssrc> {
+        self.following.then_some(self.source_ssrc)
+    }
+
+    pub(crate) fn next_sequence(&self) -> Option<SequenceNumber> {
+        self.started.then_some(SequenceNumber(self.newest as u16).wrapping_add(1))
+    }
+
+    /// Source numbering is passed on as it is: nothing was ever cut over.
+    pub(crate) fn is_verbatim(&self) -> bool {
+        self.mode == EgressMode::Transparent
+            || (self.following
+                && self.sequence_offset == 0
+                && self.timestamp_offset == 0
+                && self.ssrc == self.source_ssrc)
+    }
+
+    /// (sequence, timestamp) that are added to the source's.
+    pub(crate) const fn offsets(&self) -> (u16, u32) {
+        (self.sequence_offset, self.timestamp_offset)
+    }
+
+    /// Timestamp of the newest packet and when it began.
+    pub(crate) const fn clock(&self) -> (RtpTimestamp, MonoTime) {
+        (RtpTimestamp(self.timestamp), self.timestamp_at)
+    }
+
+    pub(crate) fn retire(&mut self) {
+        self.remote = NOWHERE;
+        self.ready = false;
+        self.source = SourceSlot::Silence;
+        self.next_sink = NO_SLOT;
+    }
+
+    /// Takes over what signalling, the latch and the direction say.
+    pub(crate) fn refresh(&mut self, remote: Option<SocketAddr>, party_receives: bool) {
+        let was_ready = self.ready;
+        self.remote = remote.unwrap_or(NOWHERE);
+        self.wants_media = party_receives;
+        self.ready = party_receives && remote.is_some();
+        if self.ready && !was_ready {
+            self.splice_next();
+        }
+    }
+
+    /// The next packet is the first of its source: numbering continues from what was sent, whatever it brings.
+    pub(crate) fn splice_next(&mut self) {
+        self.following = false;
+        self.former_source_ssrc = None;
+    }
+
+    /// Why nothing can be sent to this leg now, if that is so.
+    #[inline]
+    pub(crate) fn obstacle(&self) -> Option<DropReason> {
+        if self.ready {
+            None
+        } else if self.wants_media {
+            Some(DropReason::NoRemote)
+        } else {
+            Some(DropReason::SinkDirection)
+        }
+    }
+
+    /// Whether a packet of `source_ssrc` belongs to the stream that is followed.
+    #[inline]
+    pub(crate) fn follows(&self, source_ssrc: Ssrc) -> bool {
+        self.following && self.source_ssrc == source_ssrc
+    }
+
+    /// Whether a source is being followed: its first packet has been sent.
+    pub(crate) const fn follows_any(&self) -> bool {
+        self.following
+    }
+
+    /// Payload bytes sent, as a sender report counts them (RFC 3550 6.4.1): without headers, as far as these are of
+    /// the usual 12 bytes.
+    pub(crate) const fn payload_octets(&self) -> u32 {
+        self.bytes.saturating_sub(self.packets * RTP_HEADER_LEN as u64) as u32
+    }
+
+    /// Whether the next packet would be spliced on to what another source has sent.
+    pub(crate) const fn joins_another_source(&self) -> bool {
+        self.started && !self.following
+    }
+
+    /// Numbers one packet of `len` bytes of the present source and counts it as sent. `restarted`: the receiver state
+    /// holds that the source has started its sequence anew.
+    ///
+    /// # Errors
+    /// The packet must not be sent: it is late, or it was sent already. Nothing has changed then.
+    #[inline]
+    pub(crate) fn pass(&mut self, packet: &Incoming<'_>, rng: &mut Rng) -> Result<Passed, DropReason> {
+        let header = packet.header;
+        if self.following && header.ssrc == self.source_ssrc && self.mode != EgressMode::Transparent {
+            let sequence = header.sequence.wrapping_add(self.sequence_offset);
+            match self.claim(sequence) {
+                Ok(newest) => {
+                    let timestamp = header.timestamp.wrapping_add(self.timestamp_offset);
+                    self.count(packet, timestamp, newest);
+                    let header = RtpHeader {
+                        marker: header.marker,
+                        payload_type: packet.payload_type,
+                        sequence,
+                        timestamp,
+                        ssrc: self.ssrc,
+                    };
+                    return Ok(Passed { header, splice: None });
+                }
+                // The source counts from elsewhere now. Its packets would be too old for ever.
+                Err(_) if packet.restarted => {}
+                Err(reason) => return Err(reason),
+            }
+        }
+        self.pass_slowly(packet, rng)
+    }
+
+    fn pass_slowly(&mut self, packet: &Incoming<'_>, rng: &mut Rng) -> Result<Passed, DropReason> {
+        let header = packet.header;
+        if self.mode == EgressMode::Transparent {
+            return Ok(self.pass_untouched(packet));
+        }
+        let mut former_source_ssrc = None;
+        if self.following && header.ssrc != self.source_ssrc {
+            let straggler = self.former_source_ssrc == Some(header.ssrc)
+                && packet.now.nanos_since(self.last_sent_at) < STRAGGLER_NANOS;
+            if straggler {
+                return Err(DropReason::StaleAfterCutover);
+            }
+            former_source_ssrc = Some(self.source_ssrc);
+        }
+        let splice = self.splice(packet, former_source_ssrc, rng);
+        let sequence = SequenceNumber(self.newest as u16);
+        let timestamp = header.timestamp.wrapping_add(self.timestamp_offset);
+        // `newest` was set by the splice; the first packet has no predecessor to measure a frame from.
+        self.count(packet, timestamp, Newest::NotByOne);
+        let starts_talkspurt = splice.gap_nanos.is_some() && packet.clock_rate != VIDEO_CLOCK_RATE;
+        let header = RtpHeader {
+            marker: header.marker || starts_talkspurt,
+            payload_type: packet.payload_type,
+            sequence,
+            timestamp,
+            ssrc: self.ssrc,
+        };
+        Ok(Passed { header, splice: Some(splice) })
+    }
+
+    /// Sets the offsets so that `packet` is the next one, and claims its number.
+    fn splice(&mut self, packet: &Incoming<'_>, former_source_ssrc: Option<Ssrc>, rng: &mut Rng) -> Splice {
+        let header = packet.header;
+        let gap_nanos = self.started.then(|| packet.now.nanos_since(self.last_sent_at));
+        let mut splice =
+            Splice { gap_nanos, sequence_step: None, timestamp_step: None, ended_ssrc: None, former_source_ssrc };
+        if !self.started {
+            // The first source's own numbering: a call that is never transferred is relayed bit for bit.
+            self.ssrc = header.ssrc;
+            self.sequence_offset = 0;
+            self.timestamp_offset = 0;
+            self.newest = FIRST_ROLL_OVER + u64::from(header.sequence.0);
+            self.first = FIRST_ROLL_OVER;
+        } else if self.mode == EgressMode::NewSsrc {
+            splice.ended_ssrc = Some(self.ssrc);
+            self.ssrc = Ssrc(rng.next_u32());
+            let sequence = rng.next_u32() as u16;
+            self.sequence_offset = sequence.wrapping_sub(header.sequence.0);
+            self.timestamp_offset = rng.next_u32();
+            self.newest = FIRST_ROLL_OVER + u64::from(sequence);
+            self.first = self.newest;
+        } else {
+            let elapsed = u128::from(packet.now.nanos_since(self.timestamp_at)) * u128::from(packet.clock_rate);
+            // At least one frame: packets arrive in bunches, and a timestamp must not stand still.
+            let step = ((elapsed / 1_000_000_000) as u32).max(self.frame_ts_units).max(1);
+            splice.sequence_step = Some(1);
+            splice.timestamp_step = Some(step);
+            self.newest += 1;
+            self.first = self.newest;
+            self.sequence_offset = (self.newest as u16).wrapping_sub(header.sequence.0);
+            self.timestamp_offset = self.timestamp.wrapping_add(step).wrapping_sub(header.timestamp.0);
+        }
+        self.source_ssrc = header.ssrc;
+        self.former_source_ssrc = former_source_ssrc;
+        self.sent_window = 1;
+        self.following = true;
+        self.started = true;
+        self.frame_ts_units_max = packet.clock_rate / 8;
+        splice
+    }
+
+    /// Claims an egress sequence number: each is sent at most once (RFC 3711 9.1: two packets under one index would
+    /// share key stream).
+    #[inline]
+    fn claim(&mut self, sequence: SequenceNumber) -> Result<Newest, DropReason> {
+        let ahead = sequence.distance_from(SequenceNumber(self.newest as u16));
+        if ahead > 0 {
+            let ahead = ahead as u64;
+            self.sent_window = if ahead < WINDOW { self.sent_window << ahead | 1 } else { 1 };
+            self.newest += ahead;
+            return Ok(if ahead == 1 { Newest::ByOne } else { Newest::NotByOne });
+        }
+        let behind = u64::from(ahead.unsigned_abs());
+        if self.newest - self.first < behind {
+            return Err(DropReason::StaleAfterCutover);
+        }
+        if behind >= WINDOW {
+            return Err(DropReason::TooOld);
+        }
+        if self.sent_window >> behind & 1 == 1 {
+            return Err(DropReason::Duplicate);
+        }
+        self.sent_window |= 1 << behind;
+        Ok(Newest::No)
+    }
+
+    #[inline]
+    fn count(&mut self, packet: &Incoming<'_>, timestamp: RtpTimestamp, newest: Newest) {
+        self.packets += 1;
+        self.bytes += packet.len as u64;
+        self.last_sent_at = packet.now;
+        if newest != Newest::No && timestamp.0 != self.timestamp {
+            let step = timestamp.0.wrapping_sub(self.timestamp);
+            if newest == Newest::ByOne && step <= self.frame_ts_units_max {
+                self.frame_ts_units = step;
+            }
+            self.timestamp = timestamp.0;
+            self.timestamp_at = packet.now;
+        }
+    }
+
+    fn pass_untouched(&mut self, packet: &Incoming<'_>) -> Passed {
+        let header = packet.header;
+        let joins = !self.following || self.source_ssrc != header.ssrc;
+        let splice = joins.then(|| Splice {
+            gap_nanos: self.started.then(|| packet.now.nanos_since(self.last_sent_at)),
+            sequence_step: self.started.then(|| header.sequence.0.wrapping_sub(self.newest as u16)),
+            timestamp_step: self.started.then(|| header.timestamp.0.wrapping_sub(self.timestamp)),
+            ended_ssrc: None,
+            former_source_ssrc: self.following.then_some(self.source_ssrc),
+        });
+        self.newest = FIRST_ROLL_OVER + u64::from(header.sequence.0);
+        self.first = FIRST_ROLL_OVER;
+        self.source_ssrc = header.ssrc;
+        self.ssrc = header.ssrc;
+        self.following = true;
+        self.started = true;
+        self.count(packet, header.timestamp, Newest::NotByOne);
+        Passed { header: *header, splice }
+    }
+
+    /// Claims the next number for a packet of our own within the present stream: the end of a telephone-event.
+    /// `None` if there is no stream, or if numbers are not ours to give.
+    pub(crate) fn insert(&mut self, len: usize, now: MonoTime) -> Option<(SequenceNumber, Ssrc)> {
+        if !self.started || self.mode == EgressMode::Transparent {
+            return None;
+        }
+        self.newest += 1;
+        self.sent_window = self.sent_window << 1 | 1;
+        self.packets += 1;
+        self.bytes += len as u64;
+        self.last_sent_at = now;
+        Some((SequenceNumber(self.newest as u16), self.ssrc))
+    }
+}
+
+/// One packet of a source on its way to a listener.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) header: &'a RtpHeader,
+    /// As the listener calls the format.
+    pub(crate) payload_type: PayloadType,
+    /// The source has started its sequence anew.
+    pub(crate) restarted: bool,
+    /// Of the source.
+    pub(crate) clock_rate: u32,
+    /// Whole packet, in bytes.
+    pub(crate) len: usize,
+    pub(crate) now: MonoTime,
+}
+
+/// Whether a packet is the newest of its stream, and whether it is the direct successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Newest {
+    No,
+    ByOne,
+    NotByOne,
+}

@@ -1,0 +1,101 @@
+//! What every received packet touches.
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use patchcord_rtp::ReceiverState;
+
+use super::latch::Latch;
+use super::{DEFAULT_CLOCK_RATE, NO_SLOT, Slot};
+use crate::command::LegSpec;
+use crate::media::Codec;
+use crate::time::MonoTime;
+
+/// An address that no packet comes from.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// Receiving side of a leg.
+#[derive(Debug)]
+pub(crate) struct Ingress {
+    /// The settled source; [`NOBODY`] while there is none.
+    accepted: SocketAddr,
+    /// First of the legs that hear this one; the others follow by `Egress::next_sink`.
+    pub(crate) first_sink: Slot,
+    live: bool,
+    /// The party may speak and somebody may hear it.
+    open: bool,
+    /// The latch has settled, and nothing waits for this leg: a packet from `accepted` needs no second look.
+    plain: bool,
+    /// A pending cut-over waits for this leg's first packet.
+    pub(crate) awaited: bool,
+    /// One bit for each payload type that is RFC 4733's telephone-event here.
+    pub(crate) telephone_events: u128,
+    pub(crate) last_packet_at: Option<MonoTime>,
+    pub(crate) datagrams: u64,
+    pub(crate) bytes: u64,
+    pub(crate) receiver: ReceiverState,
+    /// Of the format that the party sends.
+    pub(crate) clock_rate: u32,
+}
+
+impl Ingress {
+    pub(crate) fn new(spec: &LegSpec) -> Self {
+        Self {
+            accepted: NOBODY,
+            first_sink: NO_SLOT,
+            live: true,
+            open: spec.direction.party_sends(),
+            plain: false,
+            awaited: false,
+            telephone_events: telephone_events(&spec.codecs),
+            last_packet_at: None,
+            datagrams: 0,
+            bytes: 0,
+            receiver: ReceiverState::new(DEFAULT_CLOCK_RATE),
+            clock_rate: DEFAULT_CLOCK_RATE,
+        }
+    }
+
+    pub(crate) const fn is_live(&self) -> bool {
+        self.live
+    }
+
+    pub(crate) const fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Whether a packet from `from` can be relayed without asking the latch.
+    #[inline]
+    pub(crate) fn is_plain_from(&self, from: &SocketAddr) -> bool {
+        self.plain && self.accepted == *from
+    }
+
+    pub(crate) fn retire(&mut self) {
+        self.live = false;
+        self.plain = false;
+        self.first_sink = NO_SLOT;
+    }
+
+    /// Takes over the latch's answer; returns whether the leg can be heard now and could not before.
+    pub(crate) fn refresh(&mut self, latch: &Latch, open: bool) -> bool {
+        let settled = latch.settled_source();
+        self.accepted = settled.unwrap_or(NOBODY);
+        self.plain = settled.is_some() && !latch.is_relearning() && open && !self.awaited;
+        let reopened = open && !self.open;
+        self.open = open;
+        reopened
+    }
+
+    /// The party sends another format from now on.
+    pub(crate) fn set_clock_rate(&mut self, clock_rate: u32, now: MonoTime) {
+        self.clock_rate = clock_rate;
+        self.receiver.set_clock_rate(clock_rate, now.as_nanos());
+    }
+
+    pub(crate) fn set_codecs(&mut self, codecs: &[Codec]) {
+        self.telephone_events = telephone_events(codecs);
+    }
+}
+
+fn telephone_events(codecs: &[Codec]) -> u128 {
+    codecs.iter().filter(|codec| codec.is_telephone_event()).fold(0, |bits, codec| bits | 1 << codec.payload_type.get())
+}

@@ -1,0 +1,242 @@
+//! Learning and guarding the source address of a leg.
+//!
+//! A leg starts with what signalling says, if anything. Depending on the [`LatchMode`] it learns from packets where its
+//! party really is (NAT, asymmetric ports). While it learns, a packet from the signalled address always wins and ends
+//! the learning: an intruder who is faster than the party gains a moment, not the stream. Once settled, a strict leg
+//! drops everything else, and only a command opens the learning again.
+
+use core::net::SocketAddr;
+
+use patchcord_rtp::RtpHeader;
+
+use crate::command::{LatchMode, LatchPolicy, RelatchGate};
+use crate::time::MonoTime;
+
+/// How well a source matches what signalling said; better is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Other,
+    SamePort,
+    SameIp,
+    Exact,
+}
+
+/// What the latch says of one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// From the source in force.
+    Accepted,
+    /// Accepted, and the latch has moved or settled: the packet path must take over the change.
+    Changed,
+    /// From somebody else.
+    Foreign,
+}
+
+/// A source that has yet to prove itself after a re-latch command.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    source: SocketAddr,
+    ssrc: u32,
+    next_sequence: u16,
+    seen: u8,
+}
+
+/// The packets in sequence of a candidate count only while the old source has been silent for this long: five
+/// packets of the usual 20 ms.
+const OLD_SOURCE_SILENT_NANOS: u64 = 100_000_000;
+
+/// Source address of a leg.
+#[derive(Debug)]
+pub(crate) struct Latch {
+    policy: LatchPolicy,
+    signalled: Option<SocketAddr>,
+    /// Where packets are accepted from at present, provisional or settled.
+    current: Option<SocketAddr>,
+    rank: Rank,
+    settled: bool,
+    /// First packet of the learning window.
+    learning_since: Option<MonoTime>,
+    relearning: Option<RelatchGate>,
+    candidate: Option<Candidate>,
+}
+
+impl Latch {
+    pub(crate) fn new(policy: LatchPolicy, signalled: Option<SocketAddr>) -> Self {
+        let mut latch = Self {
+            policy,
+            signalled: None,
+            current: None,
+            rank: Rank::Other,
+            settled: false,
+            learning_since: None,
+            relearning: None,
+            candidate: None,
+        };
+        latch.signal(signalled);
+        latch
+    }
+
+    /// The source in force once nothing can outrank it any more.
+    pub(crate) fn settled_source(&self) -> Option<SocketAddr> {
+        if self.settled && self.policy.strict { self.current } else { None }
+    }
+
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    pub(crate) const fn is_relearning(&self) -> bool {
+        self.relearning.is_some()
+    }
+
+    /// Where to send to: the learned source, else the signalled address.
+    pub(crate) fn remote(&self) -> Option<SocketAddr> {
+        self.current.or(self.signalled)
+    }
+
+    pub(crate) const fn signalled(&self) -> Option<SocketAddr> {
+        self.signalled
+    }
+
+    /// Signalling named an address. The same address again changes nothing; another one starts the learning anew.
+    pub(crate) fn set_signalled(&mut self, signalled: SocketAddr) {
+        if self.signalled != Some(signalled) {
+            self.signal(Some(signalled));
+        }
+    }
+
+    fn signal(&mut self, signalled: Option<SocketAddr>) {
+        self.signalled = signalled;
+        self.current = None;
+        self.rank = Rank::Other;
+        self.settled = false;
+        self.learning_since = None;
+        self.relearning = None;
+        self.candidate = None;
+        if self.policy.mode == LatchMode::Off && signalled.is_some() {
+            // Nothing to learn: the signalled address is the source.
+            self.current = signalled;
+            self.rank = Rank::Exact;
+            self.settled = true;
+        }
+    }
+
+    /// Opens the learning by command. The present source stays in force until another one has passed the gate.
+    pub(crate) fn relearn(&mut self, gate: RelatchGate) {
+        self.relearning = Some(gate);
+        self.candidate = None;
+    }
+
+    /// Judges the source of one well-formed RTP packet; `last_packet_at` is when the leg accepted its last one.
+    pub(crate) fn admit(
+        &mut self,
+        from: SocketAddr,
+        header: &RtpHeader,
+        last_packet_at: Option<MonoTime>,
+        now: MonoTime,
+    ) -> Admission {
+        if self.relearning.is_some()
+            && self.current != Some(from)
+            && self.passes_gate(from, header, last_packet_at, now)
+        {
+            self.relearning = None;
+            self.candidate = None;
+            self.take(from, self.rank_of(from), true);
+            return Admission::Changed;
+        }
+        if self.settled {
+            return if self.current == Some(from) || !self.policy.strict {
+                Admission::Accepted
+            } else {
+                Admission::Foreign
+            };
+        }
+        self.learn(from, now)
+    }
+
+    fn learn(&mut self, from: SocketAddr, now: MonoTime) -> Admission {
+        let rank = self.rank_of(from);
+        let may_learn = match self.policy.mode {
+            LatchMode::Off => rank == Rank::Exact,
+            LatchMode::Signalled => rank >= Rank::SameIp,
+            LatchMode::FirstPacket | LatchMode::Heuristic => true,
+        };
+        if !may_learn {
+            return Admission::Foreign;
+        }
+        if rank == Rank::Exact {
+            self.take(from, rank, true);
+            return Admission::Changed;
+        }
+        let since = *self.learning_since.get_or_insert(now);
+        let window_over = now.nanos_since(since) >= u64::try_from(self.policy.window.as_nanos()).unwrap_or(u64::MAX);
+        match self.current {
+            None => {
+                // Without a signalled address nothing can outrank the first source of a first-packet latch.
+                let settled = self.signalled.is_none() && self.policy.mode == LatchMode::FirstPacket;
+                self.take(from, rank, settled);
+                Admission::Changed
+            }
+            Some(current) if current == from => {
+                if window_over {
+                    self.settled = true;
+                    Admission::Changed
+                } else {
+                    Admission::Accepted
+                }
+            }
+            Some(_) if self.policy.mode == LatchMode::Heuristic && rank > self.rank && !window_over => {
+                self.take(from, rank, false);
+                Admission::Changed
+            }
+            Some(_) => Admission::Foreign,
+        }
+    }
+
+    fn take(&mut self, source: SocketAddr, rank: Rank, settled: bool) {
+        self.current = Some(source);
+        self.rank = rank;
+        self.settled = settled;
+    }
+
+    fn rank_of(&self, from: SocketAddr) -> Rank {
+        match self.signalled {
+            Some(signalled) if signalled == from => Rank::Exact,
+            Some(signalled) if signalled.ip() == from.ip() => Rank::SameIp,
+            Some(signalled) if signalled.port() == from.port() => Rank::SamePort,
+            _ => Rank::Other,
+        }
+    }
+
+    fn passes_gate(
+        &mut self,
+        from: SocketAddr,
+        header: &RtpHeader,
+        last_packet_at: Option<MonoTime>,
+        now: MonoTime,
+    ) -> bool {
+        match self.relearning {
+            None => false,
+            Some(RelatchGate::Signalled) => self.signalled == Some(from),
+            Some(RelatchGate::Packets(wanted)) => {
+                if last_packet_at.is_some_and(|at| now.nanos_since(at) < OLD_SOURCE_SILENT_NANOS) {
+                    self.candidate = None;
+                    return false;
+                }
+                let in_sequence = self.candidate.filter(|candidate| {
+                    candidate.source == from
+                        && candidate.ssrc == header.ssrc.0
+                        && candidate.next_sequence == header.sequence.0
+                });
+                let seen = in_sequence.map_or(0, |candidate| candidate.seen).saturating_add(1);
+                self.candidate = Some(Candidate {
+                    source: from,
+                    ssrc: header.ssrc.0,
+                    next_sequence: header.sequence.0.wrapping_add(1),
+                    seen,
+                });
+                seen >= wanted.max(1)
+            }
+        }
+    }
+}

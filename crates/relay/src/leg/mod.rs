@@ -1,0 +1,338 @@
+//! A leg's state in three parts: what every received packet touches (`ingress`), what every sent packet touches
+//! (`egress`), and the cold rest. They lie in three tables with the same index, the slot, so that a packet loads two
+//! short records instead of one long one; and so that a leg that feeds itself needs no special case.
+
+pub(crate) mod egress;
+pub(crate) mod formats;
+pub(crate) mod ingress;
+pub(crate) mod latch;
+
+use core::net::SocketAddr;
+use std::collections::HashMap;
+
+use patchcord_rtp::RtpTimestamp;
+
+use crate::command::LegSpec;
+use crate::datagram::Hop;
+use crate::event::Receipt;
+use crate::histogram::LatencyHistogram;
+use crate::ids::{Component, CutOverId, LegId, PortId};
+use crate::media::{Codec, Direction};
+use crate::player::Player;
+use crate::time::MonoTime;
+use crate::verdict::Drops;
+
+use egress::Egress;
+use formats::PayloadTypeMap;
+use ingress::Ingress;
+use latch::Latch;
+
+/// Index of a leg in the tables; [`NO_SLOT`] where there is none.
+pub(crate) type Slot = u32;
+/// No leg.
+pub(crate) const NO_SLOT: Slot = Slot::MAX;
+
+/// What feeds an egress, by slot. A player's frames lie in [`Cold::player`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SourceSlot {
+    Silence,
+    Leg(Slot),
+    Player,
+}
+
+/// What a packet rarely needs.
+#[derive(Debug)]
+pub(crate) struct Cold {
+    pub(crate) id: LegId,
+    pub(crate) local_rtp: SocketAddr,
+    pub(crate) local_rtcp: Option<SocketAddr>,
+    /// Where RTCP goes to, if not to the RTP address.
+    pub(crate) remote_rtcp: Option<SocketAddr>,
+    pub(crate) latch: Latch,
+    pub(crate) direction: Direction,
+    pub(crate) muted: bool,
+    pub(crate) codecs: Vec<Codec>,
+    /// Every codec that a payload type of this leg has ever named: it must not come to mean anything else.
+    pub(crate) codecs_ever: Vec<Codec>,
+    /// Payload types of the present source as this leg knows them.
+    pub(crate) payload_types: PayloadTypeMap,
+    pub(crate) media_timeout_nanos: Option<u64>,
+    pub(crate) timed_out: bool,
+    pub(crate) created_at: MonoTime,
+    pub(crate) drops: Drops,
+    pub(crate) rtcp_received: u64,
+    pub(crate) rtcp_sent: u64,
+    pub(crate) latency: LatencyHistogram,
+    pub(crate) player: Option<Player>,
+    pub(crate) next_report_at: MonoTime,
+    pub(crate) cname: Cname,
+    /// Cumulative loss and jitter (timestamp units) of the party's last report block about our stream.
+    pub(crate) reported: Option<(i32, u32)>,
+    pub(crate) event_in_flight: Option<EventInFlight>,
+    /// Timestamp, as the source counts, of a telephone-event whose start this leg did not hear.
+    pub(crate) event_skipped: Option<RtpTimestamp>,
+    /// The cut-over whose first packet has yet to leave.
+    pub(crate) draft: Option<Draft>,
+    pub(crate) last_receipt: Option<Receipt>,
+    /// The listener that this leg lost last, by which cut-over and when: its late packets are stale.
+    pub(crate) former_sink: Option<(Slot, CutOverId, MonoTime)>,
+    pub(crate) undo: Option<Undo>,
+    /// The pending cut-over that will feed this leg.
+    pub(crate) pending: Option<CutOverId>,
+    /// The pending cut-over that waits for this leg's first packet.
+    pub(crate) awaited_by: Option<CutOverId>,
+    /// The pending cut-over that waits for the end of the prompt that this leg hears.
+    pub(crate) prompt_awaited_by: Option<CutOverId>,
+}
+
+/// A receipt in the making.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draft {
+    pub(crate) id: CutOverId,
+    pub(crate) trigger: crate::event::TriggerKind,
+    pub(crate) commanded_at: MonoTime,
+    pub(crate) switched_at: MonoTime,
+    /// Late packets of the old source so far.
+    pub(crate) stale: u32,
+}
+
+/// How to go back: what fed the leg before its latest cut-over.
+#[derive(Clone, Debug)]
+pub(crate) struct Undo {
+    pub(crate) id: CutOverId,
+    pub(crate) previous: crate::command::Source,
+}
+
+/// A telephone-event that a listener has heard the start of but not the end (RFC 4733).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EventInFlight {
+    pub(crate) event: u8,
+    pub(crate) volume: u8,
+    pub(crate) duration: u16,
+    pub(crate) payload_type: patchcord_rtp::PayloadType,
+    /// As the listener counts.
+    pub(crate) timestamp: RtpTimestamp,
+}
+
+/// The CNAME that a leg's listener knows us by, constant over every cut-over (RFC 7022 wants it unlinkable between
+/// sessions; it is the first source's own, or random).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cname {
+    len: u8,
+    bytes: [u8; Self::MAX],
+}
+
+impl Cname {
+    /// Longer names than this are replaced from the start rather than adopted.
+    const MAX: usize = 63;
+
+    pub(crate) const fn unknown() -> Self {
+        Self { len: 0, bytes: [0; Self::MAX] }
+    }
+
+    pub(crate) const fn is_known(&self) -> bool {
+        self.len > 0
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+
+    /// Takes `name` if it fits, else a name made of `random`.
+    pub(crate) fn settle(&mut self, name: Option<&[u8]>, random: u64) {
+        match name {
+            Some(name) if !name.is_empty() && name.len() <= Self::MAX => {
+                self.bytes[..name.len()].copy_from_slice(name);
+                self.len = name.len() as u8;
+            }
+            _ => {
+                for (index, digit) in self.bytes.iter_mut().take(16).enumerate() {
+                    *digit = b"0123456789abcdef"[(random >> (4 * index)) as usize & 15];
+                }
+                self.len = 16;
+            }
+        }
+    }
+}
+
+/// The three tables, and who lives in which slot. Their room is reserved at start and never grows.
+#[derive(Debug)]
+pub(crate) struct Legs {
+    pub(crate) ingress: Vec<Ingress>,
+    pub(crate) egress: Vec<Egress>,
+    pub(crate) cold: Vec<Cold>,
+    slots: HashMap<LegId, Slot>,
+    free: Vec<Slot>,
+    capacity: u32,
+}
+
+impl Legs {
+    pub(crate) fn new(capacity: u32) -> Self {
+        let room = capacity as usize;
+        // Reserved, not touched: a daemon with room for 20,000 legs and none of them in use stays small.
+        Self {
+            ingress: Vec::with_capacity(room),
+            egress: Vec::with_capacity(room),
+            cold: Vec::with_capacity(room),
+            slots: HashMap::with_capacity(room),
+            free: Vec::with_capacity(room),
+            capacity,
+        }
+    }
+
+    pub(crate) const fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    pub(crate) fn in_use(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    /// Slots that have ever been used: everything in use is below.
+    pub(crate) fn slots_end(&self) -> Slot {
+        self.ingress.len() as Slot
+    }
+
+    pub(crate) fn slot(&self, id: LegId) -> Option<Slot> {
+        self.slots.get(&id).copied()
+    }
+
+    /// Puts a new leg into a free slot. The caller has checked that there is one and that the id is new.
+    pub(crate) fn insert(&mut self, spec: &LegSpec, now: MonoTime) -> Slot {
+        debug_assert!(self.in_use() < self.capacity, "checked by the batch's validation");
+        let ingress = Ingress::new(spec);
+        let egress = Egress::new(spec.egress_mode);
+        let cold = Cold::new(spec, now);
+        let slot = if let Some(slot) = self.free.pop() {
+            let at = slot as usize;
+            self.ingress[at] = ingress;
+            self.egress[at] = egress;
+            self.cold[at] = cold;
+            slot
+        } else {
+            self.ingress.push(ingress);
+            self.egress.push(egress);
+            self.cold.push(cold);
+            self.slots_end() - 1
+        };
+        self.slots.insert(spec.id, slot);
+        slot
+    }
+
+    /// Frees a slot. The caller has unlinked the leg from its sources and sinks.
+    pub(crate) fn remove(&mut self, slot: Slot) {
+        let at = slot as usize;
+        self.slots.remove(&self.cold[at].id);
+        self.ingress[at].retire();
+        self.egress[at].retire();
+        // What the leg held (codec names, a player's frames) goes now, not when the slot is used again.
+        self.cold[at].codecs = Vec::new();
+        self.cold[at].codecs_ever = Vec::new();
+        self.cold[at].player = None;
+        self.cold[at].undo = None;
+        self.free.push(slot);
+    }
+
+    /// Makes `sink` hear what `source` receives.
+    pub(crate) fn link(&mut self, source: Slot, sink: Slot) {
+        self.egress[sink as usize].next_sink = self.ingress[source as usize].first_sink;
+        self.ingress[source as usize].first_sink = sink;
+    }
+
+    /// Ends that.
+    pub(crate) fn unlink(&mut self, source: Slot, sink: Slot) {
+        let after = self.egress[sink as usize].next_sink;
+        let first = self.ingress[source as usize].first_sink;
+        if first == sink {
+            self.ingress[source as usize].first_sink = after;
+        } else {
+            let mut before = first;
+            while before != NO_SLOT {
+                let next = self.egress[before as usize].next_sink;
+                if next == sink {
+                    self.egress[before as usize].next_sink = after;
+                    break;
+                }
+                before = next;
+            }
+        }
+        self.egress[sink as usize].next_sink = NO_SLOT;
+    }
+
+    /// Where RTCP for this leg's party leaves and goes to; `None` while its address is unknown.
+    pub(crate) fn rtcp_hop(&self, slot: Slot) -> Option<Hop> {
+        let cold = &self.cold[slot as usize];
+        let rtp = self.egress[slot as usize].remote()?;
+        if cold.local_rtcp.is_none() {
+            return Some(Hop { port: PortId::new(slot, Component::Rtp), to: cold.remote_rtcp.unwrap_or(rtp) });
+        }
+        // RFC 3550 11: without other word RTCP goes to the next higher port.
+        let to = cold.remote_rtcp.or_else(|| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?)))?;
+        Some(Hop { port: PortId::new(slot, Component::Rtcp), to })
+    }
+
+    /// Takes over what a change of latch, signalling, direction or mute means for the packet path.
+    pub(crate) fn refresh_flags(&mut self, slot: Slot) {
+        let at = slot as usize;
+        let cold = &self.cold[at];
+        let open = cold.direction.party_sends() && !cold.muted;
+        let reopened = self.ingress[at].refresh(&cold.latch, open);
+        self.egress[at].refresh(cold.latch.remote(), cold.direction.party_receives());
+        if reopened {
+            // Nobody heard the packets in between: continue from the last one that was sent, as after a cut-over.
+            let mut sink = self.ingress[at].first_sink;
+            while sink != NO_SLOT {
+                self.egress[sink as usize].splice_next();
+                sink = self.egress[sink as usize].next_sink;
+            }
+        }
+    }
+}
+
+impl Cold {
+    fn new(spec: &LegSpec, now: MonoTime) -> Self {
+        Self {
+            id: spec.id,
+            local_rtp: spec.local_rtp,
+            local_rtcp: spec.local_rtcp,
+            remote_rtcp: spec.remote_rtcp,
+            latch: Latch::new(spec.latch, spec.remote_rtp),
+            direction: spec.direction,
+            muted: false,
+            codecs: spec.codecs.clone(),
+            codecs_ever: spec.codecs.clone(),
+            payload_types: PayloadTypeMap::identity(),
+            media_timeout_nanos: spec
+                .media_timeout
+                .map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)),
+            timed_out: false,
+            created_at: now,
+            drops: Drops::default(),
+            rtcp_received: 0,
+            rtcp_sent: 0,
+            latency: LatencyHistogram::default(),
+            player: None,
+            next_report_at: now,
+            cname: Cname::unknown(),
+            reported: None,
+            event_in_flight: None,
+            event_skipped: None,
+            draft: None,
+            last_receipt: None,
+            former_sink: None,
+            undo: None,
+            pending: None,
+            awaited_by: None,
+            prompt_awaited_by: None,
+        }
+    }
+
+    /// The clock rate of the format that `payload_type` names here; of the first one, where it names none.
+    pub(crate) fn clock_rate_of(&self, payload_type: patchcord_rtp::PayloadType) -> u32 {
+        let named = self.codecs.iter().find(|codec| codec.payload_type == payload_type);
+        named.or_else(|| self.codecs.first()).map_or(DEFAULT_CLOCK_RATE, |codec| codec.clock_rate)
+    }
+}
+
+/// RFC 3551's rate of every narrow-band audio format, for legs without a codec list.
+pub(crate) const DEFAULT_CLOCK_RATE: u32 = 8000;

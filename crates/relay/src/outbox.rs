@@ -1,0 +1,165 @@
+//! Packets and events that the engine makes itself: players, fan-out copies, RTCP.
+//!
+//! All room is taken at start. A full outbox refuses; it never grows.
+
+use crate::datagram::Hop;
+use crate::event::Event;
+use crate::ids::{LegId, PortId};
+use core::net::SocketAddr;
+
+/// Packets that one call into the engine can produce, beside the datagrams it rewrites in place. A worker's batch is
+/// smaller, and ticks stop at this number and go on at the next call.
+const PACKETS_MAX: usize = 1024;
+/// Bytes for these packets: the usual 172-byte packet needs a third of it.
+const ARENA_BYTES: usize = 512 * 1024;
+/// Events that one call can produce. Only latching, SSRC changes, timeouts and cut-overs make events.
+const EVENTS_MAX: usize = 4096;
+
+/// What one call into the engine produced. Dropping it discards whatever was not taken.
+#[must_use = "packets and events that are not taken are lost"]
+#[derive(Debug)]
+pub struct Outputs<'a> {
+    outbox: &'a mut Outbox,
+}
+
+/// A packet that the engine made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit<'a> {
+    /// The local port to send from.
+    pub port: PortId,
+    /// The remote address to send to.
+    pub to: SocketAddr,
+    /// UDP payload.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Outputs<'a> {
+    pub(crate) const fn new(outbox: &'a mut Outbox) -> Self {
+        Self { outbox }
+    }
+
+    /// Packets to send, in this order, after the datagrams of the batch that produced them.
+    pub fn transmits(&self) -> impl ExactSizeIterator<Item = Transmit<'_>> {
+        self.outbox.packets.iter().map(|packet| Transmit {
+            port: packet.hop.port,
+            to: packet.hop.to,
+            bytes: &self.outbox.arena[packet.start..packet.start + packet.len],
+        })
+    }
+
+    /// Events, oldest first; each is given once.
+    pub fn events(&mut self) -> impl Iterator<Item = Event> + '_ {
+        self.outbox.events.drain(..)
+    }
+
+    /// Legs that were added, with their slots: open their ports.
+    #[must_use]
+    pub fn opened(&self) -> &[(LegId, u32)] {
+        &self.outbox.opened
+    }
+
+    /// Slots of legs that were removed: close their ports, and do it before opening any, for a slot may be used again
+    /// within one batch.
+    #[must_use]
+    pub fn closed(&self) -> &[u32] {
+        &self.outbox.closed
+    }
+}
+
+impl Drop for Outputs<'_> {
+    fn drop(&mut self) {
+        self.outbox.clear();
+    }
+}
+
+#[derive(Debug)]
+struct Packet {
+    hop: Hop,
+    start: usize,
+    len: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    packets: Vec<Packet>,
+    arena: Box<[u8]>,
+    arena_used: usize,
+    events: Vec<Event>,
+    events_lost: u64,
+    opened: Vec<(LegId, u32)>,
+    closed: Vec<u32>,
+    packets_total: u64,
+    bytes_total: u64,
+}
+
+impl Outbox {
+    pub(crate) fn new() -> Self {
+        Self {
+            packets: Vec::with_capacity(PACKETS_MAX),
+            arena: vec![0; ARENA_BYTES].into_boxed_slice(),
+            arena_used: 0,
+            events: Vec::with_capacity(EVENTS_MAX),
+            events_lost: 0,
+            opened: Vec::new(),
+            closed: Vec::new(),
+            packets_total: 0,
+            bytes_total: 0,
+        }
+    }
+
+    /// Whether a packet of up to `len` bytes can be taken.
+    pub(crate) const fn has_room(&self, len: usize) -> bool {
+        self.packets.len() < PACKETS_MAX && self.arena.len() - self.arena_used >= len
+    }
+
+    /// Lets `fill` write a packet of at most `room` bytes and say how long it became; 0 means no packet after all.
+    /// `false` if there is no room, and then `fill` is not called.
+    pub(crate) fn push(&mut self, hop: Hop, room: usize, fill: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        if !self.has_room(room) {
+            return false;
+        }
+        let start = self.arena_used;
+        let len = fill(&mut self.arena[start..start + room]);
+        debug_assert!(len <= room, "a packet of {len} bytes in a room of {room}");
+        if len > 0 {
+            self.packets.push(Packet { hop, start, len });
+            self.arena_used += len;
+            self.packets_total += 1;
+            self.bytes_total += len as u64;
+        }
+        true
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        if self.events.len() < EVENTS_MAX {
+            self.events.push(event);
+        } else {
+            self.events_lost += 1;
+        }
+    }
+
+    pub(crate) fn opened(&mut self, leg: LegId, slot: u32) {
+        self.opened.push((leg, slot));
+    }
+
+    pub(crate) fn closed(&mut self, slot: u32) {
+        self.closed.push(slot);
+    }
+
+    pub(crate) const fn events_lost(&self) -> u64 {
+        self.events_lost
+    }
+
+    /// Packets and bytes ever pushed.
+    pub(crate) const fn totals(&self) -> (u64, u64) {
+        (self.packets_total, self.bytes_total)
+    }
+
+    fn clear(&mut self) {
+        self.packets.clear();
+        self.arena_used = 0;
+        self.events.clear();
+        self.opened.clear();
+        self.closed.clear();
+    }
+}

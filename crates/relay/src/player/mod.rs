@@ -1,0 +1,177 @@
+//! Players: hold audio, ringback and prompts, from frames encoded once and shared by all calls.
+//!
+//! A player is a source like any other: it has an SSRC, sequence and timestamps of its own, which the listener's egress
+//! moves by its offsets. Only headers are written; no codec runs.
+
+mod wheel;
+
+use patchcord_rtp::{PayloadType, RTP_HEADER_LEN, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
+
+pub(crate) use wheel::Wheel;
+
+use crate::command::Source;
+use crate::event::Event;
+use crate::forward::SourcePacket;
+use crate::leg::formats::payload_type_for;
+use crate::leg::{Slot, SourceSlot};
+use crate::media::{Frames, Repeat};
+use crate::shard::Shard;
+use crate::time::MonoTime;
+
+/// A player that is late by more frames than this leaves them out: its audio keeps its pace, and the listener is not
+/// flooded after a stall.
+const LATE_FRAMES_MAX: u64 = 5;
+
+/// One leg's player.
+#[derive(Debug)]
+pub(crate) struct Player {
+    frames: Frames,
+    repeat: Repeat,
+    /// Rounds still to go, the present one included; meaningless where it repeats for ever.
+    rounds_left: u32,
+    index: u32,
+    payload_type: PayloadType,
+    ssrc: Ssrc,
+    sequence: SequenceNumber,
+    timestamp: RtpTimestamp,
+    due: MonoTime,
+}
+
+impl Player {
+    pub(crate) fn as_source(&self) -> Source {
+        Source::Player { frames: self.frames.clone(), repeat: self.repeat }
+    }
+
+    pub(crate) const fn has_an_end(&self) -> bool {
+        matches!(self.repeat, Repeat::Times(_))
+    }
+
+    /// Goes on to the next frame; `false` when the last one has been played.
+    fn advance(&mut self) -> bool {
+        self.due = self.due.after(self.frames.ptime());
+        self.timestamp = self.timestamp.wrapping_add(self.frames.frame_ts_units());
+        self.index += 1;
+        if self.index < self.frames.count() {
+            return true;
+        }
+        self.index = 0;
+        if self.repeat == Repeat::Forever {
+            return true;
+        }
+        self.rounds_left = self.rounds_left.saturating_sub(1);
+        self.rounds_left > 0
+    }
+}
+
+impl Shard {
+    /// Makes a player the source of a leg.
+    pub(crate) fn start_player(&mut self, sink: Slot, frames: Frames, repeat: Repeat, now: MonoTime) {
+        let at = sink as usize;
+        let Some(payload_type) = payload_type_for(&frames, &self.legs.cold[at].codecs) else {
+            debug_assert!(false, "checked by the batch's validation");
+            return;
+        };
+        let egress = &mut self.legs.egress[at];
+        // One frame after the last packet: the listener hears no break. At once, if that is past or never was.
+        let due = if egress.ssrc().is_some() { egress.last_sent_at.after(frames.ptime()).max(now) } else { now };
+        egress.source = SourceSlot::Player;
+        egress.same_payload_types = true;
+        let rounds_left = match repeat {
+            Repeat::Times(times) => times.max(1),
+            Repeat::Forever => 1,
+        };
+        self.legs.cold[at].player = Some(Player {
+            frames,
+            repeat,
+            rounds_left,
+            index: 0,
+            payload_type,
+            ssrc: Ssrc(self.rng.next_u32()),
+            sequence: SequenceNumber(self.rng.next_u32() as u16),
+            timestamp: RtpTimestamp(self.rng.next_u32()),
+            due,
+        });
+        self.legs.cold[at].next_report_at = now;
+        self.wheel.insert(sink, due);
+    }
+
+    /// Ends a leg's player without further ado.
+    pub(crate) fn stop_player(&mut self, sink: Slot) {
+        self.wheel.remove(sink);
+        self.legs.cold[sink as usize].player = None;
+    }
+
+    /// Sends every frame that is due by `now`, as far as the outbox has room; the rest comes with the next call.
+    pub(crate) fn play_due(&mut self, now: MonoTime) {
+        while self.outbox.has_room(RTP_HEADER_LEN + Frames::FRAME_LEN_MAX) {
+            let Some(sink) = self.wheel.pop_due(now) else { return };
+            self.play_frame(sink, now);
+        }
+    }
+
+    fn play_frame(&mut self, sink: Slot, now: MonoTime) {
+        // Taken out while it plays: the packet path borrows the leg.
+        let Some(mut player) = self.legs.cold[sink as usize].player.take() else { return };
+        let mut goes_on = true;
+        let late_frames = now.nanos_since(player.due) / player.frames.ptime().as_nanos().max(1) as u64;
+        if late_frames > LATE_FRAMES_MAX {
+            for _ in 0..late_frames.min(u64::from(player.frames.count())) {
+                goes_on = goes_on && player.advance();
+            }
+            player.due = now;
+        }
+        if goes_on {
+            self.send_frame(sink, &player, now);
+            player.sequence = player.sequence.wrapping_add(1);
+            goes_on = player.advance();
+        }
+        if goes_on {
+            self.wheel.insert(sink, player.due.max(now));
+            self.legs.cold[sink as usize].player = Some(player);
+        } else {
+            self.finish_player(sink, now);
+        }
+    }
+
+    fn send_frame(&mut self, sink: Slot, player: &Player, now: MonoTime) {
+        let payload = player.frames.payload(player.index);
+        let packet = SourcePacket {
+            header: RtpHeader {
+                marker: false,
+                payload_type: player.payload_type,
+                sequence: player.sequence,
+                timestamp: player.timestamp,
+                ssrc: player.ssrc,
+            },
+            bytes: &[],
+            len: RTP_HEADER_LEN + payload.len(),
+            restarted: false,
+            is_telephone_event: false,
+            clock_rate: Some(player.frames.clock_rate()),
+            leg: None,
+            now,
+        };
+        if let Ok((header, hop)) = self.pass_to(sink, &packet) {
+            self.outbox.push(hop, packet.len, |room| {
+                let header_len = header.build(room);
+                room[header_len..header_len + payload.len()].copy_from_slice(payload);
+                header_len + payload.len()
+            });
+        }
+    }
+
+    /// The prompt is over: whoever waited for that goes on; else the leg falls silent.
+    fn finish_player(&mut self, sink: Slot, now: MonoTime) {
+        let cold = &self.legs.cold[sink as usize];
+        let (leg, awaited_by) = (cold.id, cold.prompt_awaited_by);
+        self.outbox.event(Event::PlayFinished { leg });
+        if let Some(id) = awaited_by {
+            self.fire(id, now);
+        }
+        if self.legs.cold[sink as usize].player.is_none()
+            && self.legs.egress[sink as usize].source == SourceSlot::Player
+        {
+            self.detach(sink, None);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Obeying commands that the batch's validation has accepted.
+
+use core::net::SocketAddr;
+
+use crate::command::{Command, LegSpec};
+use crate::ids::LegId;
+use crate::leg::{NO_SLOT, Slot};
+use crate::media::Codec;
+use crate::shard::Shard;
+use crate::time::MonoTime;
+
+impl Shard {
+    pub(super) fn obey(&mut self, command: &Command, now: MonoTime) {
+        match command {
+            Command::AddLeg(spec) => self.add_leg(spec, now),
+            Command::RemoveLeg { leg } => self.with_leg(*leg, |shard, slot| shard.remove_leg(*leg, slot)),
+            Command::SetRemote { leg, rtp, rtcp } => {
+                self.with_leg(*leg, |shard, slot| shard.set_remote(slot, *rtp, *rtcp));
+            }
+            Command::SetCodecs { leg, codecs } => self.with_leg(*leg, |shard, slot| shard.set_codecs(slot, codecs)),
+            Command::SetDirection { leg, direction } => self.with_leg(*leg, |shard, slot| {
+                shard.legs.cold[slot as usize].direction = *direction;
+                shard.legs.refresh_flags(slot);
+            }),
+            Command::SetMuted { leg, muted } => self.with_leg(*leg, |shard, slot| {
+                shard.legs.cold[slot as usize].muted = *muted;
+                shard.legs.refresh_flags(slot);
+            }),
+            Command::Relatch { leg, gate } => self.with_leg(*leg, |shard, slot| {
+                shard.legs.cold[slot as usize].latch.relearn(*gate);
+                shard.legs.refresh_flags(slot);
+            }),
+            Command::CutOver(cut_over) => self.begin(cut_over, now),
+            Command::Rollback { id, by } => self.roll_back(*id, *by, now),
+        }
+    }
+
+    fn with_leg(&mut self, leg: LegId, act: impl FnOnce(&mut Self, Slot)) {
+        match self.legs.slot(leg) {
+            Some(slot) => act(self, slot),
+            None => debug_assert!(false, "{leg} was there when the batch was validated"),
+        }
+    }
+
+    fn add_leg(&mut self, spec: &LegSpec, now: MonoTime) {
+        let slot = self.legs.insert(spec, now);
+        self.wheel.cover(slot);
+        self.legs.refresh_flags(slot);
+        if self.legs.in_use() == 1 {
+            self.next_inspection = now;
+        }
+        self.outbox.opened(spec.id, slot);
+    }
+
+    fn remove_leg(&mut self, leg: LegId, slot: Slot) {
+        self.cancel_involving(leg);
+        loop {
+            let sink = self.legs.ingress[slot as usize].first_sink;
+            if sink == NO_SLOT {
+                break;
+            }
+            self.detach(sink, None);
+        }
+        self.detach(slot, None);
+        if let Some(undo) = self.legs.cold[slot as usize].undo.take() {
+            self.cut_overs.forget(undo.id);
+        }
+        self.legs.remove(slot);
+        self.outbox.closed(slot);
+    }
+
+    fn set_remote(&mut self, slot: Slot, rtp: SocketAddr, rtcp: Option<SocketAddr>) {
+        let cold = &mut self.legs.cold[slot as usize];
+        if cold.latch.signalled() != Some(rtp) || rtcp.is_some() {
+            cold.remote_rtcp = rtcp;
+        }
+        cold.latch.set_signalled(rtp);
+        self.legs.refresh_flags(slot);
+    }
+
+    fn set_codecs(&mut self, slot: Slot, codecs: &[Codec]) {
+        let at = slot as usize;
+        let ever = &mut self.legs.cold[at].codecs_ever;
+        for codec in codecs {
+            if !ever.iter().any(|known| known.payload_type == codec.payload_type) {
+                ever.push(codec.clone());
+            }
+        }
+        self.legs.cold[at].codecs = codecs.to_vec();
+        self.legs.ingress[at].set_codecs(codecs);
+        self.map_payload_types(slot);
+        let mut sink = self.legs.ingress[at].first_sink;
+        while sink != NO_SLOT {
+            self.map_payload_types(sink);
+            sink = self.legs.egress[sink as usize].next_sink;
+        }
+    }
+}
