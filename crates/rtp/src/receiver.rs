@@ -69,12 +69,10 @@ impl ReceiverState {
     /// There is no jitter for a clock rate of 0; above 3.9 MHz it is that of 3.9 MHz.
     #[must_use]
     pub const fn new(clock_rate: u32) -> Self {
-        let clock = (((clock_rate as u64) << CLOCK_SHIFT) as u128, 1_000_000_000_u128);
-        let clock = (clock.0 + clock.1 / 2) / clock.1;
         Self {
             seen: 0,
             packets: 0,
-            clock: if clock > u32::MAX as u128 { u32::MAX } else { clock as u32 },
+            clock: clock_of(clock_rate),
             ssrc: Ssrc(0),
             extended_highest: 0,
             base: SequenceNumber(0),
@@ -90,10 +88,26 @@ impl ReceiverState {
         }
     }
 
+    /// From `now_ns` on the source's timestamps count in another clock, because its format changed.
+    ///
+    /// The jitter keeps its value in milliseconds; the timestamps are taken to go on from where they were (RFC 7160 4).
+    pub const fn set_clock_rate(&mut self, clock_rate: u32, now_ns: u64) {
+        let (old_clock, old_now) = (self.clock, self.ts_units(now_ns));
+        self.clock = clock_of(clock_rate);
+        let shift = self.ts_units(now_ns).wrapping_sub(old_now);
+        self.transit_ts_units = self.transit_ts_units.wrapping_add(shift);
+        self.jitter_scaled = match old_clock {
+            0 => 0,
+            // At most 16 times the largest step that counts, at the new rate: within 32 bits as at the old one.
+            _ => (self.jitter_scaled as u64 * self.clock as u64 / old_clock as u64) as u32,
+        };
+    }
+
     /// Takes note of a packet that arrived at `arrived_ns` on a monotonic clock.
     ///
-    /// The jitter follows each packet in the order of arrival, as RFC 3550 6.4.1 says, but for duplicates. A timestamp
-    /// that steps by more than 8 s against the arrival is a new start of the source's media clock, not jitter.
+    /// The jitter follows the packets in the order of their arrival, as RFC 3550 6.4.1 says, but for duplicates and those
+    /// out of all range. A timestamp that steps by more than 8 s against the arrival is not jitter: the source's media
+    /// clock started anew.
     #[inline]
     pub fn observe(&mut self, header: &RtpHeader, arrived_ns: u64) -> Arrival {
         let transit_ts_units = self.ts_units(arrived_ns).wrapping_sub(header.timestamp.0);
@@ -109,19 +123,15 @@ impl ReceiverState {
         // RFC 3550 A.1, without its probation.
         self.packets += 1;
         let ahead = header.sequence.0.wrapping_sub(self.extended_highest as u16);
-        let arrival = if ahead.wrapping_sub(1) < MAX_DROPOUT - 1 {
-            // The carry into the upper half counts the cycles.
-            self.extended_highest = self.extended_highest.wrapping_add(u32::from(ahead));
-            self.seen = self.seen.checked_shl(u32::from(ahead)).unwrap_or(0) | 1;
-            self.restart_at = header.sequence;
-            if ahead == 1 { Arrival::InOrder } else { Arrival::Gap(ahead - 1) }
-        } else {
-            self.observe_unexpected(header.sequence, ahead)
-        };
-        if arrival != Arrival::Duplicate {
-            self.observe_transit(transit_ts_units);
+        if ahead.wrapping_sub(1) >= MAX_DROPOUT - 1 {
+            return self.observe_unexpected(header.sequence, ahead, transit_ts_units);
         }
-        arrival
+        // The carry into the upper half counts the cycles.
+        self.extended_highest = self.extended_highest.wrapping_add(u32::from(ahead));
+        self.seen = self.seen.checked_shl(u32::from(ahead)).unwrap_or(0) | 1;
+        self.restart_at = header.sequence;
+        self.observe_transit(transit_ts_units);
+        if ahead == 1 { Arrival::InOrder } else { Arrival::Gap(ahead - 1) }
     }
 
     /// Highest sequence number of the current source, with the count of cycles above the low 16 bits (RFC 3550 6.4.1).
@@ -213,9 +223,7 @@ impl ReceiverState {
 
     /// Starts to count from `sequence` on; what was expected and received so far moves outside of the source's range.
     fn begin(&mut self, sequence: SequenceNumber) {
-        if self.seen != 0 {
-            self.expected_outside = self.expected_outside.wrapping_add(self.expected());
-        }
+        self.expected_outside = self.expected_outside.wrapping_add(self.expected());
         self.received_outside = self.packets as u32;
         self.seen = 1;
         self.extended_highest = u32::from(sequence.0);
@@ -227,16 +235,18 @@ impl ReceiverState {
 
     /// Neither the due packet nor one ahead of it within range.
     #[cold]
-    fn observe_unexpected(&mut self, sequence: SequenceNumber, ahead: u16) -> Arrival {
+    fn observe_unexpected(&mut self, sequence: SequenceNumber, ahead: u16, transit_ts_units: u32) -> Arrival {
         let behind = ahead.wrapping_neg();
         if behind >= MAX_MISORDER {
             if sequence == self.restart_at {
-                // Two in a row: the other side restarted without telling. The packet before was counted outside.
+                // Two in a row: the other side restarted without telling. The first of them was counted outside.
                 self.packets -= 1;
                 self.begin(sequence);
                 self.packets += 1;
+                self.transit_ts_units = transit_ts_units;
                 return Arrival::Restarted;
             }
+            // A stray of another time says nothing about the network's delay now: no jitter from it.
             self.restart_at = sequence.next();
             self.count_outside();
         } else {
@@ -251,6 +261,7 @@ impl ReceiverState {
             if u32::from(behind) > self.extended_highest.wrapping_sub(u32::from(self.base.0)) {
                 self.count_outside();
             }
+            self.observe_transit(transit_ts_units);
         }
         self.reordered = self.reordered.wrapping_add(1);
         Arrival::Reordered
@@ -273,15 +284,26 @@ impl ReceiverState {
         }
     }
 
-    /// Packets that the current source has sent from its base to its highest.
+    /// Packets that the current source has sent from its base to its highest (RFC 3550 A.3).
     const fn expected(&self) -> u32 {
+        if self.seen == 0 {
+            return 0;
+        }
         self.extended_highest.wrapping_sub(self.base.0 as u32).wrapping_add(1)
     }
 
+    /// To the nearest: a time of whole timestamp units stays one though the clock is a little off.
     #[inline]
     const fn ts_units(&self, nanos: u64) -> u32 {
-        ((nanos as u128 * self.clock as u128) >> CLOCK_SHIFT) as u32
+        ((nanos as u128 * self.clock as u128 + (1 << (CLOCK_SHIFT - 1))) >> CLOCK_SHIFT) as u32
     }
+}
+
+/// Timestamp units a nanosecond, in units of 2^-[`CLOCK_SHIFT`], rounded to the nearest.
+const fn clock_of(clock_rate: u32) -> u32 {
+    const NANOS: u128 = 1_000_000_000;
+    let clock = (((clock_rate as u128) << CLOCK_SHIFT) + NANOS / 2) / NANOS;
+    if clock > u32::MAX as u128 { u32::MAX } else { clock as u32 }
 }
 
 /// When which sender report of a source arrived: what a reception report says about it.
@@ -301,3 +323,6 @@ impl LastSenderReport {
         if delay > u32::MAX as u128 { u32::MAX } else { delay as u32 }
     }
 }
+
+#[cfg(test)]
+mod tests;
