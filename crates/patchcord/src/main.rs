@@ -1,2 +1,37 @@
-//! An RTP media relay for call transfers.
-fn main() {}
+//! `patchcord`: the relay, its client commands, its demo and its measuring tools in one binary.
+
+mod cli;
+mod client;
+mod config;
+mod failure;
+mod output;
+mod serve;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::cli::{Cli, Command};
+use self::failure::Failure;
+
+fn main() -> ExitCode {
+    // A wrong command line ends here with exit code 2.
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, Failure::Reported) {
+                output::tell(&format!("patchcord: {failure}"));
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Client(command) => client::run(command),
+    }
+}

@@ -1,0 +1,90 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::client::args::ClientCommand;
+use crate::config::{ConfigError, Layer};
+
+/// An RTP media relay for call transfers.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage.
+#[derive(Parser, Debug)]
+#[command(name = "patchcord", version, propagate_version = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run the relay.
+    Serve(ServeArgs),
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// `serve`. Every other key of the configuration is reached by --set.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ServeArgs {
+    /// Configuration file; see default.toml for the keys.
+    #[arg(long, value_name = "FILE", env = "PATCHCORD_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address to receive media on; repeat for more.
+    #[arg(long = "interface", value_name = "[NAME/]IP[!ADVERTISED]")]
+    pub(crate) interfaces: Vec<String>,
+    /// UDP ports for media, both ends included.
+    #[arg(long, value_name = "FIRST-LAST")]
+    pub(crate) ports: Option<String>,
+    /// Address of the HTTP API; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<String>,
+    /// Number of workers.
+    #[arg(long, value_name = "N", conflicts_with = "cpus")]
+    pub(crate) workers: Option<u32>,
+    /// CPUs to pin one worker each to.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) cpus: Vec<u32>,
+    /// auto, io-uring or mmsg.
+    #[arg(long)]
+    pub(crate) backend: Option<String>,
+    /// Any key of the configuration, such as `media.latch=off`; repeat for more.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Print the configuration that results from file, environment and flags, and end.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+}
+
+impl ServeArgs {
+    /// The flags as the uppermost layer of the configuration.
+    pub(crate) fn layer(&self) -> Result<Layer, ConfigError> {
+        let mut layer = Layer::flags();
+        for assignment in &self.set {
+            layer.set(assignment)?;
+        }
+        if !self.interfaces.is_empty() {
+            layer.put("interfaces", self.interfaces.clone());
+        }
+        if let Some(ports) = &self.ports {
+            layer.put("ports", ports.as_str());
+        }
+        if let Some(http) = &self.http {
+            layer.put("http.listen", http.as_str());
+        }
+        if let Some(workers) = self.workers {
+            layer.put("workers.count", i64::from(workers));
+            // A flag that asks for a number of workers must not lose to a file's list of CPUs.
+            layer.put("workers.cpus", Vec::<i64>::new());
+        }
+        if !self.cpus.is_empty() {
+            layer.put("workers.cpus", self.cpus.iter().map(|&cpu| i64::from(cpu)).collect::<Vec<_>>());
+        }
+        if let Some(backend) = &self.backend {
+            layer.put("workers.backend", backend.as_str());
+        }
+        Ok(layer)
+    }
+}

@@ -1,0 +1,267 @@
+//! The client commands' arguments.
+
+use clap::{Args, Subcommand};
+
+/// Where the relay is and how to print.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Connection {
+    /// The relay's HTTP API.
+    #[arg(long, value_name = "URL", env = "PATCHCORD_SERVER", default_value = "http://127.0.0.1:8223")]
+    pub(crate) server: String,
+    /// The relay's token, where it asks for one.
+    #[arg(long, env = "PATCHCORD_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A bridge command's call and id.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Target {
+    /// The call.
+    pub(crate) call: String,
+    #[command(flatten)]
+    pub(crate) meta: Meta,
+}
+
+/// What any bridge command may be given.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Meta {
+    /// The command's id; a repeat of the same id gives the same answer. Random if absent.
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// Wait this long for the cut-over's receipts.
+    #[arg(long, value_name = "MS")]
+    pub(crate) wait_ms: Option<u64>,
+    #[command(flatten)]
+    pub(crate) to: Connection,
+}
+
+/// Commands to a running relay.
+#[derive(Subcommand, Debug)]
+pub(crate) enum ClientCommand {
+    /// List the calls.
+    Calls {
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Show a call: legs, bridges, cut-overs.
+    Show {
+        /// The call.
+        call: String,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Say why a call's media flows as it does, or why it does not.
+    Explain {
+        /// The call.
+        call: String,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// List the workers.
+    Workers {
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Follow the events, one line each.
+    Events {
+        /// Only of this call.
+        #[arg(long)]
+        call: Option<String>,
+        /// End after this many.
+        #[arg(long, value_name = "N")]
+        count: Option<usize>,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Create a call.
+    Create {
+        /// Its name; chosen by the relay if absent.
+        call: Option<String>,
+        /// An id that makes the request repeatable.
+        #[arg(long)]
+        id: Option<String>,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// End a call.
+    Delete {
+        /// The call.
+        call: String,
+        /// An id that makes the request repeatable.
+        #[arg(long)]
+        id: Option<String>,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Create a leg: a party's media.
+    Leg(LegArgs),
+    /// Name another remote address for a party.
+    Remote {
+        #[command(flatten)]
+        on: PartyTarget,
+        /// Where the party receives RTP.
+        remote: String,
+        /// Where it receives RTCP.
+        #[arg(long, value_name = "ADDR")]
+        rtcp: Option<String>,
+    },
+    /// Change a party's direction.
+    Direction {
+        #[command(flatten)]
+        on: PartyTarget,
+        /// sendrecv, sendonly, recvonly or inactive, seen from the party.
+        direction: String,
+    },
+    /// End a party's leg.
+    Unleg(PartyTarget),
+    /// Let two parties hear each other.
+    Bridge {
+        #[command(flatten)]
+        on: PairTarget,
+        /// immediate, on-first-packet, after-prompt, or after=MS.
+        #[arg(long)]
+        trigger: Option<String>,
+    },
+    /// End a bridge.
+    Unbridge(PairTarget),
+    /// Say whether two parties could hear each other.
+    Check(PairTarget),
+    /// Put a new party in the place of an old one beside the survivor: the transfer.
+    Swap {
+        #[command(flatten)]
+        on: Target,
+        /// The party that stays.
+        #[arg(long)]
+        survivor: String,
+        /// The party that it hears no more.
+        #[arg(long)]
+        old: String,
+        /// The party that it will hear.
+        #[arg(long)]
+        new: String,
+        /// on-first-packet (default), immediate, after-prompt, or after=MS.
+        #[arg(long)]
+        trigger: Option<String>,
+        /// What the old party hears: hold (default), mute, drop, or drop-after=MS.
+        #[arg(long, value_name = "HOW")]
+        keep_old: Option<String>,
+    },
+    /// Put a party on hold.
+    Hold {
+        #[command(flatten)]
+        on: PartyTarget,
+        /// A named audio instead of the server's hold audio.
+        #[arg(long)]
+        audio: Option<String>,
+    },
+    /// Take a party off hold.
+    Resume(PartyTarget),
+    /// Play an audio to a party.
+    Play {
+        #[command(flatten)]
+        on: PartyTarget,
+        /// The audio's name.
+        audio: String,
+        /// How often; a number or `forever`.
+        #[arg(long)]
+        repeat: Option<String>,
+    },
+    /// Stop what is being played to a party.
+    Stop(PartyTarget),
+    /// Play a country's ringing tone to a party.
+    Ringback {
+        #[command(flatten)]
+        on: PartyTarget,
+        /// us, uk, de or fr.
+        #[arg(long, default_value = "us")]
+        country: String,
+    },
+    /// Nobody hears the party.
+    Mute(PartyTarget),
+    /// The party is heard again.
+    Unmute(PartyTarget),
+    /// Let a leg learn another source address.
+    Relatch {
+        #[command(flatten)]
+        on: PartyTarget,
+        /// `signalled`, or the number of consistent packets that a new source must send.
+        #[arg(long, default_value = "signalled")]
+        gate: String,
+    },
+    /// Undo the cut-over of an earlier command.
+    Rollback {
+        #[command(flatten)]
+        on: Target,
+        /// The id of the command to undo.
+        #[arg(long, value_name = "ID")]
+        of: String,
+    },
+    /// Send a command or a batch as JSON: `{"commands": [...]}`; `-` reads it from stdin.
+    Command {
+        #[command(flatten)]
+        on: Target,
+        /// The JSON.
+        body: String,
+    },
+}
+
+/// A command on one party.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PartyTarget {
+    /// The call.
+    pub(crate) call: String,
+    /// The party.
+    pub(crate) party: String,
+    #[command(flatten)]
+    pub(crate) meta: Meta,
+}
+
+/// A command on two parties.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PairTarget {
+    /// The call.
+    pub(crate) call: String,
+    /// One party.
+    pub(crate) a: String,
+    /// The other.
+    pub(crate) b: String,
+    #[command(flatten)]
+    pub(crate) meta: Meta,
+}
+
+/// `leg`
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LegArgs {
+    #[command(flatten)]
+    pub(crate) on: PartyTarget,
+    /// Where the party receives RTP.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) remote: Option<String>,
+    /// Where it receives RTCP, if not muxed with RTP.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) remote_rtcp: Option<String>,
+    /// RTCP has a port of its own.
+    #[arg(long)]
+    pub(crate) no_rtcp_mux: bool,
+    /// A codec, as `PCMU` or `101 telephone-event/8000`; repeat for more. None: every payload type passes.
+    #[arg(long = "codec", value_name = "CODEC")]
+    pub(crate) codecs: Vec<String>,
+    /// The relay's interface.
+    #[arg(long)]
+    pub(crate) interface: Option<String>,
+    /// sendrecv, sendonly, recvonly or inactive, seen from the party.
+    #[arg(long)]
+    pub(crate) direction: Option<String>,
+    /// off, signalled, first-packet or heuristic.
+    #[arg(long, value_name = "MODE")]
+    pub(crate) latch: Option<String>,
+    /// continuity, new-ssrc or transparent.
+    #[arg(long, value_name = "MODE")]
+    pub(crate) egress: Option<String>,
+    /// Say `media-timeout` after this long without a packet; 0: never.
+    #[arg(long, value_name = "MS")]
+    pub(crate) media_timeout_ms: Option<u64>,
+}

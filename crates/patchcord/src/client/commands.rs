@@ -1,0 +1,205 @@
+//! From a command line to the body of a bridge command.
+
+use std::io::Read;
+
+use serde_json::{Value, json};
+
+use super::args::{ClientCommand, LegArgs, Meta, PairTarget, PartyTarget, Target};
+use crate::failure::Failure;
+
+/// A request to `/v1/calls/{call}/commands`.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) call: String,
+    pub(crate) meta: Meta,
+    pub(crate) body: Value,
+}
+
+/// The bridge command that a client command stands for.
+pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
+    Ok(match command {
+        ClientCommand::Leg(args) => leg(args),
+        ClientCommand::Remote { on, remote, rtcp } => {
+            let mut request = party("leg-remote", on);
+            request.body["remote"] = json!(remote);
+            put(&mut request.body, "remote_rtcp", rtcp);
+            request
+        }
+        ClientCommand::Direction { on, direction } => {
+            let mut request = party("leg-direction", on);
+            request.body["direction"] = json!(direction);
+            request
+        }
+        ClientCommand::Unleg(on) => party("leg-delete", on),
+        ClientCommand::Bridge { on, trigger } => {
+            let mut request = pair("bridge", on);
+            put(&mut request.body, "trigger", trigger.as_deref().map(trigger_value).transpose()?);
+            request
+        }
+        ClientCommand::Unbridge(on) => pair("unbridge", on),
+        ClientCommand::Check(on) => pair("check", on),
+        ClientCommand::Swap { on, survivor, old, new, trigger, keep_old } => {
+            let mut body = json!({ "command": "swap", "survivor": survivor, "old": old, "new": new });
+            put(&mut body, "trigger", trigger.as_deref().map(trigger_value).transpose()?);
+            put(&mut body, "keep_old", keep_old.as_deref().map(keep_old_value).transpose()?);
+            finish(on.call, on.meta, body)
+        }
+        ClientCommand::Hold { on, audio } => {
+            let mut request = party("hold", on);
+            put(&mut request.body, "audio", audio);
+            request
+        }
+        ClientCommand::Resume(on) => party("resume", on),
+        ClientCommand::Play { on, audio, repeat } => {
+            let mut request = party("play", on);
+            request.body["audio"] = json!(audio);
+            let repeat = repeat.map(|text| text.parse::<u32>().map_or_else(|_| json!(text), |n| json!(n)));
+            put(&mut request.body, "repeat", repeat);
+            request
+        }
+        ClientCommand::Stop(on) => party("stop", on),
+        ClientCommand::Ringback { on, country } => {
+            let mut request = party("ringback", on);
+            request.body["country"] = json!(country);
+            request
+        }
+        ClientCommand::Mute(on) => party("mute", on),
+        ClientCommand::Unmute(on) => party("unmute", on),
+        ClientCommand::Relatch { on, gate } => {
+            let mut request = party("relatch", on);
+            request.body["gate"] = match gate.parse::<u8>() {
+                Ok(packets) => json!({ "packets": packets }),
+                Err(_) => json!(gate),
+            };
+            request
+        }
+        ClientCommand::Rollback { on, of } => finish(on.call, on.meta, json!({ "command": "rollback", "of": of })),
+        ClientCommand::Command { on, body } => raw(on, &body)?,
+        // These are no bridge commands; `client::run` has answered them.
+        ClientCommand::Calls { .. }
+        | ClientCommand::Show { .. }
+        | ClientCommand::Explain { .. }
+        | ClientCommand::Workers { .. }
+        | ClientCommand::Events { .. }
+        | ClientCommand::Create { .. }
+        | ClientCommand::Delete { .. } => return Err(Failure::failed("this is no bridge command")),
+    })
+}
+
+fn leg(args: LegArgs) -> Request {
+    let mut request = party("leg-create", args.on);
+    let body = &mut request.body;
+    body["codecs"] = json!(args.codecs);
+    put(body, "remote", args.remote);
+    put(body, "remote_rtcp", args.remote_rtcp);
+    put(body, "rtcp_mux", args.no_rtcp_mux.then_some(false));
+    put(body, "interface", args.interface);
+    put(body, "direction", args.direction);
+    put(body, "latch", args.latch.map(|mode| json!({ "mode": mode })));
+    put(body, "egress", args.egress);
+    put(body, "media_timeout_ms", args.media_timeout_ms);
+    request
+}
+
+fn raw(on: Target, text: &str) -> Result<Request, Failure> {
+    let mut stdin = String::new();
+    let text = if text == "-" {
+        std::io::stdin()
+            .read_to_string(&mut stdin)
+            .map_err(|error| Failure::failed(format!("cannot read the command from stdin: {error}")))?;
+        &stdin
+    } else {
+        text
+    };
+    match serde_json::from_str(text) {
+        Ok(body @ Value::Object(_)) => Ok(finish(on.call, on.meta, body)),
+        Ok(_) => {
+            Err(Failure::Usage("a command is a JSON object, such as {\"command\": \"hold\", \"party\": \"a\"}".into()))
+        }
+        Err(error) => Err(Failure::Usage(format!("the command is not JSON: {error}"))),
+    }
+}
+
+fn party(command: &str, on: PartyTarget) -> Request {
+    finish(on.call, on.meta, json!({ "command": command, "party": on.party }))
+}
+
+fn pair(command: &str, on: PairTarget) -> Request {
+    finish(on.call, on.meta, json!({ "command": command, "a": on.a, "b": on.b }))
+}
+
+fn finish(call: String, meta: Meta, mut body: Value) -> Request {
+    put(&mut body, "id", meta.id.clone());
+    put(&mut body, "wait_ms", meta.wait_ms);
+    Request { call, meta, body }
+}
+
+fn put<T: serde::Serialize>(body: &mut Value, field: &str, value: Option<T>) {
+    if let Some(value) = value {
+        body[field] = json!(value);
+    }
+}
+
+/// `immediate`, `on-first-packet`, `after-prompt`, `after=MS`.
+fn trigger_value(text: &str) -> Result<Value, Failure> {
+    match text.strip_prefix("after=") {
+        Some(ms) => Ok(json!({ "after_ms": milliseconds(ms, text)? })),
+        None => Ok(json!(text)),
+    }
+}
+
+/// `hold`, `mute`, `drop`, `drop-after=MS`.
+fn keep_old_value(text: &str) -> Result<Value, Failure> {
+    match text.strip_prefix("drop-after=") {
+        Some(ms) => Ok(json!({ "drop_after_ms": milliseconds(ms, text)? })),
+        None => Ok(json!(text)),
+    }
+}
+
+fn milliseconds(text: &str, whole: &str) -> Result<u64, Failure> {
+    text.parse().map_err(|_| Failure::Usage(format!("`{whole}`: after the `=` comes a number of milliseconds")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: ClientCommand,
+    }
+
+    fn body(line: &str) -> Value {
+        let args = std::iter::once("patchcord").chain(line.split('|'));
+        request(Line::try_parse_from(args).expect(line).command).expect(line).body
+    }
+
+    #[test]
+    fn command_lines_become_the_bodies_of_the_http_api() {
+        assert_eq!(body("bridge|c|a|b|--id|x"), json!({ "id": "x", "command": "bridge", "a": "a", "b": "b" }));
+        assert_eq!(
+            body("swap|c|--survivor|s|--old|o|--new|n|--trigger|after=500|--keep-old|drop-after=3000|--wait-ms|9"),
+            json!({ "command": "swap", "survivor": "s", "old": "o", "new": "n", "trigger": { "after_ms": 500 },
+                    "keep_old": { "drop_after_ms": 3000 }, "wait_ms": 9 })
+        );
+        assert_eq!(
+            body("leg|c|p|--remote|1.2.3.4:5|--codec|PCMU|--codec|101 telephone-event/8000|--no-rtcp-mux|--latch|off"),
+            json!({ "command": "leg-create", "party": "p", "remote": "1.2.3.4:5", "rtcp_mux": false,
+                    "codecs": ["PCMU", "101 telephone-event/8000"], "latch": { "mode": "off" } })
+        );
+        assert_eq!(body("relatch|c|p|--gate|5")["gate"], json!({ "packets": 5 }));
+        assert_eq!(body("relatch|c|p")["gate"], json!("signalled"));
+        assert_eq!(body("play|c|p|welcome|--repeat|3")["repeat"], json!(3));
+        assert_eq!(body("play|c|p|welcome|--repeat|forever")["repeat"], json!("forever"));
+        assert_eq!(body("rollback|c|--of|x"), json!({ "command": "rollback", "of": "x" }));
+    }
+
+    #[test]
+    fn wrong_milliseconds_are_wrong_usage() {
+        assert!(matches!(trigger_value("after=soon"), Err(Failure::Usage(_))));
+        assert!(matches!(keep_old_value("drop-after="), Err(Failure::Usage(_))));
+    }
+}

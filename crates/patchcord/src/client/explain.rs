@@ -1,0 +1,197 @@
+//! `explain CALL`: why the call's media flows as it does, or why it does not.
+
+use serde_json::json;
+
+use super::args::Connection;
+use super::call_path;
+use super::model::{Call, Leg, Worker, Workers};
+use crate::failure::Failure;
+use crate::output;
+
+/// After this long without a packet a party counts as silent.
+const SILENT_MS: u64 = 500;
+
+pub(super) fn run(name: &str, to: &Connection) -> Result<(), Failure> {
+    let api = to.api();
+    let call: Call = api.get_as(&call_path(name))?;
+    let workers: Workers = api.get_as("/v1/workers")?;
+    let worker = workers.workers.iter().find(|worker| worker.worker == call.worker);
+    let findings = explain(&call, worker);
+    if to.json {
+        let findings: Vec<_> = findings.iter().map(|f| json!({ "about": f.about, "finding": f.text })).collect();
+        output::print_json(&json!({ "call": call.call, "findings": findings }));
+    } else {
+        let mut about = "";
+        for finding in &findings {
+            if about != finding.about {
+                output::print_line(&finding.about);
+                about = &finding.about;
+            }
+            output::print_line(&format!("  {}", finding.text));
+        }
+    }
+    Ok(())
+}
+
+/// One thing worth knowing.
+struct Finding {
+    about: String,
+    text: String,
+}
+
+fn explain(call: &Call, worker: Option<&Worker>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let about = format!("call {}", call.call);
+    let mut say = |about: &str, text: String| findings.push(Finding { about: about.to_owned(), text });
+    match worker {
+        Some(Worker { error: Some(error), .. }) => {
+            say(&about, format!("worker {} does not answer: {error}", call.worker))
+        }
+        Some(worker) => say(&about, path(worker)),
+        None => say(&about, format!("worker {} is not among the relay's workers", call.worker)),
+    }
+    if call.legs.is_empty() {
+        say(&about, "it has no legs: create one with `patchcord leg`".to_owned());
+    }
+    for leg in &call.legs {
+        let about = format!("party {}", leg.party);
+        say(&about, hears(call, leg));
+        say(&about, latch(leg));
+        say(&about, arrives(leg));
+        if leg.muted {
+            say(&about, "is muted: nobody hears it until `patchcord unmute`".to_owned());
+        }
+        if leg.direction != "sendrecv" {
+            say(&about, format!("its direction is {}: {}", leg.direction, direction(&leg.direction)));
+        }
+        for (reason, count) in leg.drops.iter().filter(|&(_, &count)| count > 0) {
+            say(&about, format!("{count} datagrams dropped as {reason}: {}", meaning(reason)));
+        }
+    }
+    findings
+}
+
+/// Which way the packets take, and why.
+fn path(worker: &Worker) -> String {
+    let latency = worker.relay_latency_us;
+    let why = match worker.backend.as_str() {
+        "io-uring" => "the kernel allows it, and it is the fastest that needs no privilege",
+        "mmsg" => {
+            "recvmmsg and sendmmsg, because io_uring is forbidden here or was not asked for; see `patchcord doctor`"
+        }
+        _ => "see the relay's start-up table for the reason",
+    };
+    format!(
+        "runs on worker {} through {} ({why}); relay latency there p50 {} us, p99 {} us",
+        worker.worker, worker.backend, latency.p50, latency.p99
+    )
+}
+
+fn hears(call: &Call, leg: &Leg) -> String {
+    let source = match leg.hears.split_once(':') {
+        Some(("hold", audio)) => format!("hears hold audio ({audio}) until `patchcord resume`"),
+        Some(("play", audio)) => format!("hears {audio}, and afterwards what it heard before"),
+        Some(("ringback", country)) => {
+            format!("hears the ringing tone of {country} until a bridge or `patchcord stop`")
+        }
+        _ if leg.hears == "silence" => match (&leg.peer, leg.held) {
+            (Some(peer), _) => format!("hears nothing: its peer {peer} is on hold or bridged elsewhere"),
+            (None, _) => "hears nothing: it is bridged to nobody".to_owned(),
+        },
+        _ => format!("hears {}", leg.hears),
+    };
+    match leg.pending {
+        Some(pending) => {
+            let waits = call.cut_overs.iter().find(|cut_over| cut_over.cut_over == pending);
+            let what = waits.map_or_else(String::new, |c| format!(" ({} {}, {})", c.command, c.id, c.trigger));
+            format!("{source}; waits for cut-over {pending}{what}")
+        }
+        None => source,
+    }
+}
+
+fn latch(leg: &Leg) -> String {
+    match (&leg.remote, leg.latched) {
+        (Some(remote), true) => format!("is latched to {remote}: media goes there and is taken from there only"),
+        (Some(remote), false) => format!("is not latched yet: media goes to the signalled address {remote}"),
+        (None, _) => "nobody knows where it is: no address was signalled and no packet has come".to_owned(),
+    }
+}
+
+fn arrives(leg: &Leg) -> String {
+    match leg.idle_ms {
+        None if leg.datagrams == 0 => format!("has never sent anything to {}", leg.advertised),
+        None => format!("has sent {} datagrams, none of which was acceptable RTP", leg.datagrams),
+        Some(idle) if idle > SILENT_MS => {
+            format!("has been silent for {idle} ms after {} packets", leg.packets)
+        }
+        Some(_) => format!(
+            "sends: {} packets so far, {} lost and {} reordered on the way here, jitter {:.2} ms",
+            leg.packets, leg.lost, leg.reordered, leg.jitter_ms
+        ),
+    }
+}
+
+fn direction(direction: &str) -> &'static str {
+    match direction {
+        "sendonly" => "it is sent nothing",
+        "recvonly" => "what it sends is dropped",
+        "inactive" => "it is sent nothing and what it sends is dropped",
+        _ => "see its SDP",
+    }
+}
+
+/// What a drop reason means and what to do about it.
+fn meaning(reason: &str) -> &'static str {
+    match reason {
+        "no_leg" => "no leg lives behind the port any more; the sender has not noticed yet that the call is over",
+        "unknown_protocol" => "neither RTP nor RTCP nor anything else of RFC 7983; something else is sent to this port",
+        "unexpected_protocol" => {
+            "STUN, DTLS, ZRTP or TURN, which this leg does not use; the sender expects ICE or DTLS-SRTP"
+        }
+        "malformed" => "shorter than their header says; look at a capture of the sender",
+        "truncated" => "longer than the receive buffer; the sender's packets are too big for media",
+        "foreign_source" => {
+            "not from the party's latched address: an attempt to inject media, or the party moved (then `patchcord relatch`)"
+        }
+        "direction" => "the party's direction forbids it to send",
+        "muted" => "the party is muted",
+        "no_sink" => "nobody was listening: not bridged at the time, or the listener was on hold",
+        "sink_direction" => "the listener's direction forbids sending to it",
+        "no_remote" => "it was not known yet where the listener is: signal its address or let it send first",
+        "payload_type" => "the listener has no payload type for this format: see `patchcord check`",
+        "stale_after_cutover" => "late packets of a source that a cut-over had replaced: expected, and never sent",
+        "mid_event" => "telephone-event packets whose beginning the listener has not heard: expected at a cut-over",
+        "duplicate" => "copies of packets that had been relayed already",
+        "too_old" => "so late that they cannot be told from duplicates",
+        "outbox_full" => "the transmit list was full: the worker is overloaded",
+        _ => "this version has no explanation for it",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_drop_reason_is_explained() {
+        for reason in patchcord_relay::verdict::DropReason::ALL {
+            assert!(!meaning(reason.name()).contains("no explanation"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_a_party_hears_is_explained() {
+        let leg = |hears: &str, peer: Option<&str>| Leg {
+            hears: hears.to_owned(),
+            peer: peer.map(str::to_owned),
+            ..Leg::default()
+        };
+        let call = Call::default();
+        assert!(hears(&call, &leg("hold:hold", None)).contains("patchcord resume"));
+        assert!(hears(&call, &leg("ringback:us", None)).contains("ringing tone of us"));
+        assert!(hears(&call, &leg("silence", Some("b"))).contains("peer b is on hold"));
+        assert!(hears(&call, &leg("silence", None)).contains("bridged to nobody"));
+        assert_eq!(hears(&call, &leg("agent", Some("agent"))), "hears agent");
+    }
+}
