@@ -97,9 +97,9 @@ pub enum RtcpError {
         need: usize,
     },
     /// The buffer to write to is full.
-    #[error("no room: {need} more bytes are needed, {room} are left in the buffer")]
+    #[error("no room: the packet needs at least {need} bytes, {room} are left in the buffer")]
     NoRoom {
-        /// Bytes the packet needs.
+        /// Bytes the packet needs at least.
         need: usize,
         /// Bytes left.
         room: usize,

@@ -162,3 +162,111 @@ impl Shape {
         Ok(Self { csrcs_end, extension_end, payload_end })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: RtpHeader = RtpHeader {
+        marker: true,
+        payload_type: PayloadType::from_header_byte(101),
+        sequence: SequenceNumber(0x0102),
+        timestamp: RtpTimestamp(0x0304_0506),
+        ssrc: Ssrc(0x0708_090a),
+    };
+    const BYTES: [u8; 12] = [0x80, 0x80 | 101, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+
+    /// A packet with this first byte and these bytes behind the fixed header.
+    fn packet(first: u8, behind: &[u8]) -> Vec<u8> {
+        let mut packet = BYTES.to_vec();
+        packet[0] = first;
+        packet.extend_from_slice(behind);
+        packet
+    }
+
+    #[test]
+    fn fields_lie_where_rfc_3550_puts_them() {
+        assert_eq!(RtpHeader::read(&BYTES), Ok(HEADER));
+        let mut out = [0xff; 13];
+        assert_eq!(HEADER.build(&mut out), 12);
+        assert_eq!(out[..12], BYTES);
+        assert_eq!(out[12], 0xff);
+    }
+
+    #[test]
+    fn too_short_for_a_header_is_neither_read_nor_written() {
+        assert_eq!(RtpHeader::read(&BYTES[..11]), Err(RtpError::TooShort { len: 11 }));
+        let mut out = [0x55; 11];
+        assert_eq!(HEADER.build(&mut out), 0);
+        HEADER.rewrite(&mut out);
+        assert_eq!(out, [0x55; 11]);
+    }
+
+    #[test]
+    fn other_versions_are_refused() {
+        for version in [0, 1, 3] {
+            assert_eq!(RtpHeader::read(&packet(version << 6, &[])), Err(RtpError::Version { version }));
+        }
+    }
+
+    #[test]
+    fn csrcs_must_fit() {
+        assert_eq!(RtpHeader::read(&packet(0x82, &[0; 8])), Ok(HEADER));
+        assert_eq!(RtpHeader::read(&packet(0x82, &[0; 7])), Err(RtpError::CsrcList { count: 2, len: 19 }));
+    }
+
+    #[test]
+    fn extension_must_fit() {
+        assert_eq!(RtpHeader::read(&packet(0x90, &[0xbe, 0xde, 0, 1, 9, 9, 9, 9])), Ok(HEADER));
+        let cut = packet(0x90, &[0xbe, 0xde, 0, 1, 9, 9, 9]);
+        assert_eq!(RtpHeader::read(&cut), Err(RtpError::Extension { end: 20, len: 19 }));
+        assert_eq!(RtpHeader::read_srtp(&cut), Err(RtpError::Extension { end: 20, len: 19 }));
+        let cut = packet(0x90, &[0xbe, 0xde, 0]);
+        assert_eq!(RtpHeader::read(&cut), Err(RtpError::Extension { end: 16, len: 15 }));
+    }
+
+    #[test]
+    fn padding_must_fit_and_count_itself() {
+        assert_eq!(RtpHeader::read(&packet(0xa0, &[7, 0, 2])), Ok(HEADER));
+        // Nothing but padding: what probes for bandwidth sends.
+        assert_eq!(RtpHeader::read(&packet(0xa0, &[0, 0, 3])), Ok(HEADER));
+        assert_eq!(RtpHeader::read(&packet(0xa0, &[0, 0, 4])), Err(RtpError::Padding { padding: 4, room: 3 }));
+        assert_eq!(RtpHeader::read(&packet(0xa0, &[0, 0, 0])), Err(RtpError::Padding { padding: 0, room: 3 }));
+        // The last byte of the header is no padding length.
+        assert_eq!(RtpHeader::read(&packet(0xa0, &[])), Err(RtpError::Padding { padding: 10, room: 0 }));
+        // Padding does not reach into the extension.
+        let extension = packet(0xb0, &[0, 0, 0, 0, 1, 3]);
+        assert_eq!(RtpHeader::read(&extension), Err(RtpError::Padding { padding: 3, room: 2 }));
+    }
+
+    #[test]
+    fn encrypted_padding_is_not_looked_at() {
+        assert_eq!(RtpHeader::read_srtp(&packet(0xa0, &[0, 0, 200])), Ok(HEADER));
+        assert_eq!(RtpHeader::read_srtp(&packet(0xa1, &[0])), Err(RtpError::CsrcList { count: 1, len: 13 }));
+    }
+
+    #[test]
+    fn rewriting_keeps_the_shape_of_the_packet_and_all_behind_the_header() {
+        let mut bytes = packet(0xb1, &[1, 2, 3, 4, 0xbe, 0xde, 0, 0, 0x77, 2, 2]);
+        let before = bytes.clone();
+        let other = RtpHeader {
+            marker: false,
+            payload_type: PayloadType::default(),
+            sequence: SequenceNumber(0),
+            timestamp: RtpTimestamp(1),
+            ssrc: Ssrc(2),
+        };
+        other.rewrite(&mut bytes);
+        assert_eq!(bytes[..12], [0xb1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2]);
+        assert_eq!(bytes[12..], before[12..]);
+        assert_eq!(RtpHeader::read(&bytes), Ok(other));
+    }
+
+    #[test]
+    fn errors_say_what_was_wrong() {
+        assert_eq!(
+            RtpError::Extension { end: 20, len: 19 }.to_string(),
+            "the header extension would end at byte 20, but the datagram has 19 bytes"
+        );
+    }
+}

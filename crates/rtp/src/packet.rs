@@ -162,3 +162,80 @@ impl<'a> Iterator for ExtensionElements<'a> {
         Some(ExtensionElement { id, data })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(first: u8, behind: &[u8]) -> Vec<u8> {
+        [&[first, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3], behind].concat()
+    }
+
+    /// The elements of an extension with this profile and these data.
+    fn elements(profile: u16, data: &[u8]) -> Vec<(u8, Vec<u8>)> {
+        Extension { profile, data }.elements().map(|element| (element.id, element.data.to_vec())).collect()
+    }
+
+    #[test]
+    fn plain_packet_is_header_and_payload() -> Result<(), RtpError> {
+        let bytes = bytes(0x80, b"voice");
+        let packet = RtpPacket::parse(&bytes)?;
+        assert_eq!(packet.payload(), b"voice");
+        assert_eq!((packet.header().sequence.0, packet.padding_len()), (1, 0));
+        assert_eq!((packet.csrcs().next(), packet.extension(), packet.extension_elements().next()), (None, None, None));
+        Ok(())
+    }
+
+    #[test]
+    fn each_part_is_found_behind_the_one_before() -> Result<(), RtpError> {
+        let behind = [0, 0, 0, 8, 0, 0, 0, 9, 0xab, 0xcd, 0, 1, 1, 2, 3, 4, b'v', 0, 0, 3];
+        let bytes = bytes(0xb2, &behind);
+        let packet = RtpPacket::parse(&bytes)?;
+        assert_eq!(packet.csrcs().collect::<Vec<_>>(), [Ssrc(8), Ssrc(9)]);
+        assert_eq!(packet.extension(), Some(Extension { profile: 0xabcd, data: &[1, 2, 3, 4] }));
+        assert_eq!((packet.payload(), packet.padding_len()), (&b"v"[..], 3));
+        // Not an extension of RFC 8285.
+        assert_eq!(packet.extension_elements().next(), None);
+        Ok(())
+    }
+
+    #[test]
+    fn empty_extension_is_an_extension() -> Result<(), RtpError> {
+        let bytes = bytes(0x90, &[0xbe, 0xde, 0, 0, 7]);
+        let packet = RtpPacket::parse(&bytes)?;
+        assert_eq!(packet.extension(), Some(Extension { profile: 0xbede, data: &[] }));
+        assert_eq!((packet.extension_elements().next(), packet.payload()), (None, &[7][..]));
+        Ok(())
+    }
+
+    #[test]
+    fn one_byte_elements_may_have_padding_between() {
+        let read = elements(0xbede, &[0x10, 0xaa, 0, 0, 0x22, 1, 2, 3]);
+        assert_eq!(read, [(1, vec![0xaa]), (2, vec![1, 2, 3])]);
+    }
+
+    #[test]
+    fn identifier_15_ends_one_byte_elements() {
+        assert_eq!(elements(0xbede, &[0x10, 0xaa, 0xf0, 1, 0x20, 2]), [(1, vec![0xaa])]);
+    }
+
+    #[test]
+    fn identifier_0_with_a_length_ends_one_byte_elements() {
+        assert_eq!(elements(0xbede, &[0x10, 0xaa, 0x01, 1, 1, 0x20, 2, 0]), [(1, vec![0xaa])]);
+    }
+
+    #[test]
+    fn two_byte_elements_may_be_empty_and_long() {
+        let mut data = vec![15, 0, 0, 16, 200];
+        data.extend([7; 200]);
+        assert_eq!(elements(0x100f, &data), [(15, vec![]), (16, vec![7; 200])]);
+        assert_eq!(elements(0x1010, &data), []);
+    }
+
+    #[test]
+    fn an_element_that_does_not_fit_ends_the_elements() {
+        assert_eq!(elements(0xbede, &[0x10, 0xaa, 0x23, 1, 2, 3]), [(1, vec![0xaa])]);
+        assert_eq!(elements(0x1000, &[1, 1, 0xaa, 2]), [(1, vec![0xaa])]);
+        assert_eq!(elements(0x1000, &[1, 4, 1, 2, 3]), []);
+    }
+}

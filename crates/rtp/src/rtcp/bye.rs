@@ -83,3 +83,52 @@ impl<'a> App<'a> {
         Ok(Self { subtype: packet.count, ssrc, name: [*n0, *n1, *n2, *n3], data })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Compound;
+
+    fn packet(bytes: &[u8]) -> RtcpPacket<'_> {
+        let compound = Compound::parse(bytes).expect("the test's bytes are RTCP");
+        compound.packets().next().expect("there is at least one")
+    }
+
+    #[test]
+    fn bye_tells_sources_and_reason() -> Result<(), RtcpError> {
+        let bytes = [0x82, 203, 0, 4, 0, 0, 0, 1, 0, 0, 0, 2, 4, b'd', b'o', b'n', b'e', 0, 0, 0];
+        let bye = Bye::parse(&packet(&bytes))?;
+        assert_eq!(bye.ssrcs().collect::<Vec<_>>(), [Ssrc(1), Ssrc(2)]);
+        assert_eq!(bye.reason(), Some(&b"done"[..]));
+        Ok(())
+    }
+
+    #[test]
+    fn bye_of_nobody_is_one() -> Result<(), RtcpError> {
+        let bytes = [0x80, 203, 0, 0];
+        let bye = Bye::parse(&packet(&bytes))?;
+        assert_eq!((bye.ssrcs().next(), bye.reason()), (None, None));
+        assert_eq!(packet(&bytes).sender_ssrc(), None);
+        Ok(())
+    }
+
+    #[test]
+    fn bye_that_is_cut_short_is_refused() {
+        let too_many = [0x82, 203, 0, 1, 0, 0, 0, 1];
+        let error = Bye::parse(&packet(&too_many)).err();
+        assert_eq!(error, Some(RtcpError::Body { kind: 203, count: 2, len: 4, need: 8 }));
+        let too_long = [0x81, 203, 0, 2, 0, 0, 0, 1, 4, b'd', b'o', b'n'];
+        let error = Bye::parse(&packet(&too_long)).err();
+        assert_eq!(error, Some(RtcpError::Body { kind: 203, count: 1, len: 8, need: 9 }));
+    }
+
+    #[test]
+    fn app_has_subtype_name_and_data() -> Result<(), RtcpError> {
+        let bytes = [0x85, 204, 0, 3, 0, 0, 0, 1, b't', b'e', b's', b't', 1, 2, 3, 4];
+        let app = App::parse(&packet(&bytes))?;
+        assert_eq!((app.subtype, app.ssrc, &app.name, app.data), (5, Ssrc(1), b"test", &[1, 2, 3, 4][..]));
+        let error = App::parse(&packet(&[0x85, 204, 0, 1, 0, 0, 0, 1])).err();
+        assert_eq!(error, Some(RtcpError::Body { kind: 204, count: 5, len: 4, need: 8 }));
+        Ok(())
+    }
+}

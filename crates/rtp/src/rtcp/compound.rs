@@ -195,3 +195,73 @@ pub enum RtcpView<'a> {
     /// A type that this crate does not know.
     Other(RtcpPacket<'a>),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An RR without blocks and a BYE of the same source.
+    const COMPOUND: [u8; 16] = [0x80, 201, 0, 1, 0, 0, 0, 7, 0x81, 203, 0, 1, 0, 0, 0, 7];
+
+    fn error(datagram: &[u8]) -> Option<RtcpError> {
+        Compound::parse(datagram).err()
+    }
+
+    #[test]
+    fn packets_come_in_order() -> Result<(), RtcpError> {
+        let compound = Compound::parse(&COMPOUND)?;
+        let kinds: Vec<_> = compound.packets().map(|packet| (packet.kind, packet.count, packet.body)).collect();
+        assert_eq!(kinds, [(201, 0, &[0, 0, 0, 7][..]), (203, 1, &[0, 0, 0, 7][..])]);
+        let bytes: Vec<_> = compound.packets().flat_map(|packet| packet.as_bytes()).copied().collect();
+        assert_eq!(bytes, COMPOUND);
+        assert!(compound.packets().all(|packet| packet.sender_ssrc() == Some(Ssrc(7))));
+        Ok(())
+    }
+
+    #[test]
+    fn reduced_size_needs_no_report_in_front() -> Result<(), RtcpError> {
+        let pli = [0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
+        let packet = Compound::parse(&pli)?.packets().next().expect("there is at least one");
+        assert!(matches!(packet.view()?, RtcpView::Feedback(_)));
+        Ok(())
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_its_place() {
+        assert_eq!(error(&[]), Some(RtcpError::TooShort { at: 0, len: 0 }));
+        assert_eq!(error(&COMPOUND[..11]), Some(RtcpError::TooShort { at: 8, len: 3 }));
+        assert_eq!(error(&COMPOUND[..15]), Some(RtcpError::Length { at: 8, said: 8, len: 7 }));
+        let mut other_version = COMPOUND;
+        other_version[8] = 0x41;
+        assert_eq!(error(&other_version), Some(RtcpError::Version { at: 8, version: 1 }));
+    }
+
+    #[test]
+    fn padding_is_for_the_last_packet_alone() -> Result<(), RtcpError> {
+        let padded = [0xa1, 203, 0, 3, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 8];
+        let packet = Compound::parse(&padded)?.packets().next().expect("there is at least one");
+        assert_eq!((packet.body, packet.as_bytes().len()), (&[0, 0, 0, 7][..], 16));
+
+        let not_last = [&padded[..], &COMPOUND].concat();
+        assert_eq!(error(&not_last), Some(RtcpError::Padding { at: 0 }));
+        for count in [0, 3, 5, 16] {
+            let mut wrong = padded;
+            wrong[15] = count;
+            assert_eq!(error(&wrong), Some(RtcpError::Padding { at: 0 }), "{count} bytes of padding");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn views_know_their_types() -> Result<(), RtcpError> {
+        let word = [0, 0, 0, 7];
+        let view = |kind, body| RtcpPacket { kind, count: 0, body, bytes: &[] }.view();
+        assert!(matches!(view(kind::EXTENDED_REPORT, &word)?, RtcpView::ExtendedReport(_)));
+        assert!(matches!(view(199, &word)?, RtcpView::Other(_)));
+        let need_more = Err(RtcpError::Body { kind: 200, count: 0, len: 4, need: 24 });
+        assert_eq!(view(200, &word).map(|_| ()), need_more);
+        let rr = Compound::parse(&COMPOUND)?.packets().next().expect("there are two");
+        assert_eq!(Bye::parse(&rr).map(|_| ()), Err(RtcpError::Kind { kind: 201 }));
+        Ok(())
+    }
+}

@@ -110,3 +110,44 @@ impl Iterator for Nacks<'_> {
         Some(Nack::read(entry))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Compound;
+
+    fn parse(bytes: &[u8]) -> Result<Feedback<'_>, RtcpError> {
+        Feedback::parse(&Compound::parse(bytes)?.packets().next().expect("there is at least one"))
+    }
+
+    #[test]
+    fn generic_nack_lists_missing_packets() -> Result<(), RtcpError> {
+        let bytes = [0x81, 205, 0, 4, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xff, 0x80, 1, 0, 9, 0, 0];
+        let feedback = parse(&bytes)?;
+        assert_eq!((feedback.kind, feedback.format), (FeedbackKind::Transport, Feedback::GENERIC_NACK));
+        assert_eq!((feedback.sender, feedback.media), (Ssrc(1), Ssrc(2)));
+        let nacks: Vec<_> = feedback.nacks().collect();
+        let expected = [
+            Nack { packet_id: SequenceNumber(0xffff), following: 0x8001 },
+            Nack { packet_id: SequenceNumber(9), following: 0 },
+        ];
+        assert_eq!(nacks, expected);
+        assert_eq!(nacks[0].write(), [0xff, 0xff, 0x80, 1]);
+        Ok(())
+    }
+
+    #[test]
+    fn other_feedback_has_no_nacks() -> Result<(), RtcpError> {
+        let bytes = [0x81, 206, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 1, 2, 3, 4];
+        let feedback = parse(&bytes)?;
+        assert_eq!((feedback.kind, feedback.nacks().next(), feedback.fci.len()), (FeedbackKind::Payload, None, 4));
+        assert_eq!(feedback.kind.packet_kind(), kind::PAYLOAD_FEEDBACK);
+        Ok(())
+    }
+
+    #[test]
+    fn feedback_without_both_sources_is_refused() {
+        let error = parse(&[0x81, 205, 0, 1, 0, 0, 0, 1]).err();
+        assert_eq!(error, Some(RtcpError::Body { kind: 205, count: 1, len: 4, need: 8 }));
+    }
+}

@@ -107,3 +107,62 @@ impl ReportBlock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK: ReportBlock = ReportBlock {
+        ssrc: Ssrc(0x0102_0304),
+        fraction_lost: 0x80,
+        cumulative_lost: -2,
+        extended_highest_sequence: 0x1_0002,
+        jitter: 7,
+        last_sr: 0x0a0b_0c0d,
+        delay_since_last_sr: 0x1_8000,
+    };
+    #[rustfmt::skip]
+    const BYTES: [u8; 24] = [
+        1, 2, 3, 4,
+        0x80, 0xff, 0xff, 0xfe,
+        0, 1, 0, 2,
+        0, 0, 0, 7,
+        0x0a, 0x0b, 0x0c, 0x0d,
+        0, 1, 0x80, 0,
+    ];
+
+    #[test]
+    fn fields_lie_where_rfc_3550_puts_them() {
+        assert_eq!(ReportBlock::read(&BYTES), BLOCK);
+        assert_eq!(BLOCK.write(), BYTES);
+    }
+
+    #[test]
+    fn cumulative_lost_is_signed_and_has_24_bits() {
+        let through = |lost| ReportBlock::read(&ReportBlock { cumulative_lost: lost, ..BLOCK }.write()).cumulative_lost;
+        for lost in [0, 1, -1, 0x7f_ffff, -0x80_0000] {
+            assert_eq!(through(lost), lost);
+        }
+        // RFC 3550 A.3: clamped, not wrapped.
+        assert_eq!(through(0x80_0000), 0x7f_ffff);
+        assert_eq!(through(i32::MAX), 0x7f_ffff);
+        assert_eq!(through(-0x80_0001), -0x80_0000);
+        assert_eq!(through(i32::MIN), -0x80_0000);
+    }
+
+    #[test]
+    fn round_trip_is_that_of_the_example_in_rfc_3550() {
+        // RFC 3550 6.4.1, figure 2: A 0xb710:8000, DLSR 5.250 s, LSR 0xb705:2000, delay 6.125 s.
+        let block = ReportBlock { last_sr: 0xb705_2000, delay_since_last_sr: 0x0005_4000, ..BLOCK };
+        assert_eq!(block.round_trip(0xb710_8000), Some(0x0006_2000));
+    }
+
+    #[test]
+    fn round_trip_is_unknown_without_a_sender_report_or_with_clocks_that_contradict() {
+        assert_eq!(ReportBlock { last_sr: 0, ..BLOCK }.round_trip(99), None);
+        assert_eq!(BLOCK.round_trip(BLOCK.last_sr), None);
+        // The middle 32 bits wrap every 18 hours.
+        let block = ReportBlock { last_sr: 0xffff_0000, delay_since_last_sr: 0x8000, ..BLOCK };
+        assert_eq!(block.round_trip(0x1_0000), Some(0x1_8000));
+    }
+}

@@ -121,3 +121,52 @@ pub struct SdesItem<'a> {
     /// Its text, at most 255 bytes.
     pub text: &'a [u8],
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Compound;
+
+    /// An SDES packet with this body.
+    fn sdes(count: u8, body: &[u8]) -> Vec<u8> {
+        [&[0x80 | count, 202, 0, (body.len() / 4) as u8], body].concat()
+    }
+
+    fn parse(bytes: &[u8]) -> Result<SourceDescription<'_>, RtcpError> {
+        let packet = Compound::parse(bytes)?.packets().next().expect("there is at least one");
+        SourceDescription::parse(&packet)
+    }
+
+    #[test]
+    fn chunks_and_items_are_found_behind_their_padding() -> Result<(), RtcpError> {
+        #[rustfmt::skip]
+        let bytes = sdes(3, &[
+            // Items that end at a boundary: the null byte takes a word of its own.
+            0, 0, 0, 1, sdes_item::TOOL, 2, b'p', b'c', 0, 0, 0, 0,
+            0, 0, 0, 2, sdes_item::NOTE, 0, sdes_item::CNAME, 1, b'x', 0, 0, 0,
+            // No items at all.
+            0, 0, 0, 3, 0, 0, 0, 0,
+        ]);
+        let sdes = parse(&bytes)?;
+        let chunks: Vec<_> = sdes.chunks().map(|chunk| (chunk.ssrc.0, chunk.items().count(), chunk.cname())).collect();
+        assert_eq!(chunks, [(1, 1, None), (2, 2, Some(&b"x"[..])), (3, 0, None)]);
+        assert_eq!(sdes.cname(), Some((Ssrc(2), &b"x"[..])));
+        Ok(())
+    }
+
+    #[test]
+    fn chunks_that_are_cut_short_are_refused() {
+        let bodies: [&[u8]; 4] = [
+            // No chunk, no SSRC; no end of the list; a text that goes beyond; one chunk where two are said.
+            &[],
+            &[0, 0, 0, 1, 1, 2, b'x', b'y'],
+            &[0, 0, 0, 1, 1, 9, b'x', 0],
+            &[0, 0, 0, 1, 0, 0, 0, 0],
+        ];
+        for (body, count) in bodies.into_iter().zip([1, 1, 1, 2]) {
+            let len = body.len();
+            let error = parse(&sdes(count, body)).err();
+            assert_eq!(error, Some(RtcpError::Body { kind: 202, count, len, need: len + 1 }), "{body:?}");
+        }
+    }
+}

@@ -196,3 +196,129 @@ impl PacketWriter<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Compound, NtpTime, RtcpView, RtpTimestamp};
+
+    const SSRC: Ssrc = Ssrc(0x0102_0304);
+    const INFO: SenderInfo =
+        SenderInfo { ntp: NtpTime(5 << 32 | 6), rtp_timestamp: RtpTimestamp(7), packet_count: 8, octet_count: 9 };
+
+    fn block(ssrc: u32) -> ReportBlock {
+        ReportBlock {
+            ssrc: Ssrc(ssrc),
+            fraction_lost: 1,
+            cumulative_lost: -1,
+            extended_highest_sequence: 2,
+            jitter: 3,
+            last_sr: 4,
+            delay_since_last_sr: 5,
+        }
+    }
+
+    /// Writes every kind of packet, until one fails.
+    fn write_all(writer: &mut CompoundWriter<'_>) -> Result<(), RtcpError> {
+        writer.sender_report(SSRC, &INFO, [block(1), block(2)])?;
+        writer.receiver_report(SSRC, [block(3)])?;
+        writer.source_description(SSRC, "a@b")?;
+        writer.feedback(FeedbackKind::Transport, 1, SSRC, Ssrc(9), &[0, 1, 0, 0])?;
+        writer.raw(&[0x85, 207, 0, 1, 1, 2, 3, 4])?;
+        writer.bye(SSRC, Some("gone"))
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() -> Result<(), RtcpError> {
+        let mut buffer = [0xee; 256];
+        let mut writer = CompoundWriter::new(&mut buffer);
+        write_all(&mut writer)?;
+        let len = writer.finish();
+
+        let compound = Compound::parse(&buffer[..len])?;
+        let mut packets = compound.packets().map(|packet| packet.view());
+        let mut next = || packets.next().expect("six packets were written");
+        let RtcpView::SenderReport(sr) = next()? else { panic!("the first is an SR") };
+        assert_eq!((sr.ssrc, sr.info), (SSRC, INFO));
+        assert!(sr.report_blocks().eq([block(1), block(2)]) && sr.extension.is_empty());
+        let RtcpView::ReceiverReport(rr) = next()? else { panic!("the second is an RR") };
+        assert!(rr.ssrc == SSRC && rr.report_blocks().eq([block(3)]) && rr.extension.is_empty());
+        let RtcpView::SourceDescription(sdes) = next()? else { panic!("the third is an SDES") };
+        assert_eq!(sdes.cname(), Some((SSRC, &b"a@b"[..])));
+        let RtcpView::Feedback(feedback) = next()? else { panic!("the fourth is feedback") };
+        assert_eq!((feedback.format, feedback.media, feedback.fci), (1, Ssrc(9), &[0, 1, 0, 0][..]));
+        let RtcpView::ExtendedReport(xr) = next()? else { panic!("the fifth is an XR") };
+        assert_eq!((xr.count, xr.body), (5, &[1, 2, 3, 4][..]));
+        let RtcpView::Bye(bye) = next()? else { panic!("the sixth is a BYE") };
+        assert!(bye.ssrcs().eq([SSRC]) && bye.reason() == Some(b"gone"));
+        assert!(packets.next().is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn without_room_the_complete_packets_stay_and_nothing_is_written_behind() {
+        let mut buffer = [0; 256];
+        let mut writer = CompoundWriter::new(&mut buffer);
+        write_all(&mut writer).expect("256 bytes are enough");
+        let needed = writer.finish();
+        for room in 0..needed {
+            let mut short = [0xee; 256];
+            let mut writer = CompoundWriter::new(&mut short[..room]);
+            let error = write_all(&mut writer).expect_err("there is too little room");
+            assert!(matches!(error, RtcpError::NoRoom { need, room } if need > room), "{error}");
+            let len = writer.finish();
+            assert!(len == 0 || Compound::parse(&short[..len]).is_ok(), "with {room} bytes of room");
+            assert_eq!(short[..len], buffer[..len]);
+            assert!(short[room..].iter().all(|&byte| byte == 0xee));
+        }
+    }
+
+    #[test]
+    fn texts_fill_up_to_whole_words() -> Result<(), RtcpError> {
+        for len in 0..=255 {
+            let name = "n".repeat(len);
+            let mut buffer = [0xee; 600];
+            let mut writer = CompoundWriter::new(&mut buffer);
+            writer.source_description(SSRC, &name)?;
+            writer.bye(SSRC, Some(&name))?;
+            let len = writer.finish();
+            let compound = Compound::parse(&buffer[..len])?;
+            let mut packets = compound.packets();
+            let sdes = packets.next().expect("two were written");
+            let RtcpView::SourceDescription(sdes) = sdes.view()? else { panic!("an SDES was written") };
+            assert_eq!(sdes.cname(), Some((SSRC, name.as_bytes())));
+            let RtcpView::Bye(bye) = packets.next().expect("two were written").view()? else {
+                panic!("a BYE was written")
+            };
+            assert_eq!(bye.reason(), Some(name.as_bytes()));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_the_fields_cannot_say_is_refused() {
+        let mut buffer = [0; 2048];
+        let mut writer = CompoundWriter::new(&mut buffer);
+        let long = "x".repeat(256);
+        assert_eq!(writer.source_description(SSRC, &long), Err(RtcpError::TextTooLong { len: 256 }));
+        assert_eq!(writer.bye(SSRC, Some(&long)), Err(RtcpError::TextTooLong { len: 256 }));
+        assert_eq!(writer.receiver_report(SSRC, (0..32).map(block)), Err(RtcpError::TooManyBlocks));
+        assert!(writer.is_empty());
+        assert_eq!(writer.receiver_report(SSRC, (0..31).map(block)), Ok(()));
+        assert_eq!(writer.len(), 8 + 31 * ReportBlock::LEN);
+    }
+
+    #[test]
+    fn raw_takes_one_whole_packet_and_leaves_its_padding() -> Result<(), RtcpError> {
+        let mut buffer = [0; 64];
+        let mut writer = CompoundWriter::new(&mut buffer);
+        let two = [0x80, 203, 0, 0, 0x80, 203, 0, 0];
+        assert_eq!(writer.raw(&two), Err(RtcpError::NotAPacket { len: 8 }));
+        assert_eq!(writer.raw(&two[..3]), Err(RtcpError::NotAPacket { len: 3 }));
+        writer.raw(&[0xa1, 203, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4])?;
+        writer.raw(&two[..4])?;
+        let len = writer.finish();
+        assert_eq!(buffer[..len], [0x81, 203, 0, 1, 0, 0, 0, 1, 0x80, 203, 0, 0]);
+        Ok(())
+    }
+}
