@@ -1,0 +1,90 @@
+//! How the data plane is to run.
+
+use core::time::Duration;
+
+/// Settings of a [`crate::Dataplane`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How many worker threads there are and where they run.
+    pub workers: Workers,
+    /// Run the workers as `SCHED_FIFO` with this priority, 1 to 99. Needs CAP_SYS_NICE or RLIMIT_RTPRIO; without them the
+    /// workers run as usual and a warning says so.
+    pub realtime_priority: Option<u8>,
+    /// What moves the datagrams.
+    pub backend: BackendChoice,
+    /// What a worker does when there is nothing to do.
+    pub wait: Wait,
+    /// Legs that each worker has room for.
+    pub legs_max_per_worker: u32,
+    /// Size of each socket's receive queue as in `SO_RCVBUF`: the kernel doubles it, and charges a datagram of ordinary
+    /// audio with 768 bytes (loopback, small frames) to 4352 bytes (a page of a driver).
+    ///
+    /// The default of 64 KiB thus holds 30 to 170 packets, which is 0.6 s of one audio stream, or the burst of a video
+    /// key frame. It is not what bounds the delay under overload: a thousand full queues of 30 packets take 75 ms to
+    /// serve at 400,000 packets/s. That is what [`crate::OVERLOAD_AGE`] is for.
+    pub receive_buffer_bytes: usize,
+    /// Size of each socket's send buffer, as in `SO_SNDBUF`. It bounds what one port may have waiting in a device queue.
+    pub send_buffer_bytes: usize,
+    /// Differentiated services code point of everything sent (RFC 2474); 46 is expedited forwarding.
+    pub dscp: Option<u8>,
+    /// Buffers of 2 KiB that each io_uring worker receives into, rounded up to a power of two of at most 32768. They are
+    /// used in turn, so more of them need more cache; when they run out nothing is lost but a system call.
+    pub ring_buffers: u16,
+    /// Seed of the engines' randomness; each worker derives its own.
+    pub seed: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            workers: Workers::Count(1),
+            realtime_priority: None,
+            backend: BackendChoice::Auto,
+            wait: Wait::Adaptive,
+            legs_max_per_worker: 1024,
+            receive_buffer_bytes: 64 << 10,
+            send_buffer_bytes: 256 << 10,
+            dscp: None,
+            ring_buffers: 1024,
+            seed: 0,
+        }
+    }
+}
+
+/// Where the workers run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// This many, at least 1. Each is pinned to a CPU of its own as long as the process may use that many.
+    Count(usize),
+    /// One on each of these CPUs.
+    Cpus(Vec<usize>),
+}
+
+/// Which backend to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackendChoice {
+    /// io_uring where the kernel allows it, else recvmmsg and sendmmsg.
+    #[default]
+    Auto,
+    /// io_uring, or refuse to start.
+    IoUring,
+    /// epoll, recvmmsg and sendmmsg.
+    Mmsg,
+}
+
+/// What a worker does when there is nothing to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// Look again: the least latency, and a whole CPU for each worker.
+    Spin,
+    /// Sleep for this long and then take everything that has come: the fewest wake-ups. Requests end the sleep early.
+    Tick {
+        /// Added latency at worst; half of it on average.
+        period: Duration,
+    },
+    /// Sleep until a datagram comes or something is due.
+    Sleep,
+    /// [`Wait::Sleep`] while there is little to do, else [`Wait::Tick`].
+    #[default]
+    Adaptive,
+}

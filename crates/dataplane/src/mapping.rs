@@ -1,0 +1,41 @@
+//! Memory that the kernel writes to.
+
+#![allow(unsafe_code, reason = "mmap has no safe wrapper in std")]
+
+use core::ptr::NonNull;
+use std::io;
+
+/// Anonymous memory: page-aligned, zeroed, and taken from the system only where it is touched.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+impl Mapping {
+    pub(crate) fn new(len: usize) -> io::Result<Self> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no existing memory.
+        let start = unsafe { libc::mmap(core::ptr::null_mut(), len, protection, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast()).expect("mmap does not map page zero");
+        Ok(Self { start, len })
+    }
+
+    /// Where `offset` is; valid for reads and writes up to the mapping's end, as long as the mapping lives.
+    pub(crate) fn at(&self, offset: usize) -> NonNull<u8> {
+        assert!(offset < self.len, "offset {offset} of {}", self.len);
+        // SAFETY: the offset lies within the mapping.
+        unsafe { self.start.add(offset) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: this is the mapping that `new` made; nobody refers to it any more.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
