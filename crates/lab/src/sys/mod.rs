@@ -1,0 +1,16 @@
+//! The system calls for which the standard library has no function: one file a family, each block with its reason to be sound.
+
+#![allow(unsafe_code, reason = "epoll, recvmmsg, sendmmsg, CPU affinity and setns exist only as C functions")]
+
+mod epoll;
+mod receive;
+
+pub(crate) use epoll::{Epoll, Ready};
+pub(crate) use receive::{Datagram, ReceiveBatch, stamp_arrivals};
+
+use std::io;
+
+/// Turns the -1 of a C function into the error that it left behind.
+fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
