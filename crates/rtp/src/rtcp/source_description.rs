@@ -14,13 +14,13 @@ impl<'a> SourceDescription<'a> {
     /// Views an SDES, and checks all its chunks and items.
     ///
     /// # Errors
-    /// The packet is of another type, or a chunk is cut short or lacks its end.
+    /// The packet is of another type, or a chunk is cut short.
     pub fn parse(packet: &RtcpPacket<'a>) -> Result<Self, RtcpError> {
         packet.expect_kind(kind::SOURCE_DESCRIPTION)?;
         let mut rest = packet.body;
         for _ in 0..packet.count {
             let Some((_, behind)) = SdesChunk::split(rest) else {
-                // What is missing is at least a byte: a chunk that is cut short has no end.
+                // What is missing is at least a byte.
                 return Err(packet.cut_short(packet.body.len() + 1));
             };
             rest = behind;
@@ -84,14 +84,16 @@ impl<'a> SdesChunk<'a> {
     fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (ssrc, items) = split_u32(bytes)?;
         let mut rest = items;
-        // RFC 3550 6.5: the list of items ends with one or more null bytes, up to the next 32-bit boundary.
-        while *rest.first()? != 0 {
+        // RFC 3550 6.5: the list of items ends with one or more null bytes, up to the next 32-bit boundary. Some senders
+        // forget them where the packet ends anyway.
+        while rest.first().is_some_and(|&kind| kind != 0) {
             let len = usize::from(*rest.get(1)?);
             rest = rest.get(2 + len..)?;
         }
         let items_len = items.len() - rest.len();
+        let chunk_end = 4 + (items_len + 1).next_multiple_of(4);
+        let behind = &bytes[chunk_end.min(bytes.len())..];
         let items = &items[..items_len];
-        let behind = bytes.get(4 + (items_len + 1).next_multiple_of(4)..)?;
         Some((Self { ssrc: Ssrc(ssrc), items }, behind))
     }
 }
@@ -155,15 +157,24 @@ mod tests {
     }
 
     #[test]
+    fn the_last_list_of_items_may_lack_its_end() -> Result<(), RtcpError> {
+        let bytes = sdes(1, &[0, 0, 0, 1, sdes_item::CNAME, 2, b'x', b'y']);
+        assert_eq!(parse(&bytes)?.cname(), Some((Ssrc(1), &b"xy"[..])));
+        // An SSRC alone is a list of nothing.
+        assert_eq!(parse(&sdes(1, &[0, 0, 0, 1]))?.chunks().count(), 1);
+        Ok(())
+    }
+
+    #[test]
     fn chunks_that_are_cut_short_are_refused() {
-        let bodies: [&[u8]; 4] = [
-            // No chunk, no SSRC; no end of the list; a text that goes beyond; one chunk where two are said.
-            &[],
-            &[0, 0, 0, 1, 1, 2, b'x', b'y'],
-            &[0, 0, 0, 1, 1, 9, b'x', 0],
-            &[0, 0, 0, 1, 0, 0, 0, 0],
+        let cases: [(u8, &[u8]); 4] = [
+            // No chunk; a text that goes beyond; an item without its length; one chunk where two are said.
+            (1, &[]),
+            (1, &[0, 0, 0, 1, 1, 9, b'x', 0]),
+            (1, &[0, 0, 0, 1, 1, 1, b'x', 1]),
+            (2, &[0, 0, 0, 1, 0, 0, 0, 0]),
         ];
-        for (body, count) in bodies.into_iter().zip([1, 1, 1, 2]) {
+        for (count, body) in cases {
             let len = body.len();
             let error = parse(&sdes(count, body)).err();
             assert_eq!(error, Some(RtcpError::Body { kind: 202, count, len, need: len + 1 }), "{body:?}");
