@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::client::args::ClientCommand;
+use crate::client::args::{ClientCommand, ServerArgs};
 use crate::config::{ConfigError, Layer};
 
 /// An RTP media relay for call transfers.
@@ -22,6 +22,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the relay.
     Serve(ServeArgs),
+    /// Examine this machine: what keeps the relay from working well, and the fix.
+    Doctor(DoctorArgs),
+    /// Watch a relay: calls, legs, jitter, latency, cut-overs.
+    Top(TopArgs),
     #[command(flatten)]
     Client(ClientCommand),
 }
@@ -87,4 +91,31 @@ impl ServeArgs {
         }
         Ok(layer)
     }
+}
+
+/// `doctor`
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DoctorArgs {
+    /// The configuration file that `serve` will be given.
+    #[arg(long, value_name = "FILE", env = "PATCHCORD_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// The UDP ports that `serve` will be given.
+    #[arg(long, value_name = "FIRST-LAST")]
+    pub(crate) ports: Option<String>,
+    /// Print the findings as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `top`
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) relay: ServerArgs,
+    /// Print one frame as text and end.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// The frame's size with --once.
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "80x24", value_parser = crate::top::parse_size)]
+    pub(crate) size: (u16, u16),
 }

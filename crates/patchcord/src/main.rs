@@ -1,12 +1,16 @@
 //! `patchcord`: the relay, its client commands, its demo and its measuring tools in one binary.
 
+mod backends;
 mod cli;
 mod client;
 mod config;
+mod doctor;
 mod failure;
 mod output;
 mod serve;
+mod sys;
 mod table;
+mod top;
 
 use std::process::ExitCode;
 
@@ -32,6 +36,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => serve::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Client(command) => client::run(command),
     }
 }

@@ -2,15 +2,22 @@
 
 use clap::{Args, Subcommand};
 
-/// Where the relay is and how to print.
+/// Where the relay is.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Connection {
+pub(crate) struct ServerArgs {
     /// The relay's HTTP API.
     #[arg(long, value_name = "URL", env = "PATCHCORD_SERVER", default_value = "http://127.0.0.1:8223")]
     pub(crate) server: String,
     /// The relay's token, where it asks for one.
     #[arg(long, env = "PATCHCORD_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+}
+
+/// Where the relay is and how to print.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Connection {
+    #[command(flatten)]
+    pub(crate) relay: ServerArgs,
     /// Print the answer as JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -6,12 +6,12 @@ mod commands;
 pub(crate) mod events;
 mod explain;
 pub(crate) mod model;
-mod show;
+pub(crate) mod show;
 
 use serde_json::{Value, json};
 
 use self::api::{Api, ApiError, encoded};
-use self::args::{ClientCommand, Connection};
+use self::args::{ClientCommand, Connection, ServerArgs};
 use crate::failure::Failure;
 use crate::output;
 
@@ -21,10 +21,16 @@ impl From<ApiError> for Failure {
     }
 }
 
-impl Connection {
+impl ServerArgs {
     /// The API that these arguments name.
     pub(crate) fn api(&self) -> Api {
         Api::new(&self.server, self.token.as_deref())
+    }
+}
+
+impl Connection {
+    fn api(&self) -> Api {
+        self.relay.api()
     }
 
     /// Prints an answer as JSON or as text.

@@ -70,6 +70,7 @@ pub(crate) enum Wait {
     Spin,
     Tick,
     Sleep,
+    Adaptive,
 }
 
 /// `[media]`

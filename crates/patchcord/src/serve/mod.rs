@@ -2,7 +2,6 @@
 
 mod logging;
 mod notify;
-pub(crate) mod sys;
 
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
@@ -24,7 +23,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         return Ok(());
     }
     logging::start(&config.log)?;
-    sys::raise_file_limit();
+    crate::sys::raise_file_limit();
     notify::notify("READY=1");
     Ok(())
 }

@@ -1,0 +1,136 @@
+//! The kernel: io_uring, capabilities, clock source, container.
+
+use super::finding::Finding;
+use super::machine::Machine;
+use crate::config::{Backend, Config};
+use crate::sys;
+
+pub(super) fn examine(machine: &Machine, config: &Config) -> Vec<Finding> {
+    vec![
+        io_uring(machine, config, crate::backends::io_uring().map_err(|error| error.to_string())),
+        container(machine),
+        capabilities(machine, config),
+        clock_source(machine),
+    ]
+}
+
+fn io_uring(machine: &Machine, config: &Config, probed: Result<(), String>) -> Finding {
+    let kernel = sys::kernel_release();
+    let seccomp = match machine.status("Seccomp").as_deref() {
+        Some("0") | None => "",
+        Some(_) => ", a seccomp filter is active",
+    };
+    let disabled = machine.sysctl("kernel.io_uring_disabled").unwrap_or_else(|| "absent".to_owned());
+    let found = format!("kernel {kernel}, kernel.io_uring_disabled {disabled}{seccomp}");
+    let Err(reason) = probed else { return Finding::ok("io_uring", format!("works ({found})")) };
+    let found = format!("does not work ({found})");
+    let fix =
+        "what the reason says; until then --backend auto takes recvmmsg and sendmmsg, which cost more CPU a packet";
+    match config.workers.backend {
+        Backend::IoUring => Finding::fail("io_uring", found, reason, fix),
+        Backend::Auto => Finding::warn("io_uring", found, reason, fix),
+        Backend::Mmsg => Finding::ok("io_uring", format!("{found}; not asked for: workers.backend is mmsg")),
+    }
+}
+
+fn container(machine: &Machine) -> Finding {
+    let kind = if machine.exists("/.dockerenv") {
+        Some("Docker")
+    } else if machine.exists("/run/.containerenv") {
+        Some("Podman")
+    } else if machine.exists("/var/run/secrets/kubernetes.io") {
+        Some("Kubernetes")
+    } else if machine.read("/proc/1/environ").is_some_and(|text| text.split('\0').any(|v| v.starts_with("container=")))
+    {
+        Some("a container")
+    } else {
+        None
+    };
+    match kind {
+        None => Finding::ok("container", "none detected"),
+        Some(kind) => Finding::ok(
+            "container",
+            format!("{kind}: give it the host's network, or every media port costs a NAT entry and a proxy process"),
+        ),
+    }
+}
+
+fn capabilities(machine: &Machine, config: &Config) -> Finding {
+    const CHECK: &str = "capabilities";
+    let Some(mask) = machine.status("CapEff").and_then(|text| u64::from_str_radix(&text, 16).ok()) else {
+        return Finding::warn(CHECK, "unknown", "/proc/self/status cannot be read", "mount /proc");
+    };
+    let has = |wanted: &str| sys::CAPABILITIES.iter().any(|&(name, bit)| name == wanted && mask >> bit & 1 == 1);
+    let held: Vec<_> = sys::CAPABILITIES.iter().filter(|(name, _)| has(name)).map(|&(name, _)| name).collect();
+    let missing: Vec<_> = sys::CAPABILITIES.iter().filter(|(name, _)| !has(name)).map(|&(name, _)| name).collect();
+    let list = |names: &[&str]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let found = format!("held: {}; missing: {}", list(&held), list(&missing));
+    if config.workers.realtime_priority > 0 && !has("CAP_SYS_NICE") {
+        return Finding::fail(
+            CHECK,
+            found,
+            "workers.realtime_priority is set, and only CAP_SYS_NICE allows SCHED_FIFO",
+            "AmbientCapabilities=CAP_SYS_NICE in the unit, --cap-add SYS_NICE for a container, or set it to 0",
+        );
+    }
+    Finding::ok(CHECK, found)
+}
+
+fn clock_source(machine: &Machine) -> Finding {
+    const CHECK: &str = "clock source";
+    let folder = "/sys/devices/system/clocksource/clocksource0";
+    let Some(current) = machine.read(&format!("{folder}/current_clocksource")) else {
+        return Finding::ok(CHECK, "not shown by this kernel");
+    };
+    let available = machine.read(&format!("{folder}/available_clocksource")).unwrap_or_default();
+    let found = format!("{current} (available: {available})");
+    // The vDSO reads these without a system call.
+    if ["tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter"].contains(&current.as_str()) {
+        return Finding::ok(CHECK, found);
+    }
+    let fix = if available.split_whitespace().any(|name| name == "tsc") {
+        format!("echo tsc > {folder}/current_clocksource, and boot with clocksource=tsc")
+    } else {
+        "see the kernel's log for why the TSC was not trusted; a hypervisor may have to pass it on".to_owned()
+    };
+    Finding::warn(CHECK, found, "every look at the clock is a system call, several a batch of packets", fix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::State;
+    use super::*;
+    use crate::config::Layer;
+
+    fn config(assignments: &[&str]) -> Config {
+        let mut flags = Layer::flags();
+        for assignment in assignments {
+            flags.set(assignment).expect(assignment);
+        }
+        Config::load(None, std::iter::empty(), flags).expect("a configuration")
+    }
+
+    #[test]
+    fn a_missing_io_uring_fails_only_where_it_was_asked_for() {
+        let machine = Machine::this();
+        let refused = || Err("io_uring_setup: EPERM".to_owned());
+        assert_eq!(io_uring(&machine, &config(&[]), refused()).state, State::Warn);
+        assert_eq!(io_uring(&machine, &config(&["workers.backend=io-uring"]), refused()).state, State::Fail);
+        assert_eq!(io_uring(&machine, &config(&["workers.backend=mmsg"]), refused()).state, State::Ok);
+        assert_eq!(io_uring(&machine, &config(&[]), Ok(())).state, State::Ok);
+    }
+
+    #[test]
+    fn real_time_without_the_capability_fails() {
+        let root = std::env::temp_dir().join(format!("patchcord-doctor-kernel-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("proc/self")).expect("a folder");
+        std::fs::write(root.join("proc/self/status"), "Name:\tx\nCapEff:\t0000000000001000\n").expect("a file");
+        let machine = Machine::at(&root);
+        let wanted = capabilities(&machine, &config(&["workers.realtime_priority=10"]));
+        let unwanted = capabilities(&machine, &config(&[]));
+        std::fs::remove_dir_all(&root).expect("the folder is ours");
+        assert_eq!(wanted.state, State::Fail);
+        assert_eq!(unwanted.state, State::Ok);
+        assert!(unwanted.found.contains("held: CAP_NET_ADMIN; missing: CAP_SYS_NICE, CAP_BPF"), "{}", unwanted.found);
+    }
+}
