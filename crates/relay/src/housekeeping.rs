@@ -43,7 +43,7 @@ impl Shard {
         }
         let cold = &mut self.legs.cold[at];
         if let Some(timeout) = cold.media_timeout_nanos {
-            let silent = now.nanos_since(ingress.last_packet_at.unwrap_or(cold.created_at));
+            let silent = now.nanos_since(ingress.last_packet_at().unwrap_or(cold.created_at));
             if silent < timeout {
                 cold.timed_out = false;
             } else if !cold.timed_out {

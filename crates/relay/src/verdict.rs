@@ -65,6 +65,21 @@ impl DropReason {
         Self::OutboxFull,
     ];
 
+    /// Whether the datagram was dropped before it counted as received from the leg's party.
+    #[must_use]
+    pub const fn precedes_reception(self) -> bool {
+        matches!(
+            self,
+            Self::NoLeg
+                | Self::UnknownProtocol
+                | Self::UnexpectedProtocol
+                | Self::Malformed
+                | Self::Truncated
+                | Self::ForeignSource
+                | Self::Direction
+        )
+    }
+
     /// The name in metrics, logs, JSON and tests.
     #[must_use]
     pub const fn name(self) -> &'static str {

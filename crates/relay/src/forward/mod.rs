@@ -10,6 +10,8 @@ use patchcord_rtp::{Protocol, classify};
 
 use crate::datagram::{Datagram, Verdict};
 use crate::ids::Component;
+use crate::leg::NO_SLOT;
+use crate::leg::ingress::Ingress;
 use crate::shard::Shard;
 use crate::time::MonoTime;
 use crate::verdict::DropReason;
@@ -24,8 +26,9 @@ impl Shard {
         }
     }
 
-    /// Loads the records that the batch will need. The loads do not depend on each other, so the processor fetches them
-    /// side by side; the packets behind find them in its cache. With 20,000 legs this halves the time of a packet.
+    /// Loads the records that the batch will need: first those of the senders, then those of their listeners. The loads
+    /// of one round do not depend on each other, so the processor fetches them side by side, and each packet finds its
+    /// records in the cache instead of waiting for them in turn.
     fn warm_up(&self, batch: &[Datagram<'_>]) {
         let mut touched = 0;
         for datagram in batch {
@@ -33,15 +36,21 @@ impl Shard {
                 touched ^= ingress.first_sink;
             }
         }
+        for datagram in batch {
+            let sink =
+                self.legs.ingress.get(datagram.port.slot() as usize).map_or(NO_SLOT, |ingress| ingress.first_sink);
+            if let Some(egress) = self.legs.egress.get(sink as usize) {
+                touched ^= egress.next_sink;
+            }
+        }
         core::hint::black_box(touched);
     }
 
     fn judge(&mut self, datagram: &mut Datagram<'_>, now: MonoTime) -> Verdict {
         let at = datagram.port.slot() as usize;
-        let Some(ingress) = self.legs.ingress.get_mut(at).filter(|ingress| ingress.is_live()) else {
+        if !self.legs.ingress.get(at).is_some_and(Ingress::is_live) {
             return Verdict::Dropped(DropReason::NoLeg);
-        };
-        ingress.datagrams += 1;
+        }
         if datagram.truncated {
             return Verdict::Dropped(DropReason::Truncated);
         }

@@ -50,7 +50,7 @@ impl Shard {
         let ingress = &mut self.legs.ingress[at];
         let arrival = ingress.receiver.observe(&header, datagram.arrived.as_nanos());
         ingress.bytes += datagram.len as u64;
-        ingress.last_packet_at = Some(now);
+        ingress.last_packet_at = now;
         if arrival == Arrival::FirstOfSource {
             self.note_new_source(slot, &header, datagram.arrived);
         }
@@ -60,7 +60,7 @@ impl Shard {
             bytes: &datagram.bytes[..datagram.len],
             len: datagram.len,
             restarted: arrival == Arrival::Restarted,
-            is_telephone_event: ingress.telephone_events >> header.payload_type.get() & 1 == 1,
+            is_telephone_event: ingress.is_telephone_event(header.payload_type),
             clock_rate: None,
             leg: Some(slot),
             now,
@@ -145,7 +145,8 @@ impl Shard {
             now: packet.now,
         };
         let egress = &mut self.legs.egress[at];
-        let Passed { header, splice } = egress.pass(&incoming, &mut self.rng)?;
+        let former_ssrc = &mut self.legs.cold[at].former_source_ssrc;
+        let Passed { header, splice } = egress.pass(&incoming, former_ssrc, &mut self.rng)?;
         let hop = Hop { port: PortId::new(sink, Component::Rtp), to: egress.remote().unwrap_or(self.nowhere) };
         if let Some(splice) = splice {
             self.note_splice(sink, packet, &splice);
@@ -178,7 +179,7 @@ impl Shard {
         let cold = &mut self.legs.cold[at];
         let was_settled = cold.latch.is_settled();
         let before = cold.latch.remote();
-        match cold.latch.admit(from, header, self.legs.ingress[at].last_packet_at, now) {
+        match cold.latch.admit(from, header, self.legs.ingress[at].last_packet_at(), now) {
             Admission::Foreign => return Err(DropReason::ForeignSource),
             Admission::Accepted => {}
             Admission::Changed => {

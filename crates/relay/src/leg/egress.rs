@@ -31,8 +31,9 @@ const VIDEO_CLOCK_RATE: u32 = 90_000;
 
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
-/// Sending side of a leg.
+/// Sending side of a leg: two cache lines, fetched as one pair.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct Egress {
     remote: SocketAddr,
     pub(crate) source: SourceSlot,
@@ -41,7 +42,6 @@ pub(crate) struct Egress {
     mode: EgressMode,
     /// The party's address is known and its direction lets it receive.
     ready: bool,
-    wants_media: bool,
     /// The present source's first packet has been sent: the offsets hold.
     following: bool,
     /// Something was sent, ever.
@@ -54,7 +54,6 @@ pub(crate) struct Egress {
     timestamp_offset: u32,
     source_ssrc: Ssrc,
     ssrc: Ssrc,
-    former_source_ssrc: Option<Ssrc>,
     /// Index (roll-overs and sequence number, as RFC 3711 3.3.1 counts) of the newest packet sent.
     newest: u64,
     /// Index of the present source's first packet; nothing older is sent.
@@ -65,12 +64,14 @@ pub(crate) struct Egress {
     timestamp: u32,
     timestamp_at: MonoTime,
     /// Timestamp units from one packet to the next.
-    frame_ts_units: u32,
-    frame_ts_units_max: u32,
+    frame_ts_units: u16,
+    frame_ts_units_max: u16,
     pub(crate) last_sent_at: MonoTime,
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
 }
+
+const _: () = assert!(size_of::<Egress>() == 128, "a third line would be a third miss for every packet of a cold leg");
 
 /// What a splice did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +102,6 @@ impl Egress {
             next_sink: NO_SLOT,
             mode,
             ready: false,
-            wants_media: true,
             following: false,
             started: false,
             same_payload_types: true,
@@ -110,7 +110,6 @@ impl Egress {
             timestamp_offset: 0,
             source_ssrc: Ssrc(0),
             ssrc: Ssrc(0),
-            former_source_ssrc: None,
             newest: 0,
             first: 0,
             sent_window: 0,
@@ -176,7 +175,6 @@ impl Egress {
     pub(crate) fn refresh(&mut self, remote: Option<SocketAddr>, party_receives: bool) {
         let was_ready = self.ready;
         self.remote = remote.unwrap_or(NOWHERE);
-        self.wants_media = party_receives;
         self.ready = party_receives && remote.is_some();
         if self.ready && !was_ready {
             self.splice_next();
@@ -186,7 +184,6 @@ impl Egress {
     /// The next packet is the first of its source: numbering continues from what was sent, whatever it brings.
     pub(crate) fn splice_next(&mut self) {
         self.following = false;
-        self.former_source_ssrc = None;
     }
 
     /// Why nothing can be sent to this leg now, if that is so.
@@ -194,7 +191,7 @@ impl Egress {
     pub(crate) fn obstacle(&self) -> Option<DropReason> {
         if self.ready {
             None
-        } else if self.wants_media {
+        } else if self.remote == NOWHERE {
             Some(DropReason::NoRemote)
         } else {
             Some(DropReason::SinkDirection)
@@ -223,13 +220,18 @@ impl Egress {
         self.started && !self.following
     }
 
-    /// Numbers one packet of `len` bytes of the present source and counts it as sent. `restarted`: the receiver state
-    /// holds that the source has started its sequence anew.
+    /// Numbers one packet of the present source and counts it as sent. `former_source_ssrc` is what the source called
+    /// itself before it changed its SSRC; it lies apart because only a splice needs it.
     ///
     /// # Errors
     /// The packet must not be sent: it is late, or it was sent already. Nothing has changed then.
     #[inline]
-    pub(crate) fn pass(&mut self, packet: &Incoming<'_>, rng: &mut Rng) -> Result<Passed, DropReason> {
+    pub(crate) fn pass(
+        &mut self,
+        packet: &Incoming<'_>,
+        former_source_ssrc: &mut Option<Ssrc>,
+        rng: &mut Rng,
+    ) -> Result<Passed, DropReason> {
         let header = packet.header;
         if self.following && header.ssrc == self.source_ssrc && self.mode != EgressMode::Transparent {
             let sequence = header.sequence.wrapping_add(self.sequence_offset);
@@ -251,24 +253,31 @@ impl Egress {
                 Err(reason) => return Err(reason),
             }
         }
-        self.pass_slowly(packet, rng)
+        self.pass_slowly(packet, former_source_ssrc, rng)
     }
 
-    fn pass_slowly(&mut self, packet: &Incoming<'_>, rng: &mut Rng) -> Result<Passed, DropReason> {
+    #[cold]
+    fn pass_slowly(
+        &mut self,
+        packet: &Incoming<'_>,
+        former_source_ssrc: &mut Option<Ssrc>,
+        rng: &mut Rng,
+    ) -> Result<Passed, DropReason> {
         let header = packet.header;
         if self.mode == EgressMode::Transparent {
             return Ok(self.pass_untouched(packet));
         }
-        let mut former_source_ssrc = None;
+        let mut changed_from = None;
         if self.following && header.ssrc != self.source_ssrc {
-            let straggler = self.former_source_ssrc == Some(header.ssrc)
-                && packet.now.nanos_since(self.last_sent_at) < STRAGGLER_NANOS;
+            let straggler =
+                *former_source_ssrc == Some(header.ssrc) && packet.now.nanos_since(self.last_sent_at) < STRAGGLER_NANOS;
             if straggler {
                 return Err(DropReason::StaleAfterCutover);
             }
-            former_source_ssrc = Some(self.source_ssrc);
+            changed_from = Some(self.source_ssrc);
         }
-        let splice = self.splice(packet, former_source_ssrc, rng);
+        *former_source_ssrc = changed_from;
+        let splice = self.splice(packet, changed_from, rng);
         let sequence = SequenceNumber(self.newest as u16);
         let timestamp = header.timestamp.wrapping_add(self.timestamp_offset);
         // `newest` was set by the splice; the first packet has no predecessor to measure a frame from.
@@ -308,7 +317,7 @@ impl Egress {
         } else {
             let elapsed = u128::from(packet.now.nanos_since(self.timestamp_at)) * u128::from(packet.clock_rate);
             // At least one frame: packets arrive in bunches, and a timestamp must not stand still.
-            let step = ((elapsed / 1_000_000_000) as u32).max(self.frame_ts_units).max(1);
+            let step = ((elapsed / 1_000_000_000) as u32).max(u32::from(self.frame_ts_units)).max(1);
             splice.sequence_step = Some(1);
             splice.timestamp_step = Some(step);
             self.newest += 1;
@@ -317,11 +326,11 @@ impl Egress {
             self.timestamp_offset = self.timestamp.wrapping_add(step).wrapping_sub(header.timestamp.0);
         }
         self.source_ssrc = header.ssrc;
-        self.former_source_ssrc = former_source_ssrc;
         self.sent_window = 1;
         self.following = true;
         self.started = true;
-        self.frame_ts_units_max = packet.clock_rate / 8;
+        // Longer steps are pauses of the sender, not frames; an eighth of a second of every rate in use fits 16 bits.
+        self.frame_ts_units_max = u16::try_from(packet.clock_rate / 8).unwrap_or(u16::MAX);
         splice
     }
 
@@ -357,8 +366,8 @@ impl Egress {
         self.last_sent_at = packet.now;
         if newest != Newest::No && timestamp.0 != self.timestamp {
             let step = timestamp.0.wrapping_sub(self.timestamp);
-            if newest == Newest::ByOne && step <= self.frame_ts_units_max {
-                self.frame_ts_units = step;
+            if newest == Newest::ByOne && step <= u32::from(self.frame_ts_units_max) {
+                self.frame_ts_units = step as u16;
             }
             self.timestamp = timestamp.0;
             self.timestamp_at = packet.now;

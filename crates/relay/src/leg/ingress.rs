@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use patchcord_rtp::ReceiverState;
+use patchcord_rtp::{PayloadType, ReceiverState};
 
 use super::latch::Latch;
 use super::{DEFAULT_CLOCK_RATE, NO_SLOT, Slot};
@@ -13,8 +13,9 @@ use crate::time::MonoTime;
 /// An address that no packet comes from.
 const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
-/// Receiving side of a leg.
+/// Receiving side of a leg: two cache lines, fetched as one pair.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct Ingress {
     /// The settled source; [`NOBODY`] while there is none.
     accepted: SocketAddr,
@@ -27,15 +28,22 @@ pub(crate) struct Ingress {
     plain: bool,
     /// A pending cut-over waits for this leg's first packet.
     pub(crate) awaited: bool,
-    /// One bit for each payload type that is RFC 4733's telephone-event here.
-    pub(crate) telephone_events: u128,
-    pub(crate) last_packet_at: Option<MonoTime>,
-    pub(crate) datagrams: u64,
+    /// The payload types that are RFC 4733's telephone-event here; [`NO_EVENT`] in unused places. A list has one for
+    /// each clock rate that its audio has.
+    telephone_events: [u8; TELEPHONE_EVENTS_MAX],
+    /// Meaningless before the first packet.
+    pub(crate) last_packet_at: MonoTime,
     pub(crate) bytes: u64,
     pub(crate) receiver: ReceiverState,
     /// Of the format that the party sends.
     pub(crate) clock_rate: u32,
 }
+
+const _: () = assert!(size_of::<Ingress>() == 128, "a third line would be a third miss for every packet of a cold leg");
+
+/// Telephone-event payload types that a leg can have: RFC 4733 2.1 wants one for each clock rate in use.
+const TELEPHONE_EVENTS_MAX: usize = 4;
+const NO_EVENT: u8 = 0xff;
 
 impl Ingress {
     pub(crate) fn new(spec: &LegSpec) -> Self {
@@ -47,8 +55,7 @@ impl Ingress {
             plain: false,
             awaited: false,
             telephone_events: telephone_events(&spec.codecs),
-            last_packet_at: None,
-            datagrams: 0,
+            last_packet_at: MonoTime::ZERO,
             bytes: 0,
             receiver: ReceiverState::new(DEFAULT_CLOCK_RATE),
             clock_rate: DEFAULT_CLOCK_RATE,
@@ -67,6 +74,16 @@ impl Ingress {
     #[inline]
     pub(crate) fn is_plain_from(&self, from: &SocketAddr) -> bool {
         self.plain && self.accepted == *from
+    }
+
+    /// When the leg accepted its last RTP packet.
+    pub(crate) fn last_packet_at(&self) -> Option<MonoTime> {
+        (self.receiver.packets() > 0).then_some(self.last_packet_at)
+    }
+
+    #[inline]
+    pub(crate) fn is_telephone_event(&self, payload_type: PayloadType) -> bool {
+        self.telephone_events.contains(&payload_type.get())
     }
 
     pub(crate) fn retire(&mut self) {
@@ -96,6 +113,11 @@ impl Ingress {
     }
 }
 
-fn telephone_events(codecs: &[Codec]) -> u128 {
-    codecs.iter().filter(|codec| codec.is_telephone_event()).fold(0, |bits, codec| bits | 1 << codec.payload_type.get())
+fn telephone_events(codecs: &[Codec]) -> [u8; TELEPHONE_EVENTS_MAX] {
+    let mut numbers = [NO_EVENT; TELEPHONE_EVENTS_MAX];
+    let events = codecs.iter().filter(|codec| codec.is_telephone_event());
+    for (number, codec) in numbers.iter_mut().zip(events) {
+        *number = codec.payload_type.get();
+    }
+    numbers
 }

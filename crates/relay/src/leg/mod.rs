@@ -10,7 +10,7 @@ pub(crate) mod latch;
 use core::net::SocketAddr;
 use std::collections::HashMap;
 
-use patchcord_rtp::RtpTimestamp;
+use patchcord_rtp::{RtpTimestamp, Ssrc};
 
 use crate::command::LegSpec;
 use crate::datagram::Hop;
@@ -68,6 +68,8 @@ pub(crate) struct Cold {
     pub(crate) cname: Cname,
     /// Cumulative loss and jitter (timestamp units) of the party's last report block about our stream.
     pub(crate) reported: Option<(i32, u32)>,
+    /// What the present source called itself before it changed its SSRC.
+    pub(crate) former_source_ssrc: Option<Ssrc>,
     pub(crate) event_in_flight: Option<EventInFlight>,
     /// Timestamp, as the source counts, of a telephone-event whose start this leg did not hear.
     pub(crate) event_skipped: Option<RtpTimestamp>,
@@ -315,6 +317,7 @@ impl Cold {
             next_report_at: now,
             cname: Cname::unknown(),
             reported: None,
+            former_source_ssrc: None,
             event_in_flight: None,
             event_skipped: None,
             draft: None,

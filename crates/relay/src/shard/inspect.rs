@@ -11,6 +11,8 @@ impl Shard {
     pub(super) fn leg_snapshot(&self, slot: Slot, now: MonoTime) -> LegSnapshot {
         let at = slot as usize;
         let (ingress, egress, cold) = (&self.legs.ingress[at], &self.legs.egress[at], &self.legs.cold[at]);
+        let refused = cold.drops.nonzero().filter(|(reason, _)| reason.precedes_reception());
+        let unreceived: u64 = refused.map(|(_, count)| u64::from(count)).sum();
         LegSnapshot {
             leg: cold.id,
             local_rtp: cold.local_rtp,
@@ -25,7 +27,7 @@ impl Shard {
             },
             pending: cold.pending,
             ingress: IngressStats {
-                datagrams: ingress.datagrams,
+                datagrams: ingress.receiver.packets() + cold.rtcp_received + unreceived,
                 packets: ingress.receiver.packets(),
                 bytes: ingress.bytes,
                 rtcp_packets: cold.rtcp_received,
@@ -34,7 +36,7 @@ impl Shard {
                 duplicates: ingress.receiver.duplicates(),
                 jitter_ms: ingress.receiver.jitter_ms(),
                 ssrc: ingress.receiver.ssrc(),
-                idle_ms: ingress.last_packet_at.map(|at| now.nanos_since(at) / 1_000_000),
+                idle_ms: ingress.last_packet_at().map(|at| now.nanos_since(at) / 1_000_000),
             },
             egress: EgressStats {
                 packets: egress.packets,
