@@ -200,12 +200,13 @@ impl ReceiverState {
         let expected_interval = expected.wrapping_sub(self.expected_prior);
         let received_interval = received.wrapping_sub(self.received_prior);
         (self.expected_prior, self.received_prior) = (expected, received);
-        // More than expected, by duplicates: the fraction is 0 (RFC 3550 A.3). All lost would be 256.
+        // More than expected, by duplicates: the fraction is 0 (RFC 3550 A.3). It stays below 256, because the packet that
+        // raised what is expected has been received.
         let lost_interval = expected_interval.wrapping_sub(received_interval).cast_signed();
         let fraction_lost = if expected_interval == 0 || lost_interval <= 0 {
             0
         } else {
-            ((i64::from(lost_interval) << 8) / i64::from(expected_interval)).min(255) as u8
+            ((i64::from(lost_interval) << 8) / i64::from(expected_interval)) as u8
         };
 
         let (last_sr, delay_since_last_sr) =

@@ -42,8 +42,8 @@ impl NtpTime {
     #[must_use]
     pub const fn from_unix_nanos(nanos: u64) -> Self {
         let seconds = nanos / 1_000_000_000 + Self::UNIX_EPOCH_SECONDS;
-        // To the nearest 2^-32 s. At most 999,999,999 ns: rounding up cannot carry into the seconds.
-        let fraction = (((nanos % 1_000_000_000) << 32) + 500_000_000) / 1_000_000_000;
+        // Cut to 2^-32 s: less than a quarter of a nanosecond, which the way back rounds up again.
+        let fraction = ((nanos % 1_000_000_000) << 32) / 1_000_000_000;
         Self(seconds << 32 | fraction)
     }
 

@@ -214,6 +214,23 @@ fn another_ssrc_begins_a_source_and_totals_go_on() {
 }
 
 #[test]
+fn reports_of_a_source_do_not_reach_back_to_the_one_before() {
+    let mut stream = Stream::new();
+    stream.packets(0..100);
+    stream.report();
+    stream.packet_of(Ssrc(2), 7);
+    stream.packet_of(Ssrc(2), 9);
+    let report = stream.report();
+    assert_eq!((report.fraction_lost, report.cumulative_lost), (85, 1));
+    // A restart begins anew as well.
+    stream.packet_of(Ssrc(2), 30_000);
+    stream.packet_of(Ssrc(2), 30_001);
+    stream.packet_of(Ssrc(2), 30_003);
+    let report = stream.report();
+    assert_eq!((report.fraction_lost, report.cumulative_lost), (85, 1));
+}
+
+#[test]
 fn fraction_lost_is_of_the_interval_since_the_report_before() {
     let mut stream = Stream::new();
     stream.packets([0, 1, 2, 4]);
@@ -272,6 +289,18 @@ fn known_spacing_errors_give_the_jitter_of_the_formula() {
 }
 
 #[test]
+fn late_packets_count_for_the_jitter_and_duplicates_do_not() {
+    let mut receiver = ReceiverState::new(CLOCK_RATE);
+    receiver.observe(&header(SSRC, 0, 0), 0);
+    receiver.observe(&header(SSRC, 2, 320), 40 * MS);
+    assert_eq!(receiver.observe(&header(SSRC, 0, 0), 45 * MS), Arrival::Duplicate);
+    assert_eq!(receiver.jitter_ts_units(), 0);
+    // 30 ms late: D = 240.
+    assert_eq!(receiver.observe(&header(SSRC, 1, 160), 50 * MS), Arrival::Reordered);
+    assert_eq!(receiver.jitter_ts_units(), 15);
+}
+
+#[test]
 fn a_new_start_of_the_media_clock_is_not_jitter() {
     let mut stream = Stream::new();
     stream.packets(0..10);
@@ -279,17 +308,19 @@ fn a_new_start_of_the_media_clock_is_not_jitter() {
         stream.receiver.observe(&header(SSRC, packet, timestamp), u64::from(packet + 1) * 20 * MS);
     }
     assert_eq!(stream.receiver.jitter_ts_units(), 0);
-    // Neither is a restart.
-    stream.receiver.observe(&header(SSRC, 30_000, 5), 13 * 20 * MS);
-    stream.receiver.observe(&header(SSRC, 30_001, 165), 14 * 20 * MS);
-    stream.receiver.observe(&header(SSRC, 30_002, 325), 15 * 20 * MS);
+    // Neither is a restart, even if the timestamp steps by less than 8 s.
+    stream.receiver.observe(&header(SSRC, 30_000, 0x8000_0000 + 16_000), 13 * 20 * MS);
+    assert_eq!(stream.receiver.jitter_ts_units(), 0);
+    stream.receiver.observe(&header(SSRC, 30_001, 0x8000_0000 + 16_160), 14 * 20 * MS);
+    stream.receiver.observe(&header(SSRC, 30_002, 0x8000_0000 + 16_320), 15 * 20 * MS);
     assert_eq!(stream.receiver.jitter_ts_units(), 0);
 }
 
 #[test]
 fn jitter_follows_a_change_of_clock_rate() {
     let mut receiver = ReceiverState::new(8000);
-    let start = 1_000_000 * MS;
+    // Early enough that a step of the arrival's own units would count as jitter.
+    let start = 1000 * MS;
     receiver.observe(&header(SSRC, 0, 0), start);
     receiver.observe(&header(SSRC, 1, 160), start + 30 * MS);
     let before = receiver.jitter_ms();

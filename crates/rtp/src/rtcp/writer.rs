@@ -285,6 +285,7 @@ mod tests {
             let compound = Compound::parse(&buffer[..len])?;
             let mut packets = compound.packets();
             let sdes = packets.next().expect("two were written");
+            assert_eq!(sdes.as_bytes().last(), Some(&0), "the list of items has its end");
             let RtcpView::SourceDescription(sdes) = sdes.view()? else { panic!("an SDES was written") };
             assert_eq!(sdes.cname(), Some((SSRC, name.as_bytes())));
             let RtcpView::Bye(bye) = packets.next().expect("two were written").view()? else {
