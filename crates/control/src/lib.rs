@@ -1,1 +1,31 @@
 //! Calls, parties, port leases and bridge commands, and the HTTP front that exposes them.
+//!
+//! [`Control`] knows what each call is and what each party is to hear, and turns bridge commands into batches for the
+//! workers' engines, whole or not at all. It knows workers only as somebody who takes
+//! [`Request`](patchcord_relay::exchange::Request)s and says [`Reply`](patchcord_relay::exchange::Reply)s.
+//!
+//! The code map: `api` has the words that clients use; `call` the model of a call and the planning of commands; `execute` and
+//! `calls` the way of a request; `engine` the tickets; `ports` and `interfaces` the leases; `http` the front.
+
+#![forbid(unsafe_code)]
+
+pub mod api;
+mod audio;
+mod call;
+mod calls;
+mod control;
+mod engine;
+mod env;
+mod error;
+mod execute;
+pub mod http;
+mod idempotency;
+mod interfaces;
+mod ports;
+
+pub use audio::{AudioConfig, AudioError};
+pub use control::{Config, ConfigError, Control};
+pub use engine::Worker;
+pub use error::{ApiError, ErrorCode};
+pub use interfaces::Interface;
+pub use ports::PortCounts;

@@ -1,0 +1,182 @@
+//! Codecs as a client writes them.
+
+use core::fmt;
+
+use patchcord_relay::media::Codec;
+use patchcord_rtp::PayloadType;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// One entry of a codec list: `"PCMU"`, `"101 telephone-event/8000"`, or an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum CodecSpec {
+    /// A static payload type by its name (RFC 3551 6), or an rtpmap's value (RFC 8866 6.6).
+    #[schema(example = "101 telephone-event/8000")]
+    Text(String),
+    /// In parts.
+    Parts(CodecParts),
+}
+
+/// A codec in parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CodecParts {
+    /// The number in RTP headers, 0 to 127.
+    #[schema(maximum = 127)]
+    pub payload_type: u8,
+    /// The encoding name: `PCMU`, `opus`, `telephone-event`.
+    pub encoding: String,
+    /// RTP timestamp units a second.
+    pub clock_rate: u32,
+    /// Channels.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub channels: u8,
+}
+
+const fn one() -> u8 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_one(channels: &u8) -> bool {
+    *channels == 1
+}
+
+impl<'de> Deserialize<'de> for CodecSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = CodecSpec;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a codec: \"PCMU\", \"101 telephone-event/8000\", or an object with payload_type, encoding, clock_rate")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<CodecSpec, E> {
+                Ok(CodecSpec::Text(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CodecSpec, A::Error> {
+                CodecParts::deserialize(MapAccessDeserializer::new(map)).map(CodecSpec::Parts)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// Static payload types that a name alone identifies (RFC 3551 6): name, number, clock rate.
+const STATIC: [(&str, u8, u32); 10] = [
+    ("PCMU", 0, 8000),
+    ("GSM", 3, 8000),
+    ("G723", 4, 8000),
+    ("LPC", 7, 8000),
+    ("PCMA", 8, 8000),
+    ("G722", 9, 8000),
+    ("QCELP", 12, 8000),
+    ("CN", 13, 8000),
+    ("G728", 15, 8000),
+    ("G729", 18, 8000),
+];
+
+/// The longest encoding name; the longest registered ones have 20 characters.
+const ENCODING_LEN_MAX: usize = 32;
+
+impl CodecSpec {
+    /// The engine's form of it, or what is wrong with it.
+    ///
+    /// # Errors
+    /// A sentence that names the entry.
+    pub fn to_codec(&self) -> Result<Codec, String> {
+        match self {
+            Self::Text(text) => from_text(text),
+            Self::Parts(parts) => {
+                build(parts.payload_type.into(), &parts.encoding, parts.clock_rate, parts.channels, &parts.encoding)
+            }
+        }
+    }
+}
+
+/// How a codec is written in answers: an rtpmap's value.
+#[must_use]
+pub fn rtpmap(codec: &Codec) -> String {
+    let Codec { payload_type, encoding, clock_rate, channels } = codec;
+    match channels {
+        1 => format!("{} {encoding}/{clock_rate}", payload_type.get()),
+        _ => format!("{} {encoding}/{clock_rate}/{channels}", payload_type.get()),
+    }
+}
+
+fn from_text(text: &str) -> Result<Codec, String> {
+    let Some((number, format)) = text.split_once(' ') else {
+        let found = STATIC.iter().find(|(name, ..)| name.eq_ignore_ascii_case(text));
+        let &(name, number, clock_rate) = found.ok_or_else(|| {
+            format!("codec {text:?} is no static payload type; write it as an rtpmap: \"96 {text}/48000\"")
+        })?;
+        return build(number.into(), name, clock_rate, 1, text);
+    };
+    let bad = || format!("codec {text:?} is not of the form \"101 telephone-event/8000\" or \"96 opus/48000/2\"");
+    let mut parts = format.trim().split('/');
+    let encoding = parts.next().ok_or_else(bad)?;
+    let clock_rate = parts.next().and_then(|rate| rate.parse().ok()).ok_or_else(bad)?;
+    let channels = parts.next().map_or(Some(1), |channels| channels.parse().ok()).ok_or_else(bad)?;
+    if parts.next().is_some() {
+        return Err(bad());
+    }
+    build(number.parse().map_err(|_| bad())?, encoding, clock_rate, channels, text)
+}
+
+fn build(number: u32, encoding: &str, clock_rate: u32, channels: u8, text: &str) -> Result<Codec, String> {
+    let payload_type = u8::try_from(number)
+        .ok()
+        .and_then(PayloadType::new)
+        .ok_or_else(|| format!("codec {text:?}: payload type {number} is above 127"))?;
+    let well_formed = !encoding.is_empty()
+        && encoding.len() <= ENCODING_LEN_MAX
+        && encoding.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
+    if !well_formed {
+        return Err(format!("codec {text:?}: {encoding:?} is no encoding name"));
+    }
+    if clock_rate == 0 || channels == 0 {
+        return Err(format!("codec {text:?}: clock rate and channels must not be zero"));
+    }
+    Ok(Codec { payload_type, encoding: encoding.to_owned(), clock_rate, channels })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<String, String> {
+        let spec: CodecSpec = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        spec.to_codec().map(|codec| rtpmap(&codec))
+    }
+
+    #[test]
+    fn all_three_forms_are_read() {
+        assert_eq!(parse(r#""pcmu""#).as_deref(), Ok("0 PCMU/8000"));
+        assert_eq!(parse(r#""101 telephone-event/8000""#).as_deref(), Ok("101 telephone-event/8000"));
+        assert_eq!(parse(r#""96 opus/48000/2""#).as_deref(), Ok("96 opus/48000/2"));
+        let object = r#"{"payload_type": 96, "encoding": "opus", "clock_rate": 48000, "channels": 2}"#;
+        assert_eq!(parse(object).as_deref(), Ok("96 opus/48000/2"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (json, word) in [
+            (r#""opus""#, "rtpmap"),
+            (r#""128 x/8000""#, "above 127"),
+            (r#""96 x""#, "form"),
+            (r#""96 x/0""#, "zero"),
+            (r#""96 x/8000/1/1""#, "form"),
+            (r#"{"payload_type": 96, "encoding": "", "clock_rate": 8000}"#, "encoding name"),
+            (r#"{"payload_type": 96, "encoding": "x", "clock_rate": 8000, "fmtp": ""}"#, "unknown field `fmtp`"),
+            ("7", "a codec"),
+        ] {
+            let error = parse(json).expect_err(json);
+            assert!(error.contains(word), "{json}: {error}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Bridge commands as a client sends them.
+
+use core::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::address;
+use super::codec::CodecSpec;
+use super::latch::{Direction, EgressName, GateSpec, LatchSpec};
+use super::trigger::{KeepOld, Repeat, Trigger};
+
+/// One bridge command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Command {
+    /// Leases ports and creates a leg.
+    LegCreate(LegCreate),
+    /// Signalling named another remote address.
+    LegRemote(LegRemote),
+    /// Replaces the codec list.
+    LegCodecs(LegCodecs),
+    /// Changes the direction.
+    LegDirection(LegDirection),
+    /// Ends a leg and frees its ports.
+    LegDelete(OneParty),
+    /// Lets a leg learn another source address.
+    Relatch(Relatch),
+    /// Nobody hears the party.
+    Mute(OneParty),
+    /// Undoes `mute`.
+    Unmute(OneParty),
+    /// Whether two parties could be bridged; changes nothing.
+    Check(TwoParties),
+    /// Each hears the other.
+    Bridge(Bridge),
+    /// Neither hears the other.
+    Unbridge(TwoParties),
+    /// `new` takes the place of `old` beside `survivor`.
+    Swap(Swap),
+    /// The party hears hold audio, its peer silence.
+    Hold(Hold),
+    /// Puts the bridge back.
+    Resume(OneParty),
+    /// The party hears a named audio.
+    Play(Play),
+    /// Puts back what the party heard before.
+    Stop(OneParty),
+    /// The party hears a country's ringing tone.
+    Ringback(Ringback),
+    /// Undoes an earlier command's cut-over.
+    Rollback(Rollback),
+}
+
+impl Command {
+    /// The name in JSON, logs and metrics.
+    #[must_use]
+    pub const fn name(&self) -> CommandName {
+        match self {
+            Self::LegCreate(_) => CommandName::LegCreate,
+            Self::LegRemote(_) => CommandName::LegRemote,
+            Self::LegCodecs(_) => CommandName::LegCodecs,
+            Self::LegDirection(_) => CommandName::LegDirection,
+            Self::LegDelete(_) => CommandName::LegDelete,
+            Self::Relatch(_) => CommandName::Relatch,
+            Self::Mute(_) => CommandName::Mute,
+            Self::Unmute(_) => CommandName::Unmute,
+            Self::Check(_) => CommandName::Check,
+            Self::Bridge(_) => CommandName::Bridge,
+            Self::Unbridge(_) => CommandName::Unbridge,
+            Self::Swap(_) => CommandName::Swap,
+            Self::Hold(_) => CommandName::Hold,
+            Self::Resume(_) => CommandName::Resume,
+            Self::Play(_) => CommandName::Play,
+            Self::Stop(_) => CommandName::Stop,
+            Self::Ringback(_) => CommandName::Ringback,
+            Self::Rollback(_) => CommandName::Rollback,
+        }
+    }
+}
+
+/// The names of the commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "each is described at the variant of `Command` that has its name")]
+pub enum CommandName {
+    LegCreate,
+    LegRemote,
+    LegCodecs,
+    LegDirection,
+    LegDelete,
+    Relatch,
+    Mute,
+    Unmute,
+    Check,
+    Bridge,
+    Unbridge,
+    Swap,
+    Hold,
+    Resume,
+    Play,
+    Stop,
+    Ringback,
+    Rollback,
+}
+
+impl CommandName {
+    /// The name in JSON, logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LegCreate => "leg-create",
+            Self::LegRemote => "leg-remote",
+            Self::LegCodecs => "leg-codecs",
+            Self::LegDirection => "leg-direction",
+            Self::LegDelete => "leg-delete",
+            Self::Relatch => "relatch",
+            Self::Mute => "mute",
+            Self::Unmute => "unmute",
+            Self::Check => "check",
+            Self::Bridge => "bridge",
+            Self::Unbridge => "unbridge",
+            Self::Swap => "swap",
+            Self::Hold => "hold",
+            Self::Resume => "resume",
+            Self::Play => "play",
+            Self::Stop => "stop",
+            Self::Ringback => "ringback",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+/// Fields of `leg-create`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LegCreate {
+    /// The new party, or another media of one: `agent`, `agent/1`.
+    pub party: String,
+    /// The codec list; empty: every payload type passes unchanged.
+    pub codecs: Vec<CodecSpec>,
+    /// Where signalling says the party receives RTP.
+    #[serde(default, deserialize_with = "address::optional", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "192.0.2.7:4000")]
+    pub remote: Option<SocketAddr>,
+    /// Where it receives RTCP; absent: the port after `remote`'s, or `remote` where RTCP is muxed.
+    #[serde(default, deserialize_with = "address::optional", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "192.0.2.7:4001")]
+    pub remote_rtcp: Option<SocketAddr>,
+    /// RTCP on the RTP port (RFC 5761).
+    #[serde(default = "yes")]
+    pub rtcp_mux: bool,
+    /// The interface to receive on; absent: the first that has the address family of `remote`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// Seen from the party.
+    #[serde(default)]
+    pub direction: Direction,
+    /// How its source address is learned.
+    #[serde(default)]
+    pub latch: LatchSpec,
+    /// How the stream towards the party goes on over a cut-over; absent: as the server is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<EgressName>,
+    /// Say `media-timeout` after this long without a packet; 0: never; absent: as the server is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_timeout_ms: Option<u32>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Fields of `leg-remote`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LegRemote {
+    /// The party.
+    pub party: String,
+    /// Where it receives RTP.
+    #[serde(deserialize_with = "address::required")]
+    #[schema(value_type = String, example = "192.0.2.7:4000")]
+    pub remote: SocketAddr,
+    /// Where it receives RTCP; absent: the port after `remote`'s, or `remote` where RTCP is muxed.
+    #[serde(default, deserialize_with = "address::optional", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "192.0.2.7:4001")]
+    pub remote_rtcp: Option<SocketAddr>,
+}
+
+/// Fields of `leg-codecs`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LegCodecs {
+    /// The party.
+    pub party: String,
+    /// The whole list.
+    pub codecs: Vec<CodecSpec>,
+}
+
+/// Fields of `leg-direction`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LegDirection {
+    /// The party.
+    pub party: String,
+    /// Seen from the party.
+    pub direction: Direction,
+}
+
+/// Fields of `relatch`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Relatch {
+    /// The party.
+    pub party: String,
+    /// What a new source must prove first.
+    pub gate: GateSpec,
+}
+
+/// Fields of commands about one party.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OneParty {
+    /// The party.
+    pub party: String,
+}
+
+/// Fields of commands about two parties.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TwoParties {
+    /// One party.
+    pub a: String,
+    /// The other.
+    pub b: String,
+}
+
+/// Fields of `bridge`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bridge {
+    /// One party.
+    pub a: String,
+    /// The other.
+    pub b: String,
+    /// When; absent: now. `on-first-packet` waits for `b`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
+}
+
+/// Fields of `swap`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Swap {
+    /// The party that stays.
+    pub survivor: String,
+    /// Its peer so far.
+    pub old: String,
+    /// Its peer from now on.
+    pub new: String,
+    /// When; absent: on the first packet of `new`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
+    /// What becomes of `old`.
+    #[serde(default)]
+    pub keep_old: KeepOld,
+}
+
+/// Fields of `hold`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// The party.
+    pub party: String,
+    /// A named audio; absent: the server's hold audio, or silence where it cannot be encoded for the party.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio: Option<String>,
+}
+
+/// Fields of `play`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Play {
+    /// The party.
+    pub party: String,
+    /// A named audio.
+    pub audio: String,
+    /// How often; absent: once.
+    #[serde(default = "once")]
+    pub repeat: Repeat,
+}
+
+const fn once() -> Repeat {
+    Repeat::Times(1)
+}
+
+/// Fields of `ringback`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ringback {
+    /// The party.
+    pub party: String,
+    /// Whose ringing tone: `us`, `uk`, `de`, `fr`, or another country whose tones are known.
+    #[schema(example = "us")]
+    pub country: String,
+}
+
+/// Fields of `rollback`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rollback {
+    /// The id of the request whose cut-overs are undone, the last first.
+    pub of: String,
+}

@@ -1,0 +1,162 @@
+//! What a call has to tell, unasked.
+
+use core::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::answer::ReceiptView;
+use super::command::CommandName;
+
+/// Something happened in a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CallEvent {
+    /// When, microseconds on the server's clock.
+    pub at_us: u64,
+    /// In which call.
+    #[schema(value_type = String)]
+    pub call: Arc<str>,
+    /// With which party; null for the call as a whole.
+    #[schema(value_type = Option<String>)]
+    pub party: Option<Arc<str>>,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum EventKind {
+    /// The call was created.
+    CallCreated,
+    /// The call ended.
+    CallDeleted,
+    /// A leg was created.
+    LegCreated {
+        /// Where the relay receives its RTP.
+        #[schema(value_type = String)]
+        local: SocketAddr,
+    },
+    /// A leg was deleted.
+    LegDeleted {
+        /// Where the relay received its RTP.
+        #[schema(value_type = String)]
+        local: SocketAddr,
+    },
+    /// The leg settled on a source address.
+    Latched {
+        /// Where its party sends from.
+        #[schema(value_type = String)]
+        source: SocketAddr,
+    },
+    /// The first RTP packet that was accepted from the party.
+    FirstPacket {
+        /// Its SSRC.
+        ssrc: u32,
+    },
+    /// The party has sent nothing for its media timeout.
+    MediaTimeout {
+        /// For how long.
+        silent_ms: u64,
+    },
+    /// The party changed its SSRC in mid-call.
+    SsrcChanged {
+        /// Before.
+        from: u32,
+        /// After.
+        to: u32,
+    },
+    /// What was played to the party has ended.
+    PlayFinished,
+    /// One direction of a cut-over took effect.
+    CutOver(CutOverEvent),
+    /// A waiting cut-over will not happen.
+    CutOverCancelled {
+        /// Its number.
+        cut_over: u64,
+        /// The id of its request.
+        #[schema(value_type = Option<String>)]
+        id: Option<Arc<str>>,
+        /// The party whose leg was deleted; null after a rollback.
+        #[schema(value_type = Option<String>)]
+        gone: Option<Arc<str>>,
+    },
+    /// A cut-over was undone.
+    RolledBack {
+        /// Its number.
+        cut_over: u64,
+        /// The id of its request.
+        #[schema(value_type = Option<String>)]
+        id: Option<Arc<str>>,
+        /// The cut-over that undid it; null if it had not happened yet.
+        by: Option<u64>,
+    },
+}
+
+/// A receipt, with the cut-over it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CutOverEvent {
+    /// The number of the cut-over.
+    pub cut_over: u64,
+    /// The id of its request; null where the end of a prompt commanded it.
+    #[schema(value_type = Option<String>)]
+    pub id: Option<Arc<str>>,
+    /// Its command.
+    pub command: CommandName,
+    /// The proof. Its `at_us` and `party` are those of the event.
+    #[serde(flatten)]
+    pub receipt: ReceiptFields,
+}
+
+/// A [`ReceiptView`] without time and party, which an event has anyway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReceiptFields {
+    /// What made it happen.
+    pub trigger: super::TriggerName,
+    /// From the last packet of the old source to the first of the new; null if there was none before.
+    pub gap_us: Option<u64>,
+    /// Sequence step between these two; 1 is seamless.
+    pub seq_step: Option<u16>,
+    /// Timestamp step between them, in timestamp units.
+    pub ts_step: Option<u32>,
+    /// Late packets of the old source that were dropped since.
+    pub stale: u32,
+    /// From the command to the first packet of the new source.
+    pub command_to_effect_us: u64,
+}
+
+impl From<&ReceiptView> for ReceiptFields {
+    fn from(view: &ReceiptView) -> Self {
+        Self {
+            trigger: view.trigger,
+            gap_us: view.gap_us,
+            seq_step: view.seq_step,
+            ts_step: view.ts_step,
+            stale: view.stale,
+            command_to_effect_us: view.command_to_effect_us,
+        }
+    }
+}
+
+impl EventKind {
+    /// The name in the event stream.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::CallCreated => "call-created",
+            Self::CallDeleted => "call-deleted",
+            Self::LegCreated { .. } => "leg-created",
+            Self::LegDeleted { .. } => "leg-deleted",
+            Self::Latched { .. } => "latched",
+            Self::FirstPacket { .. } => "first-packet",
+            Self::MediaTimeout { .. } => "media-timeout",
+            Self::SsrcChanged { .. } => "ssrc-changed",
+            Self::PlayFinished => "play-finished",
+            Self::CutOver(_) => "cut-over",
+            Self::CutOverCancelled { .. } => "cut-over-cancelled",
+            Self::RolledBack { .. } => "rolled-back",
+        }
+    }
+}

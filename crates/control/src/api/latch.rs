@@ -1,0 +1,138 @@
+//! How a leg learns its party's address, and how its stream goes on: the engine's policies in JSON.
+
+use core::time::Duration;
+
+use patchcord_relay::command::{EgressMode, LatchMode, LatchPolicy, RelatchGate};
+use patchcord_relay::media;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Latch policy; what is absent is as the server is configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LatchSpec {
+    /// What may be learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<LatchModeName>,
+    /// Drop whatever does not come from the latched source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
+    /// How long a provisional source can still be outranked, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_ms: Option<u32>,
+}
+
+impl LatchSpec {
+    /// The policy, with what is absent taken from `default`.
+    #[must_use]
+    pub fn over(self, default: LatchPolicy) -> LatchPolicy {
+        LatchPolicy {
+            mode: self.mode.map_or(default.mode, Into::into),
+            strict: self.strict.unwrap_or(default.strict),
+            window: self.window_ms.map_or(default.window, |ms| Duration::from_millis(ms.into())),
+        }
+    }
+}
+
+/// What may be learned about the source address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LatchModeName {
+    /// Nothing: only the signalled address and port are accepted.
+    Off,
+    /// The port: packets must come from the signalled IP address.
+    Signalled,
+    /// The first source is taken; the signalled address still wins within the window.
+    FirstPacket,
+    /// The best source within the window.
+    Heuristic,
+}
+
+impl From<LatchModeName> for LatchMode {
+    fn from(name: LatchModeName) -> Self {
+        match name {
+            LatchModeName::Off => Self::Off,
+            LatchModeName::Signalled => Self::Signalled,
+            LatchModeName::FirstPacket => Self::FirstPacket,
+            LatchModeName::Heuristic => Self::Heuristic,
+        }
+    }
+}
+
+/// How a party's stream goes on when its source changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EgressName {
+    /// One SSRC for life; sequence and timestamp continue.
+    Continuity,
+    /// A fresh SSRC at each cut-over.
+    NewSsrc,
+    /// Packets pass untouched.
+    Transparent,
+}
+
+impl From<EgressName> for EgressMode {
+    fn from(name: EgressName) -> Self {
+        match name {
+            EgressName::Continuity => Self::Continuity,
+            EgressName::NewSsrc => Self::NewSsrc,
+            EgressName::Transparent => Self::Transparent,
+        }
+    }
+}
+
+/// What a new source must prove before a leg follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GateSpec {
+    /// It sends from the signalled address.
+    Signalled,
+    /// It sends this many packets in sequence under one SSRC while the old source is silent.
+    Packets(u8),
+}
+
+impl From<GateSpec> for RelatchGate {
+    fn from(gate: GateSpec) -> Self {
+        match gate {
+            GateSpec::Signalled => Self::Signalled,
+            GateSpec::Packets(packets) => Self::Packets(packets),
+        }
+    }
+}
+
+/// Direction, seen from the party as in its own SDP (RFC 8866 6.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// It sends and receives.
+    #[default]
+    SendRecv,
+    /// It only sends.
+    SendOnly,
+    /// It only receives.
+    RecvOnly,
+    /// Neither.
+    Inactive,
+}
+
+impl From<Direction> for media::Direction {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::SendRecv => Self::SendRecv,
+            Direction::SendOnly => Self::SendOnly,
+            Direction::RecvOnly => Self::RecvOnly,
+            Direction::Inactive => Self::Inactive,
+        }
+    }
+}
+
+impl From<media::Direction> for Direction {
+    fn from(direction: media::Direction) -> Self {
+        match direction {
+            media::Direction::SendRecv => Self::SendRecv,
+            media::Direction::SendOnly => Self::SendOnly,
+            media::Direction::RecvOnly => Self::RecvOnly,
+            media::Direction::Inactive => Self::Inactive,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The words of the API: what clients send and get. Clients written in Rust can use the same types.
+
+mod address;
+mod answer;
+mod codec;
+mod command;
+mod event;
+mod latch;
+mod request;
+mod state;
+mod trigger;
+
+pub use answer::{
+    CallCreated, CheckResult, CommandAnswer, CutOverResult, CutOverState, Detail, LegCreated, LegDeleted, Outcome,
+    PartyDone, ReceiptView, Verdict,
+};
+pub use codec::{CodecParts, CodecSpec, rtpmap};
+pub use command::{
+    Bridge, Command, CommandName, Hold, LegCodecs, LegCreate, LegDirection, LegRemote, OneParty, Play, Relatch,
+    Ringback, Rollback, Swap, TwoParties,
+};
+pub use event::{CallEvent, CutOverEvent, EventKind, ReceiptFields};
+pub use latch::{Direction, EgressName, GateSpec, LatchModeName, LatchSpec};
+pub use request::{
+    BATCH_LEN_MAX, CommandBody, CommandRequest, ID_LEN_MAX, NAME_LEN_MAX, SingleCommandRequest, WAIT_MS_MAX,
+};
+pub(crate) use request::{check_id, read};
+pub use state::{
+    CallList, CallState, CallSummary, CutOverView, LegState, Percentiles, SentState, WorkerEntry, WorkerList,
+    WorkerState, by_name,
+};
+pub use trigger::{Forever, KeepOld, Repeat, Trigger, TriggerName};

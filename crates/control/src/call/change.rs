@@ -1,0 +1,153 @@
+//! From a change of what parties hear to one cut-over.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use patchcord_relay::command::{self, CutOver, Source, SourceChange};
+use patchcord_relay::ids::LegId;
+
+use super::model::{Heard, Leg, Legs};
+use super::plan::{Draft, Plan};
+use super::record::{Part, Record};
+use crate::api::{CommandName, CutOverState, Trigger, TriggerName};
+use crate::error::{ApiError, ErrorCode};
+
+/// How a change happens.
+pub(super) struct How {
+    pub(super) command: CommandName,
+    pub(super) trigger: Trigger,
+    /// The leg whose first packet or prompt a trigger waits for.
+    pub(super) first_packet_of: Option<LegId>,
+    pub(super) prompt_of: Option<LegId>,
+    /// The leg that is deleted after the switch, and how many milliseconds later.
+    pub(super) drop_old: Option<(LegId, u32)>,
+}
+
+impl How {
+    /// At once.
+    pub(super) const fn now(command: CommandName) -> Self {
+        Self { command, trigger: Trigger::Immediate, first_packet_of: None, prompt_of: None, drop_old: None }
+    }
+}
+
+impl Plan<'_> {
+    /// Plans the step from the legs as they are to `after`: what any of them hears differently becomes one cut-over.
+    pub(super) fn change(&mut self, after: Legs, how: &How) -> Result<Draft, ApiError> {
+        let before = &self.model.legs;
+        let mut parts = Vec::new();
+        let mut changes = Vec::new();
+        let immediate = how.trigger == Trigger::Immediate;
+        for (was, will) in before.0.iter().zip(&after.0) {
+            let (heard, will_hear) = (before.heard(was), after.heard(will));
+            if heard == will_hear && was.hearing == will.hearing {
+                continue;
+            }
+            self.must_not_wait(was, will, immediate)?;
+            // While a cut-over waits, other commands may change what its parties hear: all of them are given their source
+            // explicitly when it happens. Only audio that goes on is left alone, or it would begin anew.
+            let goes_on = heard == will_hear && (immediate || matches!(heard, Heard::Player { .. }));
+            if !goes_on {
+                let source = match will_hear {
+                    Heard::Silence => Source::Silence,
+                    Heard::Leg(leg) => Source::Leg(leg),
+                    Heard::Player { sound, repeat, .. } => match sound.frames_for(&will.codecs) {
+                        Some(frames) => Source::Player { frames: frames.clone(), repeat },
+                        None => return Err(no_encoding(&will.party, &sound.name)),
+                    },
+                };
+                changes.push(SourceChange { sink: was.id, source });
+            }
+            let hearing = if immediate { &was.hearing } else { &will.hearing };
+            parts.push(Part { leg: was.id, hearing: hearing.clone(), changed_by: was.changed_by, sink: !goes_on });
+        }
+        if changes.is_empty() {
+            self.model.legs = after;
+            return Ok(Draft::CutOver(Vec::new()));
+        }
+        let id = self.env.next_cut_over();
+        let (trigger, name) = self.trigger(how)?;
+        let mut state = CutOverState::Pending;
+        if immediate {
+            state = CutOverState::Done;
+            self.model.legs = after;
+            for part in &parts {
+                if let Some(leg) = self.model.legs.get_mut(part.leg) {
+                    leg.changed_by = Some(id);
+                }
+            }
+        }
+        let expected = u8::try_from(changes.len()).unwrap_or(u8::MAX);
+        self.tell_engine(command::Command::CutOver(CutOver { id, changes, trigger }));
+        self.model.records.push(Record {
+            id,
+            request: self.request.clone(),
+            command: how.command,
+            trigger: name,
+            state,
+            parts: parts.into(),
+            lost_a_leg: false,
+            prompt: how.prompt_of.filter(|_| how.trigger == Trigger::AfterPrompt),
+            drop_old: how.drop_old,
+            expected,
+            receipts: Vec::new(),
+        });
+        Ok(Draft::CutOver(vec![id]))
+    }
+
+    /// While a cut-over waits, a leg that it changes may be played something and be held, but must keep its peer, and so
+    /// must a leg that has one of those as peer: the engine will set just the sources that were planned.
+    fn must_not_wait(&self, was: &Leg, will: &Leg, immediate: bool) -> Result<(), ApiError> {
+        for record in self.model.records.pending() {
+            let part = record.part(was.id);
+            let near = was.hearing.peer.is_some_and(|peer| record.part(peer).is_some());
+            if part.is_none() && !near {
+                continue;
+            }
+            let same = was.hearing == will.hearing;
+            let same_peer = was.hearing.peer == will.hearing.peer;
+            let prompt_ends = record.prompt == Some(was.id) && was.hearing.play != will.hearing.play;
+            let free = same || (part.is_some_and(|part| part.sink) && same_peer && !prompt_ends);
+            if !immediate || !free {
+                return Err(pending(&was.party, record));
+            }
+        }
+        Ok(())
+    }
+
+    fn trigger(&self, how: &How) -> Result<(command::Trigger, TriggerName), ApiError> {
+        let never = |why: &str| ApiError::new(ErrorCode::BadTrigger, format!("the trigger can never fire: {why}"));
+        Ok(match how.trigger {
+            Trigger::Immediate => (command::Trigger::Immediate, TriggerName::Immediate),
+            Trigger::OnFirstPacket => {
+                let leg = how.first_packet_of.ok_or_else(|| never("the command has no new source"))?;
+                (command::Trigger::OnFirstPacket { leg }, TriggerName::OnFirstPacket)
+            }
+            Trigger::AfterMs(ms) => {
+                let at = self.now.after(Duration::from_millis(ms.into()));
+                (command::Trigger::At(at), TriggerName::At)
+            }
+            Trigger::AfterPrompt => {
+                let leg = how.prompt_of.ok_or_else(|| never("no party of the command is being played a prompt"))?;
+                (command::Trigger::AfterPrompt { leg }, TriggerName::AfterPrompt)
+            }
+        })
+    }
+}
+
+fn pending(party: &Arc<str>, record: &Record) -> ApiError {
+    let (number, command) = (record.id.0, record.command.as_str());
+    let of = record.request.as_deref().unwrap_or("-");
+    ApiError::new(
+        ErrorCode::CutOverPending,
+        format!("{party} waits for cut-over {number} ({command} of {of:?}); roll that back first, or wait for it"),
+    )
+}
+
+pub(super) fn no_encoding(party: &str, audio: &str) -> ApiError {
+    ApiError::new(
+        ErrorCode::NoEncoding,
+        format!(
+            "{audio} cannot be encoded for {party}: it takes neither PCMU/8000 nor PCMA/8000; add one by leg-codecs"
+        ),
+    )
+}

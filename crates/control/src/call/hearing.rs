@@ -1,0 +1,198 @@
+//! Commands about what parties hear: bridge, swap, hold, play and their opposites.
+
+use patchcord_codec::Country;
+use patchcord_relay::ids::LegId;
+use patchcord_relay::media::Repeat;
+use std::sync::Arc;
+
+use super::change::{How, no_encoding};
+use super::model::{Hold, Leg, Play};
+use super::plan::{Draft, Plan};
+use crate::api::{self, CommandName, KeepOld, Trigger};
+use crate::audio::{self, Sound};
+use crate::error::{ApiError, ErrorCode};
+
+impl Plan<'_> {
+    pub(super) fn bridge(&mut self, fields: &api::Bridge) -> Result<Draft, ApiError> {
+        let (a, b) = self.two(&fields.a, &fields.b)?;
+        let mut after = self.model.legs.clone();
+        after.bridge(a, b);
+        let prompt_of = [a, b].into_iter().find(|&leg| self.hears_prompt(leg));
+        self.change(
+            after,
+            &How {
+                command: CommandName::Bridge,
+                trigger: fields.trigger.unwrap_or(Trigger::Immediate),
+                first_packet_of: Some(b),
+                prompt_of,
+                drop_old: None,
+            },
+        )
+    }
+
+    pub(super) fn unbridge(&mut self, fields: &api::TwoParties) -> Result<Draft, ApiError> {
+        let (a, b) = self.two(&fields.a, &fields.b)?;
+        let bridged = |one: LegId, other| self.model.legs.get(one).is_some_and(|leg| leg.hearing.peer == Some(other));
+        if !bridged(a, b) && !bridged(b, a) {
+            return Err(self.not_bridged(&fields.a, &fields.b, a));
+        }
+        let mut after = self.model.legs.clone();
+        after.unbridge(a, b);
+        self.change(after, &How::now(CommandName::Unbridge))
+    }
+
+    pub(super) fn swap(&mut self, fields: &api::Swap) -> Result<Draft, ApiError> {
+        let (survivor, old) = self.two(&fields.survivor, &fields.old)?;
+        let (_, new) = self.two(&fields.survivor, &fields.new)?;
+        self.two(&fields.old, &fields.new)?;
+        let peer = self.model.legs.get(survivor).and_then(|leg| leg.hearing.peer);
+        if peer.is_some_and(|peer| peer != old) {
+            return Err(self.not_bridged(&fields.survivor, &fields.old, survivor));
+        }
+        let (hold, drop_old) = match fields.keep_old {
+            KeepOld::Hold => (Some(self.default_hold(old)), None),
+            KeepOld::Mute => (None, None),
+            KeepOld::Drop => (None, Some((old, 0))),
+            KeepOld::DropAfterMs(ms) => (None, Some((old, ms))),
+        };
+        let mut after = self.model.legs.clone();
+        after.bridge(survivor, new);
+        after.park(old, hold);
+        self.change(
+            after,
+            &How {
+                command: CommandName::Swap,
+                trigger: fields.trigger.unwrap_or(Trigger::OnFirstPacket),
+                first_packet_of: Some(new),
+                prompt_of: Some(survivor).filter(|&leg| self.hears_prompt(leg)),
+                drop_old,
+            },
+        )
+    }
+
+    pub(super) fn hold(&mut self, fields: &api::Hold) -> Result<Draft, ApiError> {
+        let leg = self.leg(&fields.party)?;
+        let id = leg.id;
+        let hold = match &fields.audio {
+            None => self.default_hold(id),
+            Some(name) => Hold(Some(self.sound(leg, name)?)),
+        };
+        let mut after = self.model.legs.clone();
+        if let Some(leg) = after.get_mut(id) {
+            leg.hearing.hold = Some(hold);
+            leg.hearing.play = None;
+        }
+        self.change(after, &How::now(CommandName::Hold))
+    }
+
+    pub(super) fn resume(&mut self, party: &str) -> Result<Draft, ApiError> {
+        let leg = self.leg(party)?;
+        if leg.hearing.hold.is_none() {
+            return Err(ApiError::new(ErrorCode::NotHeld, format!("{party} is not on hold")));
+        }
+        let id = leg.id;
+        let mut after = self.model.legs.clone();
+        after.resume(id);
+        self.change(after, &How::now(CommandName::Resume))
+    }
+
+    pub(super) fn play(&mut self, fields: &api::Play) -> Result<Draft, ApiError> {
+        let leg = self.leg(&fields.party)?;
+        let (id, sound) = (leg.id, self.sound(leg, &fields.audio)?);
+        self.start(id, sound, "play", fields.repeat.into(), CommandName::Play)
+    }
+
+    pub(super) fn ringback(&mut self, fields: &api::Ringback) -> Result<Draft, ApiError> {
+        let leg = self.leg(&fields.party)?;
+        let bad = |error: String| ApiError::new(ErrorCode::BadRequest, error);
+        let country: Country = fields.country.parse().map_err(|error| bad(format!("{error}")))?;
+        let sound = self.env.library.ringback(country).map_err(|error| bad(error.to_string()))?;
+        if sound.frames_for(&leg.codecs).is_none() {
+            return Err(no_encoding(&leg.party, "the ringing tone"));
+        }
+        self.start(leg.id, sound, "ringback", Repeat::Forever, CommandName::Ringback)
+    }
+
+    pub(super) fn stop(&mut self, party: &str) -> Result<Draft, ApiError> {
+        let id = self.leg(party)?.id;
+        self.silence_player(id)
+    }
+
+    /// What was played has ended: back to what was heard before.
+    pub(crate) fn finish_play(&mut self, id: LegId, serial: u32) -> Result<(), ApiError> {
+        let over = |leg: &Leg| leg.hearing.play.as_ref().is_some_and(|play| play.serial == serial && play.finished);
+        if self.model.legs.get(id).is_some_and(over) {
+            let draft = self.silence_player(id)?;
+            self.drafts.push(draft);
+        }
+        Ok(())
+    }
+
+    fn silence_player(&mut self, id: LegId) -> Result<Draft, ApiError> {
+        let mut after = self.model.legs.clone();
+        if let Some(leg) = after.get_mut(id) {
+            leg.hearing.play = None;
+        }
+        self.change(after, &How::now(CommandName::Stop))
+    }
+
+    fn start(
+        &mut self,
+        id: LegId,
+        sound: Arc<Sound>,
+        kind: &'static str,
+        repeat: Repeat,
+        command: CommandName,
+    ) -> Result<Draft, ApiError> {
+        self.model.plays += 1;
+        let (serial, since) = (self.model.plays, self.now);
+        let mut after = self.model.legs.clone();
+        if let Some(leg) = after.get_mut(id) {
+            leg.hearing.play = Some(Play { sound, kind, repeat, serial, since, finished: false });
+        }
+        self.change(after, &How::now(command))
+    }
+
+    /// The server's hold audio, or silence where the party could not hear it.
+    fn default_hold(&self, id: LegId) -> Hold {
+        let sound = self.env.library.named(audio::HOLD);
+        let codecs = self.model.legs.get(id).map(|leg| &leg.codecs);
+        Hold(
+            sound
+                .zip(codecs)
+                .filter(|(sound, codecs)| sound.frames_for(codecs).is_some())
+                .map(|(sound, _)| sound.clone()),
+        )
+    }
+
+    /// The audio of that name, if the party can hear it.
+    fn sound(&self, leg: &Leg, name: &str) -> Result<Arc<Sound>, ApiError> {
+        let library = &self.env.library;
+        let sound = library.named(name).ok_or_else(|| {
+            let known: Vec<_> = library.names().collect();
+            let known = known.join(", ");
+            ApiError::new(
+                ErrorCode::UnknownAudio,
+                format!("no audio is named {name:?}; there are: {known}; more can be given in `[audio.files]`"),
+            )
+        })?;
+        if sound.frames_for(&leg.codecs).is_none() {
+            return Err(no_encoding(&leg.party, name));
+        }
+        Ok(Arc::clone(sound))
+    }
+
+    /// Whether something with an end is being played to the leg.
+    fn hears_prompt(&self, id: LegId) -> bool {
+        let play = self.model.legs.get(id).and_then(|leg| leg.hearing.play.as_ref());
+        play.is_some_and(|play| matches!(play.repeat, Repeat::Times(_)) && !play.finished)
+    }
+
+    fn not_bridged(&self, a: &str, b: &str, id: LegId) -> ApiError {
+        let with = match self.model.legs.get(id).and_then(|leg| leg.hearing.peer) {
+            Some(peer) => format!("with {}", self.party(peer)),
+            None => "with nobody".to_owned(),
+        };
+        ApiError::new(ErrorCode::NotBridged, format!("{a} is not bridged with {b} but {with}"))
+    }
+}

@@ -1,0 +1,232 @@
+//! What a call is known to be: its legs, and what each party hears.
+//!
+//! A party hears the topmost of three things: what is played to it, hold audio, its peer. Commands change these three; what
+//! that means for the engine's sources is derived from them ([`Legs::heard`]), so that ending one thing always brings back the
+//! right other one.
+
+use core::net::SocketAddr;
+use std::sync::Arc;
+
+use patchcord_relay::ids::{CutOverId, LegId};
+use patchcord_relay::media::{Codec, Repeat};
+use patchcord_relay::time::MonoTime;
+
+use super::record::Records;
+use crate::audio::Sound;
+use crate::interfaces::Lease;
+
+/// The state of a call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CallModel {
+    pub(crate) legs: Legs,
+    pub(crate) records: Records,
+    /// Legs created so far.
+    pub(crate) legs_created: u16,
+    /// Things played so far.
+    pub(crate) plays: u32,
+}
+
+/// The legs of a call, in the order in which they were created.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Legs(pub(crate) Vec<Leg>);
+
+/// A party's media.
+#[derive(Clone, Debug)]
+pub(crate) struct Leg {
+    pub(crate) id: LegId,
+    /// How commands name it: `agent`, `agent/1`.
+    pub(crate) party: Arc<str>,
+    pub(crate) lease: Lease,
+    pub(crate) local: SocketAddr,
+    pub(crate) local_rtcp: Option<SocketAddr>,
+    pub(crate) codecs: Arc<[Codec]>,
+    pub(crate) hearing: Hearing,
+    /// The latest cut-over that changed `hearing` or what is derived from it.
+    pub(crate) changed_by: Option<CutOverId>,
+}
+
+/// What a party hears, the topmost last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Hearing {
+    /// Whom it is bridged with: they hear each other if both have the other as peer. A party on hold keeps its peer here
+    /// even while that peer is bridged with somebody else.
+    pub(crate) peer: Option<LegId>,
+    /// It is on hold.
+    pub(crate) hold: Option<Hold>,
+    /// Something is played to it.
+    pub(crate) play: Option<Play>,
+}
+
+/// Hold audio; `None`: silence, because no audio can be encoded for the party.
+#[derive(Clone, Debug)]
+pub(crate) struct Hold(pub(crate) Option<Arc<Sound>>);
+
+impl PartialEq for Hold {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_ref().map(Arc::as_ptr) == other.0.as_ref().map(Arc::as_ptr)
+    }
+}
+
+/// Audio that is played.
+#[derive(Clone, Debug)]
+pub(crate) struct Play {
+    pub(crate) sound: Arc<Sound>,
+    /// `play` or `ringback`.
+    pub(crate) kind: &'static str,
+    pub(crate) repeat: Repeat,
+    /// Tells it from other things that the call plays; never 0.
+    pub(crate) serial: u32,
+    /// When the engine began; the end of something that was played before is older.
+    pub(crate) since: MonoTime,
+    /// It has ended, and what was heard before is not back yet.
+    pub(crate) finished: bool,
+}
+
+impl PartialEq for Play {
+    fn eq(&self, other: &Self) -> bool {
+        self.serial == other.serial && self.finished == other.finished
+    }
+}
+
+/// What feeds a leg, as the model derives it.
+#[derive(Clone, Debug)]
+pub(crate) enum Heard {
+    Silence,
+    Leg(LegId),
+    /// Audio; `serial` is 0 for hold audio.
+    Player {
+        sound: Arc<Sound>,
+        repeat: Repeat,
+        serial: u32,
+    },
+}
+
+impl PartialEq for Heard {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Silence, Self::Silence) => true,
+            (Self::Leg(one), Self::Leg(other)) => one == other,
+            (Self::Player { sound: one, serial: a, .. }, Self::Player { sound: other, serial: b, .. }) => {
+                a == b && Arc::ptr_eq(one, other)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Legs {
+    pub(crate) fn get(&self, id: LegId) -> Option<&Leg> {
+        self.0.iter().find(|leg| leg.id == id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: LegId) -> Option<&mut Leg> {
+        self.0.iter_mut().find(|leg| leg.id == id)
+    }
+
+    /// The leg that commands name so; `agent/0` is `agent`.
+    pub(crate) fn named(&self, party: &str) -> Option<&Leg> {
+        let party = party.strip_suffix("/0").unwrap_or(party);
+        self.0.iter().find(|leg| *leg.party == *party)
+    }
+
+    /// Names of the parties, each once.
+    pub(crate) fn parties(&self) -> Vec<Arc<str>> {
+        let mut parties: Vec<Arc<str>> = Vec::new();
+        for leg in &self.0 {
+            let name = leg.party.split('/').next().unwrap_or_default();
+            if !parties.iter().any(|party| **party == *name) {
+                parties.push(if name.len() == leg.party.len() { Arc::clone(&leg.party) } else { name.into() });
+            }
+        }
+        parties
+    }
+
+    /// What feeds the leg.
+    pub(crate) fn heard(&self, leg: &Leg) -> Heard {
+        let Hearing { peer, hold, play } = &leg.hearing;
+        match (play, hold, peer) {
+            (Some(play), ..) if play.finished => Heard::Silence,
+            (Some(play), ..) => {
+                Heard::Player { sound: Arc::clone(&play.sound), repeat: play.repeat, serial: play.serial }
+            }
+            (None, Some(Hold(Some(sound))), _) => {
+                Heard::Player { sound: Arc::clone(sound), repeat: Repeat::Forever, serial: 0 }
+            }
+            (None, Some(Hold(None)), _) => Heard::Silence,
+            (None, None, Some(peer)) => match self.get(*peer) {
+                Some(other) if other.hearing.peer == Some(leg.id) && other.hearing.hold.is_none() => Heard::Leg(*peer),
+                _ => Heard::Silence,
+            },
+            (None, None, None) => Heard::Silence,
+        }
+    }
+
+    /// Makes the two each other's peer; they are left without hold and play.
+    pub(crate) fn bridge(&mut self, a: LegId, b: LegId) {
+        for (one, other) in [(a, b), (b, a)] {
+            self.leave(one);
+            self.set(one, Hearing { peer: Some(other), ..Hearing::default() });
+        }
+    }
+
+    /// Neither has the other as peer any more.
+    pub(crate) fn unbridge(&mut self, a: LegId, b: LegId) {
+        for (one, other) in [(a, b), (b, a)] {
+            if let Some(leg) = self.get_mut(one)
+                && leg.hearing.peer == Some(other)
+            {
+                leg.hearing.peer = None;
+            }
+        }
+    }
+
+    /// Takes the party off hold and brings it together with its peer again, whoever that talks to by now.
+    pub(crate) fn resume(&mut self, id: LegId) {
+        let Some(leg) = self.get_mut(id) else { return };
+        leg.hearing = Hearing { peer: leg.hearing.peer, ..Hearing::default() };
+        let Some(peer) = leg.hearing.peer else { return };
+        if self.get(peer).is_some_and(|other| other.hearing.peer != Some(id)) {
+            self.leave(peer);
+            if let Some(other) = self.get_mut(peer) {
+                other.hearing.peer = Some(id);
+            }
+        }
+    }
+
+    /// Parks a party that a swap has replaced.
+    pub(crate) fn park(&mut self, id: LegId, hold: Option<Hold>) {
+        self.leave(id);
+        self.set(id, Hearing { peer: None, hold, play: None });
+    }
+
+    /// The leg's present peer is left alone; on hold it keeps the leg in mind.
+    fn leave(&mut self, id: LegId) {
+        let Some(peer) = self.get(id).and_then(|leg| leg.hearing.peer) else { return };
+        if let Some(other) = self.get_mut(peer)
+            && other.hearing.peer == Some(id)
+            && other.hearing.hold.is_none()
+        {
+            other.hearing.peer = None;
+        }
+    }
+
+    pub(crate) fn set(&mut self, id: LegId, hearing: Hearing) {
+        if let Some(leg) = self.get_mut(id) {
+            leg.hearing = hearing;
+        }
+    }
+
+    /// Takes a leg out; nobody has it as peer any more.
+    pub(crate) fn remove(&mut self, id: LegId) {
+        self.0.retain(|leg| leg.id != id);
+        self.forget_the_gone();
+    }
+
+    /// Nobody has a peer that is gone.
+    pub(crate) fn forget_the_gone(&mut self) {
+        let alive: Vec<LegId> = self.0.iter().map(|leg| leg.id).collect();
+        for leg in &mut self.0 {
+            leg.hearing.peer = leg.hearing.peer.filter(|peer| alive.contains(peer));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The cut-overs of a call: those that wait, and the latest of the others with their receipts.
+
+use std::sync::Arc;
+
+use patchcord_relay::event::Receipt;
+use patchcord_relay::ids::{CutOverId, LegId};
+
+use super::model::{Hearing, Leg};
+use crate::api::{CommandName, CutOverState, CutOverView, ReceiptView, TriggerName};
+
+/// How many cut-overs that wait no longer are kept for a call.
+const FINISHED_MAX: usize = 16;
+
+/// Cut-overs, oldest first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Records {
+    list: Vec<Record>,
+    /// Commanded so far.
+    pub(crate) count: u64,
+}
+
+/// A cut-over.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) id: CutOverId,
+    /// The id of the request that commanded it; `None` where the end of a prompt did.
+    pub(crate) request: Option<Arc<str>>,
+    pub(crate) command: CommandName,
+    pub(crate) trigger: TriggerName,
+    pub(crate) state: CutOverState,
+    /// The legs it changes: as they will be while it waits, as they were before once it is done.
+    pub(crate) parts: Box<[Part]>,
+    /// One of its legs was deleted while it waited.
+    pub(crate) lost_a_leg: bool,
+    /// The leg whose prompt it waits for.
+    pub(crate) prompt: Option<LegId>,
+    /// The leg that is deleted after the switch, and how many milliseconds later.
+    pub(crate) drop_old: Option<(LegId, u32)>,
+    /// Directions, each of which will have a receipt.
+    pub(crate) expected: u8,
+    pub(crate) receipts: Vec<Proof>,
+}
+
+/// What a cut-over does with one leg.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) leg: LegId,
+    pub(crate) hearing: Hearing,
+    /// The leg's latest cut-over before this one.
+    pub(crate) changed_by: Option<CutOverId>,
+    /// Its source changes; otherwise only what will be heard later.
+    pub(crate) sink: bool,
+}
+
+/// A receipt, with the party even if its leg is gone.
+#[derive(Clone, Debug)]
+pub(crate) struct Proof {
+    pub(crate) party: Arc<str>,
+    pub(crate) receipt: Receipt,
+}
+
+impl Records {
+    pub(crate) fn push(&mut self, record: Record) {
+        self.count += 1;
+        self.list.push(record);
+        let mut finished = self.list.iter().filter(|record| record.state != CutOverState::Pending).count();
+        self.list.retain(|record| {
+            let keep = record.state == CutOverState::Pending || finished <= FINISHED_MAX;
+            finished -= usize::from(!keep);
+            keep
+        });
+    }
+
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Record> {
+        self.list.iter()
+    }
+
+    pub(crate) fn get(&self, id: CutOverId) -> Option<&Record> {
+        self.list.iter().find(|record| record.id == id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: CutOverId) -> Option<&mut Record> {
+        self.list.iter_mut().find(|record| record.id == id)
+    }
+
+    /// Those that wait for their trigger.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = &Record> {
+        self.list.iter().filter(|record| record.state == CutOverState::Pending)
+    }
+
+    /// The one that will change this leg.
+    pub(crate) fn pending_for(&self, leg: LegId) -> Option<&Record> {
+        self.pending().find(|record| record.part(leg).is_some())
+    }
+}
+
+impl Record {
+    pub(crate) fn part(&self, leg: LegId) -> Option<&Part> {
+        self.parts.iter().find(|part| part.leg == leg)
+    }
+
+    /// Whether the engine knows the leg as sink or source of this waiting cut-over, and so cancels it when the leg goes.
+    pub(crate) fn names(&self, leg: &Leg) -> bool {
+        self.parts.iter().any(|part| {
+            let Hearing { peer, hold, play } = &part.hearing;
+            part.sink && (part.leg == leg.id || (*peer == Some(leg.id) && hold.is_none() && play.is_none()))
+        })
+    }
+
+    /// Whether all its receipts are in.
+    pub(crate) fn is_complete(&self) -> bool {
+        match self.state {
+            CutOverState::Pending => false,
+            CutOverState::Done => self.receipts.len() >= self.expected.into(),
+            CutOverState::Cancelled | CutOverState::RolledBack => true,
+        }
+    }
+
+    pub(crate) fn receipt_views(&self) -> impl Iterator<Item = ReceiptView> {
+        self.receipts.iter().map(|proof| ReceiptView::new(Arc::clone(&proof.party), &proof.receipt))
+    }
+
+    pub(crate) fn view(&self) -> CutOverView {
+        CutOverView {
+            cut_over: self.id.0,
+            id: self.request.clone(),
+            command: self.command,
+            state: self.state,
+            trigger: self.trigger,
+            receipts: self.receipt_views().collect(),
+        }
+    }
+}

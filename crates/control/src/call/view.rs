@@ -1,0 +1,131 @@
+//! A call as it is shown.
+
+use std::sync::Arc;
+
+use patchcord_relay::event::Receipt;
+use patchcord_relay::media::Codec;
+use patchcord_relay::snapshot::LegSnapshot;
+use patchcord_relay::time::MonoTime;
+
+use super::Call;
+use super::model::{CallModel, Heard, Leg, Legs};
+use crate::api::{CallState, CallSummary, LegState, SentState, by_name, rtpmap};
+use crate::interfaces::Interfaces;
+
+impl Call {
+    /// A line in a list of calls.
+    pub(crate) fn summary(&self, now: MonoTime) -> CallSummary {
+        let inner = self.inner();
+        CallSummary {
+            call: Arc::clone(&self.name.name),
+            worker: self.worker,
+            parties: inner.model.legs.parties(),
+            age_ms: self.age_ms(now),
+            cut_overs: inner.model.records.count,
+        }
+    }
+
+    pub(crate) const fn age_ms(&self, now: MonoTime) -> u64 {
+        now.nanos_since(self.created) / 1_000_000
+    }
+
+    /// The whole call, from its model and the engine's copies of its legs. A leg that only one of them knows was being
+    /// created or deleted at that moment and is left out.
+    pub(crate) fn state(
+        &self,
+        model: &CallModel,
+        snapshots: &[LegSnapshot],
+        interfaces: &Interfaces,
+        now: MonoTime,
+    ) -> CallState {
+        let legs = &model.legs;
+        let leg_states = legs.0.iter().filter_map(|leg| {
+            let snapshot = snapshots.iter().find(|snapshot| snapshot.leg == leg.id)?;
+            Some(leg_state(model, leg, snapshot, interfaces))
+        });
+        let cut_overs = model.records.iter().map(|record| {
+            let mut record = record.clone();
+            for proof in &mut record.receipts {
+                let latest = snapshots.iter().filter_map(|snapshot| snapshot.last_cut_over);
+                let same = |live: &Receipt| (live.id, live.sink) == (proof.receipt.id, proof.receipt.sink);
+                // Late packets of the old source go on being counted after the receipt was written.
+                if let Some(live) = latest.into_iter().find(same) {
+                    proof.receipt.stale = live.stale;
+                }
+            }
+            record.view()
+        });
+        CallState {
+            call: Arc::clone(&self.name.name),
+            worker: self.worker,
+            age_ms: self.age_ms(now),
+            parties: legs.parties(),
+            legs: leg_states.collect(),
+            bridges: bridges(legs),
+            cut_overs: cut_overs.collect(),
+        }
+    }
+}
+
+fn bridges(legs: &Legs) -> Vec<[Arc<str>; 2]> {
+    let mut pairs = Vec::new();
+    for (index, leg) in legs.0.iter().enumerate() {
+        let mutual = |other: &&Leg| leg.hearing.peer == Some(other.id) && other.hearing.peer == Some(leg.id);
+        if let Some(other) = legs.0[index + 1..].iter().find(mutual) {
+            pairs.push([Arc::clone(&leg.party), Arc::clone(&other.party)]);
+        }
+    }
+    pairs
+}
+
+/// What a party hears, in words.
+pub(super) fn hears(legs: &Legs, leg: &Leg) -> String {
+    match legs.heard(leg) {
+        Heard::Silence => "silence".to_owned(),
+        Heard::Leg(id) => legs.get(id).map_or("silence", |peer| &peer.party).to_owned(),
+        Heard::Player { sound, .. } => {
+            let kind = leg.hearing.play.as_ref().map_or("hold", |play| play.kind);
+            format!("{kind}:{}", sound.name)
+        }
+    }
+}
+
+fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, interfaces: &Interfaces) -> LegState {
+    let LegSnapshot { ingress, egress, .. } = snapshot;
+    LegState {
+        party: Arc::clone(&leg.party),
+        local: leg.local,
+        local_rtcp: leg.local_rtcp.unwrap_or(leg.local),
+        advertised: interfaces.advertised(leg.lease, leg.local),
+        remote: snapshot.remote_rtp,
+        latched: snapshot.latched,
+        direction: snapshot.direction.into(),
+        muted: snapshot.muted,
+        codecs: leg.codecs.iter().map(|codec: &Codec| rtpmap(codec)).collect(),
+        peer: leg.hearing.peer.and_then(|peer| model.legs.get(peer)).map(|peer| Arc::clone(&peer.party)),
+        held: leg.hearing.hold.is_some(),
+        hears: hears(&model.legs, leg),
+        pending: model.records.pending_for(leg.id).map(|record| record.id.0),
+        packets: ingress.packets,
+        bytes: ingress.bytes,
+        rtcp_packets: ingress.rtcp_packets,
+        datagrams: ingress.datagrams,
+        lost: ingress.lost,
+        reordered: ingress.reordered,
+        duplicates: ingress.duplicates,
+        jitter_ms: ingress.jitter_ms,
+        idle_ms: ingress.idle_ms,
+        ssrc: ingress.ssrc.map(|ssrc| ssrc.0),
+        sent: SentState {
+            packets: egress.packets,
+            bytes: egress.bytes,
+            rtcp_packets: egress.rtcp_packets,
+            ssrc: egress.ssrc.map(|ssrc| ssrc.0),
+            next_sequence: egress.next_sequence,
+            reported_lost: egress.reported_lost,
+            reported_jitter_ms: egress.reported_jitter_ms,
+        },
+        relay_latency_us: egress.latency.into(),
+        drops: by_name(&snapshot.drops),
+    }
+}

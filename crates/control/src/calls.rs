@@ -1,0 +1,234 @@
+//! Calls as a whole: create, list, show, delete.
+
+use core::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use patchcord_relay::command::Command;
+
+use crate::api::{CallCreated, CallList, CallState, EventKind, NAME_LEN_MAX, WorkerEntry, WorkerList, check_id};
+use crate::call::{Call, CallName};
+use crate::control::{CallAnswer, Control, Load};
+use crate::error::{ApiError, ErrorCode};
+use crate::execute::unknown_call;
+use crate::idempotency::{Lookup, wait};
+
+/// Legs that a new call needs room for.
+const LEGS_OF_A_CALL: u32 = 2;
+
+impl Control {
+    /// Creates a call on the worker with the fewest legs. Without a `name` one is chosen; with an `id` it is created once,
+    /// however often it is asked for.
+    ///
+    /// # Errors
+    /// The name is taken or does not fit, no worker has room, or the server is draining.
+    pub fn create_call(&self, name: Option<&str>, id: Option<&str>) -> Result<CallCreated, ApiError> {
+        let Some(id) = id else { return self.create(name) };
+        check_id(id)?;
+        let content = format!("create {name:?}");
+        // Creating never waits: while it is done nobody else can ask for it.
+        let mut answers = self.call_answers();
+        match answers.look_up(id, content.as_bytes())? {
+            Lookup::Done(CallAnswer::Created(answer)) => answer,
+            Lookup::New(_) => {
+                let answer = self.create(name);
+                let kept = answer.as_ref().err().is_none_or(|error| error.code.status() != 503);
+                answers.finish(id, kept.then(|| CallAnswer::Created(answer.clone())));
+                answer
+            }
+            Lookup::Running(_) | Lookup::Done(CallAnswer::Deleted(_)) => Err(ApiError::new(
+                ErrorCode::IdReused,
+                format!("id {id:?} was used to delete a call; choose a new one"),
+            )),
+        }
+    }
+
+    /// All calls.
+    #[must_use]
+    pub fn list(&self) -> CallList {
+        let now = self.0.now();
+        let calls: Vec<_> = self.0.calls().by_name.values().cloned().collect();
+        CallList { calls: calls.iter().map(|call| call.summary(now)).collect() }
+    }
+
+    /// A call with the statistics of its legs.
+    ///
+    /// # Errors
+    /// There is no such call, or its worker does not answer.
+    pub async fn snapshot(&self, call: &str) -> Result<CallState, ApiError> {
+        let call = self.find(call)?;
+        self.state(&call).await
+    }
+
+    /// Ends a call, frees its ports, and gives its final state. With an `id` it may be repeated.
+    ///
+    /// The future may be dropped: what has been begun is finished.
+    ///
+    /// # Errors
+    /// There is no such call, or its worker takes no requests.
+    pub async fn delete_call(&self, name: &str, id: Option<&str>) -> Result<Arc<CallState>, ApiError> {
+        let sender = match id {
+            None => None,
+            Some(id) => {
+                check_id(id)?;
+                let content = format!("delete {name:?}");
+                let lookup = self.call_answers().look_up(id, content.as_bytes())?;
+                match lookup {
+                    Lookup::New(sender) => Some((id.to_owned(), sender)),
+                    Lookup::Done(answer) => return deleted(Some(answer)),
+                    Lookup::Running(answer) => return deleted(wait(answer).await),
+                }
+            }
+        };
+        let (control, name) = (self.clone(), name.to_owned());
+        let task = self.0.runtime.spawn(async move {
+            let answer = control.delete(&name).await;
+            if let Some((id, sender)) = sender {
+                let kept = answer.as_ref().err().is_none_or(|error| error.code.status() != 503);
+                control.call_answers().finish(&id, kept.then(|| CallAnswer::Deleted(answer.clone())));
+                sender.send_replace(Some(CallAnswer::Deleted(answer.clone())));
+            }
+            answer
+        });
+        task.await.unwrap_or_else(|_| Err(ApiError::new(ErrorCode::WorkerUnavailable, "the server is stopping")))
+    }
+
+    /// All workers; one that does not answer within a second has only an error.
+    pub async fn workers(&self) -> WorkerList {
+        let mut workers = Vec::new();
+        for worker in 0..self.0.engine.workers() {
+            workers.push(match self.0.engine.worker(worker).await {
+                Ok(snapshot) => WorkerEntry { worker, error: None, state: Some(snapshot.into()) },
+                Err(error) => WorkerEntry { worker, error: Some(error.message), state: None },
+            });
+        }
+        WorkerList { workers }
+    }
+
+    pub(crate) fn call_answers(&self) -> std::sync::MutexGuard<'_, crate::idempotency::Answers<CallAnswer>> {
+        self.0.call_answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn create(&self, name: Option<&str>) -> Result<CallCreated, ApiError> {
+        if self.0.draining.load(Ordering::Relaxed) {
+            return Err(ApiError::new(
+                ErrorCode::Draining,
+                "the server is shutting down and takes no new calls; use another one",
+            ));
+        }
+        if let Some(name) = name {
+            check_name(name)?;
+        }
+        let now = self.0.now();
+        let mut calls = self.0.calls_mut();
+        if let Some(name) = name
+            && calls.by_name.contains_key(name)
+        {
+            return Err(ApiError::new(
+                ErrorCode::CallExists,
+                format!("there is a call {name} already; delete it or choose another name"),
+            ));
+        }
+        let least = calls.load.iter().enumerate().min_by_key(|(_, load)| **load);
+        let (worker, &Load { legs, .. }) = least.expect("a control plane has a worker");
+        if legs.saturating_add(LEGS_OF_A_CALL) > self.0.legs_max_per_worker {
+            let max = self.0.legs_max_per_worker;
+            return Err(ApiError::new(
+                ErrorCode::NoRoom,
+                format!("every worker has at least {legs} of {max} legs; delete calls or raise `legs_max`"),
+            ));
+        }
+        let (serial, name) = loop {
+            let serial = self.0.next_serial();
+            let name: Arc<str> = name.map_or_else(|| format!("call-{serial}").into(), Into::into);
+            if !calls.by_name.contains_key(&name) {
+                break (serial, name);
+            }
+        };
+        let call = Arc::new(Call::new(CallName { name: Arc::clone(&name), serial }, worker, now));
+        calls.by_name.insert(Arc::clone(&name), Arc::clone(&call));
+        calls.by_serial.insert(serial, Arc::clone(&call));
+        calls.load[worker].calls += 1;
+        self.0.tell(call.event(now, None, EventKind::CallCreated));
+        drop(calls);
+        tracing::info!(call = %name, worker, "call created");
+        Ok(CallCreated { call: name, worker })
+    }
+
+    async fn state(&self, call: &Call) -> Result<CallState, ApiError> {
+        let legs = call.inner().model.legs.0.iter().map(|leg| leg.id).collect::<Vec<_>>();
+        let snapshots = if legs.is_empty() { Vec::new() } else { self.0.engine.legs(call.worker, legs).await? };
+        let model = call.inner().model.clone();
+        Ok(call.state(&model, &snapshots, &self.0.env.interfaces, self.0.now()))
+    }
+
+    async fn delete(&self, name: &str) -> Result<Arc<CallState>, ApiError> {
+        let call = self.find(name)?;
+        let _gate = call.gate.lock().await;
+        if call.inner().closed {
+            return Err(unknown_call(name));
+        }
+        let state = self.state(&call).await?;
+        let legs = call.inner().model.legs.clone().0;
+        let removals: Vec<_> = legs.iter().map(|leg| Command::RemoveLeg { leg: leg.id }).collect();
+        if !removals.is_empty()
+            && let Err((_, refusal)) = self.0.engine.apply(call.worker, removals).await?
+        {
+            // The engine knows no such leg: whatever happened to it, its ports are free.
+            tracing::error!(call = name, %refusal, "the engine had lost legs of a call");
+        }
+        let now = self.0.now();
+        call.inner().closed = true;
+        {
+            let mut calls = self.0.calls_mut();
+            calls.by_name.remove(name);
+            calls.by_serial.remove(&call.name.serial);
+            let load = &mut calls.load[call.worker];
+            load.legs = load.legs.saturating_sub(u32::try_from(legs.len()).unwrap_or(u32::MAX));
+            load.calls = load.calls.saturating_sub(1);
+        }
+        let waiting: Vec<_> = call.inner().model.records.pending().map(|record| record.id).collect();
+        self.forget(&waiting);
+        for leg in &legs {
+            self.0.env.interfaces.release(leg.lease);
+            self.0.tell(call.event(now, Some(Arc::clone(&leg.party)), EventKind::LegDeleted { local: leg.local }));
+        }
+        self.0.tell(call.event(now, None, EventKind::CallDeleted));
+        call.changed.notify_waiters();
+        log_end(&state, call.inner().model.records.count);
+        Ok(Arc::new(state))
+    }
+}
+
+/// The line that an operator reads when somebody complains about a call.
+fn log_end(state: &CallState, cut_overs: u64) {
+    let CallState { call, worker, age_ms, legs, .. } = state;
+    let mut drops = std::collections::BTreeMap::<&str, u64>::new();
+    for (name, count) in legs.iter().flat_map(|leg| &leg.drops) {
+        *drops.entry(name).or_default() += u64::from(*count);
+    }
+    let drops: Vec<_> = drops.iter().map(|(name, count)| format!("{name}={count}")).collect();
+    let received: u64 = legs.iter().map(|leg| leg.packets).sum();
+    let sent: u64 = legs.iter().map(|leg| leg.sent.packets).sum();
+    let lost: u64 = legs.iter().map(|leg| leg.lost).sum();
+    let parties: Vec<_> = legs.iter().map(|leg| &*leg.party).collect();
+    let (parties, drops) = (parties.join(","), drops.join(","));
+    tracing::info!(%call, worker, duration_ms = age_ms, parties, cut_overs, received, sent, lost, drops, "call ended");
+}
+
+fn deleted(answer: Option<CallAnswer>) -> Result<Arc<CallState>, ApiError> {
+    match answer {
+        Some(CallAnswer::Deleted(answer)) => answer,
+        Some(CallAnswer::Created(_)) => Err(ApiError::new(ErrorCode::IdReused, "the id was used to create a call")),
+        None => Err(ApiError::new(ErrorCode::WorkerUnavailable, "the server is stopping")),
+    }
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
+    if name.is_empty() || name.len() > NAME_LEN_MAX || name.chars().any(|c| c.is_control() || c == '/') {
+        return Err(ApiError::new(
+            ErrorCode::BadRequest,
+            format!("call {name:?}: a name has 1 to {NAME_LEN_MAX} bytes, no control characters and no slash"),
+        ));
+    }
+    Ok(())
+}

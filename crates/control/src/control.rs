@@ -1,0 +1,291 @@
+//! The control plane: calls, and the way of a request from a front to a worker and back.
+
+use core::fmt;
+use core::net::IpAddr;
+use core::ops::RangeInclusive;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use patchcord_relay::command::{EgressMode, LatchPolicy};
+use patchcord_relay::event::Event;
+use patchcord_relay::exchange::Reply;
+use patchcord_relay::ids::{CutOverId, LegId};
+use patchcord_relay::time::MonoTime;
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::sync::broadcast;
+
+use crate::api::{CallCreated, CallEvent, CallState};
+use crate::audio::{AudioConfig, AudioError, Library};
+use crate::call::Call;
+use crate::engine::{Engine, Worker};
+use crate::env::Env;
+use crate::error::ApiError;
+use crate::http::metrics::CommandCounts;
+use crate::idempotency::Answers;
+use crate::interfaces::{Interface, Interfaces};
+use crate::ports::PortCounts;
+
+/// How many events a slow reader may be behind before it is told that it has missed some.
+const EVENTS_MAX: usize = 4096;
+/// How many ids of requests that create or delete calls are remembered.
+const CALL_ANSWERS_MAX: usize = 1024;
+
+/// Everything that the control plane is told at start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where media is received; the first is used where a leg names none.
+    pub interfaces: Vec<Interface>,
+    /// UDP ports for media on each interface, both ends included.
+    pub ports: RangeInclusive<u16>,
+    /// Legs that one worker has room for; a new call goes to a worker that has room for two.
+    pub legs_max_per_worker: u32,
+    /// How a leg latches unless it says otherwise.
+    pub latch: LatchPolicy,
+    /// How a party's stream goes on unless its leg says otherwise.
+    pub egress: EgressMode,
+    /// After how long without a packet a leg says `media-timeout` unless it says otherwise; `None`: never.
+    pub media_timeout: Option<Duration>,
+    /// Audio with a name.
+    pub audio: AudioConfig,
+    /// What every request under `/v1` must carry; `None`: nothing.
+    pub token: Option<String>,
+    /// The server's version, shown at `/openapi.json`.
+    pub version: String,
+}
+
+/// The control plane cannot start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is no interface.
+    #[error("no interface is configured: give one by `interfaces`")]
+    NoInterface,
+    /// Two interfaces have the same name.
+    #[error("two interfaces are named {0:?}: name them apart by \"NAME/IP\"")]
+    SameInterfaceName(String),
+    /// An interface on all addresses does not say what to tell the other side.
+    #[error(
+        "interface {name:?} is {address}, which nobody can send to: add the address to advertise by \"{address}!ADDRESS\""
+    )]
+    NothingToAdvertise {
+        /// Its name.
+        name: String,
+        /// Its address.
+        address: IpAddr,
+    },
+    /// The port range has not even one pair.
+    #[error("port range {}-{} has no pair of an even port and the one after it", .0.start(), .0.end())]
+    NoPorts(RangeInclusive<u16>),
+    /// There is no worker.
+    #[error("there is no worker")]
+    NoWorker,
+    /// A WAV file cannot be used.
+    #[error(transparent)]
+    Audio(#[from] AudioError),
+    /// [`Control::new`] was called outside of a tokio runtime.
+    #[error("the control plane must be started inside a tokio runtime")]
+    NoRuntime,
+}
+
+/// The control plane. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Control(pub(crate) Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) env: Env,
+    pub(crate) engine: Engine,
+    pub(crate) token: Option<String>,
+    pub(crate) version: String,
+    pub(crate) legs_max_per_worker: u32,
+    pub(crate) runtime: Handle,
+    now: Box<dyn Fn() -> MonoTime + Send + Sync>,
+    calls: RwLock<Calls>,
+    next_call: AtomicU64,
+    /// Cut-overs that wait, and the call of each: the engine names only the cut-over when one happens.
+    waiting: Mutex<BTreeMap<CutOverId, u64>>,
+    pub(crate) call_answers: Mutex<Answers<CallAnswer>>,
+    events: broadcast::Sender<Arc<CallEvent>>,
+    pub(crate) draining: AtomicBool,
+    pub(crate) command_counts: CommandCounts,
+}
+
+/// All calls.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    pub(crate) by_name: BTreeMap<Arc<str>, Arc<Call>>,
+    pub(crate) by_serial: BTreeMap<u64, Arc<Call>>,
+    /// Of each worker.
+    pub(crate) load: Vec<Load>,
+}
+
+/// How much a worker has to do: legs count first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Load {
+    pub(crate) legs: u32,
+    pub(crate) calls: u32,
+}
+
+/// The answer to a request that creates or deletes a call.
+#[derive(Clone, Debug)]
+pub(crate) enum CallAnswer {
+    Created(Result<CallCreated, ApiError>),
+    Deleted(Result<Arc<CallState>, ApiError>),
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
+impl Control {
+    /// Starts a control plane over `workers`, inside a tokio runtime. `now` reads the clock that the workers use.
+    ///
+    /// # Errors
+    /// The configuration cannot work; the text says what to change.
+    pub fn new(
+        config: Config,
+        workers: Vec<Arc<dyn Worker>>,
+        now: impl Fn() -> MonoTime + Send + Sync + 'static,
+    ) -> Result<Self, ConfigError> {
+        let Config { interfaces, ports, legs_max_per_worker, latch, egress, media_timeout, audio, token, version } =
+            config;
+        check_interfaces(&interfaces)?;
+        let interfaces = Interfaces::new(interfaces, &ports);
+        if interfaces.counts().iter().any(|(_, counts)| counts.free == 0) {
+            return Err(ConfigError::NoPorts(ports));
+        }
+        if workers.is_empty() {
+            return Err(ConfigError::NoWorker);
+        }
+        let library = Library::load(&audio)?;
+        let runtime = Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
+        let calls = Calls { load: vec![Load::default(); workers.len()], ..Calls::default() };
+        Ok(Self(Arc::new(Shared {
+            env: Env::new(Arc::new(interfaces), library, latch, egress, media_timeout),
+            engine: Engine::new(workers),
+            token,
+            version,
+            legs_max_per_worker,
+            runtime,
+            now: Box::new(now),
+            calls: RwLock::new(calls),
+            next_call: AtomicU64::new(1),
+            waiting: Mutex::default(),
+            call_answers: Mutex::new(Answers::new(CALL_ANSWERS_MAX)),
+            events: broadcast::channel(EVENTS_MAX).0,
+            draining: AtomicBool::new(false),
+            command_counts: CommandCounts::default(),
+        })))
+    }
+
+    /// Takes what a worker has to say: the answer to a request, or an event. May be called from any thread, and in the
+    /// order in which the worker said it.
+    pub fn accept(&self, worker: usize, reply: Reply) {
+        match reply {
+            Reply::Applied { ticket, .. } | Reply::Legs { ticket, .. } | Reply::Worker { ticket, .. } => {
+                self.0.engine.resolve(ticket, reply);
+            }
+            Reply::Event { at, event } => self.event(worker, at, event),
+        }
+    }
+
+    /// Takes no new calls from now on; those that run go on.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there is no call.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.0.calls().by_name.is_empty()
+    }
+
+    /// What happens in all calls from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<CallEvent>> {
+        self.0.events.subscribe()
+    }
+
+    /// How many ports of each interface are leased, busy and free.
+    #[must_use]
+    pub fn ports(&self) -> Vec<(String, PortCounts)> {
+        self.0.env.interfaces.counts().into_iter().map(|(name, counts)| (name.to_owned(), counts)).collect()
+    }
+
+    fn event(&self, worker: usize, at: MonoTime, event: Event) {
+        let Some(serial) = self.0.call_of(&event) else {
+            tracing::trace!(worker, ?event, "an event of a call that has ended");
+            return;
+        };
+        let call = self.0.calls().by_serial.get(&serial).cloned();
+        let Some(call) = call else { return };
+        let tell = |event| self.0.tell(event);
+        let chores = call.inner().happened(&call, at, event, &tell);
+        for chore in chores {
+            self.begin_chore(&call, chore);
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn now(&self) -> MonoTime {
+        (self.now)()
+    }
+
+    pub(crate) fn calls(&self) -> RwLockReadGuard<'_, Calls> {
+        self.calls.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn calls_mut(&self) -> RwLockWriteGuard<'_, Calls> {
+        self.calls.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn waiting(&self) -> MutexGuard<'_, BTreeMap<CutOverId, u64>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn next_serial(&self) -> u64 {
+        self.next_call.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Tells whoever listens.
+    pub(crate) fn tell(&self, event: CallEvent) {
+        tracing::trace!(call = %event.call, event = event.kind.name(), party = event.party.as_deref(), "event");
+        // Without a listener there is nobody to tell: no error.
+        drop(self.events.send(Arc::new(event)));
+    }
+
+    /// The number of the call that an event belongs to.
+    fn call_of(&self, event: &Event) -> Option<u64> {
+        let leg = match *event {
+            Event::Switched { id } | Event::CutOverCancelled { id, .. } => return self.waiting().remove(&id),
+            Event::CutOver(receipt) => receipt.sink,
+            Event::Latched { leg, .. }
+            | Event::FirstPacket { leg, .. }
+            | Event::MediaTimeout { leg, .. }
+            | Event::SsrcChanged { leg, .. }
+            | Event::PlayFinished { leg } => leg,
+            _ => LegId(0),
+        };
+        Some(Call::serial_of(leg))
+    }
+}
+
+fn check_interfaces(interfaces: &[Interface]) -> Result<(), ConfigError> {
+    if interfaces.is_empty() {
+        return Err(ConfigError::NoInterface);
+    }
+    for (index, Interface { name, address, advertised }) in interfaces.iter().enumerate() {
+        if interfaces[..index].iter().any(|other| other.name == *name) {
+            return Err(ConfigError::SameInterfaceName(name.clone()));
+        }
+        if address.is_unspecified() && advertised.is_none() {
+            return Err(ConfigError::NothingToAdvertise { name: name.clone(), address: *address });
+        }
+    }
+    Ok(())
+}

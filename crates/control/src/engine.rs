@@ -1,0 +1,123 @@
+//! Requests to the workers, and their answers by ticket.
+
+use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use patchcord_relay::command::{Command, Refusal};
+use patchcord_relay::exchange::{Applied, Reply, Request, Ticket};
+use patchcord_relay::ids::LegId;
+use patchcord_relay::snapshot::{LegSnapshot, WorkerSnapshot};
+use tokio::sync::oneshot;
+
+use crate::error::{ApiError, ErrorCode};
+
+/// How long an answer to a question is waited for. A worker answers between two batches of packets, so that milliseconds
+/// are long already.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Somebody who owns an engine shard and takes requests for it.
+pub trait Worker: Send + Sync {
+    /// Hands a request over without waiting for its answer, which comes back through
+    /// [`Control::accept`](crate::Control::accept).
+    ///
+    /// # Errors
+    /// The request itself, if the worker is gone or its queue is full.
+    #[expect(clippy::result_large_err, reason = "the request comes back to its owner; a worker that is gone is rare")]
+    fn send(&self, request: Request) -> Result<(), Request>;
+}
+
+/// All workers.
+pub(crate) struct Engine {
+    workers: Vec<Arc<dyn Worker>>,
+    tickets: Mutex<HashMap<Ticket, oneshot::Sender<Reply>>>,
+    next_ticket: AtomicU64,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("workers", &self.workers.len()).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    pub(crate) fn new(workers: Vec<Arc<dyn Worker>>) -> Self {
+        Self { workers, tickets: Mutex::default(), next_ticket: AtomicU64::new(1) }
+    }
+
+    pub(crate) fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Has a batch applied. There is no time limit: once it is sent, only the worker knows what became of it.
+    ///
+    /// # Errors
+    /// The outer one: the worker took no request, nothing was applied. The inner one: the engine refused the batch.
+    pub(crate) async fn apply(
+        &self,
+        worker: usize,
+        commands: Vec<Command>,
+    ) -> Result<Result<Applied, (usize, Refusal)>, ApiError> {
+        let (_, answer) = self.ask(worker, |ticket| Request::Apply { ticket, commands })?;
+        match answer.await {
+            Ok(Reply::Applied { result, .. }) => Ok(result),
+            _ => Err(unavailable(worker, "stopped while it had a request")),
+        }
+    }
+
+    /// Copies of these legs' state, unknown ones left out.
+    pub(crate) async fn legs(&self, worker: usize, legs: Vec<LegId>) -> Result<Vec<LegSnapshot>, ApiError> {
+        match self.question(worker, |ticket| Request::Legs { ticket, legs }).await? {
+            Reply::Legs { legs, .. } => Ok(legs),
+            _ => Err(unavailable(worker, "gave an answer to another question")),
+        }
+    }
+
+    /// The worker's counters.
+    pub(crate) async fn worker(&self, worker: usize) -> Result<WorkerSnapshot, ApiError> {
+        match self.question(worker, |ticket| Request::Worker { ticket }).await? {
+            Reply::Worker { worker, .. } => Ok(*worker),
+            _ => Err(unavailable(worker, "gave an answer to another question")),
+        }
+    }
+
+    /// An answer has come. One that nobody waits for any more is dropped.
+    pub(crate) fn resolve(&self, ticket: Ticket, reply: Reply) {
+        let waiting = self.tickets.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket);
+        if let Some(waiting) = waiting {
+            // The asker may have given up between the two lines: then nobody needs the answer.
+            drop(waiting.send(reply));
+        }
+    }
+
+    async fn question(&self, worker: usize, request: impl FnOnce(Ticket) -> Request) -> Result<Reply, ApiError> {
+        let (ticket, answer) = self.ask(worker, request)?;
+        if let Ok(Ok(reply)) = tokio::time::timeout(QUESTION_TIMEOUT, answer).await {
+            return Ok(reply);
+        }
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket);
+        Err(unavailable(worker, "does not answer"))
+    }
+
+    fn ask(
+        &self,
+        worker: usize,
+        request: impl FnOnce(Ticket) -> Request,
+    ) -> Result<(Ticket, oneshot::Receiver<Reply>), ApiError> {
+        let ticket = self.next_ticket.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        // The ticket must be known before the worker can answer.
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner).insert(ticket, sender);
+        if self.workers[worker].send(request(ticket)).is_err() {
+            self.tickets.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket);
+            return Err(unavailable(worker, "takes no requests: it is gone or its queue is full"));
+        }
+        Ok((ticket, receiver))
+    }
+}
+
+fn unavailable(worker: usize, what: &str) -> ApiError {
+    ApiError::new(ErrorCode::WorkerUnavailable, format!("worker {worker} {what}; look at /v1/workers and the log"))
+}

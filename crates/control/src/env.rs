@@ -1,0 +1,39 @@
+//! What every call needs to know about the server.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::sync::Arc;
+
+use patchcord_relay::command::{EgressMode, LatchPolicy};
+use patchcord_relay::ids::CutOverId;
+
+use crate::audio::Library;
+use crate::interfaces::Interfaces;
+
+/// Shared by all calls.
+#[derive(Debug)]
+pub(crate) struct Env {
+    pub(crate) interfaces: Arc<Interfaces>,
+    pub(crate) library: Library,
+    pub(crate) latch: LatchPolicy,
+    pub(crate) egress: EgressMode,
+    pub(crate) media_timeout: Option<Duration>,
+    cut_overs: AtomicU64,
+}
+
+impl Env {
+    pub(crate) const fn new(
+        interfaces: Arc<Interfaces>,
+        library: Library,
+        latch: LatchPolicy,
+        egress: EgressMode,
+        media_timeout: Option<Duration>,
+    ) -> Self {
+        Self { interfaces, library, latch, egress, media_timeout, cut_overs: AtomicU64::new(1) }
+    }
+
+    /// A number that no cut-over has had.
+    pub(crate) fn next_cut_over(&self) -> CutOverId {
+        CutOverId(self.cut_overs.fetch_add(1, Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,40 @@
+//! The HTTP front: docs/http-api.md as an [`axum::Router`].
+
+mod auth;
+mod errors;
+pub(crate) mod metrics;
+mod openapi;
+mod routes;
+mod sse;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+
+use crate::control::Control;
+
+/// The largest body, in bytes.
+pub const BODY_LEN_MAX: usize = 64 * 1024;
+
+/// The front over a control plane, the check of the token included.
+pub fn router(control: Control) -> Router {
+    let v1 = Router::new()
+        .route("/v1/calls", post(routes::create_call).get(routes::list_calls))
+        .route("/v1/calls/{call}", get(routes::show_call).delete(routes::delete_call))
+        .route("/v1/calls/{call}/commands", post(routes::execute))
+        .route("/v1/events", get(sse::events))
+        .route("/v1/workers", get(routes::workers))
+        .route_layer(from_fn_with_state(control.clone(), auth::check));
+    Router::new()
+        .merge(v1)
+        .route("/openapi.json", get(openapi::document))
+        .route("/metrics", get(metrics::metrics))
+        .route("/healthz", get(routes::healthz))
+        .route("/readyz", get(routes::readyz))
+        .fallback(errors::unknown_path)
+        .method_not_allowed_fallback(errors::method_not_allowed)
+        .layer(from_fn(errors::name_the_request))
+        .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
+        .with_state(control)
+}

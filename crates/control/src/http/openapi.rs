@@ -1,0 +1,43 @@
+//! The description that the server gives of itself.
+
+use axum::Json;
+use axum::extract::State;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::{metrics, routes, sse};
+use crate::control::Control;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Patchcord", description = "An RTP media relay for call transfers.", license(name = "MIT OR Apache-2.0")),
+    paths(
+        routes::create_call, routes::list_calls, routes::show_call, routes::delete_call, routes::execute,
+        routes::workers, routes::healthz, routes::readyz, sse::events, metrics::metrics, document
+    ),
+    modifiers(&Token),
+    tags(
+        (name = "calls", description = "Calls as a whole"),
+        (name = "commands", description = "Bridge commands on a call"),
+        (name = "events", description = "What happens, as it happens"),
+        (name = "server", description = "The server itself"),
+    )
+)]
+struct Description;
+
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        openapi.components.get_or_insert_default().add_security_scheme("token", scheme);
+    }
+}
+
+/// This description.
+#[utoipa::path(get, path = "/openapi.json", tag = "server", responses((status = 200, description = "OpenAPI 3.1")))]
+pub(super) async fn document(State(control): State<Control>) -> Json<utoipa::openapi::OpenApi> {
+    let mut description = Description::openapi();
+    description.info.version.clone_from(&control.0.version);
+    Json(description)
+}

@@ -1,0 +1,163 @@
+//! Where media is received, and the leases on it.
+
+use core::net::{IpAddr, SocketAddr};
+use core::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use patchcord_relay::time::MonoTime;
+
+use crate::error::{ApiError, ErrorCode};
+use crate::ports::{PortCounts, PortPool, Ports};
+
+/// An address to receive media on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// What a leg asks for.
+    pub name: String,
+    /// The address to bind.
+    pub address: IpAddr,
+    /// What the other side is told, where a NAT maps it to `address`.
+    pub advertised: Option<IpAddr>,
+}
+
+/// All interfaces with their ports.
+#[derive(Debug)]
+pub(crate) struct Interfaces {
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    interface: Interface,
+    pool: Mutex<PortPool>,
+}
+
+/// Ports of one leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lease {
+    interface: u16,
+    ports: Ports,
+}
+
+impl Interfaces {
+    pub(crate) fn new(interfaces: Vec<Interface>, ports: &RangeInclusive<u16>) -> Self {
+        let entry = |interface| Entry { interface, pool: Mutex::new(PortPool::new(ports)) };
+        Self { entries: interfaces.into_iter().map(entry).collect() }
+    }
+
+    /// The interface of that name; without a name the first of the address family of `remote`, or the first of all.
+    pub(crate) fn choose(&self, name: Option<&str>, remote: Option<SocketAddr>) -> Result<u16, ApiError> {
+        let mut entries = self.entries.iter().map(|entry| &entry.interface);
+        let found = match (name, remote) {
+            (Some(name), _) => entries.position(|interface| interface.name == name).ok_or_else(|| {
+                let known: Vec<_> = self.entries.iter().map(|entry| entry.interface.name.as_str()).collect();
+                let known = known.join(", ");
+                ApiError::new(
+                    ErrorCode::UnknownInterface,
+                    format!("no interface is named {name:?}; there are: {known}"),
+                )
+            })?,
+            (None, Some(remote)) => {
+                entries.position(|interface| interface.address.is_ipv4() == remote.is_ipv4()).unwrap_or(0)
+            }
+            (None, None) => 0,
+        };
+        Ok(u16::try_from(found).unwrap_or(u16::MAX))
+    }
+
+    /// The local addresses of a lease.
+    pub(crate) fn local(&self, lease: Lease) -> (SocketAddr, Option<SocketAddr>) {
+        let address = self.entry(lease).interface.address;
+        (SocketAddr::new(address, lease.ports.rtp), lease.ports.rtcp.map(|port| SocketAddr::new(address, port)))
+    }
+
+    /// `local` as the other side must be told.
+    pub(crate) fn advertised(&self, lease: Lease, local: SocketAddr) -> SocketAddr {
+        let interface = &self.entry(lease).interface;
+        SocketAddr::new(interface.advertised.unwrap_or(interface.address), local.port())
+    }
+
+    /// How many ports are in which state, by interface.
+    pub(crate) fn counts(&self) -> Vec<(&str, PortCounts)> {
+        self.entries.iter().map(|entry| (entry.interface.name.as_str(), entry.pool().counts())).collect()
+    }
+
+    /// Gives back the ports of a leg that is gone.
+    pub(crate) fn release(&self, lease: Lease) {
+        self.entry(lease).pool().release(lease.ports);
+    }
+
+    fn entry(&self, lease: Lease) -> &Entry {
+        &self.entries[usize::from(lease.interface)]
+    }
+}
+
+impl Entry {
+    fn pool(&self) -> MutexGuard<'_, PortPool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Leases that are given back unless the legs they were taken for come to life.
+#[derive(Debug)]
+pub(crate) struct NewLeases {
+    interfaces: Arc<Interfaces>,
+    taken: Vec<Lease>,
+}
+
+impl NewLeases {
+    pub(crate) const fn new(interfaces: Arc<Interfaces>) -> Self {
+        Self { interfaces, taken: Vec::new() }
+    }
+
+    /// Takes ports on an interface.
+    pub(crate) fn take(&mut self, interface: u16, muxed: bool, now: MonoTime) -> Result<Lease, ApiError> {
+        let entry = &self.interfaces.entries[usize::from(interface)];
+        let mut pool = entry.pool();
+        let Some(ports) = pool.lease(muxed, now_ms(now)) else {
+            let PortCounts { leased, busy, free } = pool.counts();
+            let what = if muxed { "port" } else { "pair of ports" };
+            let name = &entry.interface.name;
+            return Err(ApiError::new(
+                ErrorCode::PortsExhausted,
+                format!(
+                    "no {what} left on interface {name}: {leased} leased, {busy} held by other programs, {free} free; delete calls or widen `ports`"
+                ),
+            ));
+        };
+        drop(pool);
+        let lease = Lease { interface, ports };
+        self.taken.push(lease);
+        Ok(lease)
+    }
+
+    /// Another program has one of the ports of the lease with this local address: leave it alone for a while.
+    /// `false`: it is none of ours.
+    pub(crate) fn busy(&mut self, local: SocketAddr, now: MonoTime) -> bool {
+        let found = self.taken.iter().position(|&lease| {
+            let (rtp, rtcp) = self.interfaces.local(lease);
+            rtp == local || rtcp == Some(local)
+        });
+        let Some(found) = found else { return false };
+        let lease = self.taken.swap_remove(found);
+        self.interfaces.entry(lease).pool().release_busy(lease.ports, now_ms(now));
+        true
+    }
+
+    /// The legs live: their leases stay.
+    pub(crate) fn keep(mut self) {
+        self.taken.clear();
+    }
+}
+
+impl Drop for NewLeases {
+    fn drop(&mut self) {
+        for lease in self.taken.drain(..) {
+            self.interfaces.release(lease);
+        }
+    }
+}
+
+const fn now_ms(now: MonoTime) -> u64 {
+    now.as_nanos() / 1_000_000
+}
