@@ -1,6 +1,5 @@
 //! `patchcord`: the relay, its client commands, its demo and its measuring tools in one binary.
 
-mod backends;
 mod cli;
 mod client;
 mod config;

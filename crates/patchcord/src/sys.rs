@@ -1,6 +1,6 @@
-//! Limits and facts of the process and the machine.
+//! What the system says about this process.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit};
 
 /// What the process may open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,28 +11,10 @@ pub(crate) struct FileLimit {
     pub(crate) hard: Option<u64>,
 }
 
-/// Raises the soft limit of open files to the hard one: every leg needs one or two sockets, and the usual soft limit of
-/// 1024 is there for programs that use select(2).
-pub(crate) fn raise_file_limit() -> FileLimit {
-    let before = getrlimit(Resource::Nofile);
-    if before.current != before.maximum {
-        let wanted = Rlimit { current: before.maximum, maximum: before.maximum };
-        if let Err(error) = setrlimit(Resource::Nofile, wanted) {
-            tracing::warn!(%error, "cannot raise the limit of open files; `patchcord doctor` says what that means");
-        }
-    }
-    file_limit()
-}
-
-/// The limit now.
+/// How many files the process may open; starting the workers lifts the soft limit to the hard one.
 pub(crate) fn file_limit() -> FileLimit {
     let now = getrlimit(Resource::Nofile);
     FileLimit { soft: now.current, hard: now.maximum }
-}
-
-/// `6.18.44` and the like.
-pub(crate) fn kernel_release() -> String {
-    rustix::system::uname().release().to_string_lossy().into_owned()
 }
 
 /// The CPUs that this process may run on.

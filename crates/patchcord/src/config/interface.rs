@@ -41,8 +41,8 @@ impl FromStr for Interface {
         };
         let address = ip(address)?;
         let advertised = advertised.map(ip).transpose()?;
-        if address.is_unspecified() {
-            return Err(bad("name one address: media sent from a wildcard may leave with another one"));
+        if address.is_unspecified() && advertised.is_none() {
+            return Err(bad("nobody can send to a wildcard: name one address, or the one to advertise behind a `!`"));
         }
         if address.is_multicast() {
             return Err(bad("a multicast address cannot receive a call"));

@@ -1,5 +1,7 @@
 //! The kernel: io_uring, capabilities, clock source, container.
 
+use patchcord_dataplane::probe::{self, IoUringProbe};
+
 use super::finding::Finding;
 use super::machine::Machine;
 use crate::config::{Backend, Config};
@@ -7,22 +9,30 @@ use crate::sys;
 
 pub(super) fn examine(machine: &Machine, config: &Config) -> Vec<Finding> {
     vec![
-        io_uring(machine, config, crate::backends::io_uring().map_err(|error| error.to_string())),
+        io_uring(machine, config, &probe::io_uring()),
         container(machine),
         capabilities(machine, config),
         clock_source(machine),
     ]
 }
 
-fn io_uring(machine: &Machine, config: &Config, probed: Result<(), String>) -> Finding {
-    let kernel = sys::kernel_release();
+fn io_uring(machine: &Machine, config: &Config, probed: &IoUringProbe) -> Finding {
+    let kernel = probe::kernel();
     let seccomp = match machine.status("Seccomp").as_deref() {
         Some("0") | None => "",
         Some(_) => ", a seccomp filter is active",
     };
     let disabled = machine.sysctl("kernel.io_uring_disabled").unwrap_or_else(|| "absent".to_owned());
     let found = format!("kernel {kernel}, kernel.io_uring_disabled {disabled}{seccomp}");
-    let Err(reason) = probed else { return Finding::ok("io_uring", format!("works ({found})")) };
+    if probed.usable {
+        return Finding::ok("io_uring", format!("works ({found})"));
+    }
+    let missing = probed.features.iter().filter(|feature| feature.needed && !feature.present);
+    let missing: Vec<String> = missing.map(|f| format!("{} ({}, Linux {})", f.name, f.purpose, f.since)).collect();
+    let reason = match missing.as_slice() {
+        [] => probed.reason.clone(),
+        missing => format!("{}; missing: {}", probed.reason, missing.join(", ")),
+    };
     let found = format!("does not work ({found})");
     let fix =
         "what the reason says; until then --backend auto takes recvmmsg and sendmmsg, which cost more CPU a packet";
@@ -113,11 +123,11 @@ mod tests {
     #[test]
     fn a_missing_io_uring_fails_only_where_it_was_asked_for() {
         let machine = Machine::this();
-        let refused = || Err("io_uring_setup: EPERM".to_owned());
-        assert_eq!(io_uring(&machine, &config(&[]), refused()).state, State::Warn);
-        assert_eq!(io_uring(&machine, &config(&["workers.backend=io-uring"]), refused()).state, State::Fail);
-        assert_eq!(io_uring(&machine, &config(&["workers.backend=mmsg"]), refused()).state, State::Ok);
-        assert_eq!(io_uring(&machine, &config(&[]), Ok(())).state, State::Ok);
+        let probed = |usable| IoUringProbe { usable, reason: "io_uring_setup: EPERM".to_owned(), features: Vec::new() };
+        assert_eq!(io_uring(&machine, &config(&[]), &probed(false)).state, State::Warn);
+        assert_eq!(io_uring(&machine, &config(&["workers.backend=io-uring"]), &probed(false)).state, State::Fail);
+        assert_eq!(io_uring(&machine, &config(&["workers.backend=mmsg"]), &probed(false)).state, State::Ok);
+        assert_eq!(io_uring(&machine, &config(&[]), &probed(true)).state, State::Ok);
     }
 
     #[test]

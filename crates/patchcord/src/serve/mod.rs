@@ -1,12 +1,32 @@
 //! `serve`: joins the data plane and the control plane, and runs until it is told to stop.
+//!
+//! The two never see each other: requests go to the workers through [`Joined`], replies come back over one queue that a
+//! thread of its own empties into the control plane.
 
+mod convert;
+mod drain;
 mod logging;
 mod notify;
+mod startup;
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::Receiver;
+use patchcord_control::{Control, http};
+use patchcord_dataplane::{Dataplane, WorkerHandle};
+use patchcord_relay::exchange::{Reply, Request};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use self::drain::Signals;
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
 use crate::failure::Failure;
 use crate::output;
+
+/// How long answers that are being written may take when everything else is over.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
@@ -23,7 +43,84 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         return Ok(());
     }
     logging::start(&config.log)?;
-    crate::sys::raise_file_limit();
+    // The control plane needs little: one thread serves it, and the workers have the CPUs.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot start the control plane: {error}")))?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<(), Failure> {
+    let started = Instant::now();
+    // From here on a signal drains instead of killing.
+    let signals = Signals::listen()?;
+    let listener = TcpListener::bind(config.http.listen).await.map_err(|error| {
+        Failure::failed(format!(
+            "cannot listen for HTTP on {}: {error}; is another relay running? choose another address with --http",
+            config.http.listen
+        ))
+    })?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::failed(format!("cannot tell the HTTP listener's address: {error}")))?;
+    for interface in &config.interfaces {
+        std::net::UdpSocket::bind((interface.address, 0)).map_err(|error| {
+            Failure::failed(format!(
+                "cannot receive media on {interface}: {error}; name an address that `ip addr` shows with --interface"
+            ))
+        })?;
+    }
+
+    let (replies, received) = crossbeam::channel::unbounded();
+    let dataplane = Dataplane::start(&convert::dataplane(&config), replies)
+        .map_err(|error| Failure::failed(format!("cannot start the workers: {error}")))?;
+    let clock = dataplane.clock();
+    let workers = dataplane.handles().into_iter().map(|handle| Arc::new(Joined(handle)) as _).collect();
+    let control = Control::new(convert::control(&config), workers, move || clock.now())
+        .map_err(|error| Failure::Usage(format!("cannot start the control plane: {error}")))?;
+    let pump = pump_replies(control.clone(), received)?;
+
+    startup::tell(&config, &dataplane, address);
+    output::print_line(&format!("listening http://{address}"));
     notify::notify("READY=1");
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let front = axum::serve(listener, http::router(control.clone())).with_graceful_shutdown(async move {
+        // Either way it is over.
+        let _ = stopped.await;
+    });
+    let front = tokio::spawn(front.into_future());
+    let end = drain::until_over(&control, signals, Duration::from_secs(config.drain.deadline_s.into())).await;
+    let summary = drain::summary(&control, started, end).await;
+
+    // The answer to the request that ended the last call may still be on its way; an event stream would go on for ever.
+    let _ = stop.send(());
+    let _ = tokio::time::timeout(LAST_ANSWERS, front).await;
+    dataplane.shutdown();
+    // The workers were the only senders of replies.
+    let _ = pump.join();
+    startup::say(&summary, &config.log);
     Ok(())
+}
+
+/// Empties the workers' queue into the control plane, until the last worker is gone.
+fn pump_replies(control: Control, received: Receiver<(usize, Reply)>) -> Result<std::thread::JoinHandle<()>, Failure> {
+    std::thread::Builder::new()
+        .name("replies".to_owned())
+        .spawn(move || {
+            for (worker, reply) in received {
+                control.accept(worker, reply);
+            }
+        })
+        .map_err(|error| Failure::failed(format!("cannot start a thread: {error}")))
+}
+
+/// A worker of the data plane as the control plane sees one.
+struct Joined(WorkerHandle);
+
+impl patchcord_control::Worker for Joined {
+    fn send(&self, request: Request) -> Result<(), Request> {
+        self.0.send(request)
+    }
 }

@@ -1,0 +1,80 @@
+//! The configuration in the words of the data plane and of the control plane.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use patchcord_relay::command::{EgressMode, LatchMode, LatchPolicy};
+
+use crate::config::{Backend, Config, Egress, Latch, Wait};
+use crate::sys;
+
+/// What the workers need to know.
+pub(super) fn dataplane(config: &Config) -> patchcord_dataplane::Config {
+    let workers = &config.workers;
+    patchcord_dataplane::Config {
+        workers: match (workers.count, workers.cpus.as_slice()) {
+            (0, []) => patchcord_dataplane::Workers::Count(sys::cpus_allowed().len().max(1)),
+            (count, []) => patchcord_dataplane::Workers::Count(count),
+            (_, cpus) => patchcord_dataplane::Workers::Cpus(cpus.to_vec()),
+        },
+        realtime_priority: (workers.realtime_priority > 0).then_some(workers.realtime_priority),
+        backend: match workers.backend {
+            Backend::Auto => patchcord_dataplane::BackendChoice::Auto,
+            Backend::IoUring => patchcord_dataplane::BackendChoice::IoUring,
+            Backend::Mmsg => patchcord_dataplane::BackendChoice::Mmsg,
+        },
+        wait: match workers.wait {
+            Wait::Spin => patchcord_dataplane::Wait::Spin,
+            Wait::Tick => patchcord_dataplane::Wait::Tick { period: Duration::from_micros(workers.tick_us.into()) },
+            Wait::Sleep => patchcord_dataplane::Wait::Sleep,
+            Wait::Adaptive => patchcord_dataplane::Wait::Adaptive,
+        },
+        legs_max_per_worker: workers.legs_max,
+        dscp: (config.dscp > 0).then_some(config.dscp),
+        // SSRCs and sequence numbers must not be guessable (RFC 3550 5.1); the standard library seeds its hashers from
+        // the system's randomness.
+        seed: RandomState::new().hash_one("engine"),
+        ..patchcord_dataplane::Config::default()
+    }
+}
+
+/// What the control plane needs to know.
+pub(super) fn control(config: &Config) -> patchcord_control::Config {
+    let media = &config.media;
+    patchcord_control::Config {
+        interfaces: config
+            .interfaces
+            .iter()
+            .map(|interface| patchcord_control::Interface {
+                name: interface.name.clone(),
+                address: interface.address,
+                advertised: interface.advertised,
+            })
+            .collect(),
+        ports: config.ports.first..=config.ports.last,
+        legs_max_per_worker: config.workers.legs_max,
+        latch: LatchPolicy {
+            mode: match media.latch {
+                Latch::Off => LatchMode::Off,
+                Latch::Signalled => LatchMode::Signalled,
+                Latch::FirstPacket => LatchMode::FirstPacket,
+                Latch::Heuristic => LatchMode::Heuristic,
+            },
+            strict: media.strict,
+            window: Duration::from_millis(media.window_ms.into()),
+        },
+        egress: match media.egress {
+            Egress::Continuity => EgressMode::Continuity,
+            Egress::NewSsrc => EgressMode::NewSsrc,
+            Egress::Transparent => EgressMode::Transparent,
+        },
+        media_timeout: (media.media_timeout_s > 0).then(|| Duration::from_secs(media.media_timeout_s.into())),
+        audio: patchcord_control::AudioConfig {
+            hold: (!config.audio.hold.is_empty()).then(|| PathBuf::from(&config.audio.hold)),
+            files: config.audio.files.clone(),
+        },
+        token: (!config.http.token.is_empty()).then(|| config.http.token.clone()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
