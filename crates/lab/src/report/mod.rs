@@ -20,6 +20,7 @@ use crate::stream::Continuity;
 
 pub use heard::Heard;
 pub use latency::LatencyUs;
+pub(crate) use latency::histogram_ns;
 pub use step::Step;
 pub use table::table;
 

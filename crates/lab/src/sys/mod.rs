@@ -4,9 +4,13 @@
 
 mod epoll;
 mod receive;
+mod send;
+mod thread;
 
 pub(crate) use epoll::{Epoll, Ready};
 pub(crate) use receive::{Datagram, ReceiveBatch, stamp_arrivals};
+pub(crate) use send::{Outgoing, SendBatch};
+pub(crate) use thread::{allowed_cpus, enter_network_namespace, pin_to_cpu};
 
 use std::io;
 

@@ -1,0 +1,150 @@
+//! The highest rate that a relay forwards: bisection.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::session::Session;
+use super::window::measure;
+use super::{PeerError, Relay, Settings, Topology, Window};
+
+/// A rate is too high if more than this share of the packets is lost.
+const LOSS_MAX: f64 = 0.001;
+/// Or if half of the packets take longer than this, in microseconds.
+const P50_MAX_US: f64 = 5_000.0;
+/// The generator is the limit if it leaves out more than this share of what is due.
+const MISSED_MAX: f64 = 0.02;
+/// The search ends when the next rate would be closer than this share to the last good one.
+const PRECISION: f64 = 0.03;
+/// Rates above this are not tried, in packets/s a direction: one every 50 us is no telephone any more.
+const RATE_MAX: u32 = 20_000;
+/// Between two rates, for queues to drain.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The highest rate that was forwarded.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Maximum {
+    /// The relay's name.
+    pub relay: String,
+    /// The load, but for the rate.
+    pub settings: Settings,
+    /// The highest rate that was forwarded, in packets/s a direction of a call.
+    pub packets_per_s: u32,
+    /// Packets/s in all directions of all calls at that rate, as sent.
+    pub total_packets_per_s: f64,
+    /// The generator could not send more: the relay's limit is higher than this.
+    pub generator_limited: bool,
+    /// All rates that were tried, in that order.
+    pub steps: Vec<Step>,
+}
+
+/// One rate that was tried.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Step {
+    /// In packets/s a direction of a call.
+    pub packets_per_s: u32,
+    /// What was measured.
+    pub window: Window,
+    /// Whether the relay forwarded it: loss at most 0.1 %, half of the packets within 5 ms.
+    pub forwarded: bool,
+    /// Whether the generator sent it.
+    pub generated: bool,
+}
+
+/// Searches the highest rate: doubles it until it is too high, then halves the interval.
+///
+/// # Errors
+/// The relay could not be started, refused a call, or died.
+pub fn maximum(relay: &dyn Relay, settings: &Settings, progress: impl FnMut(&Step)) -> Result<Maximum, PeerError> {
+    let topology = Topology::create()?;
+    maximum_in(relay, settings, &topology, progress)
+}
+
+pub(super) fn maximum_in(
+    relay: &dyn Relay,
+    settings: &Settings,
+    topology: &Topology,
+    mut progress: impl FnMut(&Step),
+) -> Result<Maximum, PeerError> {
+    let mut session = Session::start(relay, topology, settings)?;
+    session.run_at(settings.packets_per_s, settings.warmup)?;
+    let mut steps: Vec<Step> = Vec::new();
+    let mut search = Search::from(settings.packets_per_s);
+    while let Some(packets_per_s) = search.next() {
+        session.run_at(0, PAUSE)?;
+        session.run_at(packets_per_s, Duration::from_millis(500))?;
+        let window = measure(&mut session, settings, settings.window, relay.name(), steps.len() as u32)?;
+        let generated = window.missed as f64 <= window.sent as f64 * MISSED_MAX;
+        let quick = window.latency_us.is_some_and(|latency| latency.p50 <= P50_MAX_US);
+        let step = Step { packets_per_s, forwarded: window.loss <= LOSS_MAX && quick, generated, window };
+        search.tried(packets_per_s, step.forwarded && step.generated);
+        progress(&step);
+        steps.push(step);
+    }
+    let best = steps.iter().filter(|step| step.forwarded && step.generated).max_by_key(|step| step.packets_per_s);
+    let worse = steps.iter().filter(|step| step.packets_per_s > search.good);
+    Ok(Maximum {
+        relay: relay.name().to_owned(),
+        settings: settings.clone(),
+        packets_per_s: search.good,
+        total_packets_per_s: best.map_or(0.0, |step| step.window.offered_per_s()),
+        // No higher rate failed because of the relay.
+        generator_limited: worse.clone().next().is_some() && worse.clone().all(|step| !step.generated),
+        steps,
+    })
+}
+
+/// Which rate to try next.
+#[derive(Debug)]
+struct Search {
+    first: u32,
+    /// The highest rate that was good; 0 if none was.
+    good: u32,
+    /// The lowest rate that was bad.
+    bad: Option<u32>,
+}
+
+impl Search {
+    const fn from(first: u32) -> Self {
+        Self { first, good: 0, bad: None }
+    }
+
+    fn next(&self) -> Option<u32> {
+        let next = match self.bad {
+            None if self.good == 0 => self.first,
+            None => (self.good * 2).min(RATE_MAX),
+            Some(bad) => u32::midpoint(self.good, bad),
+        };
+        let known = f64::from(next - self.good) <= f64::from(self.good) * PRECISION || next == 0;
+        (!known).then_some(next)
+    }
+
+    fn tried(&mut self, rate: u32, good: bool) {
+        if good {
+            self.good = self.good.max(rate);
+        } else {
+            self.bad = Some(self.bad.map_or(rate, |bad| bad.min(rate)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_search_closes_in_on_the_limit_from_either_side() {
+        for limit in [1_u32, 7, 49, 50, 51, 333, 4_321, RATE_MAX, RATE_MAX * 2] {
+            let mut search = Search::from(50);
+            let mut tries = 0;
+            while let Some(rate) = search.next() {
+                search.tried(rate, rate <= limit);
+                tries += 1;
+                assert!(tries < 30, "the search ends");
+            }
+            assert!(search.good <= limit);
+            let missing = limit.min(RATE_MAX) - search.good;
+            assert!(f64::from(missing) <= f64::from(search.good) * 2.0 * PRECISION + 1.0, "{limit}: {search:?}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What a relay has to be able to do to be measured, and its process.
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::Topology;
+use crate::netns::NetnsError;
+use crate::sys;
+
+/// How long a relay may take until it answers, and a control request.
+pub(super) const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A relay under measurement. All methods but `name` and `command` are called inside the relay's namespace.
+pub trait Relay: Sync {
+    /// What the results call it.
+    fn name(&self) -> &str;
+
+    /// Starts it with one worker, RTP on [`Topology::RELAY_TO_CALLER`] and [`Topology::RELAY_TO_CALLEE`], and its control protocol
+    /// on loopback.
+    fn command(&self) -> Command;
+
+    /// Whether it answers its control protocol.
+    fn is_ready(&self) -> bool;
+
+    /// Sets a call up and says where the relay expects each side's packets.
+    ///
+    /// # Errors
+    /// What the relay answered.
+    fn create_call(&self, plan: &CallPlan) -> Result<CallPorts, PeerError>;
+}
+
+/// The two parties of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallPlan {
+    /// The call's number, from 0.
+    pub number: u32,
+    /// Where the caller sends from and receives.
+    pub caller: SocketAddr,
+    /// Where the callee sends from and receives.
+    pub callee: SocketAddr,
+}
+
+/// Where the relay receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallPorts {
+    /// What the caller sends to.
+    pub to_caller: SocketAddr,
+    /// What the callee sends to.
+    pub to_callee: SocketAddr,
+}
+
+/// Why a measurement failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerError {
+    /// The namespaces.
+    #[error(transparent)]
+    Namespace(#[from] NetnsError),
+    /// One CPU is not enough.
+    #[error("relay and load need a CPU each, but this process may use only one: see `taskset -p $$`")]
+    Cpus,
+    /// The affinity could not be read or set.
+    #[error("cannot read or set the CPU affinity: {0}")]
+    Affinity(#[source] io::Error),
+    /// A socket or thread of the generator.
+    #[error("the load generator cannot {what}: {source}")]
+    Load {
+        /// What it was doing.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The relay's executable could not be started.
+    #[error("cannot start {relay} as {program:?}: {source}")]
+    Start {
+        /// The relay's name.
+        relay: String,
+        /// The executable.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The relay ended, or did not get ready.
+    #[error("{relay} {what}; its output is in {log}")]
+    Relay {
+        /// The relay's name.
+        relay: String,
+        /// What happened.
+        what: String,
+        /// The file with what it printed.
+        log: PathBuf,
+    },
+    /// The relay refused a control request, or answered what was not understood.
+    #[error("{relay} answered {request} with: {answer}")]
+    Control {
+        /// The relay's name.
+        relay: String,
+        /// What it was asked.
+        request: String,
+        /// What it answered, or why that could not be read.
+        answer: String,
+    },
+}
+
+/// A relay's process inside the relay's namespace; killed when dropped.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    relay: String,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts the relay on its CPU and waits until it is ready.
+    pub(super) fn start(relay: &dyn Relay, topology: &Topology, cpu: usize) -> Result<Self, PeerError> {
+        let log = std::env::temp_dir().join(format!("patchcord-lab-{}-{}.log", std::process::id(), relay.name()));
+        let mut command = relay.command();
+        let program = PathBuf::from(command.get_program());
+        let failed = |source| PeerError::Start { relay: relay.name().to_owned(), program: program.clone(), source };
+        let output = File::create(&log).map_err(failed)?;
+        command.stdin(Stdio::null()).stdout(output.try_clone().map_err(failed)?).stderr(output);
+        let child = topology.relay.run(|| {
+            // The thread dies with this closure; the process that it starts inherits its CPU and its namespace.
+            sys::pin_to_cpu(cpu).map_err(PeerError::Affinity)?;
+            command.spawn().map_err(failed)
+        })??;
+        let mut process = Self { child, relay: relay.name().to_owned(), log };
+        let deadline = Instant::now() + CONTROL_TIMEOUT;
+        while !topology.relay.run(|| relay.is_ready())? {
+            process.still_runs()?;
+            if Instant::now() > deadline {
+                return Err(process.failed(format!("was not ready after {CONTROL_TIMEOUT:?}")));
+            }
+            // The relay is another program: it can only be asked again.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(process)
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// An error if it has ended.
+    pub(super) fn still_runs(&mut self) -> Result<(), PeerError> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(self.failed(ended(status))),
+            Err(error) => Err(self.failed(format!("cannot be waited for: {error}"))),
+        }
+    }
+
+    fn failed(&self, what: String) -> PeerError {
+        PeerError::Relay { relay: self.relay.clone(), what, log: self.log.clone() }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn ended(status: ExitStatus) -> String {
+    format!("ended with {status}")
+}

@@ -1,0 +1,134 @@
+//! Debian's rtpengine as a peer: userspace forwarding, driven by its ng protocol.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::process::Command;
+use std::time::Duration;
+
+use super::bencode::Value;
+use super::relay::CONTROL_TIMEOUT;
+use super::{CallPlan, CallPorts, PeerError, Relay, Topology};
+
+const CONTROL: &str = "127.0.0.1:2223";
+
+/// `rtpengine` without its kernel module (`--table=-1`) and with one forwarding thread.
+#[derive(Debug, Clone)]
+pub struct Rtpengine {
+    /// The executable.
+    pub program: String,
+    /// Appended to its arguments.
+    pub arguments: Vec<String>,
+}
+
+impl Default for Rtpengine {
+    fn default() -> Self {
+        Self { program: "rtpengine".to_owned(), arguments: Vec::new() }
+    }
+}
+
+impl Relay for Rtpengine {
+    fn name(&self) -> &'static str {
+        "rtpengine"
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(["--table=-1", "--foreground", "--log-stderr", "--log-level=4", "--num-threads=1"])
+            .args(["--port-min=20000", "--port-max=60000", "--delete-delay=0", "--config-file=none"])
+            .arg(format!("--listen-ng={CONTROL}"))
+            .arg(format!("--interface=caller/{}", Topology::RELAY_TO_CALLER))
+            .arg(format!("--interface=callee/{}", Topology::RELAY_TO_CALLEE))
+            .args(&self.arguments);
+        command
+    }
+
+    fn is_ready(&self) -> bool {
+        let ping = Value::dictionary(&[("command", Value::text("ping"))]);
+        ask("ping", &ping, Duration::from_millis(200)).is_ok_and(|reply| reply.get_text("result") == Some("pong"))
+    }
+
+    fn create_call(&self, plan: &CallPlan) -> Result<CallPorts, PeerError> {
+        let call = format!("lab-{}", plan.number);
+        let request = |command: &str, sdp: String, more: &[(&str, Value)]| {
+            let mut entries = vec![
+                ("command", Value::text(command)),
+                ("call-id", Value::text(&call)),
+                ("from-tag", Value::text("caller")),
+                ("sdp", Value::text(&sdp)),
+                ("ICE", Value::text("remove")),
+                ("flags", Value::texts(&["trust-address"])),
+                // RTP and RTCP on one port, as in Patchcord's calls: one socket a side.
+                ("rtcp-mux", Value::texts(&["offer", "accept"])),
+            ];
+            entries.extend_from_slice(more);
+            let reply = ask(command, &Value::dictionary(&entries), CONTROL_TIMEOUT)?;
+            reply.get_text("sdp").and_then(media_address).ok_or_else(|| refused(command, format!("{reply:?}")))
+        };
+        let direction = Value::texts(&["caller", "callee"]);
+        let to_callee = request("offer", sdp(plan.caller), &[("direction", direction)])?;
+        let to_caller = request("answer", sdp(plan.callee), &[("to-tag", Value::text("callee"))])?;
+        Ok(CallPorts { to_caller, to_callee })
+    }
+}
+
+/// The SDP of a party that speaks PCMU.
+fn sdp(address: SocketAddr) -> String {
+    let (ip, port) = (address.ip(), address.port());
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n\
+         a=rtpmap:0 PCMU/8000\r\na=ptime:20\r\na=rtcp-mux\r\na=sendrecv\r\n"
+    )
+}
+
+/// The address of the first media of an SDP.
+fn media_address(sdp: &str) -> Option<SocketAddr> {
+    let ip: IpAddr = sdp.lines().find_map(|line| line.strip_prefix("c=IN IP4 "))?.trim().parse().ok()?;
+    let port = sdp.lines().find_map(|line| line.strip_prefix("m=audio "))?.split(' ').next()?.parse().ok()?;
+    Some(SocketAddr::new(ip, port))
+}
+
+/// Sends an ng request and waits for the reply to it.
+fn ask(name: &str, request: &Value, timeout: Duration) -> Result<Value, PeerError> {
+    thread_local! {
+        /// Number of the thread's last request.
+        static COOKIE: RefCell<u64> = const { RefCell::new(0) };
+    }
+    let cookie = COOKIE.with_borrow_mut(|cookie| {
+        *cookie += 1;
+        format!("{}-{:?}-{cookie}", std::process::id(), std::thread::current().id()).replace(' ', "")
+    });
+    let mut message = format!("{cookie} ").into_bytes();
+    request.encode(&mut message);
+    let exchange = || -> io::Result<Vec<u8>> {
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        socket.connect(CONTROL)?;
+        socket.set_read_timeout(Some(timeout))?;
+        socket.send(&message)?;
+        let mut reply = vec![0; 65_536];
+        let len = socket.recv(&mut reply)?;
+        reply.truncate(len);
+        Ok(reply)
+    };
+    let reply = exchange().map_err(|error| refused(name, error.to_string()))?;
+    let own = reply.strip_prefix(cookie.as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
+    let value = own.and_then(Value::decode);
+    value.ok_or_else(|| refused(name, format!("something unreadable: {}", String::from_utf8_lossy(&reply))))
+}
+
+fn refused(request: &str, answer: String) -> PeerError {
+    PeerError::Control { relay: "rtpengine".to_owned(), request: request.to_owned(), answer }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_found_in_an_sdp() {
+        let address: SocketAddr = "10.211.1.2:4000".parse().expect("an address");
+        assert_eq!(media_address(&sdp(address)), Some(address));
+        assert_eq!(media_address("v=0\r\nm=audio 4000 RTP/AVP 0\r\n"), None);
+    }
+}

@@ -1,0 +1,42 @@
+//! Where a thread runs: its CPU and its network namespace.
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use super::checked;
+
+/// Lets the calling thread, and the threads that it starts from now on, run only on one CPU.
+pub(crate) fn pin_to_cpu(cpu: usize) -> io::Result<()> {
+    // SAFETY: all zeros are the empty set.
+    let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
+    if cpu >= libc::CPU_SETSIZE as usize {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no such CPU"));
+    }
+    // SAFETY: the number is below the size of the set.
+    unsafe { libc::CPU_SET(cpu, &mut set) };
+    // SAFETY: the set lives until the call returns; thread 0 is the calling one.
+    checked(unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) })?;
+    Ok(())
+}
+
+/// The CPUs on which the calling thread may run.
+pub(crate) fn allowed_cpus() -> io::Result<Vec<usize>> {
+    // SAFETY: all zeros are the empty set.
+    let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
+    // SAFETY: the set has the size that is given and is borrowed mutably; thread 0 is the calling one.
+    checked(unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) })?;
+    Ok((0..libc::CPU_SETSIZE as usize)
+        .filter(|&cpu| {
+            // SAFETY: the number is below the size of the set.
+            unsafe { libc::CPU_ISSET(cpu, &set) }
+        })
+        .collect())
+}
+
+/// Moves the calling thread, and no other, into the network namespace that the descriptor refers to.
+pub(crate) fn enter_network_namespace(namespace: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: setns takes no pointers; a descriptor that is no network namespace gives an error.
+    checked(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) })?;
+    Ok(())
+}
