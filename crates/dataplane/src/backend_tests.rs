@@ -1,5 +1,7 @@
 //! What every backend must do, tried over real sockets on loopback: each test runs over both.
 
+#![allow(clippy::print_stderr, reason = "a skipped test says why")]
+
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::net::UdpSocket;
@@ -63,7 +65,7 @@ over_both!(datagrams_come_and_go_intact, |backend: B, _wake| {
         party.send(&content, near_addr);
         let mut heard = Vec::new();
         collect(&mut backend, 1, |datagram| {
-            heard.push((datagram.port, datagram.from, datagram.arrived, datagram.packet().to_vec()))
+            heard.push((datagram.port, datagram.from, datagram.arrived, datagram.packet().to_vec()));
         });
         let (at, from, arrived, packet) = heard.pop().expect("one datagram");
         assert_eq!((at, from), (near, party.addr()));

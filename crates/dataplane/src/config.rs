@@ -7,7 +7,7 @@ use core::time::Duration;
 pub struct Config {
     /// How many worker threads there are and where they run.
     pub workers: Workers,
-    /// Run the workers as `SCHED_FIFO` with this priority, 1 to 99. Needs CAP_SYS_NICE or RLIMIT_RTPRIO; without them the
+    /// Run the workers as `SCHED_FIFO` with this priority, 1 to 99. Needs `CAP_SYS_NICE` or `RLIMIT_RTPRIO`; without them the
     /// workers run as usual and a warning says so.
     pub realtime_priority: Option<u8>,
     /// What moves the datagrams.

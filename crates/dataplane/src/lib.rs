@@ -1,4 +1,14 @@
 //! Pinned workers that drive one engine shard each through a backend: io_uring or recvmmsg/sendmmsg.
+//!
+//! A [`Dataplane`] owns the workers. Whoever has a [`WorkerHandle`] sends [`Request`]s; answers and events come back over
+//! one queue for all workers. A worker's thread has its shard, its sockets and its backend to itself: nothing on the packet
+//! path locks, allocates, logs, or makes a system call for one packet alone.
+//!
+//! The code map: `dataplane` starts and stops; `worker` is the loop; `backend` says what a backend must do, `io_uring` and
+//! `mmsg` do it; `wait` and `overload` decide how to rest and what to drop; `socket`, `address`, `ancillary`, `clock`,
+//! `affinity`, `wake` and `mapping` are the system's edges; `counters` counts; [`probe`] says what the machine allows.
+//!
+//! [`Request`]: patchcord_relay::exchange::Request
 
 mod address;
 mod affinity;
@@ -9,11 +19,18 @@ mod backend_tests;
 mod clock;
 mod config;
 mod counters;
+mod dataplane;
 mod io_uring;
 mod mapping;
 mod mmsg;
+mod overload;
+pub mod probe;
 mod socket;
+mod wait;
 mod wake;
+mod worker;
 
 pub use clock::Clock;
 pub use config::{BackendChoice, Config, Wait, Workers};
+pub use dataplane::{Dataplane, StartError, WorkerHandle};
+pub use overload::OVERLOAD_AGE;

@@ -38,6 +38,7 @@ use crate::counters::Io;
 use crate::socket;
 use crate::wake::Wake;
 use buffers::Buffers;
+pub(crate) use diagnosis::features;
 use receive::Inbound;
 use ring::{Ring, SUBMISSIONS};
 use send::Outbound;

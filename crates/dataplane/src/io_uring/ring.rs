@@ -37,7 +37,7 @@ impl Ring {
             .setup_clamp()
             .build(SUBMISSIONS)
             .map_err(|error| diagnosis::setup(&error))?;
-        diagnosis::features(&ring)?;
+        diagnosis::check(&ring)?;
         let no_iowait = ring.params().is_feature_no_iowait();
         let wait_flags = if no_iowait { EnterFlags::NO_IOWAIT } else { EnterFlags::empty() };
         Ok(Self { ring, wait_flags: wait_flags | EnterFlags::GETEVENTS, retried: 0 })

@@ -1,0 +1,327 @@
+//! Starting, reaching and stopping the workers.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use crossbeam::channel::{self, Receiver, Sender};
+use patchcord_relay::exchange::{Reply, Request};
+use patchcord_relay::{Shard, ShardConfig};
+use thiserror::Error;
+
+use crate::affinity;
+use crate::backend::{Backend, Unavailable};
+use crate::clock::Clock;
+use crate::config::{BackendChoice, Config, Workers};
+use crate::io_uring::IoUring;
+use crate::mmsg::Mmsg;
+use crate::probe;
+use crate::socket::{self, SocketOptions};
+use crate::wake::Wake;
+use crate::worker::{Assignment, Worker};
+
+/// Running workers. Dropping it stops them, as [`Dataplane::shutdown`] does.
+#[derive(Debug)]
+pub struct Dataplane {
+    workers: Vec<Running>,
+    backend: (&'static str, String),
+}
+
+/// Why the workers did not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// No worker was asked for.
+    #[error("a relay needs at least one worker: give a number above 0 or a list of CPUs")]
+    NoWorkers,
+    /// A worker cannot run where it was told to.
+    #[error("worker {worker} cannot be pinned to CPU {cpu}: {error}; this process may use the CPUs {allowed:?}")]
+    Cpu {
+        /// Counted from 0.
+        worker: usize,
+        /// The CPU asked for.
+        cpu: usize,
+        /// The system's words.
+        error: std::io::Error,
+        /// Those that are possible.
+        allowed: Vec<usize>,
+    },
+    /// The backend that was asked for does not work here.
+    #[error("the backend {name} is not available: {reason}")]
+    Backend {
+        /// Which one.
+        name: &'static str,
+        /// What was refused, why, what to do.
+        reason: String,
+    },
+    /// The system has no threads or descriptors left.
+    #[error("cannot start worker {worker}: {error}; raise the limits of processes and open files")]
+    Resources {
+        /// Counted from 0.
+        worker: usize,
+        /// The system's words.
+        error: std::io::Error,
+    },
+    /// A worker's thread ended before it was ready.
+    #[error("worker {worker} ended while it was starting; its panic is on standard error")]
+    Died {
+        /// Counted from 0.
+        worker: usize,
+    },
+}
+
+impl Dataplane {
+    /// Starts the workers and waits until all are ready. What they have to say goes to `replies`, with the worker's number;
+    /// that queue should have no limit, for a worker does not wait for room in it. When its receiver is gone the workers go
+    /// on relaying.
+    ///
+    /// Lifts this process's soft limit of open files to the hard one: every leg needs one or two sockets.
+    ///
+    /// # Errors
+    /// See [`StartError`]. Workers that were started already are stopped.
+    pub fn start(config: &Config, replies: Sender<(usize, Reply)>) -> Result<Self, StartError> {
+        let cpus = placement(&config.workers)?;
+        socket::raise_file_limit();
+        let (kind, reason) = choose(config.backend)?;
+        tracing::info!(backend = kind.name(), workers = cpus.len(), "{reason}");
+        let mut dataplane = Self { workers: Vec::new(), backend: (kind.name(), reason) };
+        let mut starting = Vec::new();
+        let senders = std::iter::repeat_n(replies, cpus.len());
+        for (index, (&cpu, replies)) in cpus.iter().zip(senders).enumerate() {
+            let (running, ready) = spawn(index, cpu, kind, config, replies)?;
+            dataplane.workers.push(running);
+            starting.push(ready);
+        }
+        for (worker, ready) in starting.into_iter().enumerate() {
+            ready.recv().map_err(|_| StartError::Died { worker })??;
+        }
+        Ok(dataplane)
+    }
+
+    /// A handle for each worker, in order.
+    #[must_use]
+    pub fn handles(&self) -> Vec<WorkerHandle> {
+        self.workers.iter().map(|worker| worker.handle.clone()).collect()
+    }
+
+    /// The clock of all times in replies and commands.
+    #[must_use]
+    pub const fn clock(&self) -> Clock {
+        Clock
+    }
+
+    /// The backend in use, and why this one.
+    #[must_use]
+    pub fn backend(&self) -> (&'static str, &str) {
+        (self.backend.0, &self.backend.1)
+    }
+
+    /// Stops the workers after their current batch, closes their sockets, and waits for it.
+    pub fn shutdown(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Dataplane {
+    fn drop(&mut self) {
+        for worker in &self.workers {
+            // A worker that is gone already needs not be told.
+            let _ = worker.handle.send(Request::Shutdown);
+        }
+        for worker in self.workers.drain(..) {
+            if worker.thread.join().is_err() {
+                tracing::error!("a worker had panicked; its calls were lost when it did");
+            }
+        }
+    }
+}
+
+/// The way to one worker.
+#[derive(Clone)]
+pub struct WorkerHandle {
+    requests: Sender<Request>,
+    wake: Arc<Wake>,
+}
+
+impl WorkerHandle {
+    /// Queues a request and wakes the worker if it sleeps; never waits.
+    ///
+    /// # Errors
+    /// The worker has stopped; the request comes back.
+    pub fn send(&self, request: Request) -> Result<(), Request> {
+        self.requests.send(request).map_err(channel::SendError::into_inner)?;
+        self.wake.wake();
+        Ok(())
+    }
+}
+
+impl fmt::Debug for WorkerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerHandle").field("queued", &self.requests.len()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Running {
+    handle: WorkerHandle,
+    thread: JoinHandle<()>,
+}
+
+/// Where a worker is to run.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// On this CPU, or not at all.
+    Must(usize),
+    /// On this CPU if possible.
+    May(usize),
+    Anywhere,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    IoUring,
+    Mmsg,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::IoUring => IoUring::NAME,
+            Self::Mmsg => Mmsg::NAME,
+        }
+    }
+}
+
+fn placement(workers: &Workers) -> Result<Vec<Place>, StartError> {
+    let places: Vec<Place> = match workers {
+        Workers::Cpus(cpus) => cpus.iter().copied().map(Place::Must).collect(),
+        Workers::Count(count) => {
+            let allowed = affinity::allowed();
+            // Two pinned workers on one CPU would be worse than two that the scheduler places.
+            let pin = *count <= allowed.len();
+            (0..*count).map(|index| if pin { Place::May(allowed[index]) } else { Place::Anywhere }).collect()
+        }
+    };
+    if places.is_empty() { Err(StartError::NoWorkers) } else { Ok(places) }
+}
+
+fn choose(choice: BackendChoice) -> Result<(Kind, String), StartError> {
+    if choice == BackendChoice::Mmsg {
+        return Ok((Kind::Mmsg, "recvmmsg and sendmmsg, as configured".to_owned()));
+    }
+    let probe = probe::io_uring();
+    match (probe.usable, choice) {
+        (true, _) => Ok((Kind::IoUring, probe.reason)),
+        (false, BackendChoice::IoUring) => Err(StartError::Backend { name: IoUring::NAME, reason: probe.reason }),
+        (false, _) => {
+            Ok((Kind::Mmsg, format!("recvmmsg and sendmmsg, because io_uring is not available: {}", probe.reason)))
+        }
+    }
+}
+
+type Ready = Receiver<Result<(), StartError>>;
+
+fn spawn(
+    index: usize,
+    place: Place,
+    kind: Kind,
+    config: &Config,
+    replies: Sender<(usize, Reply)>,
+) -> Result<(Running, Ready), StartError> {
+    let resources = |error| StartError::Resources { worker: index, error };
+    let wake = Arc::new(Wake::new().map_err(resources)?);
+    let (requests, inbox) = channel::unbounded();
+    let (ready, started) = channel::bounded(1);
+    let handle = WorkerHandle { requests, wake: Arc::clone(&wake) };
+    let config = config.clone();
+    let work = move || {
+        if let Err(error) = settle(index, place, config.realtime_priority) {
+            let _ = ready.send(Err(error));
+            return;
+        }
+        let assignment = assignment(index, &config, inbox, replies, Arc::clone(&wake));
+        let ports = 2 * config.legs_max_per_worker.max(1) as usize;
+        let start = |backend: Result<(), Unavailable>| {
+            let name = kind.name();
+            let result = backend.map_err(|unavailable| StartError::Backend { name, reason: unavailable.reason });
+            let _ = ready.send(result);
+        };
+        match kind {
+            Kind::IoUring => run(IoUring::new(ports, buffers(config.ring_buffers), wake), assignment, start),
+            Kind::Mmsg => run(Mmsg::new(ports, wake), assignment, start),
+        }
+    };
+    let thread = Builder::new().name(format!("patchcord-{index}")).spawn(work).map_err(resources)?;
+    Ok((Running { handle, thread }, started))
+}
+
+/// The thread's life once it is in its place: it says whether its backend is there, and works.
+fn run<B: Backend>(
+    backend: Result<B, Unavailable>,
+    assignment: Assignment,
+    ready: impl FnOnce(Result<(), Unavailable>),
+) {
+    match backend {
+        Ok(backend) => {
+            ready(Ok(()));
+            Worker::new(backend, assignment).run();
+        }
+        Err(unavailable) => ready(Err(unavailable)),
+    }
+}
+
+fn assignment(
+    index: usize,
+    config: &Config,
+    requests: Receiver<Request>,
+    replies: Sender<(usize, Reply)>,
+    wake: Arc<Wake>,
+) -> Assignment {
+    // Distinct streams of randomness from one seed: an odd constant times the index never repeats (SplitMix64's).
+    let seed = config.seed.wrapping_add((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    Assignment {
+        index,
+        shard: Shard::new(ShardConfig { legs_max: config.legs_max_per_worker.max(1), seed }),
+        requests,
+        replies,
+        wake,
+        wait: config.wait,
+        sockets: SocketOptions {
+            receive_buffer_bytes: config.receive_buffer_bytes,
+            send_buffer_bytes: config.send_buffer_bytes,
+            dscp: config.dscp,
+        },
+    }
+}
+
+/// Puts the calling thread where it belongs.
+fn settle(worker: usize, place: Place, realtime: Option<u8>) -> Result<(), StartError> {
+    affinity::exact_timers();
+    match place {
+        Place::Must(cpu) => {
+            affinity::pin(cpu).map_err(|error| StartError::Cpu { worker, cpu, error, allowed: affinity::allowed() })?;
+        }
+        Place::May(cpu) => {
+            if let Err(error) = affinity::pin(cpu) {
+                tracing::warn!(worker, cpu, %error, "the worker is not pinned: the scheduler may move it");
+            }
+        }
+        Place::Anywhere => {}
+    }
+    if let Some(priority) = realtime
+        && let Err(error) = affinity::realtime(priority)
+    {
+        tracing::warn!(
+            worker,
+            priority,
+            %error,
+            "no real-time priority: give the process CAP_SYS_NICE, or a limit of at least this (systemd: LimitRTPRIO)"
+        );
+    }
+    Ok(())
+}
+
+/// What a ring of provided buffers can have: a power of two up to 32768.
+fn buffers(wanted: u16) -> u16 {
+    wanted.clamp(1, 1 << 15).next_power_of_two()
+}

@@ -1,0 +1,127 @@
+//! What this machine allows, and why not more: asked once at start, and by whoever diagnoses a machine.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
+use std::fs;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use patchcord_relay::Transmit;
+use patchcord_relay::ids::{Component, PortId};
+
+use crate::backend::{Backend, Batch, Sender, Unavailable};
+use crate::clock::{Arrival, Clock};
+use crate::io_uring::{IoUring, features};
+use crate::socket::{self, SocketOptions};
+use crate::wake::Wake;
+
+/// What was found out about io_uring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IoUringProbe {
+    /// Whether the io_uring backend works here: a datagram was really sent and received through a ring.
+    pub usable: bool,
+    /// In one line: what was tried, or what failed, why, and what to do about it.
+    pub reason: String,
+    /// Its features, as far as a ring could be made.
+    pub features: Vec<Feature>,
+}
+
+/// A feature of io_uring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Feature {
+    /// The kernel's name for it.
+    pub name: &'static str,
+    /// What it is good for.
+    pub purpose: &'static str,
+    /// The Linux version that brought it.
+    pub since: &'static str,
+    /// The backend does not work without it.
+    pub needed: bool,
+    /// It is there.
+    pub present: bool,
+}
+
+/// Tries io_uring. It takes about a millisecond, and 100 at worst.
+#[must_use]
+pub fn io_uring() -> IoUringProbe {
+    // In a thread of its own: the kernel interrupts whoever made a ring once more after it is closed, and the caller may
+    // then be in a system call that would fail with EINTR.
+    let probed = std::thread::Builder::new().name("patchcord-probe".to_owned()).spawn(probe).map(JoinHandle::join);
+    let failed = |reason: String| IoUringProbe { usable: false, reason, features: Vec::new() };
+    match probed {
+        Ok(Ok(probe)) => probe,
+        Ok(Err(_)) => failed("trying io_uring ended in a panic; it is on standard error".to_owned()),
+        Err(error) => failed(format!("cannot start a thread to try io_uring in: {error}")),
+    }
+}
+
+fn probe() -> IoUringProbe {
+    let features = features();
+    match attempt() {
+        Ok(()) => {
+            let reason = format!("io_uring works on Linux {}: multishot receive and batched send tried", kernel());
+            IoUringProbe { usable: true, reason, features }
+        }
+        Err(unavailable) => IoUringProbe { usable: false, reason: unavailable.reason, features },
+    }
+}
+
+/// The kernel's release, for instance `6.18.4-amd64`.
+#[must_use]
+pub fn kernel() -> String {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease");
+    release.map_or_else(|_| "of unknown release".to_owned(), |release| release.trim().to_owned())
+}
+
+/// Sends a datagram from a port to itself. Where a system call filter lets rings be made but not used, only this tells.
+fn attempt() -> Result<(), Unavailable> {
+    let wake = Arc::new(Wake::new().map_err(|error| Unavailable::io("eventfd", &error))?);
+    let mut backend = IoUring::new(2, 8, wake)?;
+    let options = SocketOptions { receive_buffer_bytes: 16 << 10, send_buffer_bytes: 16 << 10, dscp: None };
+    let loopbacks = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let Some(socket) = loopbacks.into_iter().find_map(|ip| socket::bind(SocketAddr::new(ip, 0), &options).ok()) else {
+        // Without a loopback there is nothing to try it on.
+        return Ok(());
+    };
+    let port = PortId::new(0, Component::Rtp);
+    let addr = socket.local_addr().map_err(|error| Unavailable::io("getsockname", &error))?;
+    backend.open(port, socket);
+    backend.sender().send([Transmit { port, to: addr, bytes: b"patchcord" }].into_iter());
+    for _ in 0..10 {
+        let mut batch = Batch::new();
+        backend.receive(&mut batch, Arrival::measure(), Clock.now());
+        if batch.iter().any(|datagram| datagram.packet() == b"patchcord") {
+            return Ok(());
+        }
+        drop(batch);
+        backend.release();
+        backend.wait(Some(Duration::from_millis(10)));
+    }
+    let counts: Vec<String> = backend
+        .sender()
+        .counters()
+        .named()
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    Err(Unavailable::new(format!(
+        "io_uring is there but a datagram sent through it on loopback did not come back on Linux {} ({}): multishot \
+         RECVMSG needs Linux 6.0, and a packet filter must let {addr} reach itself",
+        kernel(),
+        counts.join(", "),
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::io_uring;
+
+    #[test]
+    fn the_answer_is_consistent() {
+        let probe = io_uring();
+        assert!(!probe.reason.is_empty() && !probe.reason.contains('\n'), "{:?}", probe.reason);
+        let complete = probe.features.iter().all(|feature| feature.present || !feature.needed);
+        assert!(!probe.usable || (complete && !probe.features.is_empty()), "{probe:?}");
+    }
+}

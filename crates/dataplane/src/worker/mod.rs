@@ -1,0 +1,202 @@
+//! A worker's loop: requests, datagrams, time, rest.
+
+mod requests;
+
+use core::ops::ControlFlow;
+use core::time::Duration;
+use std::sync::Arc;
+
+use crossbeam::channel::{Receiver, Sender as ReplySender, TrySendError};
+use patchcord_relay::exchange::{Reply, Request};
+use patchcord_relay::time::MonoTime;
+use patchcord_relay::{Shard, Transmit, Verdict};
+use patchcord_rtp::NtpTime;
+
+use crate::backend::{Backend, Batch, Sender};
+use crate::clock::{Arrival, Clock};
+use crate::config::Wait;
+use crate::counters::{Counters, Io};
+use crate::overload::Overload;
+use crate::socket::SocketOptions;
+use crate::wait::{Pace, Rest};
+use crate::wake::Wake;
+
+/// How often the clocks are compared and failed receives retried. Less than what makes an overload, so that a jump of the
+/// wall clock is noticed before it could be taken for one.
+const HOUSEKEEPING: Duration = Duration::from_millis(50);
+/// How often the engine is told the wall-clock time.
+const WALLCLOCK: Duration = Duration::from_secs(60);
+
+/// What a worker is given at its start.
+pub(crate) struct Assignment {
+    pub(crate) index: usize,
+    pub(crate) shard: Shard,
+    pub(crate) requests: Receiver<Request>,
+    pub(crate) replies: ReplySender<(usize, Reply)>,
+    pub(crate) wake: Arc<Wake>,
+    pub(crate) wait: Wait,
+    pub(crate) sockets: SocketOptions,
+}
+
+/// One shard, the sockets of its legs, and the loop that brings them together.
+pub(crate) struct Worker<B> {
+    backend: B,
+    shard: Shard,
+    requests: Receiver<Request>,
+    replies: Replies,
+    wake: Arc<Wake>,
+    sockets: SocketOptions,
+    clock: Clock,
+    arrival: Arrival,
+    pace: Pace,
+    overload: Overload,
+    housekeeping_at: MonoTime,
+    wallclock_at: MonoTime,
+}
+
+impl<B: Backend> Worker<B> {
+    pub(crate) fn new(backend: B, assignment: Assignment) -> Self {
+        let clock = Clock;
+        let now = clock.now();
+        Self {
+            backend,
+            shard: assignment.shard,
+            requests: assignment.requests,
+            replies: Replies { worker: assignment.index, sender: assignment.replies },
+            wake: assignment.wake,
+            sockets: assignment.sockets,
+            clock,
+            arrival: Arrival::measure(),
+            pace: Pace::new(assignment.wait, now),
+            overload: Overload::new(now),
+            housekeeping_at: now,
+            wallclock_at: now,
+        }
+    }
+
+    /// Works until told to stop; the sockets are closed when this returns.
+    pub(crate) fn run(mut self) {
+        while self.obey().is_continue() {
+            let now = self.clock.now();
+            self.housekeep(now);
+            let moved = self.relay(now) + self.tick(now);
+            if moved > 0 {
+                self.pace.moved(moved);
+            } else {
+                self.rest(now);
+            }
+        }
+    }
+
+    /// One batch from the sockets through the engine and out; how many datagrams it were.
+    fn relay(&mut self, now: MonoTime) -> usize {
+        let mut batch = Batch::new();
+        let sender = self.backend.receive(&mut batch, self.arrival, now);
+        let received = batch.len();
+        let shed = self.overload.shed(&mut batch, now);
+        sender.counters().add(Io::OverloadDropped, shed as u64);
+        if !batch.is_empty() {
+            let mut outputs = self.shard.ingress(&mut batch, now);
+            let forwarded = batch.iter().filter_map(|datagram| match datagram.verdict {
+                Verdict::Forwarded(hop) => Some(Transmit { port: hop.port, to: hop.to, bytes: datagram.packet() }),
+                _ => None,
+            });
+            sender.send(forwarded.chain(outputs.transmits()));
+            self.replies.events(now, outputs.events(), sender.counters());
+            drop(outputs);
+            self.shard.sent(&batch, self.clock.now());
+        }
+        drop(batch);
+        self.backend.release();
+        received
+    }
+
+    /// What the passing of time brings: players, timeouts, reports. How many packets it were.
+    fn tick(&mut self, now: MonoTime) -> usize {
+        if self.shard.next_deadline().is_none_or(|deadline| deadline > now) {
+            return 0;
+        }
+        let mut outputs = self.shard.tick(now);
+        let packets = outputs.transmits().len();
+        let sender = self.backend.sender();
+        sender.send(outputs.transmits());
+        self.replies.events(now, outputs.events(), sender.counters());
+        packets
+    }
+
+    fn housekeep(&mut self, now: MonoTime) {
+        if now < self.housekeeping_at {
+            return;
+        }
+        self.housekeeping_at = now.after(HOUSEKEEPING);
+        self.arrival = Arrival::measure();
+        self.backend.housekeep();
+        if now >= self.wallclock_at {
+            self.wallclock_at = now.after(WALLCLOCK);
+            self.shard.set_wallclock(NtpTime::from_unix_nanos(self.clock.unix_nanos()), self.clock.now());
+        }
+    }
+
+    fn rest(&mut self, now: MonoTime) {
+        self.overload.rested(now);
+        let rest = self.pace.rest(now, self.shard.next_deadline());
+        if rest == Rest::Spin {
+            return core::hint::spin_loop();
+        }
+        self.wake.fall_asleep();
+        // Whoever queued a request before this line has not seen the worker asleep.
+        if self.requests.is_empty() {
+            let counters = self.backend.sender().counters();
+            match rest {
+                Rest::Spin => {}
+                Rest::Tick(period) => {
+                    counters.count(Io::Ticks);
+                    self.wake.wait(None, Some(period));
+                }
+                Rest::Sleep(limit) => {
+                    counters.count(Io::Sleeps);
+                    self.backend.wait(limit);
+                }
+            }
+        }
+        self.wake.awake();
+    }
+
+    /// Requests that are there, a few at a time so that datagrams do not wait for all of them.
+    fn obey(&mut self) -> ControlFlow<()> {
+        const AT_ONCE: usize = 16;
+        for _ in 0..AT_ONCE {
+            match self.requests.try_recv() {
+                Ok(request) => self.answer(request)?,
+                Err(_) => break,
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The way back to whoever asked.
+struct Replies {
+    worker: usize,
+    sender: ReplySender<(usize, Reply)>,
+}
+
+impl Replies {
+    /// Nobody listens any more: the calls go on. A queue that is full, if it has a limit, does not stop the packets.
+    fn send(&self, reply: Reply, counters: &mut Counters) {
+        if let Err(TrySendError::Full(_)) = self.sender.try_send((self.worker, reply)) {
+            counters.count(Io::RepliesLost);
+        }
+    }
+
+    fn events(
+        &self,
+        at: MonoTime,
+        events: impl Iterator<Item = patchcord_relay::event::Event>,
+        counters: &mut Counters,
+    ) {
+        for event in events {
+            self.send(Reply::Event { at, event }, counters);
+        }
+    }
+}

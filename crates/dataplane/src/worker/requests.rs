@@ -1,0 +1,106 @@
+//! Requests: commands with the sockets they need, and questions.
+
+use core::ops::ControlFlow;
+use std::net::UdpSocket;
+
+use patchcord_relay::command::{Command, LegSpec, Refusal};
+use patchcord_relay::exchange::{Applied, Reply, Request};
+use patchcord_relay::ids::{Component, LegId, PortId};
+
+use super::Worker;
+use crate::backend::{Backend, Sender};
+use crate::socket;
+
+/// The sockets of a leg that does not exist yet.
+struct Bound {
+    leg: LegId,
+    rtp: UdpSocket,
+    rtcp: Option<UdpSocket>,
+}
+
+impl<B: Backend> Worker<B> {
+    pub(super) fn answer(&mut self, request: Request) -> ControlFlow<()> {
+        let reply = match request {
+            Request::Apply { ticket, commands } => {
+                self.apply(ticket, &commands);
+                return ControlFlow::Continue(());
+            }
+            Request::Legs { ticket, legs } => {
+                let now = self.clock.now();
+                let legs = legs.into_iter().filter_map(|leg| self.shard.leg(leg, now)).collect();
+                Reply::Legs { ticket, legs }
+            }
+            Request::Worker { ticket } => {
+                let mut worker = Box::new(self.shard.worker());
+                worker.backend = B::NAME.to_owned();
+                worker.io = self.backend.sender().counters().named();
+                Reply::Worker { ticket, worker }
+            }
+            Request::Shutdown => return ControlFlow::Break(()),
+        };
+        self.replies.send(reply, self.backend.sender().counters());
+        ControlFlow::Continue(())
+    }
+
+    /// Opens the ports, applies the batch, and says what came of it. If any of it cannot be done, nothing is.
+    fn apply(&mut self, ticket: u64, commands: &[Command]) {
+        let result =
+            bind_all(commands, |spec| self.bind(spec)).and_then(|bound| self.apply_bound(ticket, commands, bound));
+        if let Err(refused) = result {
+            self.replies.send(Reply::Applied { ticket, result: Err(refused) }, self.backend.sender().counters());
+        }
+    }
+
+    fn bind(&self, spec: &LegSpec) -> Result<Bound, Refusal> {
+        let open = |addr| socket::bind(addr, &self.sockets).map_err(|error| socket::refusal(addr, &error));
+        Ok(Bound { leg: spec.id, rtp: open(spec.local_rtp)?, rtcp: spec.local_rtcp.map(open).transpose()? })
+    }
+
+    fn apply_bound(&mut self, ticket: u64, commands: &[Command], bound: Vec<Bound>) -> Result<(), (usize, Refusal)> {
+        let now = self.clock.now();
+        let mut outputs = self.shard.apply(commands, now)?;
+        // A slot may have been freed and used again within the batch: first close, then open.
+        let closed: Vec<PortId> = outputs.closed().iter().flat_map(|&slot| ports(slot)).collect();
+        self.backend.close(&closed);
+        // The engine reports new legs in the order of the commands, in which they were bound.
+        let mut bound = bound.into_iter();
+        for &(leg, slot) in outputs.opened() {
+            let Some(sockets) = bound.find(|bound| bound.leg == leg) else { continue };
+            if is_removed(leg, commands) {
+                continue;
+            }
+            let [rtp, rtcp] = ports(slot);
+            self.backend.open(rtp, sockets.rtp);
+            if let Some(socket) = sockets.rtcp {
+                self.backend.open(rtcp, socket);
+            }
+        }
+        let sender = self.backend.sender();
+        sender.send(outputs.transmits());
+        self.replies.send(Reply::Applied { ticket, result: Ok(Applied { at: now }) }, sender.counters());
+        self.replies.events(now, outputs.events(), sender.counters());
+        Ok(())
+    }
+}
+
+fn bind_all(
+    commands: &[Command],
+    mut bind: impl FnMut(&LegSpec) -> Result<Bound, Refusal>,
+) -> Result<Vec<Bound>, (usize, Refusal)> {
+    let mut bound = Vec::new();
+    for (index, command) in commands.iter().enumerate() {
+        if let Command::AddLeg(spec) = command {
+            bound.push(bind(spec).map_err(|refusal| (index, refusal))?);
+        }
+    }
+    Ok(bound)
+}
+
+/// Whether the batch that creates the leg also deletes it; ids are never used twice, so the order does not matter.
+fn is_removed(leg: LegId, commands: &[Command]) -> bool {
+    commands.iter().any(|command| matches!(command, Command::RemoveLeg { leg: removed } if *removed == leg))
+}
+
+const fn ports(slot: u32) -> [PortId; 2] {
+    [PortId::new(slot, Component::Rtp), PortId::new(slot, Component::Rtcp)]
+}
