@@ -92,7 +92,12 @@ impl Shard {
             due,
         });
         self.legs.cold[at].next_report_at = now;
-        self.wheel.insert(sink, due);
+        if due <= now && self.outbox.has_room(RTP_HEADER_LEN + Frames::FRAME_LEN_MAX) {
+            // The wheel would round up to its next tick.
+            self.play_frame(sink, now);
+        } else {
+            self.wheel.insert(sink, due);
+        }
     }
 
     /// Ends a leg's player without further ado.
