@@ -11,7 +11,7 @@ use std::time::Instant;
 use patchcord_relay::Transmit;
 use patchcord_relay::ids::{Component, PortId};
 
-use crate::backend::{Backend, Batch, Sender, Unavailable};
+use crate::backend::{BATCH, Backend, Batch, Sender, Unavailable};
 use crate::clock::{Arrival, Clock};
 use crate::counters::Io;
 use crate::io_uring::IoUring;
@@ -103,6 +103,26 @@ over_both!(what_arrived_before_the_close_is_not_heard_after_it, |backend: B, _wa
     party.send(b"to the new socket", addr);
     collect(&mut backend, 1, |datagram| assert_eq!(datagram.packet(), b"to the new socket"));
 });
+
+#[test]
+fn more_than_a_batch_can_be_late() {
+    // With buffers for all of them, one call takes in what all sockets hold.
+    let Some((mut backend, _wake)) = available(|wake| IoUring::new(PORTS, 1024, wake)) else { return };
+    let party = Party::new(LOOPBACKS[0]);
+    for _ in 0..3 {
+        let addrs: Vec<_> = (0..16).map(|index| open(&mut backend, port(index), LOOPBACKS[0])).collect();
+        collect(&mut backend, 0, |_| {});
+        for &addr in addrs.iter().cycle().take(16 * 30) {
+            party.send(b"late", addr);
+        }
+        take(&mut backend, |datagram| assert_eq!(datagram.packet(), b"late"));
+        backend.close(&(0..16).map(port).collect::<Vec<_>>());
+        let addr = open(&mut backend, port(0), LOOPBACKS[0]);
+        party.send(b"in time", addr);
+        collect(&mut backend, 1, |datagram| assert_eq!(datagram.packet(), b"in time"));
+    }
+    assert!(backend.sender().counters().get(Io::ReceivedAfterClose) > BATCH as u64, "the test tests nothing");
+}
 
 over_both!(empty_datagrams_end_nothing, |backend: B, _wake| {
     let addr = open(&mut backend, port(0), LOOPBACKS[0]);

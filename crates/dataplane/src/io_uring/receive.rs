@@ -136,16 +136,18 @@ impl Inbound {
         while !batch.is_full() {
             let Some(Arrived { port, generation, buffer }) = self.inbox.pop_front() else { break };
             let state = &mut ports[port.index()];
-            self.lent.push(buffer);
             if state.generation != generation {
                 counters.count(Io::ReceivedAfterClose);
+                self.buffers.give_back(buffer);
                 continue;
             }
-            // SAFETY: the buffer's number came from a completion and left the inbox just now; it is in `lent` until
-            // `release`, which cannot be called while the batch borrows `self`.
+            // SAFETY: the buffer's number came from a completion and left the inbox just now; it is given back
+            // either below, when the reference is gone, or by `release`, which cannot be called while the batch borrows
+            // `self`.
             let bytes = unsafe { self.buffers.get(buffer) };
             let Some((datagram, dropped)) = read(port, bytes, arrival, now) else {
                 counters.count(Io::ReceiveMalformed);
+                self.buffers.give_back(buffer);
                 continue;
             };
             if let Some(dropped) = dropped {
@@ -154,6 +156,7 @@ impl Inbound {
             }
             counters.count(Io::Received);
             batch.push(datagram);
+            self.lent.push(buffer);
         }
     }
 
