@@ -37,9 +37,19 @@ impl Record {
     }
 
     fn involves(&self, leg: LegId) -> bool {
-        self.changes.iter().any(|change| change.sink == leg || change.source == Source::Leg(leg))
-            || matches!(self.trigger, Trigger::AfterPrompt { leg: listener } if listener == leg)
+        involves(&self.changes, self.trigger, leg)
     }
+}
+
+impl CutOver {
+    fn involves(&self, leg: LegId) -> bool {
+        involves(&self.changes, self.trigger, leg)
+    }
+}
+
+fn involves(changes: &[SourceChange], trigger: Trigger, leg: LegId) -> bool {
+    changes.iter().any(|change| change.sink == leg || change.source == Source::Leg(leg))
+        || matches!(trigger, Trigger::AfterPrompt { leg: listener } if listener == leg)
 }
 
 /// All cut-overs that wait or can still be undone. Entries are made by commands only, never on the packet path.

@@ -50,6 +50,10 @@ impl<'a> Plan<'a> {
                 self.added.retain(|spec| spec.id != *leg);
                 self.removed.push(*leg);
                 self.legs -= 1;
+                // What waits for the leg is cancelled with it and stands in nobody's way any more.
+                let waiting = self.shard.cut_overs.pending().filter(|(_, record)| record.involves(*leg));
+                self.rolled_back.extend(waiting.map(|(id, _)| id));
+                self.cut_overs.retain(|planned| planned.trigger == Trigger::Immediate || !planned.involves(*leg));
                 Ok(())
             }
             Command::SetRemote { leg, rtp, rtcp } => {
