@@ -172,6 +172,8 @@ fn what_is_left_out_is_counted() {
     assert_eq!(capture.datagrams.len(), 1);
     let expected = Skipped { not_ip: 1, not_udp: 1, fragments: 3, incomplete: 1, unknown_link_type: 0 };
     assert_eq!(capture.skipped, expected);
+    assert_eq!(expected.to_string(), "1 not IP, 1 not UDP, 3 fragments, 1 incomplete");
+    assert_eq!(Skipped::default().to_string(), "nothing");
 }
 
 #[test]

@@ -216,6 +216,28 @@ fn a_report_names_every_break() {
 }
 
 #[test]
+fn hundreds_of_parties_share_two_threads() -> Result<(), EndpointError> {
+    let endpoints = Endpoints::start()?;
+    let stream = speech(1, Law::Mu, &sweep(25));
+    let parties: Vec<Endpoint> = (0..400)
+        .map(|number| endpoints.add(&format!("party {number}"), loopback(), EndpointOptions::default()))
+        .collect::<Result<_, _>>()?;
+    for (pair, number) in parties.chunks(2).zip(0..) {
+        pair[0].set_remote(pair[1].local_addr());
+        pair[1].set_remote(pair[0].local_addr());
+        pair[0].play(Arc::clone(&stream), Playback::default().numbered(2 * number))?;
+        pair[1].play(Arc::clone(&stream), Playback::default().numbered(2 * number + 1))?;
+    }
+    for pair in parties.chunks(2) {
+        pair[0].wait_for_packets(25, PATIENCE)?;
+        pair[1].wait_for_packets(25, PATIENCE)?;
+        let report = Report::of(&pair[0].recording(), &[&pair[1].sent()]);
+        assert_eq!((report.lost, report.unrecognised, report.ssrcs.len()), (0, 0, 1));
+    }
+    Ok(())
+}
+
+#[test]
 fn a_recording_keeps_to_its_limit() -> Result<(), EndpointError> {
     let (_endpoints, alice, bob) = pair(&EndpointOptions { packets_max: 5, ..EndpointOptions::default() })?;
     alice.play(speech(1, Law::Mu, &sweep(8)), Playback::default())?;

@@ -63,6 +63,22 @@ pub struct Skipped {
     pub unknown_link_type: u64,
 }
 
+impl fmt::Display for Skipped {
+    /// As in "2 fragments, 1 not IP"; "nothing" if there is none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [
+            (self.not_ip, "not IP"),
+            (self.not_udp, "not UDP"),
+            (self.fragments, "fragments"),
+            (self.incomplete, "incomplete"),
+            (self.unknown_link_type, "of an unknown link type"),
+        ];
+        let counts: Vec<String> =
+            counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        if counts.is_empty() { f.write_str("nothing") } else { f.write_str(&counts.join(", ")) }
+    }
+}
+
 /// Where and how a capture file is damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

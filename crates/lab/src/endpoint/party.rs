@@ -33,6 +33,8 @@ pub(super) struct State {
     generation: u64,
     progress: Progress,
     reporter: Option<Reporter>,
+    /// Threads that wait for a change: mostly none, and telling nobody is a system call too.
+    waiting: u32,
 }
 
 impl Party {
@@ -45,6 +47,7 @@ impl Party {
             generation: 0,
             progress: Progress::default(),
             reporter: options.rtcp.map(|reports| Reporter::new(reports, local.port())),
+            waiting: 0,
         };
         Self { name, local, socket, state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -59,8 +62,7 @@ impl Party {
         let mut state = self.lock();
         state.player = Some(Player::new(stream, playback, clock::now_ns()));
         let due = state.reschedule();
-        drop(state);
-        self.changed.notify_all();
+        self.tell(state);
         due
     }
 
@@ -70,8 +72,7 @@ impl Party {
             player.pause(clock::now_ns());
         }
         state.reschedule();
-        drop(state);
-        self.changed.notify_all();
+        self.tell(state);
     }
 
     pub(super) fn resume(&self) -> Option<(u64, u64)> {
@@ -84,8 +85,7 @@ impl Party {
         let mut state = self.lock();
         state.player = None;
         state.reschedule();
-        drop(state);
-        self.changed.notify_all();
+        self.tell(state);
     }
 
     /// Sends the packet that is due, if the generation still holds, and returns when the next one is.
@@ -112,8 +112,7 @@ impl Party {
             Err(_) => state.progress.send_errors += 1,
         }
         state.progress.playing = next_ns.is_some();
-        drop(state);
-        self.changed.notify_all();
+        self.tell(state);
         next_ns
     }
 
@@ -151,8 +150,16 @@ impl Party {
             }
             state.recording.push(received);
         }
+        self.tell(state);
+    }
+
+    /// Lets go of the state and wakes up who waits for a change of it.
+    fn tell(&self, state: MutexGuard<'_, State>) {
+        let waiting = state.waiting;
         drop(state);
-        self.changed.notify_all();
+        if waiting > 0 {
+            self.changed.notify_all();
+        }
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -200,7 +207,9 @@ impl Party {
                     progress: Box::new(state.progress),
                 });
             }
+            state.waiting += 1;
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
         }
         Ok(())
     }

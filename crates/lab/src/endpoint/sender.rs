@@ -53,54 +53,61 @@ impl Schedule {
         self.changed.notify_all();
     }
 
-    /// Sends until it is stopped.
+    /// Sends until it is stopped. What is due at one time is taken from the heap at once: with hundreds of parties most packets
+    /// are, and each would cost a lock.
     pub(super) fn run(&self) {
         let mut packet = Vec::new();
-        while let Some(action) = self.next() {
-            match action {
-                Action::Packet(party, generation) => {
-                    if let Some(due_ns) = party.send_next(generation, &mut packet) {
-                        self.add(due_ns, Action::Packet(party, generation));
-                    }
-                }
-                Action::Report(party) => {
-                    if let Some(due_ns) = party.send_report() {
-                        self.add(due_ns, Action::Report(party));
-                    }
-                }
+        let mut due = Vec::new();
+        let mut again = Vec::new();
+        while self.take_due(&mut due, &mut again) {
+            for action in due.drain(..) {
+                let next_ns = match &action {
+                    Action::Packet(party, generation) => party.send_next(*generation, &mut packet),
+                    Action::Report(party) => party.send_report(),
+                };
+                again.extend(next_ns.map(|next_ns| (next_ns, action)));
             }
         }
     }
 
-    /// Waits for the next thing that is due; `None` when stopped.
-    fn next(&self) -> Option<Action> {
+    /// Puts back what is to be done again, waits, and takes what is due; `false` when stopped.
+    fn take_due(&self, due: &mut Vec<Action>, again: &mut Vec<(u64, Action)>) -> bool {
         let mut agenda = self.lock();
+        for (at_ns, action) in again.drain(..) {
+            agenda.add(at_ns, action);
+        }
         loop {
             if agenda.stopped {
-                return None;
+                return false;
             }
-            let wait_ns = agenda.heap.peek().map(|due| due.at_ns().saturating_sub(clock::now_ns()));
-            agenda = match wait_ns {
-                Some(0) => return agenda.heap.pop().map(|due| due.what),
-                Some(wait_ns) => {
-                    let wait = Duration::from_nanos(wait_ns);
-                    self.changed.wait_timeout(agenda, wait).unwrap_or_else(PoisonError::into_inner).0
-                }
+            let now_ns = clock::now_ns();
+            while agenda.heap.peek().is_some_and(|next| next.at_ns() <= now_ns) {
+                due.extend(agenda.heap.pop().map(|next| next.what));
+            }
+            if !due.is_empty() {
+                return true;
+            }
+            let wait = agenda.heap.peek().map(|next| Duration::from_nanos(next.at_ns() - now_ns));
+            agenda = match wait {
+                Some(wait) => self.changed.wait_timeout(agenda, wait).unwrap_or_else(PoisonError::into_inner).0,
                 None => self.changed.wait(agenda).unwrap_or_else(PoisonError::into_inner),
             };
         }
     }
 
     fn add(&self, at_ns: u64, action: Action) {
-        let mut agenda = self.lock();
-        let order = agenda.added;
-        agenda.added += 1;
-        agenda.heap.push(Due::at(at_ns, order, action));
-        drop(agenda);
+        self.lock().add(at_ns, action);
         self.changed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, Agenda> {
         self.agenda.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Agenda {
+    fn add(&mut self, at_ns: u64, action: Action) {
+        self.heap.push(Due::at(at_ns, self.added, action));
+        self.added += 1;
     }
 }

@@ -18,6 +18,8 @@ const MISSED_MAX: f64 = 0.02;
 const PRECISION: f64 = 0.03;
 /// Rates above this are not tried, in packets/s a direction: one every 50 us is no telephone any more.
 const RATE_MAX: u32 = 20_000;
+/// At a new rate, before it is measured.
+const RAMP: Duration = Duration::from_millis(500);
 /// Between two rates, for queues to drain.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -34,6 +36,8 @@ pub struct Maximum {
     pub total_packets_per_s: f64,
     /// The generator could not send more: the relay's limit is higher than this.
     pub generator_limited: bool,
+    /// A higher rate failed while others used too much CPU: the relay's limit may be higher than this.
+    pub disturbed: bool,
     /// All rates that were tried, in that order.
     pub steps: Vec<Step>,
 }
@@ -71,15 +75,23 @@ pub(super) fn maximum_in(
     let mut steps: Vec<Step> = Vec::new();
     let mut search = Search::from(settings.packets_per_s);
     while let Some(packets_per_s) = search.next() {
-        session.run_at(0, PAUSE)?;
-        session.run_at(packets_per_s, Duration::from_millis(500))?;
-        let window = measure(&mut session, settings, settings.window, relay.name(), steps.len() as u32)?;
-        let generated = window.missed as f64 <= window.sent as f64 * MISSED_MAX;
-        let quick = window.latency_us.is_some_and(|latency| latency.p50 <= P50_MAX_US);
-        let step = Step { packets_per_s, forwarded: window.loss <= LOSS_MAX && quick, generated, window };
-        search.tried(packets_per_s, step.forwarded && step.generated);
-        progress(&step);
-        steps.push(step);
+        let mut tries = 0;
+        let good = loop {
+            session.run_at(0, PAUSE)?;
+            session.run_at(packets_per_s, RAMP)?;
+            let window = measure(&mut session, settings, settings.window, relay.name(), steps.len() as u32)?;
+            let step = Step::of(packets_per_s, window);
+            progress(&step);
+            let good = step.forwarded && step.generated;
+            // What others do can only make a rate look worse than it is.
+            let again = !good && step.window.disturbed && tries < settings.retries;
+            steps.push(step);
+            if !again {
+                break good;
+            }
+            tries += 1;
+        };
+        search.tried(packets_per_s, good);
     }
     let best = steps.iter().filter(|step| step.forwarded && step.generated).max_by_key(|step| step.packets_per_s);
     let worse = steps.iter().filter(|step| step.packets_per_s > search.good);
@@ -90,8 +102,21 @@ pub(super) fn maximum_in(
         total_packets_per_s: best.map_or(0.0, |step| step.window.offered_per_s()),
         // No higher rate failed because of the relay.
         generator_limited: worse.clone().next().is_some() && worse.clone().all(|step| !step.generated),
+        disturbed: worse.clone().any(|step| step.window.disturbed),
         steps,
     })
+}
+
+impl Step {
+    fn of(packets_per_s: u32, window: Window) -> Self {
+        let quick = window.latency_us.is_some_and(|latency| latency.p50 <= P50_MAX_US);
+        Self {
+            packets_per_s,
+            forwarded: window.loss <= LOSS_MAX && quick,
+            generated: window.missed as f64 <= window.sent as f64 * MISSED_MAX,
+            window,
+        }
+    }
 }
 
 /// Which rate to try next.

@@ -23,6 +23,8 @@ pub struct Overload {
     pub settings: Settings,
     /// The highest rate it forwards, in packets/s a direction; given or searched before.
     pub maximum_packets_per_s: u32,
+    /// What was really offered, in multiples of the highest rate: less than 2 where the generator could not send more.
+    pub offered_times_maximum: f64,
     /// At twice that rate.
     pub during: Window,
     /// At the settings' rate, from one second after the overload on.
@@ -62,7 +64,9 @@ pub fn overload(
     session.run_at(0, RECOVERY)?;
     session.desk.set_packets_per_s(settings.packets_per_s);
     let after = measure(&mut session, settings, settings.window, relay.name(), 1)?;
+    let maximum_total = f64::from(maximum) * 2.0 * f64::from(settings.calls);
     Ok(Overload {
+        offered_times_maximum: during.offered_per_s() / maximum_total.max(1.0),
         relay: relay.name().to_owned(),
         settings: settings.clone(),
         maximum_packets_per_s: maximum,

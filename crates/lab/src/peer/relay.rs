@@ -106,12 +106,13 @@ pub enum PeerError {
     },
 }
 
-/// A relay's process inside the relay's namespace; killed when dropped.
+/// A relay's process inside the relay's namespace; killed when dropped. What it printed is kept only if it failed.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
     relay: String,
     log: PathBuf,
+    keeps_log: bool,
 }
 
 impl Process {
@@ -128,7 +129,7 @@ impl Process {
             sys::pin_to_cpu(cpu).map_err(PeerError::Affinity)?;
             command.spawn().map_err(failed)
         })??;
-        let mut process = Self { child, relay: relay.name().to_owned(), log };
+        let mut process = Self { child, relay: relay.name().to_owned(), log, keeps_log: false };
         let deadline = Instant::now() + CONTROL_TIMEOUT;
         while !topology.relay.run(|| relay.is_ready())? {
             process.still_runs()?;
@@ -154,16 +155,20 @@ impl Process {
         }
     }
 
-    fn failed(&self, what: String) -> PeerError {
+    fn failed(&mut self, what: String) -> PeerError {
+        self.keeps_log = true;
         PeerError::Relay { relay: self.relay.clone(), what, log: self.log.clone() }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to kill.
+        // It may have ended by itself; then there is nothing to kill. A log that cannot be removed does no harm.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !self.keeps_log {
+            let _ = std::fs::remove_file(&self.log);
+        }
     }
 }
 

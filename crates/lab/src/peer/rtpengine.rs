@@ -1,9 +1,9 @@
 //! Debian's rtpengine as a peer: userspace forwarding, driven by its ng protocol.
 
-use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::bencode::Value;
@@ -91,14 +91,9 @@ fn media_address(sdp: &str) -> Option<SocketAddr> {
 
 /// Sends an ng request and waits for the reply to it.
 fn ask(name: &str, request: &Value, timeout: Duration) -> Result<Value, PeerError> {
-    thread_local! {
-        /// Number of the thread's last request.
-        static COOKIE: RefCell<u64> = const { RefCell::new(0) };
-    }
-    let cookie = COOKIE.with_borrow_mut(|cookie| {
-        *cookie += 1;
-        format!("{}-{:?}-{cookie}", std::process::id(), std::thread::current().id()).replace(' ', "")
-    });
+    /// Requests so far: rtpengine answers a repeated cookie from its memory.
+    static ASKED: AtomicU64 = AtomicU64::new(0);
+    let cookie = format!("{}-{}", std::process::id(), ASKED.fetch_add(1, Ordering::Relaxed));
     let mut message = format!("{cookie} ").into_bytes();
     request.encode(&mut message);
     let exchange = || -> io::Result<Vec<u8>> {

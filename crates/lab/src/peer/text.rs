@@ -50,7 +50,11 @@ pub fn maximum_text(maximum: &Maximum) -> String {
         };
         let _ = write!(text, "{}", line(&step.window).replace('\n', &format!("  {verdict}\n")));
     }
-    let limited = if maximum.generator_limited { " (the generator's limit, not the relay's)" } else { "" };
+    let limited = match maximum {
+        Maximum { generator_limited: true, .. } => " (the generator's limit, not the relay's)",
+        Maximum { disturbed: true, .. } => " (DISTURBED: others used the CPU while higher rates failed)",
+        _ => "",
+    };
     let _ = writeln!(
         text,
         "\n{}: {:.0} packets/s, {} packets/s a direction{limited}",
@@ -70,9 +74,10 @@ pub fn overload_text(overload: &Overload) -> String {
     let [before, during, after] = overload.rss_kib;
     let _ = writeln!(
         text,
-        "\n{}: twice {} packets/s a direction; p50 of the forwarded within 5 ms: {}; nothing lost 1 s later: {}; memory flat: {} \
+        "\n{}: offered {:.2} times {} packets/s a direction; p50 of the forwarded within 5 ms: {}; nothing lost 1 s later: {}; memory flat: {} \
          ({before}, {during}, {after} KiB)",
         overload.relay,
+        overload.offered_times_maximum,
         overload.maximum_packets_per_s,
         verdict(overload.latency_held),
         verdict(overload.recovered),

@@ -1,5 +1,8 @@
 //! RTP streams: found in a capture, or made from frames, ready to be played.
 
+mod clock_rate;
+mod continuity;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,6 +10,9 @@ use std::time::Duration;
 use patchcord_rtp::{PayloadType, Protocol, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc, classify};
 
 use crate::capture::CapturedDatagram;
+
+pub(crate) use clock_rate::ClockRates;
+pub(crate) use continuity::Continuity;
 
 /// Fewer packets than this are not taken for a stream: any UDP traffic looks like RTP for a packet or two.
 pub const STREAM_PACKETS_MIN: usize = 5;
@@ -133,7 +139,8 @@ impl RtpStream {
     fn of(source: SocketAddr, destination: SocketAddr, packets: Vec<Candidate<'_>>) -> Self {
         let payload_type = most_common_payload_type(&packets);
         let continuity = Continuity::of(packets.iter().map(|packet| packet.header.sequence));
-        let clock_rate = static_clock_rate(payload_type).unwrap_or_else(|| guess_clock_rate(&packets, payload_type));
+        let clock_rate =
+            ClockRates::of(packets.iter().map(|packet| (packet.datagram.at_ns, packet.header))).of_type(payload_type);
         let ssrc = packets[0].header.ssrc;
         // Packets of several interfaces can be out of order in the file; what counts is the time on the wire.
         let mut packets = packets;
@@ -191,102 +198,11 @@ fn most_common_payload_type(packets: &[Candidate<'_>]) -> PayloadType {
     counts.into_iter().max_by_key(|(_, count)| *count).map(|(payload_type, _)| payload_type).unwrap_or_default()
 }
 
-/// The clock rate of a static audio payload type (RFC 3551 6, table 4) and of the video ones (table 5).
-fn static_clock_rate(payload_type: PayloadType) -> Option<u32> {
-    Some(match payload_type.get() {
-        // G.722 (9) is in the list: its clock runs at 8000 although it samples at 16000 (RFC 3551 4.5.2).
-        0 | 3..=5 | 7..=9 | 12 | 13 | 15 | 18 => 8_000,
-        6 => 16_000,
-        10 | 11 => 44_100,
-        14 | 25 | 26 | 28 | 31..=34 => 90_000,
-        16 => 11_025,
-        17 => 22_050,
-        _ => return None,
-    })
-}
-
-/// The clock rate of a payload type where nothing else is known: 8000 for a dynamic one, as most telephone traffic has.
-pub(crate) fn clock_rate_of(payload_type: PayloadType) -> u32 {
-    static_clock_rate(payload_type).unwrap_or(8_000)
-}
-
-/// The common clock rate nearest to how fast the timestamps really ran.
-fn guess_clock_rate(packets: &[Candidate<'_>], payload_type: PayloadType) -> u32 {
-    const COMMON: [u32; 8] = [8_000, 12_000, 16_000, 24_000, 32_000, 44_100, 48_000, 90_000];
-    let of_type = || packets.iter().filter(|packet| packet.header.payload_type == payload_type);
-    let (Some(first), Some(last)) = (of_type().next(), of_type().next_back()) else { return 8_000 };
-    let elapsed_ns = last.datagram.at_ns.saturating_sub(first.datagram.at_ns);
-    let ts_units = last.header.timestamp.wrapping_sub(first.header.timestamp);
-    if elapsed_ns == 0 {
-        return 8_000;
-    }
-    let rate = f64::from(ts_units) * 1e9 / elapsed_ns as f64;
-    let distance = |common: u32| (rate.max(1.0) / f64::from(common)).ln().abs();
-    COMMON.into_iter().min_by(|&a, &b| distance(a).total_cmp(&distance(b))).unwrap_or(8_000)
-}
-
-/// What a run of sequence numbers in order of arrival says about the way here.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Continuity {
-    pub(crate) lost: u64,
-    pub(crate) reordered: u64,
-    pub(crate) duplicates: u64,
-}
-
-impl Continuity {
-    /// Extends the numbers around the highest so far and counts what is missing, late and double.
-    pub(crate) fn of(sequences: impl IntoIterator<Item = SequenceNumber>) -> Self {
-        let mut sequences = sequences.into_iter();
-        let Some(first) = sequences.next() else { return Self::default() };
-        // All arithmetic is relative to the first number, which stands for 0.
-        let mut highest = (0_i64, first);
-        let mut seen = vec![0_i64];
-        let mut reordered = 0;
-        for sequence in sequences {
-            let extended = highest.0 + i64::from(sequence.distance_from(highest.1));
-            if extended > highest.0 {
-                highest = (extended, sequence);
-            } else {
-                reordered += 1;
-            }
-            seen.push(extended);
-        }
-        let arrived = seen.len() as u64;
-        seen.sort_unstable();
-        let lowest = seen[0];
-        seen.dedup();
-        let distinct = seen.len() as u64;
-        let duplicates = arrived - distinct;
-        Self {
-            lost: highest.0.abs_diff(lowest) + 1 - distinct,
-            // A second copy is a duplicate, not a packet out of order.
-            reordered: reordered - duplicates.min(reordered),
-            duplicates,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn continuity(sequences: &[u16]) -> (u64, u64, u64) {
-        let Continuity { lost, reordered, duplicates } = Continuity::of(sequences.iter().map(|&s| SequenceNumber(s)));
-        (lost, reordered, duplicates)
-    }
-
-    #[test]
-    fn continuity_counts_loss_reordering_and_duplicates() {
-        assert_eq!(continuity(&[]), (0, 0, 0));
-        assert_eq!(continuity(&[65534, 65535, 0, 1]), (0, 0, 0));
-        assert_eq!(continuity(&[1, 2, 5]), (2, 0, 0));
-        assert_eq!(continuity(&[1, 3, 2, 4]), (0, 1, 0));
-        assert_eq!(continuity(&[1, 2, 2, 3]), (0, 0, 1));
-        // The one before the first is late, not lost.
-        assert_eq!(continuity(&[1, 0, 2]), (0, 1, 0));
-    }
 
     fn address(port: u16) -> SocketAddr {
         SocketAddr::from(([192, 0, 2, 1], port))

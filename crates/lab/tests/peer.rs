@@ -1,0 +1,72 @@
+//! The comparison itself, small and short: it needs root and Debian's rtpengine. Without them the test says so and passes, but
+//! not in continuous integration.
+
+#![allow(clippy::print_stderr, reason = "a skipped test names its reason")]
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use patchcord_lab::netns;
+use patchcord_lab::peer::{self, PeerError, Relay, Rtpengine, Settings, comparison_text};
+
+/// What is missing here, if anything.
+fn missing() -> Option<&'static str> {
+    let installed = Command::new("rtpengine").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !netns::may_create() {
+        Some("root")
+    } else if !installed.is_ok_and(|status| status.success()) {
+        Some("rtpengine")
+    } else {
+        None
+    }
+}
+
+#[test]
+fn rtpengine_is_measured() -> Result<(), Box<dyn std::error::Error>> {
+    if let Some(missing) = missing() {
+        let required = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+        assert!(!required, "continuous integration must test the comparison: it needs {missing}");
+        eprintln!("skipped: the comparison needs {missing}");
+        return Ok(());
+    }
+    let settings = match Settings::new() {
+        Err(PeerError::Cpus) => {
+            eprintln!("skipped: the comparison needs two CPUs");
+            return Ok(());
+        }
+        settings => Settings {
+            calls: 20,
+            warmup: Duration::from_millis(300),
+            window: Duration::from_secs(1),
+            rounds: 1,
+            retries: 0,
+            ..settings?
+        },
+    };
+    let rtpengine = Rtpengine::default();
+    let mut seen = 0;
+    let comparison = peer::compare(&[&rtpengine as &dyn Relay], &settings, |_| seen += 1)?;
+    assert_eq!(seen, 1);
+    let window = &comparison.windows[0];
+    // 20 calls, two directions, 50 packets/s, one second; a busy machine may hold the generator up.
+    assert!(window.sent > 500 && window.sent < 2_500, "{window:?}");
+    assert!(window.received > 500 && window.received <= window.sent, "{window:?}");
+    assert!(window.relay_cpu_s > 0.0 && window.packets_per_cpu_s > 1_000.0, "{window:?}");
+    assert!(window.rss_kib > 1_000, "{window:?}");
+    assert_eq!(window.latency_us.map(|latency| latency.count), Some(window.received));
+    assert_eq!(comparison.ratio, None);
+    assert!(comparison_text(&comparison).contains("rtpengine"));
+
+    // A relay that does not exist is named.
+    let nowhere = Rtpengine { program: "/nonexistent/rtpengine".to_owned(), ..Rtpengine::default() };
+    let error = peer::compare(&[&nowhere as &dyn Relay], &settings, |_| ()).expect_err("it cannot be started");
+    assert!(error.to_string().contains("cannot start rtpengine as \"/nonexistent/rtpengine\""), "{error}");
+    // So is one that ends.
+    let quitter = Rtpengine { arguments: vec!["--no-such-option".to_owned()], ..Rtpengine::default() };
+    let error = peer::compare(&[&quitter as &dyn Relay], &settings, |_| ()).expect_err("it ends");
+    assert!(error.to_string().contains("ended with exit status"), "{error}");
+    let PeerError::Relay { log, .. } = error else { panic!("{error:?}") };
+    assert!(std::fs::read_to_string(&log)?.contains("no-such-option"), "the log says why");
+    std::fs::remove_file(log)?;
+    Ok(())
+}
