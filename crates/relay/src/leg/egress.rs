@@ -26,6 +26,8 @@ const FIRST_ROLL_OVER: u64 = 1 << 16;
 /// After a source changed its SSRC, packets under its former one are stragglers for this long: longer than any
 /// reordering, shorter than a person needs to put a call on hold and take it back.
 const STRAGGLER_NANOS: u64 = 100_000_000;
+/// RFC 3551 4.2: the frame of a source that has not shown its own yet.
+const DEFAULT_FRAMES_PER_SECOND: u32 = 50;
 /// RFC 3551's video clock: there the marker bit ends a picture and must not be set by us.
 const VIDEO_CLOCK_RATE: u32 = 90_000;
 
@@ -42,8 +44,7 @@ pub(crate) struct Egress {
     mode: EgressMode,
     /// The party's address is known and its direction lets it receive.
     ready: bool,
-    /// The present source's first packet has been sent: the offsets hold.
-    following: bool,
+    following: Following,
     /// Something was sent, ever.
     started: bool,
     /// Payload types pass as they are.
@@ -69,6 +70,17 @@ pub(crate) struct Egress {
     pub(crate) last_sent_at: MonoTime,
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
+}
+
+/// Whether the offsets hold for the next packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Following {
+    /// The next packet is a new source's first.
+    Nobody,
+    /// The next packet goes on where the same source left off, but its numbers may not.
+    Paused,
+    /// The present source's first packet has been sent.
+    Source,
 }
 
 const _: () = assert!(size_of::<Egress>() == 128, "a third line would be a third miss for every packet of a cold leg");
@@ -102,7 +114,7 @@ impl Egress {
             next_sink: NO_SLOT,
             mode,
             ready: false,
-            following: false,
+            following: Following::Nobody,
             started: false,
             same_payload_types: true,
             minds_events: false,
@@ -138,7 +150,7 @@ impl Egress {
 
     /// The source's SSRC behind it, while a source is followed.
     pub(crate) fn source_ssrc(&self) -> Option<Ssrc> {
-        self.following.then_some(self.source_ssrc)
+        self.follows_any().then_some(self.source_ssrc)
     }
 
     pub(crate) fn next_sequence(&self) -> Option<SequenceNumber> {
@@ -148,7 +160,7 @@ impl Egress {
     /// Source numbering is passed on as it is: nothing was ever cut over.
     pub(crate) fn is_verbatim(&self) -> bool {
         self.mode == EgressMode::Transparent
-            || (self.following
+            || (self.follows_any()
                 && self.sequence_offset == 0
                 && self.timestamp_offset == 0
                 && self.ssrc == self.source_ssrc)
@@ -177,13 +189,20 @@ impl Egress {
         self.remote = remote.unwrap_or(NOWHERE);
         self.ready = party_receives && remote.is_some();
         if self.ready && !was_ready {
-            self.splice_next();
+            self.resume_next();
         }
     }
 
-    /// The next packet is the first of its source: numbering continues from what was sent, whatever it brings.
-    pub(crate) fn splice_next(&mut self) {
-        self.following = false;
+    /// The next packet is the first of a new source: numbering continues from what was sent, whatever it brings.
+    pub(crate) const fn splice_next(&mut self) {
+        self.following = Following::Nobody;
+    }
+
+    /// As [`Egress::splice_next`], but the source is the same: no reason to take a fresh SSRC in the mode that does.
+    pub(crate) fn resume_next(&mut self) {
+        if self.following == Following::Source {
+            self.following = Following::Paused;
+        }
     }
 
     /// Why nothing can be sent to this leg now, if that is so.
@@ -201,12 +220,13 @@ impl Egress {
     /// Whether a packet of `source_ssrc` belongs to the stream that is followed.
     #[inline]
     pub(crate) fn follows(&self, source_ssrc: Ssrc) -> bool {
-        self.following && self.source_ssrc == source_ssrc
+        self.follows_any() && self.source_ssrc == source_ssrc
     }
 
     /// Whether a source is being followed: its first packet has been sent.
+    #[inline]
     pub(crate) const fn follows_any(&self) -> bool {
-        self.following
+        matches!(self.following, Following::Source)
     }
 
     /// Payload bytes sent, as a sender report counts them (RFC 3550 6.4.1): without headers, as far as these are of
@@ -217,7 +237,7 @@ impl Egress {
 
     /// Whether the next packet would be spliced on to what another source has sent.
     pub(crate) const fn joins_another_source(&self) -> bool {
-        self.started && !self.following
+        self.started && !self.follows_any()
     }
 
     /// Numbers one packet of the present source and counts it as sent. `former_source_ssrc` is what the source called
@@ -233,7 +253,7 @@ impl Egress {
         rng: &mut Rng,
     ) -> Result<Passed, DropReason> {
         let header = packet.header;
-        if self.following && header.ssrc == self.source_ssrc && self.mode != EgressMode::Transparent {
+        if self.follows(header.ssrc) && self.mode != EgressMode::Transparent {
             let sequence = header.sequence.wrapping_add(self.sequence_offset);
             match self.claim(sequence) {
                 Ok(newest) => {
@@ -268,7 +288,7 @@ impl Egress {
             return Ok(self.pass_untouched(packet));
         }
         let mut changed_from = None;
-        if self.following && header.ssrc != self.source_ssrc {
+        if self.follows_any() && header.ssrc != self.source_ssrc {
             let straggler =
                 *former_source_ssrc == Some(header.ssrc) && packet.now.nanos_since(self.last_sent_at) < STRAGGLER_NANOS;
             if straggler {
@@ -305,8 +325,8 @@ impl Egress {
             self.sequence_offset = 0;
             self.timestamp_offset = 0;
             self.newest = FIRST_ROLL_OVER + u64::from(header.sequence.0);
-            self.first = FIRST_ROLL_OVER;
-        } else if self.mode == EgressMode::NewSsrc {
+            self.first = 0;
+        } else if self.mode == EgressMode::NewSsrc && !self.resumes(header.ssrc) {
             splice.ended_ssrc = Some(self.ssrc);
             self.ssrc = Ssrc(rng.next_u32());
             let sequence = rng.next_u32() as u16;
@@ -317,7 +337,11 @@ impl Egress {
         } else {
             let elapsed = u128::from(packet.now.nanos_since(self.timestamp_at)) * u128::from(packet.clock_rate);
             // At least one frame: packets arrive in bunches, and a timestamp must not stand still.
-            let step = ((elapsed / 1_000_000_000) as u32).max(u32::from(self.frame_ts_units)).max(1);
+            let frame = match self.frame_ts_units {
+                0 => packet.clock_rate / DEFAULT_FRAMES_PER_SECOND,
+                known => u32::from(known),
+            };
+            let step = ((elapsed / 1_000_000_000) as u32).max(frame).max(1);
             splice.sequence_step = Some(1);
             splice.timestamp_step = Some(step);
             self.newest += 1;
@@ -327,11 +351,16 @@ impl Egress {
         }
         self.source_ssrc = header.ssrc;
         self.sent_window = 1;
-        self.following = true;
+        self.following = Following::Source;
         self.started = true;
         // Longer steps are pauses of the sender, not frames; an eighth of a second of every rate in use fits 16 bits.
         self.frame_ts_units_max = u16::try_from(packet.clock_rate / 8).unwrap_or(u16::MAX);
         splice
+    }
+
+    /// Whether a packet of `source_ssrc` goes on where the same source left off.
+    fn resumes(&self, source_ssrc: Ssrc) -> bool {
+        self.following == Following::Paused && self.source_ssrc == source_ssrc
     }
 
     /// Claims an egress sequence number: each is sent at most once (RFC 3711 9.1: two packets under one index would
@@ -376,19 +405,19 @@ impl Egress {
 
     fn pass_untouched(&mut self, packet: &Incoming<'_>) -> Passed {
         let header = packet.header;
-        let joins = !self.following || self.source_ssrc != header.ssrc;
+        let joins = !self.follows(header.ssrc);
         let splice = joins.then(|| Splice {
             gap_nanos: self.started.then(|| packet.now.nanos_since(self.last_sent_at)),
             sequence_step: self.started.then(|| header.sequence.0.wrapping_sub(self.newest as u16)),
             timestamp_step: self.started.then(|| header.timestamp.0.wrapping_sub(self.timestamp)),
             ended_ssrc: None,
-            former_source_ssrc: self.following.then_some(self.source_ssrc),
+            former_source_ssrc: self.follows_any().then_some(self.source_ssrc),
         });
         self.newest = FIRST_ROLL_OVER + u64::from(header.sequence.0);
-        self.first = FIRST_ROLL_OVER;
+        self.first = 0;
         self.source_ssrc = header.ssrc;
         self.ssrc = header.ssrc;
-        self.following = true;
+        self.following = Following::Source;
         self.started = true;
         self.count(packet, header.timestamp, Newest::NotByOne);
         Passed { header: *header, splice }

@@ -284,7 +284,7 @@ impl Legs {
             // Nobody heard the packets in between: continue from the last one that was sent, as after a cut-over.
             let mut sink = self.ingress[at].first_sink;
             while sink != NO_SLOT {
-                self.egress[sink as usize].splice_next();
+                self.egress[sink as usize].resume_next();
                 sink = self.egress[sink as usize].next_sink;
             }
         }
