@@ -37,7 +37,7 @@ pub enum DropReason {
     MidEvent,
     /// The sequence number was sent already.
     Duplicate,
-    /// So far behind that it cannot be told from a duplicate.
+    /// So far from the newest that it cannot be told from a duplicate, or from a stray of another time.
     TooOld,
     /// Lost to a full transmit list: more listeners than the batch has room for.
     OutboxFull,

@@ -2,8 +2,9 @@
 
 use core::net::SocketAddr;
 
-use patchcord_rtp::{Arrival, PayloadType, RtpHeader};
+use patchcord_rtp::{Arrival, PayloadType, RtpHeader, SequenceNumber};
 
+use crate::command::EgressMode;
 use crate::datagram::{Datagram, Hop, Verdict};
 use crate::event::{Event, Receipt};
 use crate::ids::{Component, PortId};
@@ -26,7 +27,6 @@ pub(crate) struct SourcePacket<'a> {
     pub(crate) bytes: &'a [u8],
     /// Length of the whole packet.
     pub(crate) len: usize,
-    pub(crate) restarted: bool,
     pub(crate) is_telephone_event: bool,
     /// `None`: look it up when it matters, by the payload type in the source leg's list.
     pub(crate) clock_rate: Option<u32>,
@@ -51,22 +51,22 @@ impl Shard {
         let arrival = ingress.receiver.observe(&header, datagram.arrived.as_nanos());
         ingress.bytes += datagram.len as u64;
         ingress.last_packet_at = now;
-        if arrival == Arrival::FirstOfSource {
-            self.note_new_source(slot, &header, datagram.arrived);
-        }
-        let ingress = &self.legs.ingress[at];
         let packet = SourcePacket {
             header,
             bytes: &datagram.bytes[..datagram.len],
             len: datagram.len,
-            restarted: arrival == Arrival::Restarted,
             is_telephone_event: ingress.is_telephone_event(header.payload_type),
             clock_rate: None,
             leg: Some(slot),
             now,
         };
-        if ingress.awaited {
-            self.fire_on_first_packet(slot, &packet);
+        if !matches!(arrival, Arrival::InOrder | Arrival::Gap(_))
+            && let Some(verdict) = self.note_arrival(slot, arrival, &packet, datagram.arrived)
+        {
+            return verdict;
+        }
+        if self.legs.ingress[at].awaited && self.fire_on_first_packet(slot, &packet) {
+            return self.copy_to_all(slot, &packet, |_| true);
         }
         let ingress = &self.legs.ingress[at];
         if !ingress.is_open() {
@@ -83,7 +83,7 @@ impl Shard {
             if next == NO_SLOT {
                 break;
             }
-            copied |= self.copy_to(sink, &packet);
+            copied |= self.copy_to(sink, &packet).is_ok();
             sink = next;
         }
         match self.pass_to(sink, &packet) {
@@ -97,19 +97,46 @@ impl Shard {
     }
 
     /// Sends a copy of a packet by way of the outbox.
-    fn copy_to(&mut self, sink: Slot, packet: &SourcePacket<'_>) -> bool {
-        if !self.outbox.has_room(packet.bytes.len()) {
-            self.legs.cold[sink as usize].drops.count(DropReason::OutboxFull);
-            return false;
-        }
-        match self.pass_to(sink, packet) {
-            Ok((header, hop)) => self.outbox.push(hop, packet.bytes.len(), |room| {
+    fn copy_to(&mut self, sink: Slot, packet: &SourcePacket<'_>) -> Result<(), DropReason> {
+        let len = packet.bytes.len();
+        if self.outbox.has_room(len) {
+            let (header, hop) = self.pass_to(sink, packet)?;
+            let sent = self.outbox.push(hop, len, |room| {
                 room.copy_from_slice(packet.bytes);
                 header.rewrite(room);
-                room.len()
-            }),
-            Err(_) => false,
+                len
+            });
+            if sent {
+                return Ok(());
+            }
         }
+        self.legs.cold[sink as usize].drops.count(DropReason::OutboxFull);
+        Err(DropReason::OutboxFull)
+    }
+
+    /// Sends copies to those listeners whose mode is `wanted`; the datagram itself is used up.
+    #[cold]
+    fn copy_to_all(&mut self, slot: Slot, packet: &SourcePacket<'_>, wanted: impl Fn(EgressMode) -> bool) -> Verdict {
+        let ingress = &self.legs.ingress[slot as usize];
+        if !ingress.is_open() {
+            return Verdict::Dropped(DropReason::Muted);
+        }
+        let mut sink = ingress.first_sink;
+        if sink == NO_SLOT {
+            return Verdict::Dropped(self.unheard(slot, packet.now));
+        }
+        let mut verdict = Verdict::Dropped(DropReason::TooOld);
+        while sink != NO_SLOT {
+            if wanted(self.legs.egress[sink as usize].mode()) {
+                match self.copy_to(sink, packet) {
+                    Ok(()) => verdict = Verdict::Consumed,
+                    Err(reason) if verdict != Verdict::Consumed => verdict = Verdict::Dropped(reason),
+                    Err(_) => {}
+                }
+            }
+            sink = self.legs.egress[sink as usize].next_sink;
+        }
+        verdict
     }
 
     /// The header that `packet` must have for one listener, and where it goes; the packet counts as sent.
@@ -131,19 +158,12 @@ impl Shard {
         let clock_rate = match (packet.clock_rate, packet.leg) {
             (Some(rate), _) => rate,
             // Only a splice needs the rate; a stream that is followed already gets by without the look-up.
-            (None, Some(source)) if !self.legs.egress[at].follows(packet.header.ssrc) || packet.restarted => {
+            (None, Some(source)) if !self.legs.egress[at].follows(packet.header.ssrc) => {
                 self.legs.cold[source as usize].clock_rate_of(packet.header.payload_type)
             }
             (None, _) => 0,
         };
-        let incoming = Incoming {
-            header: &packet.header,
-            payload_type,
-            restarted: packet.restarted,
-            clock_rate,
-            len: packet.len,
-            now: packet.now,
-        };
+        let incoming = Incoming { header: &packet.header, payload_type, clock_rate, len: packet.len, now: packet.now };
         let egress = &mut self.legs.egress[at];
         let former_ssrc = &mut self.legs.cold[at].former_source_ssrc;
         let Passed { header, splice } = egress.pass(&incoming, former_ssrc, &mut self.rng)?;
@@ -192,6 +212,37 @@ impl Shard {
             }
         }
         if self.legs.cold[at].direction.party_sends() { Ok(()) } else { Err(DropReason::Direction) }
+    }
+
+    /// What a packet out of the ordinary means for its listeners; a verdict if it must not reach them as others do.
+    #[cold]
+    fn note_arrival(
+        &mut self,
+        slot: Slot,
+        arrival: Arrival,
+        packet: &SourcePacket<'_>,
+        arrived: MonoTime,
+    ) -> Option<Verdict> {
+        match arrival {
+            Arrival::FirstOfSource => self.note_new_source(slot, &packet.header, arrived),
+            Arrival::Restarted => {
+                // It counts from elsewhere: each listener's next packet continues from what was sent to it.
+                let mut sink = self.legs.ingress[slot as usize].first_sink;
+                while sink != NO_SLOT {
+                    self.legs.egress[sink as usize].resume_next();
+                    sink = self.legs.egress[sink as usize].next_sink;
+                }
+            }
+            Arrival::Reordered => {
+                let highest = SequenceNumber(self.legs.ingress[slot as usize].receiver.extended_highest() as u16);
+                if packet.header.sequence.distance_from(highest) > 0 {
+                    // Out of all range, and ahead: were it passed on, everything behind it would be too old.
+                    return Some(self.copy_to_all(slot, packet, |mode| mode == EgressMode::Transparent));
+                }
+            }
+            Arrival::InOrder | Arrival::Gap(_) | Arrival::Duplicate => {}
+        }
+        None
     }
 
     fn note_new_source(&mut self, slot: Slot, header: &RtpHeader, now: MonoTime) {
@@ -258,13 +309,18 @@ impl Shard {
         }
     }
 
-    /// A pending cut-over waits for this leg: do it if its first packet can be relayed.
-    fn fire_on_first_packet(&mut self, slot: Slot, packet: &SourcePacket<'_>) {
+    /// A pending cut-over waits for this leg: do it if its first packet can be relayed. Says whether end packets of a
+    /// telephone-event went to the outbox, which this packet must not overtake.
+    #[cold]
+    fn fire_on_first_packet(&mut self, slot: Slot, packet: &SourcePacket<'_>) -> bool {
         let cold = &self.legs.cold[slot as usize];
-        let Some(id) = cold.awaited_by.filter(|_| self.legs.ingress[slot as usize].is_open()) else { return };
-        let Some(record) = self.cut_overs.get(id) else { return };
-        if record.sinks_of(cold.id).any(|sink| self.would_join(sink, slot, packet)) {
-            self.fire(id, packet.now);
+        let Some(id) = cold.awaited_by.filter(|_| self.legs.ingress[slot as usize].is_open()) else { return false };
+        let Some(record) = self.cut_overs.get(id) else { return false };
+        if !record.sinks_of(cold.id).any(|sink| self.would_join(sink, slot, packet)) {
+            return false;
         }
+        let ends_event = record.sinks_of(cold.id).any(|sink| self.legs.cold[sink as usize].event_in_flight.is_some());
+        self.fire(id, packet.now);
+        ends_event
     }
 }

@@ -255,23 +255,17 @@ impl Egress {
         let header = packet.header;
         if self.follows(header.ssrc) && self.mode != EgressMode::Transparent {
             let sequence = header.sequence.wrapping_add(self.sequence_offset);
-            match self.claim(sequence) {
-                Ok(newest) => {
-                    let timestamp = header.timestamp.wrapping_add(self.timestamp_offset);
-                    self.count(packet, timestamp, newest);
-                    let header = RtpHeader {
-                        marker: header.marker,
-                        payload_type: packet.payload_type,
-                        sequence,
-                        timestamp,
-                        ssrc: self.ssrc,
-                    };
-                    return Ok(Passed { header, splice: None });
-                }
-                // The source counts from elsewhere now. Its packets would be too old for ever.
-                Err(_) if packet.restarted => {}
-                Err(reason) => return Err(reason),
-            }
+            let newest = self.claim(sequence)?;
+            let timestamp = header.timestamp.wrapping_add(self.timestamp_offset);
+            self.count(packet, timestamp, newest);
+            let header = RtpHeader {
+                marker: header.marker,
+                payload_type: packet.payload_type,
+                sequence,
+                timestamp,
+                ssrc: self.ssrc,
+            };
+            return Ok(Passed { header, splice: None });
         }
         self.pass_slowly(packet, former_source_ssrc, rng)
     }
@@ -444,8 +438,6 @@ pub(crate) struct Incoming<'a> {
     pub(crate) header: &'a RtpHeader,
     /// As the listener calls the format.
     pub(crate) payload_type: PayloadType,
-    /// The source has started its sequence anew.
-    pub(crate) restarted: bool,
     /// Of the source.
     pub(crate) clock_rate: u32,
     /// Whole packet, in bytes.

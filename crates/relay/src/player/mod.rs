@@ -150,7 +150,6 @@ impl Shard {
             },
             bytes: &[],
             len: RTP_HEADER_LEN + payload.len(),
-            restarted: false,
             is_telephone_event: false,
             clock_rate: Some(player.frames.clock_rate()),
             leg: None,
