@@ -22,6 +22,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the relay.
     Serve(ServeArgs),
+    /// See a call being transferred, and the proof that nobody lost a packet.
+    Demo(DemoArgs),
     /// Examine this machine: what keeps the relay from working well, and the fix.
     Doctor(DoctorArgs),
     /// Watch a relay: calls, legs, jitter, latency, cut-overs.
@@ -60,6 +62,9 @@ pub(crate) struct ServeArgs {
     /// Print the configuration that results from file, environment and flags, and end.
     #[arg(long)]
     pub(crate) print_config: bool,
+    /// End at once when stdin ends: a relay that is started for somebody ends with him.
+    #[arg(long, hide = true)]
+    pub(crate) until_stdin_ends: bool,
 }
 
 impl ServeArgs {
@@ -118,4 +123,15 @@ pub(crate) struct TopArgs {
     /// The frame's size with --once.
     #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "80x24", value_parser = crate::top::parse_size)]
     pub(crate) size: (u16, u16),
+}
+
+/// `demo`
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DemoArgs {
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Folder for the WAV files of what each party heard and the relay's log.
+    #[arg(long, value_name = "DIR", default_value = "demo-output")]
+    pub(crate) output: PathBuf,
 }

@@ -1,10 +1,13 @@
 //! `patchcord`: the relay, its client commands, its demo and its measuring tools in one binary.
 
+mod child;
 mod cli;
 mod client;
 mod config;
+mod demo;
 mod doctor;
 mod failure;
+mod media;
 mod output;
 mod serve;
 mod sys;
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => serve::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Client(command) => client::run(command),

@@ -29,8 +29,7 @@ pub(super) fn examine(machine: &Machine, config: &Config) -> Vec<Finding> {
 
 /// Files that a relay opens whose ports are all leased.
 fn wanted_files(config: &Config, workers: u64) -> u64 {
-    let ports = u64::from(config.ports.last - config.ports.first) + 1;
-    let by_ports = ports * config.interfaces.len() as u64;
+    let by_ports = u64::from(config.ports.count()) * config.interfaces.len() as u64;
     by_ports.min(2 * u64::from(config.workers.legs_max) * workers) + OTHER_FILES
 }
 

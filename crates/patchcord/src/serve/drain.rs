@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use patchcord_control::Control;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::notify;
 use crate::client::model::Workers;
@@ -17,6 +18,10 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// Fires when stdin ends; never where nobody asked for that.
+    stdin_end: oneshot::Receiver<()>,
+    /// Held so that the other end does not fire.
+    _stdin_open: Option<oneshot::Sender<()>>,
 }
 
 /// Why the relay ends.
@@ -28,20 +33,39 @@ pub(super) enum End {
     Deadline,
     /// A second signal came.
     Second,
+    /// Stdin ended, and nobody is left to drain for.
+    Stdin,
 }
 
 impl Signals {
-    /// Takes SIGTERM and SIGINT from now on.
-    pub(super) fn listen() -> Result<Self, Failure> {
+    /// Takes SIGTERM and SIGINT from now on, and the end of stdin if that is to count.
+    pub(super) fn listen(until_stdin_ends: bool) -> Result<Self, Failure> {
         let listen =
             |kind| signal(kind).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")));
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        let (sender, stdin_end) = oneshot::channel();
+        let mut stdin_open = Some(sender);
+        if until_stdin_ends {
+            let ended = stdin_open.take();
+            // A thread and not a task: reading stdin cannot be cancelled.
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+                ended.map(|ended| ended.send(()))
+            });
+        }
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            stdin_end,
+            _stdin_open: stdin_open,
+        })
     }
 
-    async fn next(&mut self) -> &'static str {
+    /// The next signal; `None`: stdin has ended.
+    async fn next(&mut self) -> Option<&'static str> {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => Some("SIGTERM"),
+            _ = self.interrupt.recv() => Some("SIGINT"),
+            _ = &mut self.stdin_end => None,
         }
     }
 }
@@ -50,6 +74,7 @@ impl Signals {
 pub(super) async fn until_over(control: &Control, mut signals: Signals, deadline: Duration) -> End {
     let signal = signals.next().await;
     control.drain();
+    let Some(signal) = signal else { return End::Stdin };
     notify::notify("STOPPING=1");
     let calls = control.list().calls.len();
     tracing::info!(
@@ -66,7 +91,7 @@ pub(super) async fn until_over(control: &Control, mut signals: Signals, deadline
     tokio::select! {
         () = drained => End::Drained,
         () = tokio::time::sleep(deadline) => End::Deadline,
-        _ = signals.next() => End::Second,
+        signal = signals.next() => if signal.is_some() { End::Second } else { End::Stdin },
     }
 }
 
@@ -81,9 +106,13 @@ pub(super) async fn summary(control: &Control, started: Instant, end: End) -> St
         End::Drained => "all calls had ended".to_owned(),
         End::Deadline => format!("the deadline ended {running} calls"),
         End::Second => format!("a second signal ended {running} calls"),
+        End::Stdin => format!("the end of stdin ended {running} calls"),
     };
+    let shed =
+        workers.iter().flat_map(|worker| &worker.io).filter(|(name, count)| name.ends_with("dropped") && **count > 0);
+    let shed: String = shed.map(|(name, count)| format!(", {name} {count}")).collect();
     format!(
-        "patchcord ends after {}: {why}; {} datagrams received, {} forwarded, {} packets sent, {} dropped",
+        "patchcord ends after {}: {why}; {} datagrams received, {} forwarded, {} packets sent, {} dropped{shed}",
         age(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)),
         sum(|worker| worker.datagrams),
         sum(|worker| worker.forwarded),

@@ -48,13 +48,13 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("cannot start the control plane: {error}")))?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, args.until_stdin_ends))
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
+async fn serve(config: Config, until_stdin_ends: bool) -> Result<(), Failure> {
     let started = Instant::now();
     // From here on a signal drains instead of killing.
-    let signals = Signals::listen()?;
+    let signals = Signals::listen(until_stdin_ends)?;
     let listener = TcpListener::bind(config.http.listen).await.map_err(|error| {
         Failure::failed(format!(
             "cannot listen for HTTP on {}: {error}; is another relay running? choose another address with --http",

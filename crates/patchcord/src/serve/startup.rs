@@ -54,12 +54,17 @@ fn rows(config: &Config, dataplane: &Dataplane, http: SocketAddr) -> Vec<(&'stat
     vec![
         ("backend", format!("{backend}: {why}")),
         ("kernel", probe::kernel()),
-        ("workers", format!("{workers} on CPUs {}, wait {:?}{priority}", cpus.join(","), config.workers.wait)),
+        ("workers", format!("{workers} on CPUs {}, wait {}{priority}", cpus.join(","), word(&config.workers.wait))),
         ("interfaces", interfaces.join(", ")),
-        ("ports", format!("{}: {} legs an interface", config.ports, config.ports.legs())),
+        ("ports", format!("{}: {} an interface", config.ports, config.ports.count())),
         ("capacity", format!("{legs} legs, {} open files", limit(files.soft))),
-        ("latch", format!("{:?}, strict {}", config.media.latch, config.media.strict)),
+        ("latch", format!("{}, strict {}", word(&config.media.latch), config.media.strict)),
         ("HTTP", format!("http://{http} ({token})")),
         ("privileges", sys::privileges()),
     ]
+}
+
+/// A setting as it is written in the configuration.
+fn word(setting: &impl serde::Serialize) -> String {
+    serde_json::to_value(setting).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }

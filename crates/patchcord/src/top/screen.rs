@@ -114,13 +114,13 @@ impl View {
     fn draw_legs(&self, frame: &mut Frame<'_>, area: Rect) {
         let heading = ["CALL", "PARTY", "HEARS", "IN", "LOST", "JIT ms", "OUT", "p50us", "p99us", "STATE"];
         let widths = [
+            Constraint::Length(9),
             Constraint::Length(10),
-            Constraint::Length(11),
-            Constraint::Length(11),
-            Constraint::Length(7),
-            Constraint::Length(5),
+            Constraint::Length(10),
             Constraint::Length(6),
-            Constraint::Length(7),
+            Constraint::Length(4),
+            Constraint::Length(6),
+            Constraint::Length(6),
             Constraint::Length(5),
             Constraint::Length(5),
             Constraint::Fill(1),
@@ -154,12 +154,12 @@ impl View {
     fn draw_cut_overs(&self, frame: &mut Frame<'_>, area: Rect) {
         let heading = ["CALL", "COMMAND", "STATE", "TRIGGER", "PARTY", "GAP us", "SEQ", "EFFECT us"];
         let widths = [
-            Constraint::Length(10),
             Constraint::Length(9),
-            Constraint::Length(9),
-            Constraint::Length(15),
-            Constraint::Length(11),
             Constraint::Length(8),
+            Constraint::Length(11),
+            Constraint::Length(15),
+            Constraint::Length(10),
+            Constraint::Length(7),
             Constraint::Length(3),
             Constraint::Fill(1),
         ];

@@ -1,0 +1,380 @@
+//! What a party really got: its recorded packets, put in order, cut into pieces at the markers, and compared with what
+//! everybody sent.
+//!
+//! A relay may give a packet another SSRC, sequence number and timestamp, but between two cut-overs it does so by constant
+//! offsets, and it does not touch the payload. So a piece of the stream whose payloads are a sender's, all at the same
+//! offsets, is that sender's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use patchcord_lab::endpoint::{Fingerprint, Recording, SentLog, SentPacket};
+use patchcord_rtp::RtpHeader;
+
+/// So many payloads that occur only once in all that was sent must agree before a piece is taken for a sender's: digital
+/// silence is everybody's.
+const VOTES_MIN: usize = 10;
+
+/// A received packet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packet {
+    /// Its sequence number, extended around the first one.
+    pub(super) extended: i64,
+    pub(super) header: RtpHeader,
+    /// When it arrived, on the laboratory's clock.
+    pub(super) at_ns: u64,
+    fingerprint: Fingerprint,
+}
+
+/// A piece of the stream from one source.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    /// Whose it is; `None`: the relay's own.
+    pub(super) from: Option<String>,
+    /// In the order of their sequence numbers; never empty.
+    pub(super) packets: Vec<Packet>,
+    /// How a sender's packets came through; `None` for the relay's own.
+    pub(super) passage: Option<Passage>,
+    /// From the sender's system call to the arrival at the receiver's socket, of each packet of a sender.
+    latencies_ns: Vec<u64>,
+}
+
+/// A sender's packets on their way through the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Passage {
+    /// Sent between the first and the last that arrived, both included.
+    pub(super) sent: u64,
+    /// Of these, never arrived.
+    pub(super) lost: u64,
+    /// Packets in the piece that are not this sender's.
+    pub(super) foreign: u64,
+    /// What the relay added to sequence numbers and timestamps.
+    pub(super) sequence_offset: u16,
+    pub(super) timestamp_offset: u32,
+    /// Neither SSRC, sequence numbers nor timestamps were changed.
+    pub(super) untouched: bool,
+}
+
+/// Everything that one party received.
+#[derive(Clone, Debug)]
+pub(super) struct Evidence {
+    /// SSRCs, in the order of their first packets.
+    pub(super) ssrcs: Vec<u32>,
+    pub(super) pieces: Vec<Piece>,
+    /// Sequence numbers that did not arrive, and did not reach the relay either.
+    pub(super) missing_before_relay: u64,
+    /// Sequence numbers that did not arrive for another reason.
+    pub(super) missing_unexplained: u64,
+}
+
+impl Evidence {
+    /// Looks at a recording in the light of what was sent.
+    pub(super) fn of(recording: &Recording, senders: &[&SentLog]) -> Self {
+        let packets = in_order(recording);
+        let mut ssrcs = Vec::new();
+        for (header, _) in recording.rtp() {
+            if !ssrcs.contains(&header.ssrc.0) {
+                ssrcs.push(header.ssrc.0);
+            }
+        }
+        let mut pieces: Vec<Piece> = Vec::new();
+        for packet in packets {
+            match pieces.last_mut() {
+                Some(piece) if !packet.header.marker => piece.packets.push(packet),
+                _ => pieces.push(Piece::begin(packet)),
+            }
+        }
+        let unique = unique_payloads(senders);
+        let mut missing = (0, 0);
+        let mut next = None;
+        for piece in pieces.iter_mut().rev() {
+            piece.attribute(senders, &unique);
+            let (before_relay, unexplained) = piece.missing(next, senders);
+            missing = (missing.0 + before_relay, missing.1 + unexplained);
+            next = Some(piece.first().extended);
+        }
+        Self { ssrcs, pieces, missing_before_relay: missing.0, missing_unexplained: missing.1 }
+    }
+
+    /// Whose the pieces are, in order.
+    pub(super) fn order(&self) -> Vec<&str> {
+        self.pieces.iter().map(|piece| piece.from.as_deref().unwrap_or("relay")).collect()
+    }
+
+    /// All packets in the order of their sequence numbers.
+    pub(super) fn packets(&self) -> impl Iterator<Item = &Packet> {
+        self.pieces.iter().flat_map(|piece| &piece.packets)
+    }
+
+    /// Packets of senders that were lost in the relay, of all that were sent while they were heard.
+    pub(super) fn passed(&self) -> (u64, u64) {
+        let passages = self.pieces.iter().filter_map(|piece| piece.passage);
+        passages.fold((0, 0), |(sent, lost), passage| (sent + passage.sent, lost + passage.lost))
+    }
+
+    /// Time in the relay at these quantiles, in microseconds; `None` if nobody's packets came through.
+    pub(super) fn latency_us<const N: usize>(&self, quantiles: [f64; N]) -> Option<[f64; N]> {
+        let mut all: Vec<u64> = self.pieces.iter().flat_map(|piece| &piece.latencies_ns).copied().collect();
+        all.sort_unstable();
+        let last = all.len().checked_sub(1)?;
+        Some(quantiles.map(|quantile| (all[(quantile * last as f64).ceil() as usize] / 100) as f64 / 10.0))
+    }
+
+    /// The changes from one piece to the next.
+    pub(super) fn switches(&self) -> Vec<Switch> {
+        self.pieces.windows(2).map(|pair| Switch::between(&pair[0], &pair[1])).collect()
+    }
+}
+
+/// A change of sources, as the receiver sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Switch {
+    /// From the last arrival of the old source to the first of the new.
+    pub(super) gap_us: u64,
+    /// 1 is seamless.
+    pub(super) seq_step: i64,
+    /// In timestamp units.
+    pub(super) ts_step: i64,
+    /// A packet of the old source came after one of the new.
+    pub(super) interleaved: bool,
+}
+
+impl Switch {
+    fn between(old: &Piece, new: &Piece) -> Self {
+        let (before, after) = (old.last(), new.first());
+        let last_arrival = old.packets.iter().map(|packet| packet.at_ns).max().unwrap_or(0);
+        let first_arrival = new.packets.iter().map(|packet| packet.at_ns).min().unwrap_or(0);
+        Self {
+            gap_us: after.at_ns.saturating_sub(last_arrival) / 1000,
+            seq_step: after.extended - before.extended,
+            ts_step: ts_step(before, after),
+            interleaved: last_arrival > first_arrival,
+        }
+    }
+}
+
+/// By how much the timestamp rose.
+pub(super) fn ts_step(before: &Packet, after: &Packet) -> i64 {
+    i64::from(after.header.timestamp.0.wrapping_sub(before.header.timestamp.0).cast_signed())
+}
+
+impl Piece {
+    fn begin(packet: Packet) -> Self {
+        Self { from: None, packets: vec![packet], passage: None, latencies_ns: Vec::new() }
+    }
+
+    pub(super) fn first(&self) -> &Packet {
+        self.packets.first().expect("a piece begins with a packet")
+    }
+
+    pub(super) fn last(&self) -> &Packet {
+        self.packets.last().expect("a piece begins with a packet")
+    }
+
+    /// Finds out whose the piece is.
+    fn attribute(&mut self, senders: &[&SentLog], unique: &BTreeMap<Fingerprint, (usize, usize)>) {
+        let mut votes: BTreeMap<(usize, u16, u32), usize> = BTreeMap::new();
+        for packet in &self.packets {
+            if let Some(&(sender, index)) = unique.get(&packet.fingerprint) {
+                let (sequence, timestamp) = offsets(packet, &senders[sender].packets[index]);
+                *votes.entry((sender, sequence, timestamp)).or_default() += 1;
+            }
+        }
+        let Some(((sender, sequence_offset, timestamp_offset), _)) =
+            votes.into_iter().filter(|&(_, count)| count >= VOTES_MIN).max_by_key(|&(_, count)| count)
+        else {
+            return;
+        };
+        let log = senders[sender];
+        let mut by_sequence: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
+        for (index, sent) in log.packets.iter().enumerate() {
+            by_sequence.entry(sent.header.sequence.0).or_default().push(index);
+        }
+        let mut arrived = BTreeSet::new();
+        let mut foreign = 0;
+        for packet in &self.packets {
+            let sequence = packet.header.sequence.0.wrapping_sub(sequence_offset);
+            let indices = by_sequence.get(&sequence).map_or(&[][..], Vec::as_slice);
+            let same = |&&index: &&usize| {
+                let sent = &log.packets[index];
+                sent.fingerprint == packet.fingerprint && offsets(packet, sent).1 == timestamp_offset
+            };
+            match indices.iter().find(same) {
+                Some(&index) => {
+                    arrived.insert(index);
+                    self.latencies_ns.push(packet.at_ns.saturating_sub(log.packets[index].at_ns));
+                }
+                None => foreign += 1,
+            }
+        }
+        let (Some(&first), Some(&last)) = (arrived.first(), arrived.last()) else { return };
+        let sent = (last - first + 1) as u64;
+        let same_ssrc = self.packets.iter().all(|packet| packet.header.ssrc == log.packets[first].header.ssrc);
+        self.from = Some(log.name().to_owned());
+        self.passage = Some(Passage {
+            sent,
+            lost: sent - arrived.len() as u64,
+            foreign,
+            sequence_offset,
+            timestamp_offset,
+            untouched: same_ssrc && sequence_offset == 0 && timestamp_offset == 0,
+        });
+    }
+
+    /// Sequence numbers of this piece, up to the `next` one, that did not arrive: those that their sender's own path had
+    /// lost (or that it sent only after the switch), and the others.
+    fn missing(&self, next: Option<i64>, senders: &[&SentLog]) -> (u64, u64) {
+        let there: BTreeSet<i64> = self.packets.iter().map(|packet| packet.extended).collect();
+        let end = next.unwrap_or(self.last().extended + 1);
+        let absent = (self.first().extended..end).filter(|number| !there.contains(number));
+        let log = senders.iter().find(|log| Some(log.name()) == self.from.as_deref());
+        let (Some(log), Some(passage)) = (log, self.passage) else { return (0, absent.count() as u64) };
+        let last_arrival = self.packets.iter().map(|packet| packet.at_ns).max().unwrap_or(0);
+        let sent_in_time: BTreeSet<u16> =
+            log.packets.iter().filter(|sent| sent.at_ns <= last_arrival).map(|sent| sent.header.sequence.0).collect();
+        let mut counts = (0, 0);
+        for number in absent {
+            // Extended numbers agree with the packets' own in their low sixteen bits.
+            let sequence = (number as u16).wrapping_sub(passage.sequence_offset);
+            if sent_in_time.contains(&sequence) {
+                counts.1 += 1;
+            } else {
+                counts.0 += 1;
+            }
+        }
+        counts
+    }
+}
+
+/// What was added to sequence number and timestamp.
+fn offsets(received: &Packet, sent: &SentPacket) -> (u16, u32) {
+    (
+        received.header.sequence.0.wrapping_sub(sent.header.sequence.0),
+        received.header.timestamp.0.wrapping_sub(sent.header.timestamp.0),
+    )
+}
+
+/// Payloads that were sent only once by all together, with sender and index.
+fn unique_payloads(senders: &[&SentLog]) -> BTreeMap<Fingerprint, (usize, usize)> {
+    let mut seen: BTreeMap<Fingerprint, Option<(usize, usize)>> = BTreeMap::new();
+    for (sender, log) in senders.iter().enumerate() {
+        for (index, sent) in log.packets.iter().enumerate() {
+            seen.entry(sent.fingerprint).and_modify(|place| *place = None).or_insert(Some((sender, index)));
+        }
+    }
+    seen.into_iter().filter_map(|(fingerprint, place)| Some((fingerprint, place?))).collect()
+}
+
+/// The recording's packets by extended sequence number, each number once.
+fn in_order(recording: &Recording) -> Vec<Packet> {
+    let mut packets: BTreeMap<i64, Packet> = BTreeMap::new();
+    // Extended numbers keep the low sixteen bits of the first.
+    let mut highest: Option<(i64, patchcord_rtp::SequenceNumber)> = None;
+    for (header, received) in recording.rtp() {
+        let extended = match highest {
+            None => i64::from(header.sequence.0),
+            Some((extended, sequence)) => extended + i64::from(header.sequence.distance_from(sequence)),
+        };
+        if highest.is_none_or(|(highest, _)| extended > highest) {
+            highest = Some((extended, header.sequence));
+        }
+        let fingerprint = Fingerprint::of(received.payload());
+        packets.entry(extended).or_insert(Packet { extended, header, at_ns: received.at_ns, fingerprint });
+    }
+    packets.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use patchcord_lab::endpoint::Received;
+    use patchcord_rtp::{PayloadType, RTP_HEADER_LEN, RtpTimestamp, SequenceNumber, Ssrc};
+
+    use super::*;
+
+    const FRAME_NS: u64 = 20_000_000;
+
+    fn packet(ssrc: u32, sequence: u16, timestamp: u32, marker: bool, payload: &[u8]) -> (RtpHeader, Vec<u8>) {
+        let header = RtpHeader {
+            marker,
+            payload_type: PayloadType::default(),
+            sequence: SequenceNumber(sequence),
+            timestamp: RtpTimestamp(timestamp),
+            ssrc: Ssrc(ssrc),
+        };
+        let mut bytes = vec![0; RTP_HEADER_LEN];
+        header.build(&mut bytes);
+        bytes.extend_from_slice(payload);
+        (header, bytes)
+    }
+
+    /// A sender of frames with payloads of its own, without those in `lost`.
+    fn sender(name: &str, frames: u16, lost: &[u16]) -> SentLog {
+        let mut log = SentLog::new(name, 1000);
+        for frame in (0..frames).filter(|frame| !lost.contains(frame)) {
+            let payload = format!("{name} {frame}");
+            let (header, bytes) = packet(1, frame, u32::from(frame) * 160, false, payload.as_bytes());
+            log.push(u64::from(frame) * FRAME_NS, header, &bytes);
+        }
+        log
+    }
+
+    /// Receives (sequence, timestamp, marker, payload) every 20 ms, each a millisecond after the sender's tick.
+    fn receive(packets: &[(u16, u32, bool, String)]) -> Recording {
+        let mut recording = Recording::new("sink", 1000);
+        for (index, (sequence, timestamp, marker, payload)) in packets.iter().enumerate() {
+            let (_, bytes) = packet(7, *sequence, *timestamp, *marker, payload.as_bytes());
+            let from = "127.0.0.1:1".parse().expect("an address");
+            recording.push(Received { at_ns: index as u64 * FRAME_NS + 1_000_000, from, bytes: &bytes });
+        }
+        recording
+    }
+
+    /// Agent, then the relay, then the target, over the wrap of the sequence numbers.
+    fn transfer(skip: &[u16]) -> (Recording, SentLog, SentLog) {
+        let (agent, target) = (sender("agent", 30, &[5]), sender("target", 90, &[]));
+        let mut packets = Vec::new();
+        for index in 0..90_u16 {
+            let (payload, marker) = match index {
+                0..30 => (format!("agent {index}"), false),
+                30..60 => (format!("music {index}"), index == 30),
+                _ => (format!("target {}", index - 60), index == 60),
+            };
+            if !skip.contains(&index) {
+                packets.push((index.wrapping_add(65_530), 1000 + u32::from(index) * 160, marker, payload));
+            }
+        }
+        (receive(&packets), agent, target)
+    }
+
+    #[test]
+    fn pieces_are_attributed_and_gaps_explained() {
+        let (recording, agent, target) = transfer(&[5]);
+        let evidence = Evidence::of(&recording, &[&agent, &target]);
+        assert_eq!(evidence.order(), ["agent", "relay", "target"]);
+        assert_eq!((evidence.missing_before_relay, evidence.missing_unexplained), (1, 0));
+        assert_eq!(evidence.passed(), (29 + 30, 0));
+        // The agent's frames arrive a millisecond after they were sent; the target's as long after as it began too early.
+        assert_eq!(evidence.latency_us([0.0, 1.0]), Some([1000.0, 1_201_000.0]));
+        let switches = evidence.switches();
+        assert!(switches.iter().all(|s| (s.seq_step, s.ts_step, s.interleaved) == (1, 160, false)), "{switches:?}");
+    }
+
+    #[test]
+    fn packets_that_the_relay_lost_are_found() {
+        let (recording, agent, target) = transfer(&[5, 10, 40, 70]);
+        let evidence = Evidence::of(&recording, &[&agent, &target]);
+        assert_eq!((evidence.missing_before_relay, evidence.missing_unexplained), (1, 3));
+        assert_eq!(evidence.passed().1, 2);
+    }
+
+    #[test]
+    fn a_foreign_packet_is_found() {
+        let (agent, target) = (sender("agent", 30, &[]), sender("target", 30, &[]));
+        let packets: Vec<_> = (0..30_u16)
+            .map(|i| (i, u32::from(i) * 160, false, format!("{} {i}", if i == 20 { "target" } else { "agent" })))
+            .collect();
+        let evidence = Evidence::of(&receive(&packets), &[&agent, &target]);
+        assert_eq!(evidence.order(), ["agent"]);
+        let passage = evidence.pieces[0].passage.expect("the agent's");
+        assert_eq!((passage.foreign, passage.lost), (1, 1));
+    }
+}

@@ -1,0 +1,98 @@
+//! Who does what when. Everything is timed by media: a step ends when so many packets were received.
+
+use std::time::Duration;
+
+use patchcord_lab::endpoint::Endpoint;
+use serde_json::{Value, json};
+
+use super::stage::{AGENT, Played, Stage, TARGET, TRANSFEREE};
+use super::timeline::Timeline;
+use crate::failure::Failure;
+use crate::media::error;
+
+/// Packets a second of 20 ms frames.
+const PACKETS_PER_SECOND: u64 = 50;
+
+/// How long anything may take that takes some seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The country whose ringing tone the transferee hears: two rings in three seconds.
+pub(super) const RINGBACK_COUNTRY: &str = "uk";
+
+/// The transfer: talk, hold with music, ringback, swap on the target's first packet, the agent leaves, talk.
+pub(super) fn transfer(mut stage: Stage, timeline: &Timeline) -> Result<Played, Failure> {
+    let call = stage.call.clone();
+    let note = |what: &str| timeline.note(&call, what);
+
+    note("the transferee and the agent talk");
+    let (transferee, agent) = talk(&mut stage)?;
+    hear(&transferee, 3 * PACKETS_PER_SECOND)?;
+
+    note("hold: the transferee hears music");
+    stage.command("hold", json!({ "command": "hold", "party": TRANSFEREE }))?;
+    hear(&transferee, 2 * PACKETS_PER_SECOND)?;
+
+    note("the target is called and rings: the transferee hears the ringing tone");
+    let target = stage.enter(TARGET)?;
+    stage.command("ringback", json!({ "command": "ringback", "party": TRANSFEREE, "country": RINGBACK_COUNTRY }))?;
+    hear(&transferee, 3 * PACKETS_PER_SECOND)?;
+
+    note("swap: the target takes the agent's place with its first packet");
+    stage.command("swap", swap("hold"))?;
+    note("the target answers and speaks");
+    stage.speak(&target)?;
+    timeline.wait_for(&call, "the cut-over to the target", |event| {
+        event["event"] == "cut-over" && event["id"] == "swap" && event["party"] == TRANSFEREE
+    })?;
+
+    note("the agent hangs up");
+    agent.stop();
+    stage.command("agent-leaves", json!({ "command": "leg-delete", "party": AGENT }))?;
+    hear(&transferee, 3 * PACKETS_PER_SECOND + PACKETS_PER_SECOND / 2)?;
+
+    note("everybody hangs up");
+    stage.strike()
+}
+
+/// A transfer to somebody who never speaks: rolled back, and the old pair has noticed nothing.
+pub(super) fn failing_transfer(mut stage: Stage, timeline: &Timeline) -> Result<Played, Failure> {
+    let call = stage.call.clone();
+    let note = |what: &str| timeline.note(&call, what);
+
+    note("the transferee and the agent talk");
+    let (transferee, _) = talk(&mut stage)?;
+    hear(&transferee, 2 * PACKETS_PER_SECOND)?;
+
+    note("swap: waits for a target that never speaks");
+    stage.enter(TARGET)?;
+    stage.command("swap", swap("hold"))?;
+    hear(&transferee, 2 * PACKETS_PER_SECOND)?;
+
+    note("rollback: the transfer is given up");
+    stage.command("rollback", json!({ "command": "rollback", "of": "swap" }))?;
+    timeline.wait_for(&call, "the rollback", |event| event["event"] == "rolled-back" && event["id"] == "swap")?;
+    stage.command("target-leaves", json!({ "command": "leg-delete", "party": TARGET }))?;
+    hear(&transferee, 2 * PACKETS_PER_SECOND)?;
+
+    note("everybody hangs up");
+    stage.strike()
+}
+
+/// Bridges the transferee and the agent and lets both speak.
+fn talk(stage: &mut Stage) -> Result<(Endpoint, Endpoint), Failure> {
+    let transferee = stage.enter(TRANSFEREE)?;
+    let agent = stage.enter(AGENT)?;
+    stage.command("bridge", json!({ "command": "bridge", "a": TRANSFEREE, "b": AGENT }))?;
+    stage.speak(&transferee)?;
+    stage.speak(&agent)?;
+    Ok((transferee, agent))
+}
+
+fn hear(party: &Endpoint, packets: u64) -> Result<(), Failure> {
+    party.wait_for_more_packets(packets, PATIENCE).map_err(error)
+}
+
+fn swap(keep_old: &str) -> Value {
+    json!({ "command": "swap", "survivor": TRANSFEREE, "old": AGENT, "new": TARGET,
+            "trigger": "on-first-packet", "keep_old": keep_old })
+}

@@ -1,0 +1,155 @@
+//! A call and its parties: sockets on loopback that play the captures.
+
+use std::sync::Arc;
+
+use patchcord_lab::capture::Capture;
+use patchcord_lab::endpoint::{Endpoint, EndpointOptions, Endpoints, Playback, Recording, SentLog};
+use patchcord_lab::stream::RtpStream;
+use serde_json::json;
+
+use crate::client::api::Api;
+use crate::client::call_path;
+use crate::client::model::Call;
+use crate::failure::Failure;
+use crate::media::{self, error};
+
+/// The parties' speech: the captures of this repository.
+const CAPTURES: [(&str, &[u8]); 3] = [
+    (TRANSFEREE, include_bytes!("../../../../captures/transferee.pcap")),
+    (AGENT, include_bytes!("../../../../captures/agent.pcap")),
+    (TARGET, include_bytes!("../../../../captures/target.pcap")),
+];
+
+/// The party that is transferred: it stays, and must not notice more than whom it hears.
+pub(super) const TRANSFEREE: &str = "transferee";
+/// The party that it talks to first.
+pub(super) const AGENT: &str = "agent";
+/// The party that it is transferred to.
+pub(super) const TARGET: &str = "target";
+
+/// A call that is being played.
+pub(super) struct Stage {
+    pub(super) call: String,
+    pub(super) api: Api,
+    /// Keeps the endpoints' threads.
+    endpoints: Endpoints,
+    parties: Vec<Endpoint>,
+    number: u32,
+}
+
+/// A call that is over.
+pub(super) struct Played {
+    pub(super) call: String,
+    pub(super) parties: Vec<PlayedParty>,
+    /// The call's state as the relay gave it at the end.
+    pub(super) state: Call,
+}
+
+/// What one party did and got.
+pub(super) struct PlayedParty {
+    pub(super) call: String,
+    pub(super) name: String,
+    pub(super) recording: Recording,
+    pub(super) sent: SentLog,
+}
+
+impl Stage {
+    /// Creates the call. Calls of different numbers have different SSRCs and sequence numbers; number 0 plays the captures
+    /// as they are.
+    pub(super) fn set(api: &Api, call: &str, number: u32) -> Result<Self, Failure> {
+        api.post("/v1/calls", &json!({ "call": call }))?;
+        let endpoints = Endpoints::start().map_err(error)?;
+        Ok(Self { call: call.to_owned(), api: api.clone(), endpoints, parties: Vec::new(), number })
+    }
+
+    /// Gives a party a socket, and a leg that knows it.
+    pub(super) fn enter(&mut self, name: &str) -> Result<Endpoint, Failure> {
+        let endpoint = self
+            .endpoints
+            .add(name, "127.0.0.1:0".parse().expect("an address"), EndpointOptions::default())
+            .map_err(error)?;
+        let leg = media::create_leg(&self.api, &self.call, name, endpoint.local_addr(), &["PCMU"])?;
+        endpoint.set_remote(leg);
+        self.parties.push(endpoint.clone());
+        Ok(endpoint)
+    }
+
+    /// Lets a party begin to speak.
+    pub(super) fn speak(&self, party: &Endpoint) -> Result<(), Failure> {
+        let playback = match self.number {
+            0 => Playback::default(),
+            number => {
+                // Three captures, three SSRCs.
+                let index = CAPTURES.iter().position(|(name, _)| *name == party.name()).unwrap_or(0) as u32;
+                Playback::default().numbered(number * 3 + index)
+            }
+        };
+        party.play(Arc::new(speech(party.name())?), playback).map_err(error)
+    }
+
+    /// Sends a bridge command under an id of its own.
+    pub(super) fn command(&self, id: &str, mut body: serde_json::Value) -> Result<serde_json::Value, Failure> {
+        body["id"] = json!(id);
+        Ok(self.api.command(&self.call, body)?)
+    }
+
+    /// Ends the call; what the parties got is kept.
+    pub(super) fn strike(self) -> Result<Played, Failure> {
+        for party in &self.parties {
+            party.stop();
+        }
+        let state = self.api.typed(self.api.delete(&call_path(&self.call))?)?;
+        let played = |party: &Endpoint| PlayedParty {
+            call: self.call.clone(),
+            name: party.name().to_owned(),
+            recording: party.recording(),
+            sent: party.sent(),
+        };
+        Ok(Played { parties: self.parties.iter().map(played).collect(), call: self.call, state })
+    }
+}
+
+impl Played {
+    /// The party of that name.
+    pub(super) fn party(&self, name: &str) -> Result<&PlayedParty, Failure> {
+        let found = self.parties.iter().find(|party| party.name == name);
+        found.ok_or_else(|| Failure::failed(format!("call {} has no party {name}", self.call)))
+    }
+
+    /// What everybody sent.
+    pub(super) fn sent(&self) -> Vec<&SentLog> {
+        self.parties.iter().map(|party| &party.sent).collect()
+    }
+}
+
+impl PlayedParty {
+    /// `transferee` in the first call, `no-answer-transferee` in the other.
+    pub(super) fn file_name(&self) -> String {
+        if self.call == "transfer" { self.name.clone() } else { format!("{}-{}", self.call, self.name) }
+    }
+}
+
+/// The one stream of a party's capture.
+pub(super) fn speech(party: &str) -> Result<RtpStream, Failure> {
+    let (_, bytes) = CAPTURES
+        .iter()
+        .find(|(name, _)| *name == party)
+        .ok_or_else(|| Failure::failed(format!("there is no capture of {party}")))?;
+    let capture = Capture::read(&format!("{party}.pcap"), bytes).map_err(error)?;
+    let stream = RtpStream::find(&capture.datagrams).into_iter().next();
+    stream.ok_or_else(|| Failure::failed(format!("there is no RTP stream in {party}.pcap")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_party_has_ten_seconds_of_speech_at_least() {
+        for (party, _) in CAPTURES {
+            let stream = speech(party).expect(party);
+            assert!(stream.duration().as_secs() >= 18, "{party}: {:?}", stream.duration());
+            assert_eq!(stream.payload_type.get(), 0, "{party}");
+        }
+    }
+}
