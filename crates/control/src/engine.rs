@@ -25,7 +25,6 @@ pub trait Worker: Send + Sync {
     ///
     /// # Errors
     /// The request itself, if the worker is gone or its queue is full.
-    #[expect(clippy::result_large_err, reason = "the request comes back to its owner; a worker that is gone is rare")]
     fn send(&self, request: Request) -> Result<(), Request>;
 }
 

@@ -152,12 +152,11 @@ impl Legs {
             (None, Some(Hold(Some(sound))), _) => {
                 Heard::Player { sound: Arc::clone(sound), repeat: Repeat::Forever, serial: 0 }
             }
-            (None, Some(Hold(None)), _) => Heard::Silence,
+            (None, Some(Hold(None)), _) | (None, None, None) => Heard::Silence,
             (None, None, Some(peer)) => match self.get(*peer) {
                 Some(other) if other.hearing.peer == Some(leg.id) && other.hearing.hold.is_none() => Heard::Leg(*peer),
                 _ => Heard::Silence,
             },
-            (None, None, None) => Heard::Silence,
         }
     }
 

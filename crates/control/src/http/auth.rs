@@ -1,6 +1,7 @@
 //! The token that every request under `/v1` carries, where one is configured.
 
 use axum::extract::{Request, State};
+use axum::http::HeaderValue;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -10,7 +11,7 @@ use crate::error::{ApiError, ErrorCode};
 
 pub(super) async fn check(State(control): State<Control>, request: Request, next: Next) -> Response {
     let Some(token) = &control.0.token else { return next.run(request).await };
-    let given = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
+    let given = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
     if given.and_then(bearer).is_some_and(|given| same(given, token.as_bytes())) {
         return next.run(request).await;
     }

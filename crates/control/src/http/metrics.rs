@@ -34,7 +34,7 @@ impl CommandCounts {
     }
 }
 
-/// Metrics in the OpenMetrics text format.
+/// Metrics in the `OpenMetrics` text format.
 #[utoipa::path(
     get, path = "/metrics", tag = "server",
     responses((status = 200, content_type = "application/openmetrics-text", body = String))

@@ -1,0 +1,149 @@
+//! What parties hear after bridge, hold, play and their opposites.
+
+use patchcord_control::ErrorCode;
+use patchcord_control::api::{CutOverState, Detail, Verdict};
+use serde_json::json;
+
+use crate::relay::{Relay, cut_over, names, told};
+
+#[tokio::test]
+async fn a_bridge_is_both_directions() {
+    let relay = Relay::new();
+    let mut phones = relay.call(&["a", "b"]).await;
+    assert_eq!(relay.hears_of(["a", "b"]).await, ["b", "a"]);
+    for phone in &mut phones {
+        relay.talk(phone);
+    }
+    let state = relay.state().await;
+    assert_eq!(state.bridges, [["a".into(), "b".into()]]);
+    assert_eq!(state.cut_overs.len(), 1);
+    let parties: Vec<_> = state.cut_overs[0].receipts.iter().map(|receipt| &*receipt.party).collect();
+    assert_eq!(parties, ["b", "a"], "each has a receipt once the other has spoken");
+    assert_eq!(state.legs[0].packets, 1);
+    assert_eq!(state.legs[0].sent.packets, 1);
+    assert_eq!(
+        relay.run(json!({"command": "bridge", "a": "a", "b": "b"})).await.map(|outcome| cut_over(&outcome)),
+        Ok((None, CutOverState::Done, 0))
+    );
+}
+
+#[tokio::test]
+async fn unbridge_leaves_silence() {
+    let relay = Relay::new();
+    relay.call(&["a", "b", "x"]).await;
+    relay.run(json!({"command": "unbridge", "a": "b", "b": "a"})).await.unwrap();
+    assert_eq!(relay.hears_of(["a", "b"]).await, ["silence", "silence"]);
+    let error = relay.run(json!({"command": "unbridge", "a": "a", "b": "b"})).await.expect_err("they are not bridged");
+    assert_eq!(error.code, ErrorCode::NotBridged);
+    assert_eq!(error.message, "a is not bridged with b but with nobody");
+}
+
+#[tokio::test]
+async fn hold_is_over_the_bridge_and_play_over_hold() {
+    let relay = Relay::new();
+    relay.call(&["a", "b"]).await;
+    for (command, a, b) in [
+        (json!({"command": "hold", "party": "a"}), "hold:hold", "silence"),
+        (json!({"command": "ringback", "party": "a", "country": "us"}), "ringback:us", "silence"),
+        (
+            json!({"command": "play", "party": "b", "audio": "silence", "repeat": "forever"}),
+            "ringback:us",
+            "play:silence",
+        ),
+        (json!({"command": "stop", "party": "a"}), "hold:hold", "play:silence"),
+        (json!({"command": "hold", "party": "b", "audio": "silence"}), "hold:hold", "hold:silence"),
+        (json!({"command": "resume", "party": "a"}), "silence", "hold:silence"),
+        (json!({"command": "play", "party": "a", "audio": "hold"}), "play:hold", "hold:silence"),
+        (json!({"command": "resume", "party": "b"}), "play:hold", "a"),
+        (json!({"command": "bridge", "a": "a", "b": "b"}), "b", "a"),
+    ] {
+        relay.run(command.clone()).await.unwrap();
+        assert_eq!(relay.hears_of(["a", "b"]).await, [a, b], "after {command}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_prompt_puts_back_what_was_heard() {
+    let relay = Relay::new();
+    relay.call(&["a", "b"]).await;
+    let mut events = relay.control.subscribe();
+    relay.run_as("prompt", json!({"command": "play", "party": "a", "audio": "silence", "repeat": 2})).await.unwrap();
+    relay.pass(1900);
+    relay.settle().await;
+    assert_eq!(relay.hears_of(["a", "b"]).await, ["play:silence", "a"]);
+    relay.pass(200);
+    relay.until("the bridge is back", async |relay| relay.hears_of(["a"]).await == ["b"]).await;
+    assert!(names(&told(&mut events)).contains(&"play-finished"));
+    let state = relay.state().await;
+    let last = state.cut_overs.last().unwrap();
+    assert_eq!((last.id.as_deref(), last.command.as_str()), (None, "stop"));
+}
+
+#[tokio::test]
+async fn a_party_on_hold_keeps_its_place_beside_a_peer_in_consultation() {
+    let relay = Relay::new();
+    relay.call(&["customer", "agent", "expert"]).await;
+    relay.run(json!({"command": "hold", "party": "customer"})).await.unwrap();
+    relay.run(json!({"command": "bridge", "a": "agent", "b": "expert"})).await.unwrap();
+    let parties = ["customer", "agent", "expert"];
+    assert_eq!(relay.hears_of(parties).await, ["hold:hold", "expert", "agent"]);
+    relay.run(json!({"command": "resume", "party": "customer"})).await.unwrap();
+    assert_eq!(relay.hears_of(parties).await, ["agent", "customer", "silence"]);
+}
+
+#[tokio::test]
+async fn bridging_someone_else_leaves_the_former_peer_with_silence() {
+    let relay = Relay::new();
+    relay.call(&["a", "b", "x"]).await;
+    relay.run(json!({"command": "bridge", "a": "x", "b": "a"})).await.unwrap();
+    assert_eq!(relay.hears_of(["a", "b", "x"]).await, ["x", "silence", "a"]);
+}
+
+#[tokio::test]
+async fn hold_of_a_party_without_g711_is_silence_unless_audio_is_named() {
+    let relay = Relay::new();
+    relay.call(&["a"]).await;
+    relay.party_with("o", 5000, json!(["96 opus/48000/2"])).await;
+    relay.run(json!({"command": "hold", "party": "o"})).await.unwrap();
+    let state = relay.state().await;
+    assert_eq!((state.legs[1].hears.as_str(), state.legs[1].held), ("silence", true));
+    let error =
+        relay.run(json!({"command": "hold", "party": "o", "audio": "hold"})).await.expect_err("it has no G.711");
+    assert_eq!(error.code, ErrorCode::NoEncoding);
+    let error = relay.run(json!({"command": "bridge", "a": "a", "b": "o"})).await.expect_err("no format in common");
+    assert_eq!((error.code, error.command), (ErrorCode::Incompatible, Some(0)));
+}
+
+#[tokio::test]
+async fn check_says_what_would_be_needed() {
+    let relay = Relay::new();
+    relay.call(&["a"]).await;
+    relay.party_with("both", 5000, json!(["PCMA", "PCMU"])).await;
+    relay.party_with("opus", 5002, json!(["96 opus/48000/2"])).await;
+    relay.party_with("any", 5004, json!([])).await;
+    let mut verdicts = Vec::new();
+    for b in ["both", "opus", "any"] {
+        let outcome = relay.run(json!({"command": "check", "a": "a", "b": b})).await.unwrap();
+        let Detail::Check(result) = outcome.detail else { panic!("{outcome:?}") };
+        verdicts.push((result.verdict, result.reinvite.join(",")));
+    }
+    let expected = [Verdict::NeedsReinvite, Verdict::NeedsTranscoding, Verdict::Compatible];
+    assert_eq!(
+        verdicts,
+        expected.into_iter().zip(["both".to_owned(), String::new(), String::new()]).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn a_muted_party_is_not_heard() {
+    let relay = Relay::new();
+    let mut phones = relay.call(&["a", "b"]).await;
+    relay.run(json!({"command": "mute", "party": "a"})).await.unwrap();
+    relay.talk(&mut phones[0]);
+    let state = relay.state().await;
+    assert!(state.legs[0].muted);
+    assert_eq!(state.legs[0].drops.get("muted"), Some(&1));
+    relay.run(json!({"command": "unmute", "party": "a"})).await.unwrap();
+    relay.talk(&mut phones[0]);
+    assert_eq!(relay.state().await.legs[1].sent.packets, 1);
+}

@@ -1,0 +1,11 @@
+//! The control plane over real engine shards in process, without sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
+
+mod calls;
+mod hearing;
+mod http;
+mod idempotency;
+mod refusals;
+mod relay;
+mod swap;

@@ -1,0 +1,385 @@
+//! A relay for tests: a control plane over engine shards that are called directly.
+
+use core::net::SocketAddr;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use patchcord_control::api::{CallEvent, CallState, CommandAnswer, CommandRequest, Detail, Outcome};
+use patchcord_control::{ApiError, AudioConfig, Config, Control, Interface, Worker};
+use patchcord_relay::command::{Command, EgressMode, LatchPolicy, Refusal};
+use patchcord_relay::exchange::{Applied, Reply, Request};
+use patchcord_relay::ids::{Component, LegId, PortId};
+use patchcord_relay::snapshot::SourceSnapshot;
+use patchcord_relay::time::MonoTime;
+use patchcord_relay::{Datagram, Shard, ShardConfig, Verdict};
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+
+/// Room of each worker.
+pub(crate) const LEGS_MAX: u32 = 256;
+
+/// A worker that does at once what it is asked.
+pub(crate) struct TestWorker {
+    number: usize,
+    clock: Arc<AtomicU64>,
+    shard: Mutex<State>,
+    control: OnceLock<Control>,
+    /// Ports that another program holds.
+    pub(crate) busy: Mutex<BTreeSet<u16>>,
+    /// It takes no requests.
+    pub(crate) gone: AtomicBool,
+    /// It takes requests and answers none until it is told.
+    pub(crate) stalled: AtomicBool,
+    put_off: Mutex<Vec<Request>>,
+}
+
+struct State {
+    shard: Shard,
+    ports: BTreeMap<SocketAddr, (LegId, PortId)>,
+}
+
+impl Worker for TestWorker {
+    fn send(&self, request: Request) -> Result<(), Request> {
+        if self.gone.load(Ordering::Relaxed) {
+            return Err(request);
+        }
+        if self.stalled.load(Ordering::Relaxed) {
+            self.put_off.lock().unwrap().push(request);
+            return Ok(());
+        }
+        self.answer(request);
+        Ok(())
+    }
+}
+
+impl TestWorker {
+    fn now(&self) -> MonoTime {
+        MonoTime::from_nanos(self.clock.load(Ordering::Relaxed))
+    }
+
+    fn control(&self) -> &Control {
+        self.control.get().expect("set when the relay was made")
+    }
+
+    fn answer(&self, request: Request) {
+        let now = self.now();
+        let mut state = self.shard.lock().unwrap();
+        match request {
+            Request::Apply { ticket, commands } => {
+                let (result, events) = match self.apply(&mut state, &commands, now) {
+                    Ok(events) => (Ok(Applied { at: now }), events),
+                    Err(refused) => (Err(refused), Vec::new()),
+                };
+                self.control().accept(self.number, Reply::Applied { ticket, result });
+                self.tell(now, events);
+            }
+            Request::Legs { ticket, legs } => {
+                let legs = legs.into_iter().filter_map(|leg| state.shard.leg(leg, now)).collect();
+                self.control().accept(self.number, Reply::Legs { ticket, legs });
+            }
+            Request::Worker { ticket } => {
+                let worker = Box::new(state.shard.worker());
+                self.control().accept(self.number, Reply::Worker { ticket, worker });
+            }
+            Request::Shutdown => {}
+        }
+    }
+
+    fn apply(
+        &self,
+        state: &mut State,
+        commands: &[Command],
+        now: MonoTime,
+    ) -> Result<Vec<patchcord_relay::event::Event>, (usize, Refusal)> {
+        let mut locals = BTreeMap::new();
+        let busy = self.busy.lock().unwrap();
+        for (index, command) in commands.iter().enumerate() {
+            let Command::AddLeg(spec) = command else { continue };
+            for addr in [Some(spec.local_rtp), spec.local_rtcp].into_iter().flatten() {
+                if busy.contains(&addr.port()) || state.ports.contains_key(&addr) {
+                    let reason = "Address already in use".to_owned();
+                    return Err((index, Refusal::PortUnavailable { addr, reason, busy: true }));
+                }
+            }
+            locals.insert(spec.id, (spec.local_rtp, spec.local_rtcp));
+        }
+        let mut outputs = state.shard.apply(commands, now)?;
+        for command in commands {
+            if let Command::RemoveLeg { leg } = command {
+                state.ports.retain(|_, (owner, _)| owner != leg);
+            }
+        }
+        for &(leg, slot) in outputs.opened() {
+            let (rtp, rtcp) = locals[&leg];
+            state.ports.insert(rtp, (leg, PortId::new(slot, Component::Rtp)));
+            if let Some(rtcp) = rtcp {
+                state.ports.insert(rtcp, (leg, PortId::new(slot, Component::Rtcp)));
+            }
+        }
+        Ok(outputs.events().collect())
+    }
+
+    fn tell(&self, at: MonoTime, events: Vec<patchcord_relay::event::Event>) {
+        for event in events {
+            self.control().accept(self.number, Reply::Event { at, event });
+        }
+    }
+
+    /// How many ports are open.
+    pub(crate) fn open_ports(&self) -> usize {
+        self.shard.lock().unwrap().ports.len()
+    }
+
+    /// What the engine feeds the leg at this local port.
+    fn source_at(&self, local: SocketAddr) -> SourceSnapshot {
+        let state = self.shard.lock().unwrap();
+        let (leg, _) = state.ports[&local];
+        state.shard.leg(leg, self.now()).unwrap().source
+    }
+
+    /// The local port of a leg.
+    fn local_of(&self, leg: LegId) -> Option<SocketAddr> {
+        let state = self.shard.lock().unwrap();
+        state.ports.iter().find(|(_, (owner, _))| *owner == leg).map(|(local, _)| *local)
+    }
+
+    /// Answers what was asked while the worker stood still.
+    pub(crate) fn go_on(&self) {
+        self.stalled.store(false, Ordering::Relaxed);
+        for request in core::mem::take(&mut *self.put_off.lock().unwrap()) {
+            self.answer(request);
+        }
+    }
+
+    /// How many requests wait.
+    pub(crate) fn put_off(&self) -> usize {
+        self.put_off.lock().unwrap().len()
+    }
+
+    /// A party's packet arrives.
+    fn receive(&self, local: SocketAddr, from: SocketAddr, packet: &[u8]) -> Verdict {
+        let now = self.now();
+        let mut state = self.shard.lock().unwrap();
+        let Some(&(_, port)) = state.ports.get(&local) else { return Verdict::Pending };
+        let mut bytes = [0; 1500];
+        bytes[..packet.len()].copy_from_slice(packet);
+        let mut batch = [Datagram::new(port, from, now, &mut bytes, packet.len())];
+        let events: Vec<_> = state.shard.ingress(&mut batch, now).events().collect();
+        let [datagram] = batch;
+        self.tell(now, events);
+        datagram.verdict
+    }
+
+    fn tick(&self) {
+        let now = self.now();
+        let mut state = self.shard.lock().unwrap();
+        let events: Vec<_> = state.shard.tick(now).events().collect();
+        self.tell(now, events);
+    }
+}
+
+/// A party of a test: sends a constant stream.
+#[derive(Debug)]
+pub(crate) struct Phone {
+    pub(crate) address: SocketAddr,
+    pub(crate) local: SocketAddr,
+    sequence: u16,
+    ssrc: u32,
+}
+
+pub(crate) struct Relay {
+    pub(crate) control: Control,
+    pub(crate) workers: Vec<Arc<TestWorker>>,
+    clock: Arc<AtomicU64>,
+    requests: AtomicU64,
+}
+
+pub(crate) fn config(ports: core::ops::RangeInclusive<u16>) -> Config {
+    Config {
+        interfaces: vec![
+            Interface {
+                name: "lan".to_owned(),
+                address: [10, 0, 0, 1].into(),
+                advertised: Some([203, 0, 113, 1].into()),
+            },
+            Interface { name: "six".to_owned(), address: "fd00::1".parse().unwrap(), advertised: None },
+        ],
+        ports,
+        legs_max_per_worker: LEGS_MAX,
+        latch: LatchPolicy::default(),
+        egress: EgressMode::default(),
+        media_timeout: Some(Duration::from_secs(30)),
+        audio: AudioConfig::default(),
+        token: None,
+        version: "0.0.0-test".to_owned(),
+    }
+}
+
+impl Relay {
+    pub(crate) fn new() -> Self {
+        Self::with(config(30000..=30999), 1)
+    }
+
+    pub(crate) fn with(config: Config, workers: usize) -> Self {
+        let clock = Arc::new(AtomicU64::new(1_000_000_000));
+        let workers: Vec<_> = (0..workers)
+            .map(|number| {
+                let shard = Shard::new(ShardConfig { legs_max: config.legs_max_per_worker, seed: 7 });
+                Arc::new(TestWorker {
+                    number,
+                    clock: Arc::clone(&clock),
+                    shard: Mutex::new(State { shard, ports: BTreeMap::new() }),
+                    control: OnceLock::new(),
+                    busy: Mutex::default(),
+                    gone: AtomicBool::new(false),
+                    stalled: AtomicBool::new(false),
+                    put_off: Mutex::default(),
+                })
+            })
+            .collect();
+        let dynamic = workers.iter().map(|worker| Arc::clone(worker) as Arc<dyn Worker>).collect();
+        let reading = Arc::clone(&clock);
+        let now = move || MonoTime::from_nanos(reading.load(Ordering::Relaxed));
+        let control = Control::new(config, dynamic, now).unwrap();
+        for worker in &workers {
+            worker.control.set(control.clone()).unwrap();
+        }
+        Self { control, workers, clock, requests: AtomicU64::new(0) }
+    }
+
+    /// Executes commands on call `c` under an id of their own.
+    pub(crate) async fn batch(&self, commands: Value) -> Result<CommandAnswer, ApiError> {
+        let id = self.requests.fetch_add(1, Ordering::Relaxed);
+        self.batch_as(&format!("request-{id}"), commands).await
+    }
+
+    pub(crate) async fn batch_as(&self, id: &str, commands: Value) -> Result<CommandAnswer, ApiError> {
+        let body = json!({"id": id, "commands": commands}).to_string();
+        let request = CommandRequest::from_json(body.as_bytes())?;
+        self.control.execute("c", request).await.map(|answer| CommandAnswer::clone(&answer))
+    }
+
+    pub(crate) async fn run(&self, command: Value) -> Result<Outcome, ApiError> {
+        self.batch(json!([command])).await.map(|mut answer| answer.results.remove(0))
+    }
+
+    pub(crate) async fn run_as(&self, id: &str, command: Value) -> Result<Outcome, ApiError> {
+        self.batch_as(id, json!([command])).await.map(|mut answer| answer.results.remove(0))
+    }
+
+    /// Creates a party whose telephone has port `port`.
+    pub(crate) async fn party(&self, name: &str, port: u16) -> Phone {
+        self.party_with(name, port, json!(["PCMU", "101 telephone-event/8000"])).await
+    }
+
+    pub(crate) async fn party_with(&self, name: &str, port: u16, codecs: Value) -> Phone {
+        let address = SocketAddr::from(([10, 0, 0, 9], port));
+        let command = json!({"command": "leg-create", "party": name, "codecs": codecs, "remote": address.to_string()});
+        let outcome = self.run(command).await.unwrap();
+        let Detail::Created(created) = outcome.detail else { panic!("{outcome:?}") };
+        Phone { address, local: created.local, sequence: 100, ssrc: port.into() }
+    }
+
+    /// Call `c` with its parties, the first two bridged.
+    pub(crate) async fn call(&self, parties: &[&str]) -> Vec<Phone> {
+        self.control.create_call(Some("c"), None).unwrap();
+        let mut phones = Vec::new();
+        for (index, name) in parties.iter().enumerate() {
+            phones.push(self.party(name, 4000 + 2 * index as u16).await);
+        }
+        if let [a, b, ..] = parties {
+            self.run(json!({"command": "bridge", "a": a, "b": b})).await.unwrap();
+        }
+        phones
+    }
+
+    /// The call; what the control plane says that parties hear must be what the engine feeds them.
+    pub(crate) async fn state(&self) -> CallState {
+        let state = self.control.snapshot("c").await.unwrap();
+        for leg in &state.legs {
+            let engine = match self.workers[state.worker].source_at(leg.local) {
+                SourceSnapshot::Silence => "silence".to_owned(),
+                SourceSnapshot::Player => "a player".to_owned(),
+                SourceSnapshot::Leg(peer) => {
+                    let local = self.workers[state.worker].local_of(peer);
+                    state
+                        .legs
+                        .iter()
+                        .find(|leg| Some(leg.local) == local)
+                        .map_or_else(String::new, |leg| leg.party.to_string())
+                }
+            };
+            let said = if leg.hears.contains(':') { "a player" } else { &leg.hears };
+            assert_eq!(engine, said, "what {} hears in {state:#?}", leg.party);
+        }
+        state
+    }
+
+    /// What each party hears.
+    pub(crate) async fn hears(&self) -> BTreeMap<String, String> {
+        let state = self.state().await;
+        state.legs.iter().map(|leg| (leg.party.to_string(), leg.hears.clone())).collect()
+    }
+
+    pub(crate) async fn hears_of<const N: usize>(&self, parties: [&str; N]) -> [String; N] {
+        let hears = self.hears().await;
+        parties.map(|party| hears[party].clone())
+    }
+
+    /// The party sends one packet.
+    pub(crate) fn talk(&self, phone: &mut Phone) -> Verdict {
+        let mut packet = vec![0x80, 0];
+        packet.extend(phone.sequence.to_be_bytes());
+        packet.extend((u32::from(phone.sequence) * 160).to_be_bytes());
+        packet.extend(phone.ssrc.to_be_bytes());
+        packet.resize(172, 0x55);
+        phone.sequence += 1;
+        self.workers[0].receive(phone.local, phone.address, &packet)
+    }
+
+    /// Time goes by; the workers do what is due on the way.
+    pub(crate) fn pass(&self, ms: u64) {
+        for _ in 0..ms {
+            self.clock.fetch_add(1_000_000, Ordering::Relaxed);
+            for worker in &self.workers {
+                worker.tick();
+            }
+        }
+    }
+
+    /// Waits until the control plane has got somewhere.
+    pub(crate) async fn until(&self, what: &str, mut reached: impl AsyncFnMut(&Self) -> bool) {
+        for _ in 0..10_000 {
+            if reached(self).await {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("it never came to this: {what}");
+    }
+
+    /// Lets everything that is under way come to its end.
+    pub(crate) async fn settle(&self) {
+        for _ in 0..64 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// The events of a call so far.
+pub(crate) fn told(events: &mut broadcast::Receiver<Arc<CallEvent>>) -> Vec<CallEvent> {
+    core::iter::from_fn(|| events.try_recv().ok()).map(|event| CallEvent::clone(&event)).collect()
+}
+
+/// Their names.
+pub(crate) fn names(events: &[CallEvent]) -> Vec<&'static str> {
+    events.iter().map(|event| event.kind.name()).collect()
+}
+
+/// The number, state and count of receipts of a change of sources.
+pub(crate) fn cut_over(outcome: &Outcome) -> (Option<u64>, patchcord_control::api::CutOverState, usize) {
+    let Detail::CutOver(result) = &outcome.detail else { panic!("no change of sources: {outcome:?}") };
+    (result.cut_over, result.state, result.receipts.len())
+}
