@@ -61,6 +61,22 @@ impl Player {
         self.rounds_left = self.rounds_left.saturating_sub(1);
         self.rounds_left > 0
     }
+
+    /// Leaves out `late` frames, however many rounds these are; `false` when the last one would have been played.
+    fn leave_out(&mut self, late: u64) -> bool {
+        let ptime_nanos = self.frames.ptime().as_nanos() as u64;
+        self.due = self.due.after_nanos(late.saturating_mul(ptime_nanos));
+        self.timestamp = self.timestamp.wrapping_add(self.frames.frame_ts_units().wrapping_mul(late as u32));
+        let at = u64::from(self.index) + late;
+        let count = u64::from(self.frames.count());
+        self.index = (at % count) as u32;
+        if self.repeat == Repeat::Forever {
+            return true;
+        }
+        let rounds = u32::try_from(at / count).unwrap_or(u32::MAX);
+        self.rounds_left = self.rounds_left.saturating_sub(rounds);
+        self.rounds_left > 0
+    }
 }
 
 impl Shard {
@@ -117,13 +133,16 @@ impl Shard {
     fn play_frame(&mut self, sink: Slot, now: MonoTime) {
         // Taken out while it plays: the packet path borrows the leg.
         let Some(mut player) = self.legs.cold[sink as usize].player.take() else { return };
+        if player.due > now {
+            // After a stall the wheel cannot see as far ahead as this is, and served it early.
+            self.wheel.insert(sink, player.due);
+            self.legs.cold[sink as usize].player = Some(player);
+            return;
+        }
         let mut goes_on = true;
         let late_frames = now.nanos_since(player.due) / player.frames.ptime().as_nanos().max(1) as u64;
         if late_frames > LATE_FRAMES_MAX {
-            for _ in 0..late_frames.min(u64::from(player.frames.count())) {
-                goes_on = goes_on && player.advance();
-            }
-            player.due = now;
+            goes_on = player.leave_out(late_frames);
         }
         if goes_on {
             self.send_frame(sink, &player, now);
