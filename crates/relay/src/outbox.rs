@@ -130,6 +130,19 @@ impl Outbox {
         true
     }
 
+    /// Takes back what was to leave from a slot: its ports are going to be closed first, and may be another leg's then.
+    pub(crate) fn withdraw(&mut self, slot: u32) {
+        let (packets_total, bytes_total) = (&mut self.packets_total, &mut self.bytes_total);
+        self.packets.retain(|packet| {
+            let stays = packet.hop.port.slot() != slot;
+            if !stays {
+                *packets_total -= 1;
+                *bytes_total -= packet.len as u64;
+            }
+            stays
+        });
+    }
+
     pub(crate) fn event(&mut self, event: Event) {
         if self.events.len() < EVENTS_MAX {
             self.events.push(event);

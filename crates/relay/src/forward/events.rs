@@ -13,6 +13,9 @@ use crate::verdict::DropReason;
 
 /// RFC 4733 2.5.1.4: the final packet is sent three times.
 const END_PACKETS: usize = 3;
+/// Events are reported every packet time, 50 ms at most (RFC 4733 2.5.1.2): the listener has given up one that it has
+/// not heard of for so long, and would take an end packet for another key press.
+const FORGOTTEN_NANOS: u64 = 500_000_000;
 /// RTP header and one event.
 const EVENT_PACKET_LEN: usize = 12 + 4;
 
@@ -46,6 +49,7 @@ impl Shard {
             duration: event.duration,
             payload_type: sent.payload_type,
             timestamp: sent.timestamp,
+            heard_at: packet.now,
         });
     }
 
@@ -55,6 +59,9 @@ impl Shard {
         let Some(in_flight) = self.legs.cold[at].event_in_flight.take() else { return };
         self.legs.cold[at].event_skipped = None;
         self.legs.egress[at].minds_events = false;
+        if now.nanos_since(in_flight.heard_at) > FORGOTTEN_NANOS {
+            return;
+        }
         let Some(to) = self.legs.egress[at].remote() else { return };
         let hop = Hop { port: PortId::new(sink, Component::Rtp), to };
         let event = TelephoneEvent {

@@ -114,6 +114,8 @@ pub(crate) struct EventInFlight {
     pub(crate) payload_type: patchcord_rtp::PayloadType,
     /// As the listener counts.
     pub(crate) timestamp: RtpTimestamp,
+    /// When the listener was last told of it.
+    pub(crate) heard_at: MonoTime,
 }
 
 /// The CNAME that a leg's listener knows us by, constant over every cut-over (RFC 7022 wants it unlinkable between

@@ -13,7 +13,7 @@ impl Shard {
     pub(super) fn obey(&mut self, command: &Command, now: MonoTime) {
         match command {
             Command::AddLeg(spec) => self.add_leg(spec, now),
-            Command::RemoveLeg { leg } => self.with_leg(*leg, |shard, slot| shard.remove_leg(*leg, slot)),
+            Command::RemoveLeg { leg } => self.with_leg(*leg, |shard, slot| shard.remove_leg(*leg, slot, now)),
             Command::SetRemote { leg, rtp, rtcp } => {
                 self.with_leg(*leg, |shard, slot| shard.set_remote(slot, *rtp, *rtcp));
             }
@@ -52,13 +52,14 @@ impl Shard {
         self.outbox.opened(spec.id, slot);
     }
 
-    fn remove_leg(&mut self, leg: LegId, slot: Slot) {
+    fn remove_leg(&mut self, leg: LegId, slot: Slot, now: MonoTime) {
         self.cancel_involving(leg);
         loop {
             let sink = self.legs.ingress[slot as usize].first_sink;
             if sink == NO_SLOT {
                 break;
             }
+            self.end_event_in_flight(sink, now);
             self.detach(sink, None);
         }
         self.detach(slot, None);
@@ -66,6 +67,7 @@ impl Shard {
             self.cut_overs.forget(undo.id);
         }
         self.legs.remove(slot);
+        self.outbox.withdraw(slot);
         self.outbox.closed(slot);
     }
 
