@@ -3,6 +3,8 @@
 //! Commands of one batch build on each other (create a leg, bridge it), so each is judged against the shard as the
 //! commands before it will have left it. The plan holds just the differences.
 
+use std::borrow::Cow;
+
 use crate::command::{CUT_OVER_CHANGES_MAX, Command, CutOver, LegSpec, Refusal, Source, SourceChange, Trigger};
 use crate::ids::{CutOverId, LegId};
 use crate::leg::formats::{list, payload_type_for, share_a_format};
@@ -36,7 +38,8 @@ struct Plan<'a> {
     added: Vec<&'a LegSpec>,
     removed: Vec<LegId>,
     codecs: Vec<(LegId, &'a [Codec])>,
-    cut_overs: Vec<&'a CutOver>,
+    /// Those that the batch commands, and those that its rollbacks amount to.
+    cut_overs: Vec<Cow<'a, CutOver>>,
     rolled_back: Vec<CutOverId>,
     legs: i64,
 }
@@ -83,6 +86,7 @@ impl<'a> Plan<'a> {
         if self.legs >= i64::from(capacity) {
             return Err(Refusal::ShardFull { capacity });
         }
+        must_be_unambiguous(spec.id, &spec.codecs)?;
         for remote in [spec.remote_rtp, spec.remote_rtcp].into_iter().flatten() {
             must_be_remote(spec.id, spec.local_rtp, remote)?;
         }
@@ -106,7 +110,7 @@ impl<'a> Plan<'a> {
             self.change(change)?;
         }
         self.trigger(cut_over)?;
-        self.cut_overs.push(cut_over);
+        self.cut_overs.push(Cow::Borrowed(cut_over));
         Ok(())
     }
 
@@ -194,12 +198,14 @@ impl<'a> Plan<'a> {
             return Err(Refusal::NotTheLatest(id));
         }
         if !record.pending {
-            for change in self.shard.way_back(id)? {
+            let changes = self.shard.way_back(id)?;
+            for change in &changes {
                 if touched(change.sink) {
                     return Err(Refusal::NotTheLatest(id));
                 }
-                self.change(&change)?;
+                self.change(change)?;
             }
+            self.cut_overs.push(Cow::Owned(CutOver { id: by, changes, trigger: Trigger::Immediate }));
         } else if record.changes.iter().any(|change| self.removed.contains(&change.sink)) {
             return Err(Refusal::NotTheLatest(id));
         }
@@ -226,20 +232,13 @@ impl<'a> Plan<'a> {
     }
 
     fn must_keep_meaning(&self, leg: LegId, codecs: &[Codec]) -> Result<(), Refusal> {
+        must_be_unambiguous(leg, codecs)?;
         let in_shard =
             self.shard.legs.slot(leg).map_or(&[][..], |slot| &self.shard.legs.cold[slot as usize].codecs_ever);
         let in_batch = self.codecs.iter().filter(|(other, _)| *other == leg).flat_map(|(_, codecs)| codecs.iter());
         let added = self.added.iter().filter(|spec| spec.id == leg).flat_map(|spec| spec.codecs.iter());
         for known in in_shard.iter().chain(in_batch).chain(added) {
-            let same_number = |codec: &&Codec| codec.payload_type == known.payload_type;
-            if let Some(wanted) = codecs.iter().filter(same_number).find(|codec| !codec.same_format(known)) {
-                return Err(Refusal::PayloadTypeChanged {
-                    leg,
-                    payload_type: known.payload_type.get(),
-                    was: format!("{}/{}", known.encoding, known.clock_rate),
-                    wanted: format!("{}/{}", wanted.encoding, wanted.clock_rate),
-                });
-            }
+            must_agree(leg, known, codecs)?;
         }
         Ok(())
     }
@@ -255,7 +254,7 @@ impl<'a> Plan<'a> {
     }
 
     fn pending_for(&self, sink: LegId) -> Option<CutOverId> {
-        let wants = |planned: &&&CutOver| {
+        let wants = |planned: &&Cow<'_, CutOver>| {
             planned.trigger != Trigger::Immediate && planned.changes.iter().any(|change| change.sink == sink)
         };
         if let Some(planned) = self.cut_overs.iter().find(wants) {
@@ -273,6 +272,24 @@ impl<'a> Plan<'a> {
         }
         let player = self.shard.legs.slot(leg).and_then(|slot| self.shard.legs.cold[slot as usize].player.as_ref());
         player.is_some_and(crate::player::Player::has_an_end)
+    }
+}
+
+/// One list must not give a payload type two meanings.
+fn must_be_unambiguous(leg: LegId, codecs: &[Codec]) -> Result<(), Refusal> {
+    codecs.iter().enumerate().try_for_each(|(index, known)| must_agree(leg, known, &codecs[index + 1..]))
+}
+
+fn must_agree(leg: LegId, known: &Codec, codecs: &[Codec]) -> Result<(), Refusal> {
+    let same_number = |codec: &&Codec| codec.payload_type == known.payload_type;
+    match codecs.iter().filter(same_number).find(|codec| !codec.same_format(known)) {
+        None => Ok(()),
+        Some(wanted) => Err(Refusal::PayloadTypeChanged {
+            leg,
+            payload_type: known.payload_type.get(),
+            was: format!("{}/{}", known.encoding, known.clock_rate),
+            wanted: format!("{}/{}", wanted.encoding, wanted.clock_rate),
+        }),
     }
 }
 
