@@ -15,7 +15,9 @@ use patchcord_rtp::{
 use crate::command::EgressMode;
 use crate::datagram::{Datagram, Verdict};
 use crate::ids::Component;
+use crate::leg::egress::Egress;
 use crate::leg::{NO_SLOT, Slot, SourceSlot};
+use crate::player::Player;
 use crate::shard::Shard;
 use crate::time::MonoTime;
 use crate::verdict::DropReason;
@@ -72,10 +74,6 @@ impl Shard {
 
     fn relay_compound(&mut self, from: Slot, sink: Slot, compound: Compound<'_>) {
         let Some(hop) = self.legs.rtcp_hop(sink) else { return };
-        let egress = &self.legs.egress[sink as usize];
-        if !egress.follows_any() && egress.mode() != EgressMode::Transparent {
-            return;
-        }
         let room = COMPOUND_LEN_MAX.max(compound.as_bytes().len());
         if !self.outbox.has_room(room) {
             self.legs.cold[sink as usize].drops.count(DropReason::OutboxFull);
@@ -86,7 +84,8 @@ impl Shard {
             let random = self.rng.next_u64();
             self.legs.cold[sink as usize].cname.settle(cname, random);
         }
-        let translation = Translation { shard: &self.legs, from, sink };
+        let reporter = compound.packets().find_map(|packet| packet.sender_ssrc()).unwrap_or_default();
+        let translation = Translation { shard: &self.legs, from, sink, reporter };
         let mut scratch = [0; COMPOUND_LEN_MAX];
         let bytes = if translation.is_verbatim(compound, cname) {
             compound.as_bytes()
@@ -99,7 +98,11 @@ impl Shard {
                 room.copy_from_slice(bytes);
                 room.len()
             });
-            self.legs.cold[sink as usize].rtcp_sent += 1;
+            let source_ssrc = self.legs.egress[sink as usize].source_ssrc();
+            let cold = &mut self.legs.cold[sink as usize];
+            cold.rtcp_sent += 1;
+            let report = compound.packets().find_map(|packet| sender_report_of(packet, source_ssrc));
+            cold.relayed_report = report.or(cold.relayed_report);
         }
     }
 
@@ -117,15 +120,14 @@ impl Shard {
         let (timestamp, timestamp_at) = egress.clock();
         let rate = match egress.source {
             SourceSlot::Leg(source) => self.legs.ingress[source as usize].clock_rate,
-            SourceSlot::Player | SourceSlot::Silence => crate::leg::DEFAULT_CLOCK_RATE,
+            SourceSlot::Player | SourceSlot::Silence => {
+                self.legs.cold[at].player.as_ref().map_or(crate::leg::DEFAULT_CLOCK_RATE, Player::clock_rate)
+            }
         };
         let elapsed = u128::from(now.nanos_since(timestamp_at)) * u128::from(rate) / 1_000_000_000;
-        let info = SenderInfo {
-            ntp,
-            rtp_timestamp: timestamp.wrapping_add(elapsed as u32),
-            packet_count: egress.packets as u32,
-            octet_count: egress.payload_octets(),
-        };
+        let rtp_timestamp = timestamp.wrapping_add(elapsed as u32);
+        let (packet_count, octet_count) = self.legs.sender_counts(sink);
+        let info = SenderInfo { ntp, rtp_timestamp, packet_count, octet_count };
         if !self.outbox.has_room(OWN_REPORT_LEN_MAX) {
             return;
         }
@@ -146,11 +148,12 @@ impl Shard {
     /// Tells a listener that an SSRC has ended (RFC 3550 6.6), after an empty report as a compound must begin.
     pub(crate) fn say_bye(&mut self, sink: Slot, ssrc: Ssrc) {
         let Some(hop) = self.legs.rtcp_hop(sink) else { return };
-        self.outbox.push(hop, OWN_REPORT_LEN_MAX, |room| {
+        let sent = self.outbox.push(hop, OWN_REPORT_LEN_MAX, |room| {
             let mut writer = CompoundWriter::new(room);
             let written = writer.receiver_report(ssrc, []).and_then(|()| writer.bye(ssrc, None));
             if written.is_ok() { writer.finish() } else { 0 }
         });
+        self.legs.cold[sink as usize].rtcp_sent += u64::from(sent);
     }
 }
 
@@ -171,11 +174,21 @@ fn cname_of(packet: RtcpPacket<'_>) -> Option<&[u8]> {
     }
 }
 
+/// What reception reports call a sender report of `ssrc`: the middle of its NTP time (RFC 3550 6.4.1).
+fn sender_report_of(packet: RtcpPacket<'_>, ssrc: Option<Ssrc>) -> Option<u32> {
+    match packet.view() {
+        Ok(RtcpView::SenderReport(report)) if Some(report.ssrc) == ssrc => Some(report.info.ntp.middle_32()),
+        _ => None,
+    }
+}
+
 /// How one leg's RTCP reads for one of its listeners.
 struct Translation<'a> {
     shard: &'a crate::leg::Legs,
     from: Slot,
     sink: Slot,
+    /// What the party calls itself in this compound.
+    reporter: Ssrc,
 }
 
 impl Translation<'_> {
@@ -187,10 +200,11 @@ impl Translation<'_> {
             return true;
         }
         let back = &self.shard.egress[self.from as usize];
-        let reports_pass = back.source == SourceSlot::Leg(self.sink) && (back.is_verbatim() || back.ssrc().is_none());
+        let is_verbatim = |egress: &Egress| egress.is_verbatim() || egress.ssrc().is_none();
+        let reports_pass = back.source == SourceSlot::Leg(self.sink) && is_verbatim(back);
         let known = self.shard.cold[self.sink as usize].cname;
         let says_bye = compound.packets().any(|packet| matches!(packet.view(), Ok(RtcpView::Bye(_))));
-        to.is_verbatim() && reports_pass && cname.is_none_or(|cname| cname == known.as_bytes()) && !says_bye
+        is_verbatim(to) && reports_pass && cname.is_none_or(|cname| cname == known.as_bytes()) && !says_bye
     }
 
     /// Writes the compound anew; 0 bytes if nothing of it concerns the listener.
@@ -223,11 +237,12 @@ impl Translation<'_> {
             return writer.receiver_report(self.ssrc(), blocks);
         }
         let (_, timestamp_offset) = egress.offsets();
+        let (packet_count, octet_count) = self.shard.sender_counts(self.sink);
         let info = SenderInfo {
             ntp: report.info.ntp,
             rtp_timestamp: report.info.rtp_timestamp.wrapping_add(timestamp_offset),
-            packet_count: egress.packets as u32,
-            octet_count: egress.payload_octets(),
+            packet_count,
+            octet_count,
         };
         writer.sender_report(self.ssrc(), &info, blocks)
     }
@@ -246,6 +261,11 @@ impl Translation<'_> {
         let behind = (received as u16).wrapping_sub(reported) as i16;
         block.ssrc = ssrc;
         block.extended_highest_sequence = received.wrapping_sub(behind as u32);
+        if self.shard.cold[self.from as usize].relayed_report != Some(block.last_sr) {
+            // Of the relay, or of whoever fed the reporter before: the listener would reckon a round trip from it.
+            block.last_sr = 0;
+            block.delay_since_last_sr = 0;
+        }
         Some(block)
     }
 
@@ -279,8 +299,8 @@ impl Translation<'_> {
     }
 
     fn describes(&self, description: &SourceDescription<'_>) -> bool {
-        let source = self.shard.ingress[self.from as usize].receiver.ssrc();
-        description.chunks().any(|chunk| Some(chunk.ssrc) == source)
+        let source = self.shard.ingress[self.from as usize].receiver.ssrc().unwrap_or(self.reporter);
+        description.chunks().any(|chunk| chunk.ssrc == source)
     }
 
     fn source_description(&self, writer: &mut CompoundWriter<'_>) -> Result<(), RtcpError> {
@@ -294,8 +314,8 @@ impl Translation<'_> {
         if egress.mode() == EgressMode::NewSsrc && ends { writer.bye(self.ssrc(), None) } else { Ok(()) }
     }
 
-    /// The SSRC by which the listener knows this leg's stream.
+    /// The SSRC by which the listener knows this leg's stream; the party's own while it has sent none.
     fn ssrc(&self) -> Ssrc {
-        self.shard.egress[self.sink as usize].ssrc().unwrap_or(Ssrc(0))
+        self.shard.egress[self.sink as usize].ssrc().unwrap_or(self.reporter)
     }
 }

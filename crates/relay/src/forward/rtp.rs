@@ -275,7 +275,11 @@ impl Shard {
     /// The first packet of a new source is about to leave: write the receipt, tell whoever listens.
     fn note_splice(&mut self, sink: Slot, packet: &SourcePacket<'_>, splice: &Splice) {
         let now = packet.now;
+        self.legs.cold[sink as usize].relayed_report = None;
         if let Some(ssrc) = splice.ended_ssrc {
+            let egress = &self.legs.egress[sink as usize];
+            // This packet is the first of the new SSRC.
+            self.legs.cold[sink as usize].sent_before_ssrc = (egress.packets - 1, egress.bytes - packet.len as u64);
             self.say_bye(sink, ssrc);
         }
         let draft = self.legs.cold[sink as usize].draft.take();

@@ -11,7 +11,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use patchcord_rtp::{PayloadType, RTP_HEADER_LEN, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
+use patchcord_rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 
 use super::{NO_SLOT, Slot, SourceSlot};
 use crate::command::EgressMode;
@@ -227,12 +227,6 @@ impl Egress {
     #[inline]
     pub(crate) const fn follows_any(&self) -> bool {
         matches!(self.following, Following::Source)
-    }
-
-    /// Payload bytes sent, as a sender report counts them (RFC 3550 6.4.1): without headers, as far as these are of
-    /// the usual 12 bytes.
-    pub(crate) const fn payload_octets(&self) -> u32 {
-        self.bytes.saturating_sub(self.packets * RTP_HEADER_LEN as u64) as u32
     }
 
     /// Whether the next packet would be spliced on to what another source has sent.

@@ -10,7 +10,7 @@ pub(crate) mod latch;
 use core::net::SocketAddr;
 use std::collections::HashMap;
 
-use patchcord_rtp::{RtpTimestamp, Ssrc};
+use patchcord_rtp::{RTP_HEADER_LEN, RtpTimestamp, Ssrc};
 
 use crate::command::LegSpec;
 use crate::datagram::Hop;
@@ -68,6 +68,10 @@ pub(crate) struct Cold {
     pub(crate) cname: Cname,
     /// Cumulative loss and jitter (timestamp units) of the party's last report block about our stream.
     pub(crate) reported: Option<(i32, u32)>,
+    /// The present source's last sender report that this leg's party was sent, as reception reports call it (LSR).
+    pub(crate) relayed_report: Option<u32>,
+    /// Packets and bytes that had been sent when the present SSRC began.
+    pub(crate) sent_before_ssrc: (u64, u64),
     /// What the present source called itself before it changed its SSRC.
     pub(crate) former_source_ssrc: Option<Ssrc>,
     pub(crate) event_in_flight: Option<EventInFlight>,
@@ -275,6 +279,16 @@ impl Legs {
         Some(Hop { port: PortId::new(slot, Component::Rtcp), to })
     }
 
+    /// Packets, and bytes of payload, sent under the present SSRC: what a sender report says (RFC 3550 6.4.1). Headers
+    /// are left out as far as they are of the usual 12 bytes.
+    pub(crate) fn sender_counts(&self, slot: Slot) -> (u32, u32) {
+        let egress = &self.egress[slot as usize];
+        let (packets_before, bytes_before) = self.cold[slot as usize].sent_before_ssrc;
+        let packets = egress.packets - packets_before;
+        let octets = (egress.bytes - bytes_before).saturating_sub(packets * RTP_HEADER_LEN as u64);
+        (packets as u32, octets as u32)
+    }
+
     /// Takes over what a change of latch, signalling, direction or mute means for the packet path.
     pub(crate) fn refresh_flags(&mut self, slot: Slot) {
         let at = slot as usize;
@@ -319,6 +333,8 @@ impl Cold {
             next_report_at: now,
             cname: Cname::unknown(),
             reported: None,
+            relayed_report: None,
+            sent_before_ssrc: (0, 0),
             former_source_ssrc: None,
             event_in_flight: None,
             event_skipped: None,

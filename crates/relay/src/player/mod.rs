@@ -42,6 +42,10 @@ impl Player {
         Source::Player { frames: self.frames.clone(), repeat: self.repeat }
     }
 
+    pub(crate) fn clock_rate(&self) -> u32 {
+        self.frames.clock_rate()
+    }
+
     pub(crate) const fn has_an_end(&self) -> bool {
         matches!(self.repeat, Repeat::Times(_))
     }
