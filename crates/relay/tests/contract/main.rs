@@ -1,0 +1,23 @@
+//! The cut-over contract, rule by rule: what each party receives, and what is told about it.
+
+mod continuity;
+mod directions;
+mod drops;
+mod formats;
+mod latching;
+mod modes;
+mod players;
+mod receipts;
+mod refusals;
+mod relaying;
+mod relearning;
+mod rollback;
+mod rtcp;
+mod rtcp_mapping;
+mod source_changes;
+#[path = "../support/mod.rs"]
+mod support;
+mod telephone_events;
+mod timeouts;
+mod triggers;
+mod writers;
