@@ -19,7 +19,9 @@
 //! - **CPU** is what the scheduler charged to the tasks of the relay (/proc/PID/task/*/schedstat), kernel workers of io_uring
 //!   included, user and system time together.
 //! - **Foreign CPU** is what others used meanwhile (/proc/stat less relay, generator and ksoftirqd). A window with more than the
-//!   limit does not count and is repeated; if it never gets quiet the windows are kept and marked as disturbed.
+//!   limit does not count and is repeated; if it never gets quiet the windows are kept and marked as disturbed. Relay and load go
+//!   before ordinary processes (the relay's scheduling group at nice -20, the load as `SCHED_FIFO`), so that others take little of
+//!   their time; caches they still share.
 //!
 //! Rounds alternate between the relays (A B A B ...), each with a fresh process, so that what drifts hits both alike.
 //! The executable `patchcord-lab` runs this as `compare`, `max` and `overload`; it needs root.
@@ -44,7 +46,7 @@ pub use compare::{Comparison, RelaySummary, compare};
 pub use maximum::{Maximum, Step, maximum};
 pub use overload::{Overload, overload};
 pub use patchcord::Patchcord;
-pub use relay::{CallPlan, CallPorts, PeerError, Relay};
+pub use relay::{CallPlan, CallPorts, PeerError, Relay, clean_up_on_signals};
 pub use rtpengine::Rtpengine;
 pub use text::{comparison_text, maximum_text, overload_text};
 pub use topology::Topology;

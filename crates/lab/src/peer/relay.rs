@@ -66,6 +66,12 @@ pub enum PeerError {
     /// The affinity could not be read or set.
     #[error("cannot read or set the CPU affinity: {0}")]
     Affinity(#[source] io::Error),
+    /// SIGINT or SIGTERM.
+    #[error("interrupted; relays and namespaces were removed")]
+    Interrupted,
+    /// The signals could not be caught.
+    #[error("cannot catch SIGINT and SIGTERM: {0}")]
+    Signals(#[source] io::Error),
     /// A socket or thread of the generator.
     #[error("the load generator cannot {what}: {source}")]
     Load {
@@ -124,11 +130,13 @@ impl Process {
         let failed = |source| PeerError::Start { relay: relay.name().to_owned(), program: program.clone(), source };
         let output = File::create(&log).map_err(failed)?;
         command.stdin(Stdio::null()).stdout(output.try_clone().map_err(failed)?).stderr(output);
+        sys::lead_session(&mut command);
         let child = topology.relay.run(|| {
             // The thread dies with this closure; the process that it starts inherits its CPU and its namespace.
             sys::pin_to_cpu(cpu).map_err(PeerError::Affinity)?;
             command.spawn().map_err(failed)
         })??;
+        go_first(child.id());
         let mut process = Self { child, relay: relay.name().to_owned(), log, keeps_log: false };
         let deadline = Instant::now() + CONTROL_TIMEOUT;
         while !topology.relay.run(|| relay.is_ready())? {
@@ -137,7 +145,7 @@ impl Process {
                 return Err(process.failed(format!("was not ready after {CONTROL_TIMEOUT:?}")));
             }
             // The relay is another program: it can only be asked again.
-            std::thread::sleep(Duration::from_millis(50));
+            pause(Duration::from_millis(50))?;
         }
         Ok(process)
     }
@@ -170,6 +178,35 @@ impl Drop for Process {
             let _ = std::fs::remove_file(&self.log);
         }
     }
+}
+
+/// Gives a process all the CPU time that it wants. With automatic grouping (sched(7)), time is shared between sessions first, so
+/// that it is the session that needs the priority; without it, the measurement depends on a quiet machine.
+fn go_first(process: u32) {
+    // Where there is no such file there are no groups.
+    let _ = std::fs::write(format!("/proc/{process}/autogroup"), "-20");
+}
+
+/// Sleeps, unless the whole run is to end.
+pub(super) fn pause(time: Duration) -> Result<(), PeerError> {
+    let end = Instant::now() + time;
+    while !sys::signalled() {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(Duration::from_millis(100)));
+    }
+    Err(PeerError::Interrupted)
+}
+
+/// From now on SIGINT and SIGTERM end a measurement with [`PeerError::Interrupted`], after relays and namespaces are removed; a
+/// second one ends the process at once.
+///
+/// # Errors
+/// [`PeerError::Signals`] if the system refuses.
+pub fn clean_up_on_signals() -> Result<(), PeerError> {
+    sys::catch_signals().map_err(PeerError::Signals)
 }
 
 fn ended(status: ExitStatus) -> String {

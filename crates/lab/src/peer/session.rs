@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::account::Desk;
 use super::cpu;
 use super::load::{Side, Sockets};
-use super::relay::Process;
+use super::relay::{self, Process};
 use super::{CallPlan, PeerError, Relay, Settings, Topology};
 use crate::netns::Namespace;
 
@@ -25,15 +25,15 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn start(relay: &dyn Relay, topology: &'a Topology, settings: &Settings) -> Result<Self, PeerError> {
-        let process = Process::start(relay, topology, settings.relay_cpu)?;
+    pub(super) fn start(peer: &dyn Relay, topology: &'a Topology, settings: &Settings) -> Result<Self, PeerError> {
+        let process = Process::start(peer, topology, settings.relay_cpu)?;
         let empty_rss_kib = cpu::resident_kib(process.id());
         let open = |namespace: &Namespace, ip| namespace.run(|| Sockets::open(ip, settings.calls));
         let callers = open(&topology.caller, Topology::CALLER)??;
         let callees = open(&topology.callee, Topology::CALLEE)??;
         let ports = topology.relay.run(|| {
             let plan = |number| CallPlan { number, caller: callers.address(number), callee: callees.address(number) };
-            (0..settings.calls).map(|number| relay.create_call(&plan(number))).collect::<Result<Vec<_>, _>>()
+            (0..settings.calls).map(|number| peer.create_call(&plan(number))).collect::<Result<Vec<_>, _>>()
         })??;
         let idle_rss_kib = cpu::resident_kib(process.id());
 
@@ -41,8 +41,8 @@ impl<'a> Session<'a> {
         let to_caller: Vec<SocketAddr> = ports.iter().map(|ports| ports.to_caller).collect();
         let to_callee: Vec<SocketAddr> = ports.iter().map(|ports| ports.to_callee).collect();
         let sides = [
-            Side::start(callers, &to_caller, settings.load_cpu, &desk)?,
-            Side::start(callees, &to_callee, settings.load_cpu, &desk)?,
+            Side::start(callers, &to_caller, Some(settings.load_cpu), &desk)?,
+            Side::start(callees, &to_callee, Some(settings.load_cpu), &desk)?,
         ];
         Ok(Self { desk, process, topology, empty_rss_kib, idle_rss_kib, _sides: sides })
     }
@@ -50,7 +50,7 @@ impl<'a> Session<'a> {
     /// Sends at a rate for a while, unmeasured.
     pub(super) fn run_at(&mut self, packets_per_s: u32, time: Duration) -> Result<(), PeerError> {
         self.desk.set_packets_per_s(packets_per_s);
-        std::thread::sleep(time);
+        relay::pause(time)?;
         self.process.still_runs()
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::cpu::{self, Usage};
+use super::relay;
 use super::session::Session;
 use super::{PeerError, Settings};
 use crate::report::LatencyUs;
@@ -62,7 +63,7 @@ pub(super) fn measure(
     session: &mut Session<'_>,
     settings: &Settings,
     length: Duration,
-    relay: &str,
+    name: &str,
     round: u32,
 ) -> Result<Window, PeerError> {
     let drops = |session: &Session<'_>| -> Result<(u64, u64), PeerError> {
@@ -76,12 +77,12 @@ pub(super) fn measure(
     let usage_before = Usage::now(relay_process);
     let start = Instant::now();
     let number = session.desk.begin_window();
-    std::thread::sleep(length);
+    relay::pause(length)?;
     session.desk.end_window();
     let usage = Usage::now(relay_process).since(usage_before);
     let seconds = start.elapsed().as_secs_f64();
 
-    std::thread::sleep(LATE_MAX);
+    relay::pause(LATE_MAX)?;
     session.process.still_runs()?;
     let account = session.desk.account(number);
     let drops_after = drops(session)?;
@@ -90,7 +91,7 @@ pub(super) fn measure(
     let relay_cpu_s = usage.relay_ns as f64 / 1e9;
     let foreign = share(usage.foreign_ns());
     Ok(Window {
-        relay: relay.to_owned(),
+        relay: name.to_owned(),
         round,
         seconds,
         sent: account.sent,

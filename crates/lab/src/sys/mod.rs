@@ -1,16 +1,18 @@
 //! The system calls for which the standard library has no function: one file a family, each block with its reason to be sound.
 
-#![allow(unsafe_code, reason = "epoll, recvmmsg, sendmmsg, CPU affinity and setns exist only as C functions")]
+#![allow(unsafe_code, reason = "epoll, recvmmsg, sendmmsg, scheduling, signals and setns exist only as C functions")]
 
 mod epoll;
 mod receive;
 mod send;
+mod signal;
 mod thread;
 
 pub(crate) use epoll::{Epoll, Ready};
 pub(crate) use receive::{Datagram, ReceiveBatch, stamp_arrivals};
 pub(crate) use send::{Outgoing, SendBatch};
-pub(crate) use thread::{allowed_cpus, enter_network_namespace, pin_to_cpu};
+pub(crate) use signal::{catch_signals, signalled};
+pub(crate) use thread::{allowed_cpus, enter_network_namespace, go_first, lead_session, pin_to_cpu};
 
 use std::io;
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use super::checked;
 
@@ -18,6 +20,25 @@ pub(crate) fn pin_to_cpu(cpu: usize) -> io::Result<()> {
     // SAFETY: the set lives until the call returns; thread 0 is the calling one.
     checked(unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) })?;
     Ok(())
+}
+
+/// Puts the calling thread before all ordinary ones. Needs `CAP_SYS_NICE`.
+pub(crate) fn go_first() -> io::Result<()> {
+    let parameter = libc::sched_param { sched_priority: 10 };
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: the parameter lives until the call returns; thread 0 is the calling one.
+    checked(unsafe { libc::sched_setscheduler(0, policy, &raw const parameter) })?;
+    Ok(())
+}
+
+/// Makes the command's process the leader of a session, and so of a scheduling group, of its own.
+pub(crate) fn lead_session(command: &mut Command) {
+    let lead = || {
+        // SAFETY: setsid takes no pointers.
+        checked(unsafe { libc::setsid() }).map(drop)
+    };
+    // SAFETY: between fork and exec the closure makes one system call and touches no memory of the parent.
+    unsafe { command.pre_exec(lead) };
 }
 
 /// The CPUs on which the calling thread may run.
