@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use patchcord_relay::command::{self, CutOver, Source, SourceChange};
-use patchcord_relay::ids::LegId;
+use patchcord_relay::ids::{CutOverId, LegId};
 
 use super::model::{Heard, Leg, Legs};
 use super::plan::{Draft, Plan};
@@ -16,6 +16,8 @@ use crate::error::{ApiError, ErrorCode};
 pub(super) struct How {
     pub(super) command: CommandName,
     pub(super) trigger: Trigger,
+    /// The legs of which the command says all that they hear afterwards, whatever they heard before.
+    pub(super) settles: Vec<LegId>,
     /// The leg whose first packet or prompt a trigger waits for.
     pub(super) first_packet_of: Option<LegId>,
     pub(super) prompt_of: Option<LegId>,
@@ -25,8 +27,15 @@ pub(super) struct How {
 
 impl How {
     /// At once.
-    pub(super) const fn now(command: CommandName) -> Self {
-        Self { command, trigger: Trigger::Immediate, first_packet_of: None, prompt_of: None, drop_old: None }
+    pub(super) fn now(command: CommandName) -> Self {
+        Self {
+            command,
+            trigger: Trigger::Immediate,
+            settles: Vec::new(),
+            first_packet_of: None,
+            prompt_of: None,
+            drop_old: None,
+        }
     }
 }
 
@@ -34,12 +43,17 @@ impl Plan<'_> {
     /// Plans the step from the legs as they are to `after`: what any of them hears differently becomes one cut-over.
     pub(super) fn change(&mut self, after: Legs, how: &How) -> Result<Draft, ApiError> {
         let before = &self.model.legs;
+        let differs = |was: &Leg, will: &Leg| was.hearing != will.hearing || before.heard(was) != after.heard(will);
+        if !before.0.iter().zip(&after.0).any(|(was, will)| differs(was, will)) {
+            return Ok(Draft::CutOver(Vec::new()));
+        }
         let mut parts = Vec::new();
         let mut changes = Vec::new();
         let immediate = how.trigger == Trigger::Immediate;
         for (was, will) in before.0.iter().zip(&after.0) {
             let (heard, will_hear) = (before.heard(was), after.heard(will));
-            if heard == will_hear && was.hearing == will.hearing {
+            let settled = !immediate && how.settles.contains(&was.id);
+            if heard == will_hear && was.hearing == will.hearing && !settled {
                 continue;
             }
             self.must_not_wait(was, will, immediate)?;
@@ -58,23 +72,27 @@ impl Plan<'_> {
                 changes.push(SourceChange { sink: was.id, source });
             }
             let hearing = if immediate { &was.hearing } else { &will.hearing };
-            parts.push(Part { leg: was.id, hearing: hearing.clone(), changed_by: was.changed_by, sink: !goes_on });
-        }
-        if changes.is_empty() {
-            self.model.legs = after;
-            return Ok(Draft::CutOver(Vec::new()));
+            parts.push(Part {
+                leg: was.id,
+                hearing: hearing.clone(),
+                changed_by: was.changed_by,
+                sink: !goes_on,
+                settled: settled && !goes_on,
+            });
         }
         let id = self.env.next_cut_over();
+        if changes.is_empty() {
+            // Nobody hears a difference yet, but what came before can no longer be undone on its own.
+            self.model.legs = after;
+            self.mark_changed(&parts, id);
+            return Ok(Draft::CutOver(Vec::new()));
+        }
         let (trigger, name) = self.trigger(how)?;
         let mut state = CutOverState::Pending;
         if immediate {
             state = CutOverState::Done;
             self.model.legs = after;
-            for part in &parts {
-                if let Some(leg) = self.model.legs.get_mut(part.leg) {
-                    leg.changed_by = Some(id);
-                }
-            }
+            self.mark_changed(&parts, id);
         }
         let expected = u8::try_from(changes.len()).unwrap_or(u8::MAX);
         self.tell_engine(command::Command::CutOver(CutOver { id, changes, trigger }));
@@ -94,8 +112,16 @@ impl Plan<'_> {
         Ok(Draft::CutOver(vec![id]))
     }
 
-    /// While a cut-over waits, a leg that it changes may be played something and be held, but must keep its peer, and so
-    /// must a leg that has one of those as peer: the engine will set just the sources that were planned.
+    fn mark_changed(&mut self, parts: &[Part], id: CutOverId) {
+        for part in parts {
+            if let Some(leg) = self.model.legs.get_mut(part.leg) {
+                leg.changed_by = Some(id);
+            }
+        }
+    }
+
+    /// While a cut-over waits, the legs that its command names may be played something and be held, but must keep their
+    /// peers. Whoever else has to do with it must stay as it is: the engine will set just the sources that were planned.
     fn must_not_wait(&self, was: &Leg, will: &Leg, immediate: bool) -> Result<(), ApiError> {
         for record in self.model.records.pending() {
             let part = record.part(was.id);
@@ -106,7 +132,7 @@ impl Plan<'_> {
             let same = was.hearing == will.hearing;
             let same_peer = was.hearing.peer == will.hearing.peer;
             let prompt_ends = record.prompt == Some(was.id) && was.hearing.play != will.hearing.play;
-            let free = same || (part.is_some_and(|part| part.sink) && same_peer && !prompt_ends);
+            let free = same || (part.is_some_and(|part| part.settled) && same_peer && !prompt_ends);
             if !immediate || !free {
                 return Err(pending(&was.party, record));
             }

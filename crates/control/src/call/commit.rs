@@ -1,12 +1,16 @@
 //! Putting a plan in force, and the answer to it.
 
+use patchcord_relay::event::Event;
 use patchcord_relay::ids::CutOverId;
 use patchcord_relay::time::MonoTime;
 
 use super::happened::Chore;
 use super::plan::{Draft, Plan};
+use super::record::Record;
 use super::{Call, Inner, Tell};
-use crate::api::{Command, CommandAnswer, CutOverResult, CutOverState, Detail, LegDeleted, Outcome, PartyDone};
+use crate::api::{
+    Command, CommandAnswer, CutOverResult, CutOverState, Detail, EventKind, LegDeleted, Outcome, PartyDone,
+};
 
 /// What is left of a plan that is in force: enough to answer.
 #[derive(Debug)]
@@ -22,7 +26,8 @@ impl Inner {
 
     /// The batch was refused: the model stays as it was.
     pub(crate) fn give_up(&mut self, call: &Call, tell: Tell<'_>) -> Vec<Chore> {
-        self.land(call, tell)
+        let put_off = self.land();
+        put_off.into_iter().flat_map(|(at, event)| self.happened(call, at, event, tell)).collect()
     }
 
     /// The engine applied the batch at `at`: the plan is in force.
@@ -47,25 +52,40 @@ impl Inner {
         for lease in freed {
             env.interfaces.release(lease);
         }
-        for (party, kind) in news {
-            tell(call.event(at, party, kind));
+        let (before, after): (Vec<_>, Vec<_>) = self.land().into_iter().partition(|(then, _)| *then < at);
+        let mut chores = Vec::new();
+        for (at, event) in before {
+            chores.extend(self.happened(call, at, event, tell));
         }
-        let mut chores = self.chores_after_commit(&drafts);
-        chores.extend(self.land(call, tell));
+        for (party, kind) in news {
+            // What was to be cancelled may have happened just before.
+            if !matches!(kind, EventKind::CutOverCancelled { cut_over, .. } if !self.is_cancelled(CutOverId(cut_over)))
+            {
+                tell(call.event(at, party, kind));
+            }
+        }
+        let ids = drafts.iter().flat_map(Draft::cut_overs);
+        chores.extend(ids.filter_map(|id| self.model.records.get(id)).flat_map(Record::chores));
+        for (at, event) in after {
+            chores.extend(self.happened(call, at, event, tell));
+        }
+        call.changed.notify_waiters();
         (Settled { drafts }, chores)
     }
 
-    /// Catches up with what the engine told in the meantime.
-    fn land(&mut self, call: &Call, tell: Tell<'_>) -> Vec<Chore> {
+    /// The batch is no longer on its way; what the engine told in the meantime is to be caught up with.
+    fn land(&mut self) -> Vec<(MonoTime, Event)> {
         self.in_flight = false;
-        let put_off = core::mem::take(&mut self.put_off);
-        call.changed.notify_waiters();
-        put_off.into_iter().flat_map(|(at, event)| self.happened(call, at, event, tell)).collect()
+        core::mem::take(&mut self.put_off)
+    }
+
+    fn is_cancelled(&self, id: CutOverId) -> bool {
+        self.model.records.get(id).is_none_or(|record| record.state == CutOverState::Cancelled)
     }
 
     /// Whether everything that the request will ever have receipts for has them.
     pub(crate) fn is_complete(&self, settled: &Settled) -> bool {
-        settled.cut_overs().all(|id| self.model.records.get(id).is_none_or(super::record::Record::is_complete))
+        settled.cut_overs().all(|id| self.model.records.get(id).is_none_or(Record::is_complete))
     }
 
     /// The answer to a batch that is in force, as things stand now.
@@ -76,9 +96,10 @@ impl Inner {
                 Draft::Created(created) => Detail::Created(created),
                 Draft::Check(result) => Detail::Check(result),
                 Draft::Done(party) => Detail::Done(PartyDone { party }),
-                Draft::Deleted { party, cancelled } => {
-                    Detail::Deleted(LegDeleted { party, cancelled: cancelled.iter().map(|id| id.0).collect() })
-                }
+                Draft::Deleted { party, cancelled } => Detail::Deleted(LegDeleted {
+                    party,
+                    cancelled: cancelled.into_iter().filter(|&id| self.is_cancelled(id)).map(|id| id.0).collect(),
+                }),
                 Draft::CutOver(ids) => Detail::CutOver(self.cut_over_result(&ids)),
             },
         });
@@ -92,12 +113,6 @@ impl Inner {
             state: records.first().map_or(CutOverState::Done, |record| record.state),
             receipts: records.iter().flat_map(|record| record.receipt_views()).collect(),
         }
-    }
-
-    /// Times that begin with the commit: those of cut-overs that happened at once or at a given time.
-    fn chores_after_commit(&self, drafts: &[Draft]) -> Vec<Chore> {
-        let ids = drafts.iter().flat_map(Draft::cut_overs);
-        ids.filter_map(|id| self.model.records.get(id)).flat_map(super::record::Record::chores).collect()
     }
 }
 

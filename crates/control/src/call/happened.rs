@@ -61,13 +61,20 @@ impl Inner {
         }
         record.state = CutOverState::Done;
         let legs = &mut self.model.legs;
+        let mut chores = record.chores();
         for part in &mut record.parts {
-            if let Some(leg) = legs.get_mut(part.leg) {
+            let Some(leg) = legs.get_mut(part.leg) else { continue };
+            if part.settled {
                 core::mem::swap(&mut leg.hearing, &mut part.hearing);
-                part.changed_by = leg.changed_by.replace(id);
+            } else {
+                // It loses or gets a peer; what is played to it may have ended since.
+                let peer = part.hearing.peer;
+                part.hearing = leg.hearing.clone();
+                leg.hearing.peer = peer;
             }
+            part.changed_by = leg.changed_by.replace(id);
+            chores.extend(finished(part.leg, &leg.hearing));
         }
-        let chores = record.chores();
         legs.forget_the_gone();
         call.changed.notify_waiters();
         chores

@@ -1,4 +1,26 @@
 //! Commands about what parties hear: bridge, swap, hold, play and their opposites.
+//!
+//! A party hears the topmost of: what is played to it, hold audio (if it is on hold), its peer (if each is the other's
+//! peer and the peer is not on hold), silence. A command changes this state of one or more parties; all sources that
+//! differ then are one cut-over, done by the engine in one step.
+//!
+//! - `bridge a b`: each is the other's peer; both lose hold and play. A former peer is left with silence, but on hold it
+//!   keeps its place: `resume` brings it together with its peer again, whoever that talks to by then. Thus a customer can be
+//!   held, the agent consult with an expert, and either be swapped for the other or come back.
+//! - `hold` takes away what is played; `resume` takes away hold and play. `play` and `ringback` replace each other; `stop`, or
+//!   the end of a prompt, uncovers what is below.
+//! - `swap survivor old new`: a bridge of `survivor` and `new` that parks `old` with hold audio or silence. It needs
+//!   `old` as the survivor's peer, or none.
+//!
+//! A cut-over with a trigger changes nothing until the trigger fires: with `on-first-packet` the survivor goes on hearing the
+//! old party, hold audio or ringback up to the new party's first packet, which is then the first that it hears. Until then:
+//!
+//! - The parties that the command names may be held, resumed, played something: for them the cut-over sets everything anew.
+//!   Their peers must not change, and nothing at all may change about a party that will lose its peer; that is refused
+//!   (`cut-over-pending`) rather than mixed up.
+//! - A leg that the engine needs for it being deleted, also `old`, cancels it; so does `rollback`. If the trigger fires while
+//!   such a command is on its way, a rollback goes back, and a deletion leaves the swap done.
+//! - `keep_old` `drop` deletes the old leg after the switch, unless the swap has been undone by then.
 
 use patchcord_codec::Country;
 use patchcord_relay::ids::LegId;
@@ -23,6 +45,7 @@ impl Plan<'_> {
             &How {
                 command: CommandName::Bridge,
                 trigger: fields.trigger.unwrap_or(Trigger::Immediate),
+                settles: vec![a, b],
                 first_packet_of: Some(b),
                 prompt_of,
                 drop_old: None,
@@ -63,6 +86,7 @@ impl Plan<'_> {
             &How {
                 command: CommandName::Swap,
                 trigger: fields.trigger.unwrap_or(Trigger::OnFirstPacket),
+                settles: vec![survivor, old, new],
                 first_packet_of: Some(new),
                 prompt_of: Some(survivor).filter(|&leg| self.hears_prompt(leg)),
                 drop_old,

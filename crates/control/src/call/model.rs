@@ -162,8 +162,9 @@ impl Legs {
 
     /// Makes the two each other's peer; they are left without hold and play.
     pub(crate) fn bridge(&mut self, a: LegId, b: LegId) {
+        self.leave(a);
+        self.leave(b);
         for (one, other) in [(a, b), (b, a)] {
-            self.leave(one);
             self.set(one, Hearing { peer: Some(other), ..Hearing::default() });
         }
     }

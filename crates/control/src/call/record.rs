@@ -50,6 +50,8 @@ pub(crate) struct Part {
     pub(crate) changed_by: Option<CutOverId>,
     /// Its source changes; otherwise only what will be heard later.
     pub(crate) sink: bool,
+    /// What it hears afterwards does not depend on what is played to it until then.
+    pub(crate) settled: bool,
 }
 
 /// A receipt, with the party even if its leg is gone.

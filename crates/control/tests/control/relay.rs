@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use patchcord_control::api::{CallEvent, CallState, CommandAnswer, CommandRequest, Detail, Outcome};
@@ -25,7 +26,8 @@ pub(crate) struct TestWorker {
     number: usize,
     clock: Arc<AtomicU64>,
     shard: Mutex<State>,
-    control: OnceLock<Control>,
+    /// Taken away at the end: the two hold each other.
+    control: Mutex<Option<Control>>,
     /// Ports that another program holds.
     pub(crate) busy: Mutex<BTreeSet<u16>>,
     /// It takes no requests.
@@ -59,8 +61,8 @@ impl TestWorker {
         MonoTime::from_nanos(self.clock.load(Ordering::Relaxed))
     }
 
-    fn control(&self) -> &Control {
-        self.control.get().expect("set when the relay was made")
+    fn control(&self) -> Control {
+        self.control.lock().unwrap().clone().expect("set when the relay was made")
     }
 
     fn answer(&self, request: Request) {
@@ -189,11 +191,28 @@ pub(crate) struct Phone {
     ssrc: u32,
 }
 
+impl Phone {
+    pub(crate) fn new(address: SocketAddr, local: SocketAddr) -> Self {
+        Self { address, local, sequence: 100, ssrc: address.port().into() }
+    }
+}
+
 pub(crate) struct Relay {
     pub(crate) control: Control,
     pub(crate) workers: Vec<Arc<TestWorker>>,
     clock: Arc<AtomicU64>,
     requests: AtomicU64,
+}
+
+/// A short hold audio: making the built-in melody for every test would take most of their time.
+fn hold_file() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("hold-{}.wav", std::process::id()));
+        let audio = patchcord_codec::tone::sine(500.0, -20.0, 200, 8000);
+        patchcord_codec::wav::write_file(&path, &audio).unwrap();
+        path
+    })
 }
 
 pub(crate) fn config(ports: core::ops::RangeInclusive<u16>) -> Config {
@@ -211,7 +230,7 @@ pub(crate) fn config(ports: core::ops::RangeInclusive<u16>) -> Config {
         latch: LatchPolicy::default(),
         egress: EgressMode::default(),
         media_timeout: Some(Duration::from_secs(30)),
-        audio: AudioConfig::default(),
+        audio: AudioConfig { hold: Some(hold_file().to_owned()), ..AudioConfig::default() },
         token: None,
         version: "0.0.0-test".to_owned(),
     }
@@ -231,7 +250,7 @@ impl Relay {
                     number,
                     clock: Arc::clone(&clock),
                     shard: Mutex::new(State { shard, ports: BTreeMap::new() }),
-                    control: OnceLock::new(),
+                    control: Mutex::default(),
                     busy: Mutex::default(),
                     gone: AtomicBool::new(false),
                     stalled: AtomicBool::new(false),
@@ -244,7 +263,7 @@ impl Relay {
         let now = move || MonoTime::from_nanos(reading.load(Ordering::Relaxed));
         let control = Control::new(config, dynamic, now).unwrap();
         for worker in &workers {
-            worker.control.set(control.clone()).unwrap();
+            *worker.control.lock().unwrap() = Some(control.clone());
         }
         Self { control, workers, clock, requests: AtomicU64::new(0) }
     }
@@ -279,7 +298,7 @@ impl Relay {
         let command = json!({"command": "leg-create", "party": name, "codecs": codecs, "remote": address.to_string()});
         let outcome = self.run(command).await.unwrap();
         let Detail::Created(created) = outcome.detail else { panic!("{outcome:?}") };
-        Phone { address, local: created.local, sequence: 100, ssrc: port.into() }
+        Phone::new(address, created.local)
     }
 
     /// Call `c` with its parties, the first two bridged.
@@ -364,6 +383,14 @@ impl Relay {
     pub(crate) async fn settle(&self) {
         for _ in 0..64 {
             tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        for worker in &self.workers {
+            *worker.control.lock().unwrap() = None;
         }
     }
 }

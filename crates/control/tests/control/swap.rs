@@ -1,9 +1,10 @@
 //! Swap: when it happens, what becomes of the old party, and the way back.
 
+use core::sync::atomic::Ordering;
 use core::time::Duration;
 
-use patchcord_control::ErrorCode;
-use patchcord_control::api::{CutOverState, Detail, EventKind};
+use patchcord_control::api::{CommandRequest, CutOverState, Detail, EventKind, Outcome};
+use patchcord_control::{ApiError, ErrorCode};
 use serde_json::{Value, json};
 
 use crate::relay::{Phone, Relay, cut_over, names, told};
@@ -240,4 +241,52 @@ async fn it_needs_the_survivors_peer() {
     assert_eq!(error.message, "customer is not bridged with target but with agent");
     let error = relay.run(json!({"command": "swap", "survivor": "customer", "old": "agent", "new": "agent"})).await;
     assert_eq!(error.expect_err("old and new are the same").code, ErrorCode::BadRequest);
+}
+
+/// The trigger fires while `command` is on its way to the engine.
+async fn overtaken(relay: &Relay, phone: &mut Phone, command: Value) -> Result<Outcome, ApiError> {
+    relay.workers[0].stalled.store(true, Ordering::Relaxed);
+    let body = json!({"id": "late", "commands": [command]}).to_string();
+    let request = CommandRequest::from_json(body.as_bytes())?;
+    let control = relay.control.clone();
+    let task = tokio::spawn(async move { control.execute("c", request).await });
+    relay.until("the worker is asked", async |relay| relay.workers[0].put_off() == 1).await;
+    relay.talk(phone);
+    relay.pass(1);
+    relay.workers[0].go_on();
+    task.await.unwrap().map(|answer| answer.results[0].clone())
+}
+
+#[tokio::test]
+async fn a_rollback_that_comes_too_late_to_cancel_goes_back() {
+    let (relay, mut phones) = three().await;
+    let mut events = relay.control.subscribe();
+    relay.run_as("swap", swap(json!({}))).await.unwrap();
+    overtaken(&relay, &mut phones[2], json!({"command": "rollback", "of": "swap"})).await.unwrap();
+    assert_eq!(relay.hears_of(PARTIES).await, ["agent", "customer", "silence"]);
+    assert_eq!(relay.state().await.cut_overs.last().unwrap().state, CutOverState::RolledBack);
+    let names = names(&told(&mut events));
+    assert!(names.contains(&"rolled-back") && !names.contains(&"cut-over-cancelled"), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_deletion_that_comes_too_late_to_cancel_leaves_the_swap_done() {
+    let (relay, mut phones) = three().await;
+    let mut events = relay.control.subscribe();
+    relay.run_as("swap", swap(json!({}))).await.unwrap();
+    let outcome = overtaken(&relay, &mut phones[2], json!({"command": "leg-delete", "party": "agent"})).await.unwrap();
+    let Detail::Deleted(deleted) = &outcome.detail else { panic!("{outcome:?}") };
+    assert!(deleted.cancelled.is_empty());
+    assert_eq!(relay.hears_of(["customer", "target"]).await, ["target", "customer"]);
+    assert_eq!(relay.state().await.cut_overs.last().unwrap().state, CutOverState::Done);
+    assert!(!names(&told(&mut events)).contains(&"cut-over-cancelled"));
+}
+
+#[tokio::test]
+async fn a_refused_command_loses_no_event() {
+    let (relay, mut phones) = three().await;
+    relay.run_as("swap", swap(json!({}))).await.unwrap();
+    let wrong = json!({"command": "leg-remote", "party": "agent", "remote": "[::1]:4000"});
+    assert!(overtaken(&relay, &mut phones[2], wrong).await.is_err());
+    assert_eq!(relay.hears_of(PARTIES).await, ["target", "hold:hold", "customer"]);
 }

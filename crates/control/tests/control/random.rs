@@ -1,0 +1,487 @@
+//! Random sequences of commands, packets and time against a simple model of what each party hears.
+//!
+//! The model knows what a command means, not how it is done: a swap that waits is remembered as a swap and carried out on
+//! whatever the call is like when it happens. After each step every source in the engine is compared with what the control
+//! plane says (by [`Relay::state`]) and that with the model; no port may leak, and what is refused must change nothing.
+
+use std::collections::BTreeMap;
+
+use patchcord_control::api::{CutOverState, Detail, Outcome};
+use patchcord_control::{ApiError, ErrorCode};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+
+use crate::relay::{Phone, Relay, config, told};
+
+const NAMES: [&str; 5] = ["a", "b", "x", "y", "nobody"];
+const PORTS: u32 = 8;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Create {
+        party: &'static str,
+        muxed: bool,
+    },
+    Delete(&'static str),
+    Bridge {
+        a: &'static str,
+        b: &'static str,
+        trigger: Option<Value>,
+    },
+    Unbridge {
+        a: &'static str,
+        b: &'static str,
+    },
+    Swap {
+        parties: [&'static str; 3],
+        trigger: Option<Value>,
+        keep_old: Option<Value>,
+    },
+    Hold(&'static str),
+    Resume(&'static str),
+    Play {
+        party: &'static str,
+        forever: bool,
+    },
+    Ringback(&'static str),
+    Stop(&'static str),
+    Mute {
+        party: &'static str,
+        muted: bool,
+    },
+    Rollback(usize),
+    /// The same command under the same id once more.
+    Repeat(usize),
+    /// Two commands of which the second is refused.
+    HalfBad(&'static str),
+    Talk(&'static str),
+    Pass(u64),
+}
+
+/// Stands for a prompt that is over.
+const ENDED: &str = "ended";
+
+/// What a party hears, in the model.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Ears {
+    peer: Option<&'static str>,
+    held: bool,
+    /// What is played, and whether it goes on for ever.
+    play: Option<(&'static str, bool)>,
+}
+
+type Ears4 = BTreeMap<&'static str, Ears>;
+
+/// Something that takes the step when its time comes.
+#[derive(Clone, Debug)]
+enum Meaning {
+    Bridge { a: &'static str, b: &'static str },
+    Swap { parties: [&'static str; 3], old: Old },
+}
+
+impl Meaning {
+    fn parties(&self) -> Vec<&'static str> {
+        match *self {
+            Self::Bridge { a, b } => vec![a, b],
+            Self::Swap { parties, .. } => parties.to_vec(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Old {
+    Hold,
+    Mute,
+    Drop,
+}
+
+/// A command that changed something, for rollback.
+#[derive(Clone, Debug)]
+struct Done {
+    id: String,
+    before: Ears4,
+    after: Ears4,
+}
+
+#[derive(Debug, Default)]
+struct Model {
+    ears: Ears4,
+    waiting: BTreeMap<u64, (String, Meaning)>,
+    done: Vec<Done>,
+}
+
+fn party() -> impl Strategy<Value = &'static str> {
+    select(&NAMES[..])
+}
+
+fn trigger() -> impl Strategy<Value = Option<Value>> {
+    prop_oneof![
+        3 => Just(None),
+        3 => Just(Some(json!("immediate"))),
+        2 => Just(Some(json!("on-first-packet"))),
+        1 => Just(Some(json!("after-prompt"))),
+        1 => (1..200_u32).prop_map(|ms| Some(json!({"after_ms": ms}))),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let keep_old =
+        prop_oneof![Just(None), Just(Some(json!("mute"))), Just(Some(json!("drop"))), Just(Some(json!("hold"))),];
+    prop_oneof![
+        4 => (party(), any::<bool>()).prop_map(|(party, muxed)| Step::Create { party, muxed }),
+        1 => party().prop_map(Step::Delete),
+        4 => (party(), party(), trigger()).prop_map(|(a, b, trigger)| Step::Bridge { a, b, trigger }),
+        1 => (party(), party()).prop_map(|(a, b)| Step::Unbridge { a, b }),
+        6 => (party(), party(), party(), trigger(), keep_old)
+            .prop_map(|(survivor, old, new, trigger, keep_old)| Step::Swap { parties: [survivor, old, new], trigger, keep_old }),
+        2 => party().prop_map(Step::Hold),
+        2 => party().prop_map(Step::Resume),
+        2 => (party(), any::<bool>()).prop_map(|(party, forever)| Step::Play { party, forever }),
+        1 => party().prop_map(Step::Ringback),
+        1 => party().prop_map(Step::Stop),
+        1 => (party(), any::<bool>()).prop_map(|(party, muted)| Step::Mute { party, muted }),
+        2 => (0..6_usize).prop_map(Step::Rollback),
+        1 => (0..6_usize).prop_map(Step::Repeat),
+        1 => party().prop_map(Step::HalfBad),
+        5 => party().prop_map(Step::Talk),
+        2 => (1..700_u64).prop_map(Step::Pass),
+    ]
+}
+
+impl Step {
+    fn command(&self, ids: &[(String, Value)]) -> Option<Value> {
+        let with = |mut command: Value, field: &str, value: &Option<Value>| {
+            if let Some(value) = value {
+                command[field] = value.clone();
+            }
+            command
+        };
+        Some(match self {
+            Self::Create { party, muxed } => {
+                json!({"command": "leg-create", "party": party, "codecs": ["PCMU"], "rtcp_mux": muxed})
+            }
+            Self::Delete(party) => json!({"command": "leg-delete", "party": party}),
+            Self::Bridge { a, b, trigger } => with(json!({"command": "bridge", "a": a, "b": b}), "trigger", trigger),
+            Self::Unbridge { a, b } => json!({"command": "unbridge", "a": a, "b": b}),
+            Self::Swap { parties: [survivor, old, new], trigger, keep_old } => {
+                let swap = json!({"command": "swap", "survivor": survivor, "old": old, "new": new});
+                with(with(swap, "trigger", trigger), "keep_old", keep_old)
+            }
+            Self::Hold(party) => json!({"command": "hold", "party": party}),
+            Self::Resume(party) => json!({"command": "resume", "party": party}),
+            Self::Play { party, forever } => {
+                let repeat = if *forever { json!("forever") } else { json!(1) };
+                json!({"command": "play", "party": party, "audio": "silence", "repeat": repeat})
+            }
+            Self::Ringback(party) => json!({"command": "ringback", "party": party, "country": "us"}),
+            Self::Stop(party) => json!({"command": "stop", "party": party}),
+            Self::Mute { party, muted } => json!({"command": if *muted { "mute" } else { "unmute" }, "party": party}),
+            Self::Rollback(back) => {
+                let (id, _) = ids.iter().rev().nth(*back)?;
+                json!({"command": "rollback", "of": id})
+            }
+            Self::Repeat(_) | Self::HalfBad(_) | Self::Talk(_) | Self::Pass(_) => return None,
+        })
+    }
+}
+
+impl Model {
+    /// What everybody hears, in the words of the API.
+    fn heard(&self) -> BTreeMap<String, String> {
+        let heard = |name: &str, ears: &Ears| match ears {
+            Ears { play: Some((ENDED, _)), .. } => "silence".to_owned(),
+            Ears { play: Some(("us", _)), .. } => "ringback:us".to_owned(),
+            Ears { play: Some((audio, _)), .. } => format!("play:{audio}"),
+            Ears { held: true, .. } => "hold:hold".to_owned(),
+            Ears { peer: Some(peer), .. } => match self.ears.get(peer) {
+                Some(other) if other.peer == Some(name) && !other.held => (*peer).to_owned(),
+                _ => "silence".to_owned(),
+            },
+            Ears { .. } => "silence".to_owned(),
+        };
+        self.ears.iter().map(|(name, ears)| ((*name).to_owned(), heard(name, ears))).collect()
+    }
+
+    /// The party turns away from its peer, which has nobody then, unless it is on hold.
+    fn part(&mut self, name: &'static str) {
+        let Some(peer) = self.ears.get(name).and_then(|ears| ears.peer) else { return };
+        if let Some(other) = self.ears.get_mut(peer)
+            && other.peer == Some(name)
+            && !other.held
+        {
+            other.peer = None;
+        }
+    }
+
+    fn bridge(&mut self, a: &'static str, b: &'static str) {
+        self.part(a);
+        self.part(b);
+        for (one, other) in [(a, b), (b, a)] {
+            self.ears.insert(one, Ears { peer: Some(other), ..Ears::default() });
+        }
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.ears.remove(name);
+        for ears in self.ears.values_mut() {
+            ears.peer = ears.peer.filter(|peer| *peer != name);
+        }
+    }
+
+    fn carry_out(&mut self, meaning: &Meaning) {
+        match *meaning {
+            Meaning::Bridge { a, b } => self.bridge(a, b),
+            Meaning::Swap { parties: [survivor, old, new], old: becomes } => {
+                self.bridge(survivor, new);
+                self.part(old);
+                self.ears.insert(old, Ears { held: becomes == Old::Hold, ..Ears::default() });
+            }
+        }
+    }
+
+    fn note(&mut self, id: &str, before: Ears4) {
+        self.done.push(Done { id: id.to_owned(), before, after: self.ears.clone() });
+    }
+
+    /// A command was accepted.
+    fn accept(&mut self, id: &str, step: &Step, outcome: &Outcome) {
+        let before = self.ears.clone();
+        let pending = match &outcome.detail {
+            Detail::CutOver(result) if result.state == CutOverState::Pending => result.cut_over,
+            _ => None,
+        };
+        let meaning = match *step {
+            Step::Bridge { a, b, .. } => Some(Meaning::Bridge { a, b }),
+            Step::Swap { parties, ref keep_old, .. } => {
+                let old = match keep_old.as_ref().and_then(Value::as_str) {
+                    Some("mute") => Old::Mute,
+                    Some("drop") => Old::Drop,
+                    _ => Old::Hold,
+                };
+                Some(Meaning::Swap { parties, old })
+            }
+            _ => None,
+        };
+        match (meaning, pending) {
+            (Some(meaning), Some(cut_over)) => {
+                self.waiting.insert(cut_over, (id.to_owned(), meaning));
+                return;
+            }
+            (Some(meaning), None) => self.carry_out(&meaning),
+            (None, _) => self.obey(step),
+        }
+        self.note(id, before);
+    }
+
+    fn obey(&mut self, step: &Step) {
+        match *step {
+            Step::Create { party, .. } => {
+                self.ears.insert(party, Ears::default());
+            }
+            Step::Delete(party) => self.remove(party),
+            Step::Unbridge { a, b } => {
+                for (one, other) in [(a, b), (b, a)] {
+                    let ears = self.ears.entry(one).or_default();
+                    ears.peer = ears.peer.filter(|peer| *peer != other);
+                }
+            }
+            Step::Hold(party) => {
+                let ears = self.ears.entry(party).or_default();
+                (ears.held, ears.play) = (true, None);
+            }
+            Step::Resume(party) => {
+                let ears = self.ears.entry(party).or_default();
+                (ears.held, ears.play) = (false, None);
+                if let Some(peer) = ears.peer {
+                    if self.ears[peer].peer != Some(party) {
+                        self.part(peer);
+                    }
+                    self.ears.entry(peer).or_default().peer = Some(party);
+                }
+            }
+            Step::Play { party, forever } => self.ears.entry(party).or_default().play = Some(("silence", forever)),
+            Step::Ringback(party) => self.ears.entry(party).or_default().play = Some(("us", true)),
+            Step::Stop(party) => self.ears.entry(party).or_default().play = None,
+            _ => {}
+        }
+    }
+
+    /// A rollback of `of` was accepted.
+    fn undo(&mut self, of: &str) {
+        self.waiting.retain(|_, (id, _)| id != of);
+        if let Some(at) = self.done.iter().rposition(|done| done.id == of) {
+            let Done { before, after, .. } = self.done.remove(at);
+            for (name, ears) in before {
+                let changed = after.get(name) != Some(&ears);
+                if changed && self.ears.contains_key(name) {
+                    self.ears.insert(name, ears);
+                }
+            }
+            let alive: Vec<_> = self.ears.keys().copied().collect();
+            for ears in self.ears.values_mut() {
+                ears.peer = ears.peer.filter(|peer| alive.contains(peer));
+            }
+        }
+    }
+}
+
+/// A relay, its model, and what has been asked so far.
+struct Run {
+    relay: Relay,
+    model: Model,
+    phones: BTreeMap<&'static str, Phone>,
+    asked: Vec<(String, Value)>,
+    answers: BTreeMap<String, Result<Outcome, ApiError>>,
+    events: broadcast::Receiver<std::sync::Arc<patchcord_control::api::CallEvent>>,
+}
+
+impl Run {
+    fn new() -> Self {
+        let relay = Relay::with(config(30000..=30000 + PORTS as u16 - 1), 1);
+        relay.control.create_call(Some("c"), None).unwrap();
+        let events = relay.control.subscribe();
+        Self {
+            relay,
+            model: Model::default(),
+            phones: BTreeMap::new(),
+            asked: Vec::new(),
+            answers: BTreeMap::new(),
+            events,
+        }
+    }
+
+    async fn take(&mut self, step: &Step) {
+        if let Some(command) = step.command(&self.asked) {
+            let id = format!("id-{}", self.asked.len());
+            let answer = self.relay.run_as(&id, command.clone()).await;
+            self.asked.push((id.clone(), command.clone()));
+            self.answers.insert(id.clone(), answer.clone());
+            match answer {
+                Ok(outcome) => self.accepted(&id, step, &command, &outcome),
+                Err(error) => assert_ne!(error.code, ErrorCode::Refused, "{command}: {error}"),
+            }
+        }
+        match *step {
+            Step::Repeat(back) => {
+                if let Some((id, command)) = self.asked.iter().rev().nth(back).cloned() {
+                    let again = self.relay.run_as(&id, command).await;
+                    let exhausted =
+                        self.answers[&id].as_ref().is_err_and(|error| error.code == ErrorCode::PortsExhausted);
+                    if !exhausted {
+                        assert_eq!(again, self.answers[&id]);
+                    } else if let Ok(outcome) = &again {
+                        // Want of room is not remembered: this time there was some.
+                        let step = self.creation_of(&id);
+                        self.accepted(&id, &step, &Value::Null, outcome);
+                        self.answers.insert(id, again);
+                    }
+                }
+            }
+            Step::HalfBad(party) => {
+                let bad = json!({"command": "hold", "party": "nobody at all"});
+                let batch = json!([{"command": "ringback", "party": party, "country": "us"}, bad]);
+                let create = json!([{"command": "leg-create", "party": "new", "codecs": []}, bad]);
+                for batch in [batch, create] {
+                    assert!(self.relay.batch(batch).await.is_err());
+                }
+            }
+            Step::Talk(party) => {
+                if let Some(phone) = self.phones.get_mut(party) {
+                    self.relay.talk(phone);
+                }
+            }
+            Step::Pass(ms) => self.relay.pass(ms),
+            _ => {}
+        }
+        self.relay.settle().await;
+        self.catch_up().await;
+    }
+
+    fn creation_of(&self, id: &str) -> Step {
+        let (_, command) = self.asked.iter().find(|(known, _)| known == id).unwrap();
+        let party = NAMES.into_iter().find(|name| command["party"] == *name).unwrap();
+        Step::Create { party, muxed: command["rtcp_mux"] == true }
+    }
+
+    fn accepted(&mut self, id: &str, step: &Step, command: &Value, outcome: &Outcome) {
+        if let (Step::Create { party, .. }, Detail::Created(created)) = (step, &outcome.detail) {
+            let number = NAMES.iter().position(|name| name == party).unwrap() as u16;
+            self.phones.insert(party, Phone::new(([10, 0, 0, 9], 4000 + number).into(), created.local));
+        }
+        match step {
+            Step::Rollback(_) => self.model.undo(command["of"].as_str().unwrap()),
+            _ => self.model.accept(id, step, outcome),
+        }
+    }
+
+    /// Tells the model when something happened that it knew would happen at some time.
+    async fn catch_up(&mut self) {
+        for event in told(&mut self.events) {
+            if event.kind.name() == "play-finished"
+                && let Some(ears) = event.party.and_then(|party| self.model.ears.get_mut(&*party))
+            {
+                ears.play = Some((ENDED, false));
+            }
+        }
+        let state = self.relay.state().await;
+        for record in &state.cut_overs {
+            if record.state == CutOverState::Pending {
+                continue;
+            }
+            let Some((id, meaning)) = self.model.waiting.remove(&record.cut_over) else { continue };
+            if record.state == CutOverState::Done {
+                let before = self.model.ears.clone();
+                self.model.carry_out(&meaning);
+                self.model.note(&id, before);
+            }
+        }
+        // What a prompt covered comes back, except for a party whose peer is about to leave it.
+        let about_to_leave: Vec<_> = self.model.waiting.values().flat_map(|(_, meaning)| meaning.parties()).collect();
+        for (name, ears) in &mut self.model.ears {
+            let left = ears.peer.is_some_and(|peer| about_to_leave.contains(&peer)) && !about_to_leave.contains(name);
+            if ears.play == Some((ENDED, false)) && !left {
+                ears.play = None;
+            }
+        }
+        // The old leg of a swap that drops it goes by itself.
+        let gone: Vec<_> =
+            self.model.ears.keys().copied().filter(|name| !state.parties.contains(&(*name).into())).collect();
+        for name in gone {
+            self.model.remove(name);
+        }
+        self.phones.retain(|name, _| state.parties.contains(&(*name).into()));
+    }
+
+    async fn check(&self) {
+        let (leased, total) = {
+            let counts = self.relay.control.ports()[0].1;
+            (counts.leased, counts.leased + counts.busy + counts.free)
+        };
+        assert_eq!(total, PORTS);
+        assert_eq!(leased as usize, self.relay.workers[0].open_ports(), "leases and open ports");
+        let heard: BTreeMap<_, _> = self.relay.hears().await;
+        assert_eq!(heard, self.model.heard());
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_call_is_what_the_commands_say(steps in proptest::collection::vec(step(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut run = Run::new();
+            for name in ["a", "b", "x"] {
+                run.take(&Step::Create { party: name, muxed: true }).await;
+            }
+            for step in &steps {
+                run.take(step).await;
+                run.check().await;
+            }
+            run.relay.control.delete_call("c", None).await.unwrap();
+            assert_eq!(run.relay.control.ports()[0].1.leased, 0);
+            assert_eq!(run.relay.workers[0].open_ports(), 0);
+        });
+    }
+}
