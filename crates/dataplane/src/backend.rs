@@ -54,6 +54,12 @@ pub(crate) trait Backend {
     /// (`None`: no end). It may return early.
     fn wait(&mut self, timeout: Option<Duration>);
 
+    /// How many ports are open.
+    fn ports(&self) -> usize;
+
+    /// Gives the receive queue of every socket another size, in bytes as in `SO_RCVBUF`.
+    fn resize_queues(&mut self, bytes: usize);
+
     /// Now and then: restarts what had failed.
     fn housekeep(&mut self) {}
 }

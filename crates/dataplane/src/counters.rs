@@ -10,8 +10,10 @@ pub(crate) enum Io {
     Received,
     /// Datagrams that the kernel dropped because a socket's queue was full.
     KernelDropped,
-    /// Datagrams dropped unread by the engine because they had waited too long while the worker was overloaded.
+    /// Datagrams dropped by the worker because they had waited too long while it was overloaded.
     OverloadDropped,
+    /// Overloads that began.
+    Overloads,
     /// Datagrams that arrived before their port was closed and were found after it.
     ReceivedAfterClose,
     /// Datagrams whose sender could not be read.
@@ -51,10 +53,11 @@ pub(crate) enum Io {
 }
 
 impl Io {
-    const ALL: [(Self, &'static str); 21] = [
+    const ALL: [(Self, &'static str); 22] = [
         (Self::Received, "received"),
         (Self::KernelDropped, "kernel_dropped"),
         (Self::OverloadDropped, "overload_dropped"),
+        (Self::Overloads, "overloads"),
         (Self::ReceivedAfterClose, "received_after_close"),
         (Self::ReceiveMalformed, "receive_malformed"),
         (Self::RecvRearmed, "recv_rearmed"),

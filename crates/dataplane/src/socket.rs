@@ -8,7 +8,7 @@ use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
 use patchcord_relay::command::Refusal;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// How every socket of a worker is set up.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +71,11 @@ pub(crate) fn dropped(socket: &UdpSocket) -> Option<u32> {
         libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, info.as_mut_ptr().cast(), &raw mut len)
     };
     (result == 0 && len as usize == size_of_val(&info)).then_some(info[8])
+}
+
+/// Gives the receive queue another size, as in `SO_RCVBUF`. What is in it stays, even if it no longer fits.
+pub(crate) fn resize_queue(socket: &UdpSocket, bytes: usize) {
+    optional("SO_RCVBUF", receive_buffer(&SockRef::from(socket), bytes));
 }
 
 /// Lifts the soft limit of open files to the hard one: each leg needs one or two sockets, and 1024, the usual soft limit,

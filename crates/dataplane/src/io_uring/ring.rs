@@ -68,19 +68,24 @@ impl Ring {
         }
     }
 
-    /// Submits and lets completions appear, without waiting. `false` if there was nothing to be done.
+    /// Submits and lets completions appear, without waiting. `false` if nothing came of it.
     pub(super) fn poll(&mut self) -> bool {
         let submission = self.ring.submission();
         let pending = submission.taskrun() || submission.cq_overflow();
-        if !pending && submission.is_empty() {
+        let queued = !submission.is_empty();
+        if !pending && !queued {
             return false;
         }
         drop(submission);
+        let before = self.ring.completion().len();
         let flags = if pending { EnterFlags::GETEVENTS } else { EnterFlags::empty() };
         if let Err(error) = self.enter(0, flags, None) {
             self.survive(&error);
         }
-        true
+        // The flag can outlive the work that it announces: the kernel raises it after queueing the work, and by then this
+        // thread, on another CPU, may have done it. It stays up until there is work again, and who asked until it falls
+        // would ask until the next datagram comes.
+        queued || self.ring.completion().len() > before
     }
 
     /// Submits and waits until at least one completion is there or `timeout` is over.

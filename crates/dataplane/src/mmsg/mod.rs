@@ -78,6 +78,16 @@ impl Backend for Mmsg {
         &mut self.outbound
     }
 
+    fn ports(&self) -> usize {
+        self.outbound.ports.iter().filter(|port| port.socket.is_some()).count()
+    }
+
+    fn resize_queues(&mut self, bytes: usize) {
+        for socket in self.outbound.ports.iter().filter_map(|port| port.socket.as_ref()) {
+            socket::resize_queue(socket, bytes);
+        }
+    }
+
     fn wait(&mut self, timeout: Option<Duration>) {
         if self.inbound.is_idle() {
             self.wake.wait(Some(self.inbound.as_raw_fd()), timeout);
