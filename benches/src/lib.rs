@@ -1,1 +1,1 @@
-//! Criterion benchmarks of the packet path.
+//! Benchmarks of the packet path and of memory.
