@@ -1,1 +1,23 @@
 //! End-to-end tests and the tests that hold the architecture.
+//!
+//! What they share: a relay as a process of its own ([`Relay`]), its API from a client's side ([`Client`], [`Events`]), the
+//! voices of the captures ([`voices`]), and what the kernel knows about the relay ([`kernel`]).
+//!
+//! Everything here panics when something does not go as it should: it serves tests only, and the text says what to do.
+
+mod client;
+mod events;
+pub mod kernel;
+mod ports;
+mod process;
+mod relay;
+pub mod stage;
+pub mod voices;
+mod wait;
+
+pub use client::{Answer, Client};
+pub use events::Events;
+pub use ports::{Ports, free_ports};
+pub use process::{Process, Tool};
+pub use relay::{Ended, Relay};
+pub use wait::{PATIENCE, eventually};
