@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// See a call being transferred, and the proof that nobody lost a packet.
     Demo(DemoArgs),
+    /// Play the RTP streams of captures through a relay, and report what came through.
+    Replay(ReplayArgs),
     /// Examine this machine: what keeps the relay from working well, and the fix.
     Doctor(DoctorArgs),
     /// Watch a relay: calls, legs, jitter, latency, cut-overs.
@@ -134,4 +136,29 @@ pub(crate) struct DemoArgs {
     /// Folder for the WAV files of what each party heard and the relay's log.
     #[arg(long, value_name = "DIR", default_value = "demo-output")]
     pub(crate) output: PathBuf,
+}
+
+/// `replay`
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ReplayArgs {
+    /// pcap, pcapng or rtpdump files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// How many calls; the files' conversations are taken in turn. One for each conversation if absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) calls: Option<u32>,
+    /// Start a relay of its own on free ports instead of using the one at --server.
+    #[arg(long = "self", conflicts_with_all = ["server", "token"])]
+    pub(crate) own_relay: bool,
+    /// Local address of the parties; found by the way to the server if absent.
+    #[arg(long, value_name = "IP")]
+    pub(crate) bind: Option<std::net::IpAddr>,
+    /// Folder for WAV files of what each party received.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) wav: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) relay: ServerArgs,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }

@@ -6,9 +6,11 @@ mod client;
 mod config;
 mod demo;
 mod doctor;
+mod evidence;
 mod failure;
 mod media;
 mod output;
+mod replay;
 mod serve;
 mod sys;
 mod table;
@@ -39,6 +41,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Client(command) => client::run(command),

@@ -21,6 +21,13 @@ pub(crate) fn tell(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// Shows progress on a terminal: takes the place of the last line that was shown so; an empty one wipes it away.
+pub(crate) fn tell_in_place(text: &str) {
+    let mut err = io::stderr().lock();
+    // ESC [ K: erase to the end of the line.
+    let _ = write!(err, "\r\x1b[K{text}").and_then(|()| err.flush());
+}
+
 /// Prints a JSON value, indented.
 pub(crate) fn print_json(value: &impl serde::Serialize) {
     let text = serde_json::to_string_pretty(value).expect("our own values have string keys and finite numbers");

@@ -5,10 +5,10 @@ use patchcord_codec::{Audio, TELEPHONE_RATE};
 use patchcord_lab::wav;
 use serde::Serialize;
 
-use super::evidence::{Evidence, Switch, ts_step};
 use super::references::{self, MUSIC, RINGBACK};
 use super::stage::{AGENT, Played, PlayedParty, TARGET, TRANSFEREE};
 use crate::client::model::Receipt;
+use crate::evidence::{Evidence, Switch, ts_step};
 use crate::failure::Failure;
 
 /// One packet.
@@ -17,6 +17,8 @@ const PACKET_US: u64 = 20_000;
 const FRAME_TS_UNITS: i64 = 160;
 /// What the machine's scheduler may add between the relay's decision and the receiver's socket.
 const SCHEDULING_US: u64 = 10_000;
+/// By how much a timestamp step may differ from the time between two arrivals: a frame, and what the scheduler may add.
+const SLACK_TS_UNITS: i64 = FRAME_TS_UNITS + SCHEDULING_US as i64 * 8 / 1000;
 /// Packets of the target that the transferee hears at least.
 const TAIL_PACKETS: usize = 150;
 
@@ -65,7 +67,7 @@ fn transferred(checks: &mut Vec<Check>, call: &Played, references: &[(&str, Audi
             evidence.missing_unexplained
         ),
     );
-    check("the transferee's timestamps rise as time does", timestamps_rise(&evidence), timestamps(&switches));
+    timestamps(&mut check, &evidence, &switches);
     check(
         "each switch has the marker, the next sequence number, and one writer",
         switches.len() == 3 && switches.iter().all(|switch| switch.seq_step == 1 && !switch.interleaved),
@@ -172,33 +174,41 @@ fn nothing_lost(check: &mut impl FnMut(&str, bool, String), call: &Played, party
 
 /// Every packet has a later timestamp than the one before: within a piece by a frame for each sequence number (the relay may
 /// skip frames of its own audio where the machine held it up), at a switch by the time that passed, one frame at least.
-fn timestamps_rise(evidence: &Evidence) -> bool {
-    let within = evidence.pieces.iter().all(|piece| {
-        piece.packets.windows(2).all(|pair| {
+fn timestamps(check: &mut impl FnMut(&str, bool, String), evidence: &Evidence, switches: &[Switch]) {
+    let mut wrong = Vec::new();
+    for piece in &evidence.pieces {
+        for pair in piece.packets.windows(2) {
             let (before, after) = (&pair[0], &pair[1]);
             // A number that is missing takes its frame with it.
             let frames = (after.extended - before.extended) * FRAME_TS_UNITS;
             let step = ts_step(before, after);
             let elapsed = after.at_ns.saturating_sub(before.at_ns) as i64 * 8 / 1_000_000;
-            step == frames || (piece.from.is_none() && step > frames && step <= elapsed + 2 * FRAME_TS_UNITS)
-        })
-    });
-    within && !evidence.pieces.is_empty() && evidence.switches().iter().all(plausible)
+            let skipped = piece.from.is_none() && step > frames && step <= elapsed + SLACK_TS_UNITS;
+            if step != frames && !skipped {
+                let whose = piece.from.as_deref().unwrap_or("relay");
+                wrong.push(format!(
+                    "{step} instead of {frames} within the {whose}'s packets, {elapsed} units after the last"
+                ));
+            }
+        }
+    }
+    let ok = wrong.is_empty() && !evidence.pieces.is_empty() && switches.iter().all(plausible);
+    let wrong = wrong.first().map_or_else(String::new, |first| format!("; {} wrong steps: {first}", wrong.len()));
+    check(
+        "the transferee's timestamps rise as time does",
+        ok,
+        format!(
+            "steps at the switches {} after {} us{wrong}",
+            list(switches, |switch| switch.ts_step),
+            list(switches, |switch| switch.gap_us as i64)
+        ),
+    );
 }
 
 fn plausible(switch: &Switch) -> bool {
     // 8 timestamp units are a millisecond of 8 kHz audio.
     let elapsed = switch.gap_us as i64 * 8 / 1000;
-    let slack = FRAME_TS_UNITS + SCHEDULING_US as i64 * 8 / 1000;
-    switch.ts_step >= FRAME_TS_UNITS && (switch.ts_step - elapsed).abs() <= slack
-}
-
-fn timestamps(switches: &[Switch]) -> String {
-    format!(
-        "steps at the switches {} after {} us",
-        list(switches, |switch| switch.ts_step),
-        list(switches, |switch| switch.gap_us as i64)
-    )
+    switch.ts_step >= FRAME_TS_UNITS && (switch.ts_step - elapsed).abs() <= SLACK_TS_UNITS
 }
 
 /// The relay's own word agrees with what was received.

@@ -1,10 +1,9 @@
 //! `demo`: three parties, one transfer, one transfer that fails, and the proof from what the parties received.
 //!
-//! `stage` sets the parties up, `script` lets them act, `evidence` takes from their recordings what happened, `checks`
+//! `stage` sets the parties up, `script` lets them act, [`crate::evidence`] takes from their recordings what happened, `checks`
 //! judges it, `report` prints it.
 
 mod checks;
-mod evidence;
 mod references;
 mod report;
 mod script;

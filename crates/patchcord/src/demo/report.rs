@@ -6,9 +6,9 @@ use patchcord_lab::report::Report;
 use serde::Serialize;
 
 use super::checks::Check;
-use super::evidence::Evidence;
 use super::stage::Played;
 use super::timeline::Entry;
+use crate::evidence::Evidence;
 use crate::table::Table;
 
 /// Everything that the demo found out.

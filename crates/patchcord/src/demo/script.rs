@@ -1,4 +1,4 @@
-//! Who does what when. Everything is timed by media: a step ends when so many packets were received.
+//! Who does what when. Everything is timed by media: a step ends when the transferee has spoken for so long.
 
 use std::time::Duration;
 
@@ -26,16 +26,16 @@ pub(super) fn transfer(mut stage: Stage, timeline: &Timeline) -> Result<Played, 
 
     note("the transferee and the agent talk");
     let (transferee, agent) = talk(&mut stage)?;
-    hear(&transferee, 3 * PACKETS_PER_SECOND)?;
+    speak_on(&transferee, 3 * PACKETS_PER_SECOND)?;
 
     note("hold: the transferee hears music");
     stage.command("hold", json!({ "command": "hold", "party": TRANSFEREE }))?;
-    hear(&transferee, 2 * PACKETS_PER_SECOND)?;
+    speak_on(&transferee, 2 * PACKETS_PER_SECOND)?;
 
     note("the target is called and rings: the transferee hears the ringing tone");
     let target = stage.enter(TARGET)?;
     stage.command("ringback", json!({ "command": "ringback", "party": TRANSFEREE, "country": RINGBACK_COUNTRY }))?;
-    hear(&transferee, 3 * PACKETS_PER_SECOND)?;
+    speak_on(&transferee, 3 * PACKETS_PER_SECOND)?;
 
     note("swap: the target takes the agent's place with its first packet");
     stage.command("swap", swap("hold"))?;
@@ -48,7 +48,7 @@ pub(super) fn transfer(mut stage: Stage, timeline: &Timeline) -> Result<Played, 
     note("the agent hangs up");
     agent.stop();
     stage.command("agent-leaves", json!({ "command": "leg-delete", "party": AGENT }))?;
-    hear(&transferee, 3 * PACKETS_PER_SECOND + PACKETS_PER_SECOND / 2)?;
+    speak_on(&transferee, 3 * PACKETS_PER_SECOND + PACKETS_PER_SECOND / 2)?;
 
     note("everybody hangs up");
     stage.strike()
@@ -61,18 +61,18 @@ pub(super) fn failing_transfer(mut stage: Stage, timeline: &Timeline) -> Result<
 
     note("the transferee and the agent talk");
     let (transferee, _) = talk(&mut stage)?;
-    hear(&transferee, 2 * PACKETS_PER_SECOND)?;
+    speak_on(&transferee, 2 * PACKETS_PER_SECOND)?;
 
     note("swap: waits for a target that never speaks");
     stage.enter(TARGET)?;
     stage.command("swap", swap("hold"))?;
-    hear(&transferee, 2 * PACKETS_PER_SECOND)?;
+    speak_on(&transferee, 2 * PACKETS_PER_SECOND)?;
 
     note("rollback: the transfer is given up");
     stage.command("rollback", json!({ "command": "rollback", "of": "swap" }))?;
     timeline.wait_for(&call, "the rollback", |event| event["event"] == "rolled-back" && event["id"] == "swap")?;
     stage.command("target-leaves", json!({ "command": "leg-delete", "party": TARGET }))?;
-    hear(&transferee, 2 * PACKETS_PER_SECOND)?;
+    speak_on(&transferee, 2 * PACKETS_PER_SECOND)?;
 
     note("everybody hangs up");
     stage.strike()
@@ -88,8 +88,12 @@ fn talk(stage: &mut Stage) -> Result<(Endpoint, Endpoint), Failure> {
     Ok((transferee, agent))
 }
 
-fn hear(party: &Endpoint, packets: u64) -> Result<(), Failure> {
-    party.wait_for_more_packets(packets, PATIENCE).map_err(error)
+/// Lets time pass on the party's own media clock.
+fn speak_on(party: &Endpoint, packets: u64) -> Result<(), Failure> {
+    let wanted = party.progress().sent + packets;
+    party
+        .wait_until(&format!("{packets} more packets to be sent"), PATIENCE, |progress| progress.sent >= wanted)
+        .map_err(error)
 }
 
 fn swap(keep_old: &str) -> Value {

@@ -16,59 +16,65 @@ const VOTES_MIN: usize = 10;
 
 /// A received packet.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Packet {
+pub(crate) struct Packet {
     /// Its sequence number, extended around the first one.
-    pub(super) extended: i64,
-    pub(super) header: RtpHeader,
+    pub(crate) extended: i64,
+    pub(crate) header: RtpHeader,
     /// When it arrived, on the laboratory's clock.
-    pub(super) at_ns: u64,
+    pub(crate) at_ns: u64,
     fingerprint: Fingerprint,
 }
 
 /// A piece of the stream from one source.
 #[derive(Clone, Debug)]
-pub(super) struct Piece {
+pub(crate) struct Piece {
     /// Whose it is; `None`: the relay's own.
-    pub(super) from: Option<String>,
+    pub(crate) from: Option<String>,
     /// In the order of their sequence numbers; never empty.
-    pub(super) packets: Vec<Packet>,
+    pub(crate) packets: Vec<Packet>,
     /// How a sender's packets came through; `None` for the relay's own.
-    pub(super) passage: Option<Passage>,
+    pub(crate) passage: Option<Passage>,
     /// From the sender's system call to the arrival at the receiver's socket, of each packet of a sender.
     latencies_ns: Vec<u64>,
 }
 
 /// A sender's packets on their way through the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Passage {
+pub(crate) struct Passage {
     /// Sent between the first and the last that arrived, both included.
-    pub(super) sent: u64,
+    pub(crate) sent: u64,
     /// Of these, never arrived.
-    pub(super) lost: u64,
+    pub(crate) lost: u64,
     /// Packets in the piece that are not this sender's.
-    pub(super) foreign: u64,
+    pub(crate) foreign: u64,
     /// What the relay added to sequence numbers and timestamps.
-    pub(super) sequence_offset: u16,
-    pub(super) timestamp_offset: u32,
+    sequence_offset: u16,
+    timestamp_offset: u32,
     /// Neither SSRC, sequence numbers nor timestamps were changed.
-    pub(super) untouched: bool,
+    pub(crate) untouched: bool,
 }
 
 /// Everything that one party received.
 #[derive(Clone, Debug)]
-pub(super) struct Evidence {
+pub(crate) struct Evidence {
     /// SSRCs, in the order of their first packets.
-    pub(super) ssrcs: Vec<u32>,
-    pub(super) pieces: Vec<Piece>,
+    pub(crate) ssrcs: Vec<u32>,
+    pub(crate) pieces: Vec<Piece>,
     /// Sequence numbers that did not arrive, and did not reach the relay either.
-    pub(super) missing_before_relay: u64,
+    pub(crate) missing_before_relay: u64,
     /// Sequence numbers that did not arrive for another reason.
-    pub(super) missing_unexplained: u64,
+    pub(crate) missing_unexplained: u64,
+}
+
+impl Passage {
+    const fn offsets(&self) -> (u16, u32) {
+        (self.sequence_offset, self.timestamp_offset)
+    }
 }
 
 impl Evidence {
     /// Looks at a recording in the light of what was sent.
-    pub(super) fn of(recording: &Recording, senders: &[&SentLog]) -> Self {
+    pub(crate) fn of(recording: &Recording, senders: &[&SentLog]) -> Self {
         let packets = in_order(recording);
         let mut ssrcs = Vec::new();
         for (header, _) in recording.rtp() {
@@ -84,10 +90,13 @@ impl Evidence {
             }
         }
         let unique = unique_payloads(senders);
+        for piece in &mut pieces {
+            piece.attribute(senders, &unique);
+        }
+        let pieces = joined(pieces, senders);
         let mut missing = (0, 0);
         let mut next = None;
-        for piece in pieces.iter_mut().rev() {
-            piece.attribute(senders, &unique);
+        for piece in pieces.iter().rev() {
             let (before_relay, unexplained) = piece.missing(next, senders);
             missing = (missing.0 + before_relay, missing.1 + unexplained);
             next = Some(piece.first().extended);
@@ -96,46 +105,57 @@ impl Evidence {
     }
 
     /// Whose the pieces are, in order.
-    pub(super) fn order(&self) -> Vec<&str> {
+    pub(crate) fn order(&self) -> Vec<&str> {
         self.pieces.iter().map(|piece| piece.from.as_deref().unwrap_or("relay")).collect()
     }
 
     /// All packets in the order of their sequence numbers.
-    pub(super) fn packets(&self) -> impl Iterator<Item = &Packet> {
+    pub(crate) fn packets(&self) -> impl Iterator<Item = &Packet> {
         self.pieces.iter().flat_map(|piece| &piece.packets)
     }
 
     /// Packets of senders that were lost in the relay, of all that were sent while they were heard.
-    pub(super) fn passed(&self) -> (u64, u64) {
+    pub(crate) fn passed(&self) -> (u64, u64) {
         let passages = self.pieces.iter().filter_map(|piece| piece.passage);
         passages.fold((0, 0), |(sent, lost), passage| (sent + passage.sent, lost + passage.lost))
     }
 
     /// Time in the relay at these quantiles, in microseconds; `None` if nobody's packets came through.
-    pub(super) fn latency_us<const N: usize>(&self, quantiles: [f64; N]) -> Option<[f64; N]> {
-        let mut all: Vec<u64> = self.pieces.iter().flat_map(|piece| &piece.latencies_ns).copied().collect();
-        all.sort_unstable();
-        let last = all.len().checked_sub(1)?;
-        Some(quantiles.map(|quantile| (all[(quantile * last as f64).ceil() as usize] / 100) as f64 / 10.0))
+    pub(crate) fn latency_us<const N: usize>(&self, quantiles: [f64; N]) -> Option<[f64; N]> {
+        latency_us(self.latencies_ns().collect(), quantiles)
+    }
+
+    /// Time in the relay of each packet of a sender, in nanoseconds.
+    pub(crate) fn latencies_ns(&self) -> impl Iterator<Item = u64> {
+        self.pieces.iter().flat_map(|piece| &piece.latencies_ns).copied()
     }
 
     /// The changes from one piece to the next.
-    pub(super) fn switches(&self) -> Vec<Switch> {
+    pub(crate) fn switches(&self) -> Vec<Switch> {
         self.pieces.windows(2).map(|pair| Switch::between(&pair[0], &pair[1])).collect()
     }
 }
 
+/// Quantiles of latencies in microseconds; `None` if there are none.
+pub(crate) fn latency_us<const N: usize>(mut latencies_ns: Vec<u64>, quantiles: [f64; N]) -> Option<[f64; N]> {
+    latencies_ns.sort_unstable();
+    let last = latencies_ns.len().checked_sub(1)?;
+    let at = |quantile: f64| latencies_ns[(quantile * last as f64).ceil() as usize];
+    // To the tenth of a microsecond.
+    Some(quantiles.map(|quantile| (at(quantile) / 100) as f64 / 10.0))
+}
+
 /// A change of sources, as the receiver sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Switch {
+pub(crate) struct Switch {
     /// From the last arrival of the old source to the first of the new.
-    pub(super) gap_us: u64,
+    pub(crate) gap_us: u64,
     /// 1 is seamless.
-    pub(super) seq_step: i64,
+    pub(crate) seq_step: i64,
     /// In timestamp units.
-    pub(super) ts_step: i64,
+    pub(crate) ts_step: i64,
     /// A packet of the old source came after one of the new.
-    pub(super) interleaved: bool,
+    pub(crate) interleaved: bool,
 }
 
 impl Switch {
@@ -153,7 +173,7 @@ impl Switch {
 }
 
 /// By how much the timestamp rose.
-pub(super) fn ts_step(before: &Packet, after: &Packet) -> i64 {
+pub(crate) fn ts_step(before: &Packet, after: &Packet) -> i64 {
     i64::from(after.header.timestamp.0.wrapping_sub(before.header.timestamp.0).cast_signed())
 }
 
@@ -162,11 +182,11 @@ impl Piece {
         Self { from: None, packets: vec![packet], passage: None, latencies_ns: Vec::new() }
     }
 
-    pub(super) fn first(&self) -> &Packet {
+    pub(crate) fn first(&self) -> &Packet {
         self.packets.first().expect("a piece begins with a packet")
     }
 
-    pub(super) fn last(&self) -> &Packet {
+    pub(crate) fn last(&self) -> &Packet {
         self.packets.last().expect("a piece begins with a packet")
     }
 
@@ -179,12 +199,34 @@ impl Piece {
                 *votes.entry((sender, sequence, timestamp)).or_default() += 1;
             }
         }
-        let Some(((sender, sequence_offset, timestamp_offset), _)) =
-            votes.into_iter().filter(|&(_, count)| count >= VOTES_MIN).max_by_key(|&(_, count)| count)
-        else {
-            return;
-        };
+        let wanted = VOTES_MIN.min(self.packets.len());
+        let elected = votes.into_iter().filter(|&(_, count)| count >= wanted).max_by_key(|&(_, count)| count);
+        // Where all payloads are alike, what came through bit for bit is recognised all the same.
+        let elected =
+            elected.map(|(offsets, _)| offsets).or_else(|| self.unchanged(senders).map(|sender| (sender, 0, 0)));
+        let Some(offsets) = elected else { return };
+        self.accept(senders, offsets);
+    }
+
+    /// The sender whose packets these are without any change, if there is one.
+    fn unchanged(&self, senders: &[&SentLog]) -> Option<usize> {
+        senders.iter().position(|log| {
+            let sent: BTreeSet<_> = log
+                .packets
+                .iter()
+                .map(|sent| (sent.header.ssrc, sent.header.sequence.0, sent.header.timestamp.0, sent.fingerprint))
+                .collect();
+            self.packets.iter().all(|packet| {
+                let header = &packet.header;
+                sent.contains(&(header.ssrc, header.sequence.0, header.timestamp.0, packet.fingerprint))
+            })
+        })
+    }
+
+    /// Takes the packets for a sender's, at these offsets, and looks which of them came through.
+    fn accept(&mut self, senders: &[&SentLog], (sender, sequence_offset, timestamp_offset): (usize, u16, u32)) {
         let log = senders[sender];
+        self.latencies_ns.clear();
         let mut by_sequence: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
         for (index, sent) in log.packets.iter().enumerate() {
             by_sequence.entry(sent.header.sequence.0).or_default().push(index);
@@ -243,6 +285,29 @@ impl Piece {
         }
         counts
     }
+}
+
+/// A sender's own markers (a talk spurt begins, RFC 3551 4.1) do not make its packets another source's.
+fn joined(pieces: Vec<Piece>, senders: &[&SentLog]) -> Vec<Piece> {
+    let mut joined: Vec<Piece> = Vec::new();
+    for piece in pieces {
+        match (joined.last_mut(), piece.passage) {
+            (Some(Piece { passage: Some(before), from, packets, .. }), Some(passage))
+                if *from == piece.from && before.offsets() == passage.offsets() =>
+            {
+                packets.extend(piece.packets);
+            }
+            _ => joined.push(piece),
+        }
+    }
+    for piece in &mut joined {
+        let sender = senders.iter().position(|log| Some(log.name()) == piece.from.as_deref());
+        if let (Some(sender), Some(passage)) = (sender, piece.passage) {
+            let (sequence, timestamp) = passage.offsets();
+            piece.accept(senders, (sender, sequence, timestamp));
+        }
+    }
+    joined
 }
 
 /// What was added to sequence number and timestamp.
@@ -364,6 +429,27 @@ mod tests {
         let evidence = Evidence::of(&recording, &[&agent, &target]);
         assert_eq!((evidence.missing_before_relay, evidence.missing_unexplained), (1, 3));
         assert_eq!(evidence.passed().1, 2);
+    }
+
+    #[test]
+    fn a_sender_with_markers_of_its_own_is_one_piece_and_silence_is_recognised_by_its_numbers() {
+        let mut log = SentLog::new("agent", 1000);
+        let mut recording = Recording::new("sink", 1000);
+        for frame in 0..40_u16 {
+            let (header, bytes) = packet(7, frame, u32::from(frame) * 160, frame % 20 == 0, b"silence");
+            let at_ns = u64::from(frame) * FRAME_NS;
+            log.push(at_ns, header, &bytes);
+            if frame != 19 {
+                let from = "127.0.0.1:1".parse().expect("an address");
+                recording.push(Received { at_ns: at_ns + 50_000, from, bytes: &bytes });
+            }
+        }
+        let evidence = Evidence::of(&recording, &[&log]);
+        assert_eq!(evidence.order(), ["agent"]);
+        assert_eq!(evidence.passed(), (40, 1));
+        assert_eq!((evidence.missing_before_relay, evidence.missing_unexplained), (0, 1));
+        assert!(evidence.pieces[0].passage.is_some_and(|passage| passage.untouched));
+        assert_eq!(evidence.latency_us([0.5]), Some([50.0]));
     }
 
     #[test]
