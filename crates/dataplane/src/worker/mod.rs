@@ -16,7 +16,7 @@ use crate::backend::{Backend, Batch, Sender};
 use crate::clock::{Arrival, Clock};
 use crate::config::Wait;
 use crate::counters::{Counters, Io};
-use crate::overload::{self, Overload};
+use crate::overload::Overload;
 use crate::socket::SocketOptions;
 use crate::wait::{Pace, Rest};
 use crate::wake::Wake;
@@ -46,8 +46,6 @@ pub(crate) struct Worker<B> {
     replies: Replies,
     wake: Arc<Wake>,
     sockets: SocketOptions,
-    /// What the queues of the sockets hold unless there is an overload.
-    queue_bytes: usize,
     clock: Clock,
     arrival: Arrival,
     pace: Pace,
@@ -67,11 +65,10 @@ impl<B: Backend> Worker<B> {
             replies: Replies { worker: assignment.index, sender: assignment.replies },
             wake: assignment.wake,
             sockets: assignment.sockets,
-            queue_bytes: assignment.sockets.receive_buffer_bytes,
             clock,
             arrival: Arrival::measure(),
             pace: Pace::new(assignment.wait, now),
-            overload: Overload::new(now),
+            overload: Overload::new(assignment.sockets.receive_buffer_bytes, now),
             housekeeping_at: now,
             wallclock_at: now,
         }
@@ -83,6 +80,7 @@ impl<B: Backend> Worker<B> {
             let now = self.clock.now();
             self.housekeep(now);
             let moved = self.relay(now) + self.tick(now);
+            self.resize_queues(now);
             if moved > 0 {
                 self.pace.moved(moved);
             } else {
@@ -96,9 +94,11 @@ impl<B: Backend> Worker<B> {
         let mut batch = Batch::new();
         let sender = self.backend.receive(&mut batch, self.arrival, now);
         let received = batch.len();
-        let overloaded = self.overload.begins(&batch, now);
+        let was_overloaded = self.overload.is_on();
         let shed = self.overload.shed(&mut batch, now);
-        sender.counters().add(Io::OverloadDropped, shed as u64);
+        let counters = sender.counters();
+        counters.add(Io::Overloads, u64::from(self.overload.is_on() && !was_overloaded));
+        counters.add(Io::OverloadDropped, shed);
         if !batch.is_empty() {
             let mut outputs = self.shard.ingress(&mut batch, now);
             let forwarded = batch.iter().filter_map(|datagram| match datagram.verdict {
@@ -112,18 +112,15 @@ impl<B: Backend> Worker<B> {
         }
         drop(batch);
         self.backend.release();
-        if let Some(packets) = overloaded {
-            self.backend.sender().counters().count(Io::Overloads);
-            let bytes = overload::queue_bytes(packets, self.backend.ports());
-            self.resize_queues(bytes.min(self.queue_bytes));
-        }
         received
     }
 
-    /// Changes the queues of all sockets, and of those to come. It takes a tenth of a microsecond a socket.
-    fn resize_queues(&mut self, bytes: usize) {
-        self.sockets.receive_buffer_bytes = bytes;
-        self.backend.resize_queues(bytes);
+    /// Gives the sockets, and those to come, shorter or longer queues if the load asks for it.
+    fn resize_queues(&mut self, now: MonoTime) {
+        if let Some(bytes) = self.overload.resize(now, || self.backend.ports()) {
+            self.sockets.receive_buffer_bytes = bytes;
+            self.backend.resize_queues(bytes);
+        }
     }
 
     /// What the passing of time brings: players, timeouts, reports. How many packets it were.
@@ -153,11 +150,10 @@ impl<B: Backend> Worker<B> {
     }
 
     fn rest(&mut self, now: MonoTime) {
-        if self.overload.rests(now) {
-            self.resize_queues(self.queue_bytes);
-        }
-        let rest = self.pace.rest(now, self.shard.next_deadline(), self.overload.is_on());
-        if rest == Rest::Spin {
+        self.overload.rests(now);
+        let rest = self.pace.rest(now, self.shard.next_deadline());
+        // Short queues would not last for a tick, and an overloaded worker has better things to do than to fall asleep.
+        if rest == Rest::Spin || self.overload.is_on() {
             return core::hint::spin_loop();
         }
         self.wake.fall_asleep();
