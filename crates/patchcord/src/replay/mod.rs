@@ -102,7 +102,7 @@ fn address_towards(api: &Api) -> Result<IpAddr, Failure> {
 }
 
 fn write_wavs(folder: &Path, calls: &[ReplayedCall]) -> Result<(), Failure> {
-    for party in calls.iter().flat_map(|call| &call.parties) {
+    for party in calls.iter().flat_map(|call| &call.parties).filter(|party| !party.recording.is_empty()) {
         let path = folder.join(format!("{}-{}.wav", party.call, party.name));
         wav::write(&party.recording, &path)
             .map_err(|error| Failure::failed(format!("cannot write {}: {error}", path.display())))?;
