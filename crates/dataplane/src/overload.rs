@@ -4,9 +4,10 @@
 //! full queues are a delay of n * q / r: 2000 * 170 / 600,000/s = 570 ms. No size of queue suits both a burst on one port
 //! and an overload on all, so while a worker is overloaded two things change:
 //!
-//! - Every queue is cut to its share of what can be relayed within [`OVERLOAD_AGE`]: q = r * age / n, and never less than
-//!   the kernel's minimum of one to three packets. What does not fit is dropped where it arrives, which costs the worker
-//!   nothing, and counted as `kernel_dropped`.
+//! - Every queue is cut to its share of what can be relayed within [`OVERLOAD_AGE`]: q = r * age / n. What does not fit is
+//!   dropped where it arrives, which costs the worker nothing, and counted as `kernel_dropped`. From there on the size
+//!   follows the load: half when much is too old, twice when the worker has found all queues empty. When it is back to
+//!   what it was the overload is over, a second at most after its cause is gone.
 //! - Datagrams older than [`OVERLOAD_AGE`] are dropped after reception, which costs a third of relaying them, and counted
 //!   as `overload_dropped`. So whatever is relayed is younger than that, whatever the number of ports.
 
@@ -27,83 +28,70 @@ const BUSY_NANOS: u64 = 100_000_000;
 const BUSY_AGAIN_NANOS: u64 = 20_000_000;
 /// What "shortly after" means.
 const RELAPSE_NANOS: u64 = 2_000_000_000;
-/// An overload is over when for a time, which grows from relapse to relapse, the worker has rested at least this often.
-const STRETCH_NANOS: u64 = 10_000_000;
-const CALM_NANOS_MIN: u64 = 100_000_000;
-/// Nothing may be lost any more one second after the load is gone.
-const CALM_NANOS_MAX: u64 = 800_000_000;
 /// What a queued packet of ordinary audio takes of `SO_RCVBUF`, whose doubling by the kernel makes it 1024 bytes.
 const QUEUED_BYTES: usize = 512;
+/// How often the size of the queues is reconsidered: several times longer than a datagram can wait in one,
+const WINDOW_NANOS: u64 = 20_000_000;
+/// and, because it takes about 200 ns to change one, long enough for that to be a hundredth of the time.
+const WINDOW_NANOS_PER_PORT: u64 = 20_000;
+/// The queues are too long if more than one datagram in this many is too old.
+const TOO_OLD_ONE_IN: u64 = 16;
 
 /// Watches over one worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Overload {
-    is_on: bool,
+    /// The size of the queues, as in `SO_RCVBUF`, while there is no overload.
+    bytes_max: usize,
     busy_since: MonoTime,
     /// Datagrams received since.
     received: u64,
-    /// During an overload: when the worker last had to work for long without rest.
-    strained_at: MonoTime,
-    calm_nanos: u64,
     ended_at: Option<MonoTime>,
+    present: Option<Present>,
+}
+
+/// An overload that goes on.
+#[derive(Clone, Debug)]
+struct Present {
+    queue_bytes: usize,
+    window_until: MonoTime,
+    seen: u64,
+    shed: u64,
+    rested: bool,
 }
 
 impl Overload {
-    pub(crate) const fn new(now: MonoTime) -> Self {
-        Self {
-            is_on: false,
-            busy_since: now,
-            received: 0,
-            strained_at: now,
-            calm_nanos: CALM_NANOS_MIN,
-            ended_at: None,
-        }
+    /// `queue_bytes`: the size of the queues as in `SO_RCVBUF`, unless there is an overload.
+    pub(crate) const fn new(queue_bytes: usize, now: MonoTime) -> Self {
+        Self { bytes_max: queue_bytes, busy_since: now, received: 0, ended_at: None, present: None }
     }
 
     pub(crate) const fn is_on(&self) -> bool {
-        self.is_on
+        self.present.is_some()
     }
 
-    /// Whether an overload begins with this batch; then says how many packets can be relayed within [`OVERLOAD_AGE`].
-    pub(crate) fn begins(&mut self, batch: &Batch<'_>, now: MonoTime) -> Option<u64> {
+    /// Looks at a batch, finds that an overload begins, or drops what is too old because there is one. How many it dropped.
+    pub(crate) fn shed(&mut self, batch: &mut Batch<'_>, now: MonoTime) -> u64 {
         self.received += batch.len() as u64;
-        let busy_nanos = now.nanos_since(self.busy_since);
-        let relapse = self.ended_at.is_some_and(|ended| now.nanos_since(ended) < RELAPSE_NANOS);
-        let is_old = |arrived: MonoTime| now.nanos_since(arrived) > AGE_NANOS;
-        if self.is_on
-            || busy_nanos < if relapse { BUSY_AGAIN_NANOS } else { BUSY_NANOS }
-            || !batch.iter().any(|datagram| is_old(datagram.arrived))
-        {
-            return None;
+        if self.present.is_none() && self.begins(batch, now) {
+            // The first window is over at once: the queues are cut by `resize`.
+            let queue_bytes = self.bytes_max;
+            self.present = Some(Present { queue_bytes, window_until: now, seen: 0, shed: 0, rested: false });
         }
-        self.is_on = true;
-        self.strained_at = now;
-        self.calm_nanos = if relapse { CALM_NANOS_MAX.min(2 * self.calm_nanos) } else { CALM_NANOS_MIN };
-        Some(self.received.saturating_mul(AGE_NANOS) / busy_nanos)
-    }
-
-    /// During an overload, drops what is too old, and says how many that were.
-    pub(crate) fn shed(&self, batch: &mut Batch<'_>, now: MonoTime) -> usize {
-        if !self.is_on {
-            return 0;
-        }
+        let Some(present) = &mut self.present else { return 0 };
+        present.seen += batch.len() as u64;
         let before = batch.len();
         batch.retain(|datagram| now.nanos_since(datagram.arrived) <= AGE_NANOS);
-        before - batch.len()
+        let shed = (before - batch.len()) as u64;
+        present.shed += shed;
+        shed
     }
 
-    /// Notes that nothing is waiting to be received; whether an overload ends with that.
-    pub(crate) fn rests(&mut self, now: MonoTime) -> bool {
-        if now.nanos_since(self.busy_since) > STRETCH_NANOS {
-            self.strained_at = now;
-        }
-        let ends = self.is_on && now.nanos_since(self.strained_at) >= self.calm_nanos;
-        if ends {
-            self.is_on = false;
-            self.ended_at = Some(now);
+    /// Notes that all queues are empty.
+    pub(crate) const fn rests(&mut self, now: MonoTime) {
+        if let Some(present) = &mut self.present {
+            present.rested = true;
         }
         self.works(now);
-        ends
     }
 
     /// Notes the end of a rest.
@@ -111,19 +99,48 @@ impl Overload {
         self.busy_since = now;
         self.received = 0;
     }
-}
 
-/// The size, as in `SO_RCVBUF`, of each of `ports` queues that together hold `packets`.
-pub(crate) fn queue_bytes(packets: u64, ports: usize) -> usize {
-    // 0 would be no size; the kernel makes the least that it allows of anything small.
-    (packets as usize / ports.max(1)).max(1) * QUEUED_BYTES
+    /// Now and then during an overload, and at its end: the size to give to all queues. `ports`: how many there are; asked
+    /// only then.
+    pub(crate) fn resize(&mut self, now: MonoTime, ports: impl FnOnce() -> usize) -> Option<usize> {
+        let present = self.present.as_mut().filter(|present| now >= present.window_until)?;
+        let ports = ports().max(1);
+        let before = present.queue_bytes;
+        present.queue_bytes = if before == self.bytes_max {
+            // It has just begun.
+            let packets = self.received.saturating_mul(AGE_NANOS) / now.nanos_since(self.busy_since).max(1);
+            (packets as usize / ports * QUEUED_BYTES).clamp(QUEUED_BYTES, (self.bytes_max / 2).max(QUEUED_BYTES))
+        } else if present.shed > present.seen / TOO_OLD_ONE_IN {
+            // Below this the kernel has its own minimum, which lies between one and three packets.
+            (before / 2).max(QUEUED_BYTES)
+        } else if present.rested {
+            before.saturating_mul(2)
+        } else {
+            before
+        };
+        let after = present.queue_bytes.min(self.bytes_max);
+        present.window_until = now.after_nanos(WINDOW_NANOS + ports as u64 * WINDOW_NANOS_PER_PORT);
+        (present.seen, present.shed, present.rested) = (0, 0, false);
+        if after == self.bytes_max {
+            self.present = None;
+            self.ended_at = Some(now);
+        }
+        (after != before).then_some(after)
+    }
+
+    fn begins(&self, batch: &Batch<'_>, now: MonoTime) -> bool {
+        let relapse = self.ended_at.is_some_and(|ended| now.nanos_since(ended) < RELAPSE_NANOS);
+        let busy_enough = if relapse { BUSY_AGAIN_NANOS } else { BUSY_NANOS };
+        now.nanos_since(self.busy_since) >= busy_enough
+            && batch.iter().any(|datagram| now.nanos_since(datagram.arrived) > AGE_NANOS)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        AGE_NANOS, BUSY_AGAIN_NANOS, BUSY_NANOS, CALM_NANOS_MAX, CALM_NANOS_MIN, Overload, RELAPSE_NANOS,
-        STRETCH_NANOS, queue_bytes,
+        AGE_NANOS, BUSY_AGAIN_NANOS, BUSY_NANOS, Overload, QUEUED_BYTES, RELAPSE_NANOS, WINDOW_NANOS,
+        WINDOW_NANOS_PER_PORT,
     };
     use crate::backend::Batch;
     use patchcord_relay::Datagram;
@@ -132,9 +149,10 @@ mod tests {
 
     const NOW: MonoTime = MonoTime::from_nanos(60_000_000_000);
     const AGE_MS: u64 = AGE_NANOS / 1_000_000;
+    const NORMAL: usize = 64 << 10;
 
-    /// What is left of datagrams of these ages, in milliseconds, and whether an overload began with them.
-    fn left(overload: &mut Overload, ages_ms: &[u64], now: MonoTime) -> (Vec<u64>, bool) {
+    /// What is left of datagrams of these ages, in milliseconds.
+    fn left(overload: &mut Overload, ages_ms: &[u64], now: MonoTime) -> Vec<u64> {
         let mut buffers = vec![[0; 4]; ages_ms.len()];
         let mut batch = Batch::new();
         for (buffer, age) in buffers.iter_mut().zip(ages_ms) {
@@ -142,100 +160,105 @@ mod tests {
             let from = "192.0.2.1:9".parse().expect("a literal");
             batch.push(Datagram::new(PortId::new(0, Component::Rtp), from, arrived, buffer, 4));
         }
-        let begins = overload.begins(&batch, now).is_some();
         let shed = overload.shed(&mut batch, now);
-        assert_eq!(shed + batch.len(), ages_ms.len());
-        (batch.iter().map(|datagram| now.nanos_since(datagram.arrived) / 1_000_000).collect(), begins)
+        assert_eq!(shed as usize + batch.len(), ages_ms.len());
+        batch.iter().map(|datagram| now.nanos_since(datagram.arrived) / 1_000_000).collect()
     }
 
-    /// Rests often until the overload ends; how long that takes.
-    fn calm_down(overload: &mut Overload, now: &mut MonoTime) -> u64 {
-        let from = *now;
-        while !overload.rests(*now) {
-            *now = now.after_nanos(STRETCH_NANOS);
-            assert!(now.nanos_since(from) <= CALM_NANOS_MAX, "it never ends");
-        }
-        now.nanos_since(from)
+    /// An overload that has just begun on `ports` ports, and the size of their queues from now on.
+    fn begun(ports: usize) -> (Overload, usize) {
+        let mut overload = Overload::new(NORMAL, MonoTime::from_nanos(NOW.as_nanos() - 1_000_000_000));
+        overload.received = 599_999;
+        left(&mut overload, &[500], NOW);
+        assert!(overload.is_on());
+        let bytes = overload.resize(NOW, || ports).expect("the queues are cut at once");
+        (overload, bytes)
     }
 
     #[test]
     fn a_worker_that_catches_up_drops_nothing() {
-        let mut overload = Overload::new(MonoTime::from_nanos(NOW.as_nanos() - BUSY_NANOS + 1));
-        assert_eq!(left(&mut overload, &[500, 90, 0], NOW), (vec![500, 90, 0], false));
+        let mut overload = Overload::new(NORMAL, MonoTime::from_nanos(NOW.as_nanos() - BUSY_NANOS + 1));
+        assert_eq!(left(&mut overload, &[500, 90, 0], NOW), [500, 90, 0]);
     }
 
     #[test]
     fn a_busy_worker_that_keeps_up_drops_nothing() {
-        let mut overload = Overload::new(MonoTime::ZERO);
-        assert_eq!(left(&mut overload, &[AGE_MS, 0], NOW), (vec![AGE_MS, 0], false));
+        let mut overload = Overload::new(NORMAL, MonoTime::ZERO);
+        assert_eq!(left(&mut overload, &[AGE_MS, 0], NOW), [AGE_MS, 0]);
+        assert_eq!(overload.resize(NOW, || 100), None);
+    }
+
+    #[test]
+    fn a_worker_that_slept_has_not_been_busy() {
+        let mut overload = Overload::new(NORMAL, MonoTime::ZERO);
+        overload.works(NOW);
+        assert_eq!(left(&mut overload, &[500, 0], NOW), [500, 0]);
     }
 
     #[test]
     fn an_overloaded_worker_relays_what_is_young() {
-        let mut overload = Overload::new(MonoTime::ZERO);
-        assert_eq!(left(&mut overload, &[500, AGE_MS + 1, AGE_MS, 0], NOW), (vec![AGE_MS, 0], true));
-        assert_eq!(left(&mut overload, &[500, 0], NOW), (vec![0], false), "it begins once");
-    }
-
-    #[test]
-    fn an_overload_ends_when_the_worker_rests_often_for_a_while() {
-        let mut overload = Overload::new(MonoTime::ZERO);
-        let mut now = NOW;
-        assert!(left(&mut overload, &[500], now).1);
-        // A rest now and then is not enough.
-        for _ in 0..2 * CALM_NANOS_MIN / STRETCH_NANOS {
-            now = now.after_nanos(STRETCH_NANOS + 1);
-            assert!(!overload.rests(now));
-        }
-        assert_eq!(calm_down(&mut overload, &mut now), CALM_NANOS_MIN);
-        assert_eq!(left(&mut overload, &[500], now), (vec![500], false));
-    }
-
-    #[test]
-    fn a_long_rest_is_a_rest() {
-        let mut overload = Overload::new(MonoTime::ZERO);
-        let mut now = NOW;
-        assert!(left(&mut overload, &[500], now).1);
-        overload.rests(now);
-        now = now.after_nanos(CALM_NANOS_MIN);
-        overload.works(now);
-        now = now.after_nanos(1000);
-        assert!(overload.rests(now));
-    }
-
-    #[test]
-    fn relapses_come_faster_and_last_longer() {
-        let mut overload = Overload::new(MonoTime::ZERO);
-        let mut now = NOW;
-        assert!(left(&mut overload, &[500], now).1);
-        let mut calm = calm_down(&mut overload, &mut now);
-        while calm < CALM_NANOS_MAX {
-            now = now.after_nanos(BUSY_AGAIN_NANOS);
-            assert!(left(&mut overload, &[500], now).1);
-            let longer = calm_down(&mut overload, &mut now);
-            assert_eq!(longer, 2 * calm);
-            calm = longer;
-        }
-        now = now.after_nanos(RELAPSE_NANOS);
-        overload.works(now);
-        now = now.after_nanos(BUSY_AGAIN_NANOS);
-        assert!(!left(&mut overload, &[500], now).1, "all is forgotten");
-        now = now.after_nanos(BUSY_NANOS);
-        assert!(left(&mut overload, &[500], now).1);
-        assert_eq!(calm_down(&mut overload, &mut now), CALM_NANOS_MIN);
+        let mut overload = Overload::new(NORMAL, MonoTime::ZERO);
+        assert_eq!(left(&mut overload, &[500, AGE_MS + 1, AGE_MS, 0], NOW), [AGE_MS, 0]);
     }
 
     #[test]
     fn queues_share_what_can_be_relayed_in_time() {
-        let mut overload = Overload::new(MonoTime::from_nanos(NOW.as_nanos() - 1_000_000_000));
-        overload.received = 600_000;
-        let mut buffer = [0; 4];
-        let mut batch = Batch::new();
-        let from = "192.0.2.1:9".parse().expect("a literal");
-        batch.push(Datagram::new(PortId::new(0, Component::Rtp), from, MonoTime::ZERO, &mut buffer, 4));
-        // 600,000 a second are 2400 in 4 ms: 24 on each of 100 ports.
-        assert_eq!(overload.begins(&batch, NOW), Some(2400));
-        assert_eq!(queue_bytes(2400, 100), 24 * 512);
-        assert_eq!((queue_bytes(2400, 10_000), queue_bytes(2400, 0)), (512, 2400 * 512));
+        // 600,000 a second are 2400 in 4 ms.
+        assert_eq!(begun(100).1, 24 * QUEUED_BYTES);
+        assert_eq!(begun(10_000).1, QUEUED_BYTES);
+        // Never more than half of the normal size: that would be no change.
+        assert_eq!(begun(0).1, NORMAL / 2);
+    }
+
+    #[test]
+    fn queues_follow_the_load_until_it_is_over() {
+        let ports = 100;
+        let (mut overload, mut bytes) = begun(ports);
+        let window = WINDOW_NANOS + ports as u64 * WINDOW_NANOS_PER_PORT;
+        let mut now = NOW;
+        assert_eq!(overload.resize(now.after_nanos(window - 1), || ports), None, "not before the window is over");
+        // Too much is too old: shorter, down to a limit.
+        for _ in 0..10 {
+            now = now.after_nanos(window);
+            assert_eq!(left(&mut overload, &[500, 500, 0], now), [0]);
+            let shorter = (bytes / 2).max(QUEUED_BYTES);
+            assert_eq!(overload.resize(now, || ports), (shorter != bytes).then_some(shorter));
+            bytes = shorter;
+        }
+        // Neither too old nor idle: as it is.
+        now = now.after_nanos(window);
+        left(&mut overload, &[1; 20], now);
+        assert_eq!(overload.resize(now, || ports), None);
+        // The worker rests: longer, until it is over.
+        while bytes < NORMAL {
+            overload.rests(now);
+            now = now.after_nanos(window);
+            bytes = (2 * bytes).min(NORMAL);
+            assert_eq!(overload.resize(now, || ports), Some(bytes));
+        }
+        assert!(!overload.is_on());
+        overload.works(now);
+        assert_eq!(left(&mut overload, &[500], now), [500]);
+    }
+
+    #[test]
+    fn a_relapse_is_noticed_sooner() {
+        let (mut overload, _) = begun(1);
+        let mut now = NOW;
+        while overload.is_on() {
+            overload.rests(now);
+            now = now.after_nanos(1_000_000_000);
+            overload.resize(now, || 1);
+        }
+        overload.works(now);
+        let soon = now.after_nanos(BUSY_AGAIN_NANOS);
+        let mut relapsed = overload.clone();
+        left(&mut relapsed, &[500], soon);
+        assert!(relapsed.is_on());
+        let mut recovered = overload;
+        let later = now.after_nanos(RELAPSE_NANOS);
+        recovered.works(later);
+        left(&mut recovered, &[500], later.after_nanos(BUSY_AGAIN_NANOS));
+        assert!(!recovered.is_on(), "after a while all is forgotten");
     }
 }

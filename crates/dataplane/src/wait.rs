@@ -48,16 +48,15 @@ impl Pace {
         self.packets += packets as u64;
     }
 
-    /// How to wait now, if the engine has something to do at `deadline`. Within a tick it has to be patient. `short_queues`:
-    /// they would not last for a tick.
-    pub(crate) fn rest(&mut self, now: MonoTime, deadline: Option<MonoTime>, short_queues: bool) -> Rest {
+    /// How to wait now, if the engine has something to do at `deadline`. Within a tick it has to be patient.
+    pub(crate) fn rest(&mut self, now: MonoTime, deadline: Option<MonoTime>) -> Rest {
         let until_deadline = deadline.map(|deadline| Duration::from_nanos(deadline.nanos_since(now)));
         let busy = self.is_busy(now);
         match self.wait {
             Wait::Spin => Rest::Spin,
-            Wait::Tick { period } if !short_queues => Rest::Tick(period),
-            Wait::Adaptive if busy && !short_queues => Rest::Tick(TICK),
-            _ => Rest::Sleep(until_deadline),
+            Wait::Tick { period } => Rest::Tick(period),
+            Wait::Adaptive if busy => Rest::Tick(TICK),
+            Wait::Sleep | Wait::Adaptive => Rest::Sleep(until_deadline),
         }
     }
 
@@ -83,7 +82,7 @@ mod tests {
     fn pace_at(pace: &mut Pace, now: &mut MonoTime, per_second: u64) -> Rest {
         pace.moved((per_second * WINDOW_NANOS / 1_000_000_000) as usize);
         *now = now.after_nanos(WINDOW_NANOS);
-        pace.rest(*now, None, false)
+        pace.rest(*now, None)
     }
 
     #[test]
@@ -102,9 +101,9 @@ mod tests {
         let mut pace = Pace::new(Wait::Sleep, MonoTime::ZERO);
         let deadline = MonoTime::from_nanos(5_000);
         assert_eq!(
-            pace.rest(MonoTime::from_nanos(2_000), Some(deadline), false),
+            pace.rest(MonoTime::from_nanos(2_000), Some(deadline)),
             Rest::Sleep(Some(Duration::from_nanos(3_000)))
         );
-        assert_eq!(pace.rest(MonoTime::from_nanos(7_000), Some(deadline), false), Rest::Sleep(Some(Duration::ZERO)));
+        assert_eq!(pace.rest(MonoTime::from_nanos(7_000), Some(deadline)), Rest::Sleep(Some(Duration::ZERO)));
     }
 }
