@@ -59,7 +59,8 @@ impl Shard {
         let Some(in_flight) = self.legs.cold[at].event_in_flight.take() else { return };
         self.legs.cold[at].event_skipped = None;
         self.legs.egress[at].minds_events = false;
-        if now.nanos_since(in_flight.heard_at) > FORGOTTEN_NANOS {
+        let forgotten = now.nanos_since(in_flight.heard_at) > FORGOTTEN_NANOS;
+        if forgotten || self.legs.egress[at].obstacle().is_some() {
             return;
         }
         let Some(to) = self.legs.egress[at].remote() else { return };

@@ -84,7 +84,7 @@ impl Shard {
             let random = self.rng.next_u64();
             self.legs.cold[sink as usize].cname.settle(cname, random);
         }
-        let reporter = compound.packets().find_map(|packet| packet.sender_ssrc()).unwrap_or_default();
+        let reporter = compound.packets().find_map(|packet| packet.sender_ssrc());
         let translation = Translation { shard: &self.legs, from, sink, reporter };
         let mut scratch = [0; COMPOUND_LEN_MAX];
         let bytes = if translation.is_verbatim(compound, cname) {
@@ -188,12 +188,12 @@ struct Translation<'a> {
     from: Slot,
     sink: Slot,
     /// What the party calls itself in this compound.
-    reporter: Ssrc,
+    reporter: Option<Ssrc>,
 }
 
 impl Translation<'_> {
-    /// Nothing was cut over in either direction, the listener knows this CNAME, and nobody says good-bye: not a byte
-    /// need change.
+    /// Nothing was cut over in either direction, the listener knows this SSRC and CNAME, and nobody says good-bye: not a
+    /// byte need change.
     fn is_verbatim(&self, compound: Compound<'_>, cname: Option<&[u8]>) -> bool {
         let to = &self.shard.egress[self.sink as usize];
         if to.mode() == EgressMode::Transparent {
@@ -202,9 +202,14 @@ impl Translation<'_> {
         let back = &self.shard.egress[self.from as usize];
         let is_verbatim = |egress: &Egress| egress.is_verbatim() || egress.ssrc().is_none();
         let reports_pass = back.source == SourceSlot::Leg(self.sink) && is_verbatim(back);
+        let hears = to.source_ssrc().or(self.reporter);
         let known = self.shard.cold[self.sink as usize].cname;
         let says_bye = compound.packets().any(|packet| matches!(packet.view(), Ok(RtcpView::Bye(_))));
-        is_verbatim(to) && reports_pass && cname.is_none_or(|cname| cname == known.as_bytes()) && !says_bye
+        is_verbatim(to)
+            && reports_pass
+            && (self.reporter.is_none() || self.reporter == hears)
+            && cname.is_none_or(|cname| cname == known.as_bytes())
+            && !says_bye
     }
 
     /// Writes the compound anew; 0 bytes if nothing of it concerns the listener.
@@ -299,8 +304,8 @@ impl Translation<'_> {
     }
 
     fn describes(&self, description: &SourceDescription<'_>) -> bool {
-        let source = self.shard.ingress[self.from as usize].receiver.ssrc().unwrap_or(self.reporter);
-        description.chunks().any(|chunk| chunk.ssrc == source)
+        let source = self.shard.ingress[self.from as usize].receiver.ssrc().or(self.reporter);
+        description.chunks().any(|chunk| Some(chunk.ssrc) == source)
     }
 
     fn source_description(&self, writer: &mut CompoundWriter<'_>) -> Result<(), RtcpError> {
@@ -316,6 +321,6 @@ impl Translation<'_> {
 
     /// The SSRC by which the listener knows this leg's stream; the party's own while it has sent none.
     fn ssrc(&self) -> Ssrc {
-        self.shard.egress[self.sink as usize].ssrc().unwrap_or(self.reporter)
+        self.shard.egress[self.sink as usize].ssrc().or(self.reporter).unwrap_or_default()
     }
 }

@@ -229,7 +229,7 @@ impl Shard {
                 // It counts from elsewhere: each listener's next packet continues from what was sent to it.
                 let mut sink = self.legs.ingress[slot as usize].first_sink;
                 while sink != NO_SLOT {
-                    self.legs.egress[sink as usize].resume_next();
+                    self.legs.egress[sink as usize].restart(packet.header.sequence);
                     sink = self.legs.egress[sink as usize].next_sink;
                 }
             }

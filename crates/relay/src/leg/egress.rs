@@ -23,6 +23,8 @@ use crate::verdict::DropReason;
 const WINDOW: u64 = 64;
 /// Egress indices start one roll-over up, so that a packet sent before the very first one still has an index.
 const FIRST_ROLL_OVER: u64 = 1 << 16;
+/// RFC 3550 A.1's largest step ahead that is loss and not a restart.
+const DROPOUT_MAX: i16 = 2999;
 /// After a source changed its SSRC, packets under its former one are stragglers for this long: longer than any
 /// reordering, shorter than a person needs to put a call on hold and take it back.
 const STRAGGLER_NANOS: u64 = 100_000_000;
@@ -202,6 +204,15 @@ impl Egress {
     pub(crate) fn resume_next(&mut self) {
         if self.following == Following::Source {
             self.following = Following::Paused;
+        }
+    }
+
+    /// The source has started its sequence anew, at `sequence`; unless that follows from what was sent: a splice has
+    /// noticed it already.
+    pub(crate) fn restart(&mut self, sequence: SequenceNumber) {
+        let ahead = sequence.wrapping_add(self.sequence_offset).distance_from(SequenceNumber(self.newest as u16));
+        if !(1..=DROPOUT_MAX).contains(&ahead) {
+            self.resume_next();
         }
     }
 

@@ -1,6 +1,7 @@
 //! Rule 7, second part: numbers in reports, translated between the two sides of a cut-over.
 
-use patchcord_relay::command::Trigger;
+use patchcord_relay::command::{Command, Trigger};
+use patchcord_relay::ids::LegId;
 use patchcord_rtp::{Compound, NtpTime, RtcpView, Ssrc};
 
 use crate::support::wire::{HeardRtp, Payload, Stream};
@@ -134,6 +135,23 @@ fn sender_report_under_a_foreign_ssrc_is_none_about_the_stream() {
     for heard in world.rtcp(1) {
         let first = rtcp::parse(&heard.bytes).packets().next().map(|packet| packet.kind);
         assert_ne!(first, Some(200), "its clocks are not those of the stream that the listener hears");
+    }
+}
+
+#[test]
+fn report_of_a_muted_party_under_a_new_ssrc_names_the_one_that_the_listener_knows() {
+    let mut world = World::with_legs([1, 2]);
+    world.bridge(1, 2);
+    let mut stream = Stream::of(2);
+    world.talk(2, &mut stream, 5);
+    world.must(&[Command::SetMuted { leg: LegId(2), muted: true }]);
+    let known = stream.ssrc;
+    stream = stream.under(0xabcd);
+    world.talk(2, &mut stream, 2);
+    world.send(2, &rtcp::sender_report(&stream, 1, 2, b"second@example"));
+    for heard in world.rtcp(1) {
+        assert_eq!(rtcp::cname_in(&heard.bytes).map(|(owner, _)| owner), Some(Ssrc(known)));
+        assert!(rtcp::parse(&heard.bytes).packets().all(|packet| packet.kind != 200), "its clock is another one");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use patchcord_relay::command::{Command, EgressMode, Source, Trigger};
 use patchcord_relay::ids::LegId;
+use patchcord_relay::media::Direction;
 use patchcord_relay::verdict::DropReason;
 use patchcord_rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc, TelephoneEvent};
 
@@ -215,6 +216,15 @@ fn transparent_leg_is_sent_nothing_of_our_own() {
     world.send(2, &pressed);
     world.bridge(1, 3);
     assert_eq!(world.rtp(1).len(), 1);
+}
+
+#[test]
+fn nothing_is_ended_for_a_party_that_may_not_receive() {
+    let (mut world, _) = pressing();
+    world.rtp(1);
+    world.must(&[Command::SetDirection { leg: LegId(1), direction: Direction::SendOnly }]);
+    world.bridge(1, 3);
+    assert_eq!(world.rtp(1), []);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of this module")]
 
+pub(crate) mod rng;
 pub(crate) mod rtcp;
 pub(crate) mod wire;
 
@@ -206,6 +207,11 @@ impl World {
     /// Takes what a party has received since the last call.
     pub(crate) fn take(&mut self, leg: u64) -> Vec<Heard> {
         self.heard.remove(&leg).unwrap_or_default()
+    }
+
+    /// Takes what all parties have received since the last call.
+    pub(crate) fn take_all(&mut self) -> BTreeMap<u64, Vec<Heard>> {
+        core::mem::take(&mut self.heard)
     }
 
     /// Takes the RTP that a party has received, and leaves its RTCP.

@@ -19,17 +19,20 @@ pub(crate) struct Payload {
     pub(crate) ssrc: u32,
     pub(crate) sequence: u16,
     pub(crate) timestamp: u32,
+    /// The source itself set the marker bit.
+    pub(crate) marker: bool,
 }
 
 impl Payload {
-    pub(crate) const LEN: usize = 22;
+    pub(crate) const LEN: usize = 23;
 
     pub(crate) fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         for (room, word) in bytes.chunks_exact_mut(4).zip(self.words()) {
             room.copy_from_slice(&word.to_be_bytes());
         }
-        bytes[20..].copy_from_slice(&self.sequence.to_be_bytes());
+        bytes[20..22].copy_from_slice(&self.sequence.to_be_bytes());
+        bytes[22] = self.marker.into();
         bytes
     }
 
@@ -43,6 +46,7 @@ impl Payload {
             ssrc: word(12),
             timestamp: word(16),
             sequence: u16::from_be_bytes([bytes[20], bytes[21]]),
+            marker: bytes[22] != 0,
         })
     }
 
@@ -62,6 +66,8 @@ pub(crate) struct Stream {
     pub(crate) timestamp: u32,
     pub(crate) payload_type: u8,
     pub(crate) frame_ts_units: u32,
+    /// The next packet begins a talk spurt.
+    pub(crate) marker: bool,
 }
 
 impl Stream {
@@ -77,6 +83,7 @@ impl Stream {
             timestamp: leg.wrapping_mul(0x1234_5678),
             payload_type: 0,
             frame_ts_units: FRAME,
+            marker: false,
         }
     }
 
@@ -95,7 +102,7 @@ impl Stream {
     /// The header of the next packet.
     pub(crate) fn header(&self) -> RtpHeader {
         RtpHeader {
-            marker: false,
+            marker: self.marker,
             payload_type: PayloadType::new(self.payload_type).expect("below 128"),
             sequence: SequenceNumber(self.sequence),
             timestamp: RtpTimestamp(self.timestamp),
@@ -105,17 +112,23 @@ impl Stream {
 
     /// The next packet.
     pub(crate) fn packet(&mut self) -> Vec<u8> {
-        let payload = Payload {
+        let packet = packet(&self.header(), &self.payload().to_bytes());
+        self.skip(1);
+        self.marker = false;
+        packet
+    }
+
+    /// The payload of the next packet.
+    pub(crate) const fn payload(&self) -> Payload {
+        Payload {
             origin: self.origin,
             number: self.number,
             epoch: self.epoch,
             ssrc: self.ssrc,
             sequence: self.sequence,
             timestamp: self.timestamp,
-        };
-        let packet = packet(&self.header(), &payload.to_bytes());
-        self.skip(1);
-        packet
+            marker: self.marker,
+        }
     }
 
     /// The next `count` packets.
