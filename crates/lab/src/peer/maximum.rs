@@ -70,8 +70,12 @@ pub(super) fn maximum_in(
     topology: &Topology,
     mut progress: impl FnMut(&Step),
 ) -> Result<Maximum, PeerError> {
-    let mut session = Session::start(relay, topology, settings)?;
-    session.run_at(settings.packets_per_s, settings.warmup)?;
+    let warm = || -> Result<Session<'_>, PeerError> {
+        let mut session = Session::start(relay, topology, settings)?;
+        session.run_at(settings.packets_per_s, settings.warmup)?;
+        Ok(session)
+    };
+    let mut session = warm()?;
     let mut steps: Vec<Step> = Vec::new();
     let mut search = Search::from(settings.packets_per_s);
     while let Some(packets_per_s) = search.next() {
@@ -83,6 +87,11 @@ pub(super) fn maximum_in(
             let step = Step::of(packets_per_s, window);
             progress(&step);
             let good = step.forwarded && step.generated;
+            if !good {
+                // Some relays never recover from a rate that was too high: the next rate gets a fresh one.
+                drop(session);
+                session = warm()?;
+            }
             // What others do can only make a rate look worse than it is.
             let again = !good && step.window.disturbed && tries < settings.retries;
             steps.push(step);
