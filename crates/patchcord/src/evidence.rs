@@ -382,13 +382,14 @@ mod tests {
         log
     }
 
-    /// Receives (sequence, timestamp, marker, payload) every 20 ms, each a millisecond after the sender's tick.
+    /// Receives (sequence, timestamp, marker, payload), each a millisecond after the 20 ms tick that its timestamp names.
     fn receive(packets: &[(u16, u32, bool, String)]) -> Recording {
         let mut recording = Recording::new("sink", 1000);
-        for (index, (sequence, timestamp, marker, payload)) in packets.iter().enumerate() {
+        for (sequence, timestamp, marker, payload) in packets {
             let (_, bytes) = packet(7, *sequence, *timestamp, *marker, payload.as_bytes());
             let from = "127.0.0.1:1".parse().expect("an address");
-            recording.push(Received { at_ns: index as u64 * FRAME_NS + 1_000_000, from, bytes: &bytes });
+            let at_ns = u64::from(timestamp / 160) * FRAME_NS + 1_000_000;
+            recording.push(Received { at_ns, from, bytes: &bytes });
         }
         recording
     }
@@ -417,8 +418,8 @@ mod tests {
         assert_eq!(evidence.order(), ["agent", "relay", "target"]);
         assert_eq!((evidence.missing_before_relay, evidence.missing_unexplained), (1, 0));
         assert_eq!(evidence.passed(), (29 + 30, 0));
-        // The agent's frames arrive a millisecond after they were sent; the target's as long after as it began too early.
-        assert_eq!(evidence.latency_us([0.0, 1.0]), Some([1000.0, 1_201_000.0]));
+        // The agent's frames arrive 6 frames and a millisecond after they were sent, the target's 60 frames later still.
+        assert_eq!(evidence.latency_us([0.0, 1.0]), Some([121_000.0, 1_321_000.0]));
         let switches = evidence.switches();
         assert!(switches.iter().all(|s| (s.seq_step, s.ts_step, s.interleaved) == (1, 160, false)), "{switches:?}");
     }

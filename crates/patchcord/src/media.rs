@@ -8,7 +8,6 @@ use crate::client::api::Api;
 use crate::failure::Failure;
 
 /// An error of the laboratory as a failure of the command.
-#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
 pub(crate) fn error(error: impl std::error::Error) -> Failure {
     Failure::Failed(error.to_string())
 }

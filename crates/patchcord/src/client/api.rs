@@ -108,7 +108,7 @@ impl Api {
         let config = request.config().timeout_connect(Some(ANSWER_TIMEOUT)).timeout_recv_response(Some(ANSWER_TIMEOUT));
         let mut response = config.build().call().map_err(|error| self.unreachable(&error))?;
         if response.status().is_success() {
-            return EventStream::open(response.into_body()).map_err(|reason| self.not_a_relay(reason));
+            return EventStream::open(response.into_body()).map_err(|reason| self.not_a_relay(&reason));
         }
         let status = response.status().as_u16();
         let body = response.body_mut().read_json().unwrap_or(Value::Null);
@@ -117,7 +117,7 @@ impl Api {
 
     /// An answer in its own type.
     pub(crate) fn typed<T: DeserializeOwned>(&self, value: Value) -> Result<T, ApiError> {
-        serde_json::from_value(value).map_err(|reason| self.not_a_relay(reason))
+        serde_json::from_value(value).map_err(|reason| self.not_a_relay(&reason))
     }
 
     fn url(&self, path: &str) -> String {
@@ -137,7 +137,7 @@ impl Api {
         let body = response.body_mut().with_config().limit(64 << 20).read_json::<Value>();
         match (status, body) {
             (200..=299, Ok(value)) => Ok(value),
-            (200..=299, Err(reason)) => Err(self.not_a_relay(reason)),
+            (200..=299, Err(reason)) => Err(self.not_a_relay(&reason)),
             (status, body) => Err(self.refused(status, &body.unwrap_or(Value::Null))),
         }
     }
@@ -153,7 +153,7 @@ impl Api {
                 };
                 ApiError::Refused { status, code: code.to_owned(), message: format!("{message}{hint}") }
             }
-            _ => self.not_a_relay(format!("HTTP {status} without an error code")),
+            _ => self.not_a_relay(&format!("HTTP {status} without an error code")),
         }
     }
 
@@ -164,7 +164,7 @@ impl Api {
         }
     }
 
-    fn not_a_relay(&self, reason: impl ToString) -> ApiError {
+    fn not_a_relay(&self, reason: &impl ToString) -> ApiError {
         ApiError::NotARelay { base: self.base.clone(), reason: reason.to_string() }
     }
 }

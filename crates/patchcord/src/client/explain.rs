@@ -45,7 +45,7 @@ fn explain(call: &Call, worker: Option<&Worker>) -> Vec<Finding> {
     let mut say = |about: &str, text: String| findings.push(Finding { about: about.to_owned(), text });
     match worker {
         Some(Worker { error: Some(error), .. }) => {
-            say(&about, format!("worker {} does not answer: {error}", call.worker))
+            say(&about, format!("worker {} does not answer: {error}", call.worker));
         }
         Some(worker) => say(&about, path(worker)),
         None => say(&about, format!("worker {} is not among the relay's workers", call.worker)),

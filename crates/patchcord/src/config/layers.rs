@@ -39,29 +39,19 @@ impl Layer {
         }
     }
 
-    /// The variables `PATCHCORD_...` that are keys. Others are only warned about: a Kubernetes service named patchcord
-    /// puts variables of its own (`PATCHCORD_SERVICE_HOST`) into every pod's environment.
+    /// The variables `PATCHCORD_...` that are keys; see [`ignored_variables`] for the others.
     pub(crate) fn environment(variables: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let known = leaves(&Self::defaults().table, "");
         let mut layer = Self { place: "the environment".to_owned(), table: Table::new() };
         for (variable, text) in variables {
-            if !variable.starts_with("PATCHCORD_") || OTHER_VARIABLES.contains(&variable.as_str()) {
-                continue;
-            }
-            match known.iter().find(|(key, _)| variable_of(key) == variable) {
-                Some((key, default)) => {
-                    let value = from_text(&text, default).ok_or_else(|| ConfigError::WrongType {
-                        place: layer.place.clone(),
-                        key: variable.clone(),
-                        wanted: wanted(default),
-                        found: format!("`{text}`"),
-                    })?;
-                    layer.put(key, value);
-                }
-                None => {
-                    tracing::warn!(variable, "this environment variable is no key of default.toml and has no effect")
-                }
-            }
+            let Some((key, default)) = known.iter().find(|(key, _)| variable_of(key) == variable) else { continue };
+            let value = from_text(&text, default).ok_or_else(|| ConfigError::WrongType {
+                place: layer.place.clone(),
+                key: variable.clone(),
+                wanted: wanted(default),
+                found: format!("`{text}`"),
+            })?;
+            layer.put(key, value);
         }
         Ok(layer)
     }
@@ -131,6 +121,16 @@ impl Layer {
             ConfigError::BadValue(error.to_string().trim_end().lines().collect::<Vec<_>>().join(" "))
         })
     }
+}
+
+/// Variables that look like keys and are none. They are told and not refused: a Kubernetes service named patchcord puts
+/// variables of its own (`PATCHCORD_SERVICE_HOST`) into every pod's environment.
+pub(crate) fn ignored_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    let known = leaves(&Layer::defaults().table, "");
+    let is_key = |name: &str| known.iter().any(|(key, _)| variable_of(key) == name);
+    names
+        .filter(|name| name.starts_with("PATCHCORD_") && !OTHER_VARIABLES.contains(&name.as_str()) && !is_key(name))
+        .collect()
 }
 
 fn overlay(lower: &mut Table, upper: Table, path: &str, place: &str) -> Result<(), ConfigError> {
@@ -251,6 +251,12 @@ mod tests {
     fn audio_files_have_free_names() {
         let config = with_file("[audio.files]\nwelcome = \"hello.wav\"").expect("a free name");
         assert_eq!(config.audio.files["welcome"].to_str(), Some("hello.wav"));
+    }
+
+    #[test]
+    fn variables_that_are_no_keys_are_found() {
+        let names = ["PATCHCORD_SERVICE_HOST", "PATCHCORD_SERVER", "PATCHCORD_HTTP_LISTEN", "PATH"];
+        assert_eq!(ignored_variables(names.map(str::to_owned).into_iter()), ["PATCHCORD_SERVICE_HOST"]);
     }
 
     #[test]

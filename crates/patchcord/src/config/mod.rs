@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub(crate) use self::interface::Interface;
-pub(crate) use self::layers::Layer;
+pub(crate) use self::layers::{Layer, ignored_variables};
 pub(crate) use self::ports::PortRange;
 
 /// The defaults, and the list of keys that exist.

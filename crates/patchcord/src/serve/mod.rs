@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 use self::drain::Signals;
 use crate::cli::ServeArgs;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, ignored_variables};
 use crate::failure::Failure;
 use crate::output;
 
@@ -43,6 +43,9 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         return Ok(());
     }
     logging::start(&config.log)?;
+    for variable in ignored_variables(std::env::vars().map(|(name, _)| name)) {
+        tracing::warn!(variable, "this environment variable is no key of default.toml and has no effect");
+    }
     // The control plane needs little: one thread serves it, and the workers have the CPUs.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

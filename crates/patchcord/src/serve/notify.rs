@@ -1,4 +1,4 @@
-//! systemd's readiness protocol (sd_notify(3)): a datagram to the socket that `NOTIFY_SOCKET` names.
+//! systemd's readiness protocol (`sd_notify(3)`): a datagram to the socket that `NOTIFY_SOCKET` names.
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
