@@ -1,12 +1,20 @@
 //! A relay of our own: `serve` as a child process on free loopback ports, for the demo and for `replay --self`.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::client::api::Api;
 use crate::failure::Failure;
+
+/// How long it may take to start, on any machine.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long it may take to end before it is killed.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it is looked whether it has ended.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A running `serve`. Dropping it ends the process.
 #[derive(Debug)]
@@ -64,21 +72,37 @@ impl RelayChild {
     pub(crate) fn end(&mut self) -> String {
         // The end of its stdin ends it; it writes its last line then.
         drop(self.process.stdin.take());
-        // It has been ended already, or the system has nothing more to say about it.
-        let _ = self.process.wait();
+        let deadline = Instant::now() + END_TIMEOUT;
+        while matches!(self.process.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                // It has been ended already, or the system has nothing more to say about it.
+                let _ = self.process.kill();
+                let _ = self.process.wait();
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
         if let Some(reader) = self.log_reader.take() {
             let _ = reader.join();
         }
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What it says on stdout once it is ready: `listening URL`. `None` if it ends without a word.
+    /// What it says on stdout once it is ready: `listening URL`. `None` if it ends or takes too long without a word.
     fn address(&mut self) -> Option<String> {
-        let mut stdout = BufReader::new(self.process.stdout.take()?);
-        let mut line = String::new();
-        stdout.read_line(&mut line).ok()?;
-        // It prints nothing else; a full pipe must not be able to stop it all the same.
-        std::thread::spawn(move || std::io::copy(&mut stdout.by_ref(), &mut std::io::sink()));
+        let stdout = self.process.stdout.take()?;
+        let (sender, received) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut stdout = BufReader::new(stdout);
+            let mut line = String::new();
+            if stdout.read_line(&mut line).is_ok() {
+                // Whoever waits for it may have given up.
+                let _ = sender.send(line);
+            }
+            // It prints nothing else; a full pipe must not be able to stop it all the same.
+            std::io::copy(&mut stdout, &mut std::io::sink())
+        });
+        let line = received.recv_timeout(START_TIMEOUT).ok()?;
         Some(line.strip_prefix("listening ")?.trim().to_owned())
     }
 }

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// The longest that anything may take here. Nothing is waited for by time; this only keeps a broken test from hanging.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The binary, without configuration from the tester's environment.
-pub fn patchcord() -> Command {
+pub(crate) fn patchcord() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_patchcord"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PATCHCORD_")) {
         command.env_remove(name);
@@ -21,39 +21,39 @@ pub fn patchcord() -> Command {
 }
 
 /// Runs the binary to its end.
-pub fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     patchcord().args(arguments).output().expect("the binary starts")
 }
 
 /// Runs the binary and wants exit code 0; its stdout.
-pub fn ok(arguments: &[&str]) -> String {
+pub(crate) fn ok(arguments: &[&str]) -> String {
     let output = run(arguments);
     assert!(output.status.success(), "{arguments:?}: {}\n{}", output.status, stderr(&output));
     stdout(&output)
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("UTF-8")
 }
 
 /// A running `serve`. Dropping it kills the process.
-pub struct Relay {
-    pub url: String,
+pub(crate) struct Relay {
+    pub(crate) url: String,
     process: Child,
     stderr: Option<std::thread::JoinHandle<String>>,
 }
 
 impl Relay {
     /// Starts it on a free HTTP port and waits until it listens.
-    pub fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::start_with(patchcord().args(arguments))
     }
 
-    pub fn start_with(command: &mut Command) -> Self {
+    pub(crate) fn start_with(command: &mut Command) -> Self {
         // `serve` stands behind the caller's own arguments nowhere: they are serve's.
         let program = command.get_program().to_owned();
         let mut serve = Command::new(program);
@@ -88,37 +88,37 @@ impl Relay {
     }
 
     /// Runs a client command against it.
-    pub fn client(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn client(&self, arguments: &[&str]) -> Output {
         patchcord().args(arguments).args(["--server", &self.url]).output().expect("the binary starts")
     }
 
     /// Runs a client command and wants exit code 0; its stdout.
-    pub fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let output = self.client(arguments);
         assert!(output.status.success(), "{arguments:?}: {}\n{}", output.status, stderr(&output));
         stdout(&output)
     }
 
     /// Runs a client command with `--json`.
-    pub fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let mut arguments = arguments.to_vec();
         arguments.push("--json");
         serde_json::from_str(&self.ok(&arguments)).expect("JSON")
     }
 
     /// The status of a GET without a token.
-    pub fn status(&self, path: &str) -> u16 {
+    pub(crate) fn status(&self, path: &str) -> u16 {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();
         agent.get(format!("{}{path}", self.url)).call().expect("an answer").status().as_u16()
     }
 
-    pub fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.process);
         rustix::process::kill_process(pid, signal).expect("the process is ours");
     }
 
     /// Waits until the relay says that it takes no new calls.
-    pub fn wait_until_draining(&self) {
+    pub(crate) fn wait_until_draining(&self) {
         let deadline = Instant::now() + PATIENCE;
         while self.status("/readyz") == 200 {
             assert!(Instant::now() < deadline, "it does not drain");
@@ -127,7 +127,7 @@ impl Relay {
     }
 
     /// Waits for its end; what it wrote on stderr.
-    pub fn wait(&mut self) -> (ExitStatus, String) {
+    pub(crate) fn wait(&mut self) -> (ExitStatus, String) {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.process.try_wait().expect("the process is ours") {
@@ -140,7 +140,7 @@ impl Relay {
         (status, log)
     }
 
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.process.try_wait().expect("the process is ours").is_none()
     }
 }
