@@ -27,7 +27,10 @@ pub(crate) struct ClockPair {
 
 impl ClockPair {
     pub(crate) fn now() -> Self {
-        Self { monotonic_ns: now_ns(), unix_ns: unix_ns() }
+        // The wall clock first: a thread that loses its CPU between the two makes arrivals seem later than they were, but
+        // never earlier than the packets were sent, and it is by that order that a packet is recognised.
+        let unix_ns = unix_ns();
+        Self { monotonic_ns: now_ns(), unix_ns }
     }
 
     /// The monotonic time of a Unix time shortly ago. A time that lies in the future, or further back than a packet waits in a
