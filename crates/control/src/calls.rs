@@ -171,10 +171,13 @@ impl Control {
         let legs = call.inner().model.legs.clone().0;
         let removals: Vec<_> = legs.iter().map(|leg| Command::RemoveLeg { leg: leg.id }).collect();
         if !removals.is_empty()
-            && let Err((_, refusal)) = self.0.engine.apply(call.worker, removals).await?
+            && let Err((_, refusal)) = self.0.engine.apply(call.worker, removals.clone()).await?
         {
-            // The engine knows no such leg: whatever happened to it, its ports are free.
+            // The engine has lost one of them. The ports of that one are free; the others must not stay behind.
             tracing::error!(call = name, %refusal, "the engine had lost legs of a call");
+            for removal in removals {
+                let _lost = self.0.engine.apply(call.worker, vec![removal]).await?;
+            }
         }
         let now = self.0.now();
         call.inner().closed = true;
@@ -190,7 +193,8 @@ impl Control {
         self.forget(&waiting);
         for leg in &legs {
             self.0.env.interfaces.release(leg.lease);
-            self.0.tell(call.event(now, Some(Arc::clone(&leg.party)), EventKind::LegDeleted { local: leg.local }));
+            let (local, _) = self.0.env.interfaces.local(leg.lease);
+            self.0.tell(call.event(now, Some(Arc::clone(&leg.party)), EventKind::LegDeleted { local }));
         }
         self.0.tell(call.event(now, None, EventKind::CallDeleted));
         call.changed.notify_waiters();

@@ -30,13 +30,14 @@ impl Control {
         let lookup = call.inner().answers.look_up(&request.id, &content)?;
         let patience = PATIENCE + Duration::from_millis(request.wait_ms.into());
         let answer = match lookup {
-            Lookup::Done(answer) => return answer,
+            Lookup::Done(answer) => return unshared(answer),
             Lookup::Running(answer) => answer,
             Lookup::New(sender) => {
                 let receiver = sender.subscribe();
                 let control = self.clone();
+                let id = call.inner().answers.name_of(&request.id);
                 self.0.runtime.spawn(async move {
-                    let answer = control.execute_once(&call, &request).await;
+                    let answer = control.execute_once(&call, id, &request).await.map_err(Arc::new);
                     control.count(&request, &answer);
                     let kept = answer.as_ref().err().is_none_or(|error| error.code.status() != 503);
                     call.inner().answers.finish(&request.id, kept.then(|| answer.clone()));
@@ -46,7 +47,7 @@ impl Control {
             }
         };
         match tokio::time::timeout(patience, wait(answer)).await {
-            Ok(Some(answer)) => answer,
+            Ok(Some(answer)) => unshared(answer),
             _ => Err(ApiError::new(
                 ErrorCode::WorkerUnavailable,
                 "the worker has not answered yet; ask again with the same id to learn what became of the request",
@@ -58,18 +59,22 @@ impl Control {
         self.0.calls().by_name.get(call).cloned().ok_or_else(|| unknown_call(call))
     }
 
-    async fn execute_once(&self, call: &Arc<Call>, request: &CommandRequest) -> Answer {
-        let id: Arc<str> = request.id.as_str().into();
+    async fn execute_once(
+        &self,
+        call: &Arc<Call>,
+        id: Arc<str>,
+        request: &CommandRequest,
+    ) -> Result<Arc<CommandAnswer>, ApiError> {
         let settled = {
             let _gate = call.gate.lock().await;
-            self.run(call, Some(id), &mut |plan| plan.add_all(&request.commands)).await?
+            self.run(call, Some(Arc::clone(&id)), &mut |plan| plan.add_all(&request.commands)).await?
         };
         if request.wait_ms > 0 {
             // The answer is given at the end of the time too: with the receipts that there are.
             let limit = Duration::from_millis(request.wait_ms.into());
             drop(tokio::time::timeout(limit, complete(call, &settled)).await);
         }
-        let answer = call.inner().answer(&request.id, &request.commands, settled);
+        let answer = call.inner().answer(id, &request.commands, settled);
         Ok(Arc::new(answer))
     }
 
@@ -205,6 +210,10 @@ fn legs_change(commands: &[EngineCommand]) -> i64 {
 
 pub(crate) fn unknown_call(call: &str) -> ApiError {
     ApiError::new(ErrorCode::UnknownCall, format!("there is no call {call}; GET /v1/calls lists them"))
+}
+
+fn unshared(answer: Answer) -> Result<Arc<CommandAnswer>, ApiError> {
+    answer.map_err(|error| ApiError::clone(&error))
 }
 
 /// Waits until everything that the request will have receipts for has them.

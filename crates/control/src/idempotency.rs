@@ -3,9 +3,8 @@
 //! A request with a known id and the same content gets the first answer, or waits for it. The same id with other content
 //! is refused. Refusals for want of room are not kept: trying again may help. The oldest answers are forgotten first.
 
-use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 
@@ -15,7 +14,7 @@ use crate::error::{ApiError, ErrorCode};
 #[derive(Debug)]
 pub(crate) struct Answers<T> {
     /// Oldest first. A list, because it is short and exists for every call.
-    entries: VecDeque<(Box<str>, u64, Entry<T>)>,
+    entries: Vec<(Arc<str>, u64, Entry<T>)>,
     capacity: usize,
 }
 
@@ -39,7 +38,7 @@ pub(crate) enum Lookup<T> {
 impl<T: Clone> Answers<T> {
     /// Remembers `capacity` answers.
     pub(crate) const fn new(capacity: usize) -> Self {
-        Self { entries: VecDeque::new(), capacity }
+        Self { entries: Vec::new(), capacity }
     }
 
     /// What `id` stands for; if nothing, it stands for `content` from now on.
@@ -62,8 +61,16 @@ impl<T: Clone> Answers<T> {
         }
         let (sender, receiver) = watch::channel(None);
         self.make_room();
-        self.entries.push_back((id.into(), digest, Entry::Running(receiver)));
+        // There is one such list for each call: no more room than needed.
+        self.entries.reserve_exact(1);
+        self.entries.push((id.into(), digest, Entry::Running(receiver)));
         Ok(Lookup::New(sender))
+    }
+
+    /// The id as it is kept here, to be shared.
+    pub(crate) fn name_of(&self, id: &str) -> Arc<str> {
+        let known = self.entries.iter().find(|(name, ..)| **name == *id);
+        known.map_or_else(|| id.into(), |(name, ..)| Arc::clone(name))
     }
 
     /// Keeps the answer of `id`; `None`: forgets it, so that it can be tried again.

@@ -24,7 +24,8 @@ pub struct CallCreated {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CommandAnswer {
     /// The id of the request.
-    pub id: String,
+    #[schema(value_type = String)]
+    pub id: Arc<str>,
     /// One entry a command, in their order.
     pub results: Vec<Outcome>,
 }

@@ -107,7 +107,7 @@ impl Plan<'_> {
             prompt: how.prompt_of.filter(|_| how.trigger == Trigger::AfterPrompt),
             drop_old: how.drop_old,
             expected,
-            receipts: Vec::new(),
+            receipts: Vec::with_capacity(expected.into()),
         });
         Ok(Draft::CutOver(vec![id]))
     }

@@ -1,5 +1,7 @@
 //! Putting a plan in force, and the answer to it.
 
+use std::sync::Arc;
+
 use patchcord_relay::event::Event;
 use patchcord_relay::ids::CutOverId;
 use patchcord_relay::time::MonoTime;
@@ -41,6 +43,9 @@ impl Inner {
         let plays_before = self.model.plays;
         let Plan { env, model, drafts, news, leases, freed, .. } = plan;
         self.model = model;
+        // A call lives long and changes seldom.
+        self.model.legs.0.shrink_to_fit();
+        self.model.records.shrink();
         for leg in &mut self.model.legs.0 {
             if let Some(play) = &mut leg.hearing.play
                 && play.serial > plays_before
@@ -89,7 +94,7 @@ impl Inner {
     }
 
     /// The answer to a batch that is in force, as things stand now.
-    pub(crate) fn answer(&self, id: &str, commands: &[Command], settled: Settled) -> CommandAnswer {
+    pub(crate) fn answer(&self, id: Arc<str>, commands: &[Command], settled: Settled) -> CommandAnswer {
         let results = commands.iter().zip(settled.drafts).map(|(command, draft)| Outcome {
             command: command.name(),
             detail: match draft {
@@ -103,7 +108,7 @@ impl Inner {
                 Draft::CutOver(ids) => Detail::CutOver(self.cut_over_result(&ids)),
             },
         });
-        CommandAnswer { id: id.to_owned(), results: results.collect() }
+        CommandAnswer { id, results: results.collect() }
     }
 
     fn cut_over_result(&self, ids: &[CutOverId]) -> CutOverResult {

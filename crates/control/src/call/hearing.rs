@@ -172,7 +172,7 @@ impl Plan<'_> {
         let (serial, since) = (self.model.plays, self.now);
         let mut after = self.model.legs.clone();
         if let Some(leg) = after.get_mut(id) {
-            leg.hearing.play = Some(Play { sound, kind, repeat, serial, since, finished: false });
+            leg.hearing.play = Some(Box::new(Play { sound, kind, repeat, serial, since, finished: false }));
         }
         self.change(after, &How::now(command))
     }

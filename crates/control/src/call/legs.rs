@@ -61,9 +61,7 @@ impl Plan<'_> {
             id,
             party: Arc::clone(&party),
             lease,
-            local,
-            local_rtcp,
-            codecs: codecs.into(),
+            codecs: self.shared(codecs),
             hearing: Hearing::default(),
             changed_by: None,
         });
@@ -87,8 +85,9 @@ impl Plan<'_> {
     pub(super) fn leg_codecs(&mut self, fields: &LegCodecs) -> Result<Draft, ApiError> {
         let (leg, draft) = self.one(&fields.party)?;
         let codecs = codecs(&fields.codecs)?;
+        let shared = self.shared(codecs.clone());
         if let Some(leg) = self.model.legs.get_mut(leg) {
-            leg.codecs = codecs.clone().into();
+            leg.codecs = shared;
         }
         self.tell_engine(command::Command::SetCodecs { leg, codecs });
         Ok(draft)
@@ -130,7 +129,8 @@ impl Plan<'_> {
         self.tell_engine(command::Command::RemoveLeg { leg: leg.id });
         self.model.legs.remove(leg.id);
         self.freed.push(leg.lease);
-        self.news.push((Some(Arc::clone(&party)), EventKind::LegDeleted { local: leg.local }));
+        let (local, _) = self.env.interfaces.local(leg.lease);
+        self.news.push((Some(Arc::clone(&party)), EventKind::LegDeleted { local }));
         Ok(Draft::Deleted { party, cancelled })
     }
 
@@ -143,6 +143,12 @@ impl Plan<'_> {
             self.drafts.push(draft);
         }
         Ok(())
+    }
+
+    /// The list, of which the legs of a call mostly have the same: then they share it.
+    fn shared(&self, codecs: Vec<Codec>) -> Arc<[Codec]> {
+        let same = self.model.legs.0.iter().find(|leg| *leg.codecs == *codecs);
+        same.map_or_else(|| codecs.into(), |leg| Arc::clone(&leg.codecs))
     }
 
     fn one(&self, party: &str) -> Result<(LegId, Draft), ApiError> {

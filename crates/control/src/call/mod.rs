@@ -39,7 +39,7 @@ pub(crate) use plan::{CallName, Plan};
 const ANSWERS_MAX: usize = 128;
 
 /// The answer to a request with commands.
-pub(crate) type Answer = Result<Arc<CommandAnswer>, ApiError>;
+pub(crate) type Answer = Result<Arc<CommandAnswer>, Arc<ApiError>>;
 
 /// Takes what a call has to tell.
 pub(crate) type Tell<'a> = &'a dyn Fn(CallEvent);

@@ -4,7 +4,6 @@
 //! that means for the engine's sources is derived from them ([`Legs::heard`]), so that ending one thing always brings back the
 //! right other one.
 
-use core::net::SocketAddr;
 use std::sync::Arc;
 
 use patchcord_relay::ids::{CutOverId, LegId};
@@ -37,8 +36,6 @@ pub(crate) struct Leg {
     /// How commands name it: `agent`, `agent/1`.
     pub(crate) party: Arc<str>,
     pub(crate) lease: Lease,
-    pub(crate) local: SocketAddr,
-    pub(crate) local_rtcp: Option<SocketAddr>,
     pub(crate) codecs: Arc<[Codec]>,
     pub(crate) hearing: Hearing,
     /// The latest cut-over that changed `hearing` or what is derived from it.
@@ -54,7 +51,7 @@ pub(crate) struct Hearing {
     /// It is on hold.
     pub(crate) hold: Option<Hold>,
     /// Something is played to it.
-    pub(crate) play: Option<Play>,
+    pub(crate) play: Option<Box<Play>>,
 }
 
 /// Hold audio; `None`: silence, because no audio can be encoded for the party.

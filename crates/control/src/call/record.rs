@@ -73,6 +73,11 @@ impl Records {
         });
     }
 
+    /// Gives back the room for more.
+    pub(crate) fn shrink(&mut self) {
+        self.list.shrink_to_fit();
+    }
+
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Record> {
         self.list.iter()
     }

@@ -92,11 +92,12 @@ pub(super) fn hears(legs: &Legs, leg: &Leg) -> String {
 
 fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, interfaces: &Interfaces) -> LegState {
     let LegSnapshot { ingress, egress, .. } = snapshot;
+    let (local, local_rtcp) = interfaces.local(leg.lease);
     LegState {
         party: Arc::clone(&leg.party),
-        local: leg.local,
-        local_rtcp: leg.local_rtcp.unwrap_or(leg.local),
-        advertised: interfaces.advertised(leg.lease, leg.local),
+        local,
+        local_rtcp: local_rtcp.unwrap_or(local),
+        advertised: interfaces.advertised(leg.lease, local),
         remote: snapshot.remote_rtp,
         latched: snapshot.latched,
         direction: snapshot.direction.into(),

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use patchcord_control::api::{CutOverState, Detail, Outcome};
+use patchcord_control::api::{CommandAnswer, CutOverState, Detail, Outcome};
 use patchcord_control::{ApiError, ErrorCode};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -54,6 +54,8 @@ enum Step {
     Rollback(usize),
     /// The same command under the same id once more.
     Repeat(usize),
+    /// A batch.
+    Pair(Box<Step>, Box<Step>),
     /// Two commands of which the second is refused.
     HalfBad(&'static str),
     Talk(&'static str),
@@ -127,6 +129,17 @@ fn trigger() -> impl Strategy<Value = Option<Value>> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => command(),
+        2 => (command(), command()).prop_map(|(one, other)| Step::Pair(Box::new(one), Box::new(other))),
+        1 => (0..6_usize).prop_map(Step::Repeat),
+        1 => party().prop_map(Step::HalfBad),
+        3 => party().prop_map(Step::Talk),
+        1 => (1..700_u64).prop_map(Step::Pass),
+    ]
+}
+
+fn command() -> impl Strategy<Value = Step> {
     let keep_old =
         prop_oneof![Just(None), Just(Some(json!("mute"))), Just(Some(json!("drop"))), Just(Some(json!("hold"))),];
     prop_oneof![
@@ -143,15 +156,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => party().prop_map(Step::Stop),
         1 => (party(), any::<bool>()).prop_map(|(party, muted)| Step::Mute { party, muted }),
         2 => (0..6_usize).prop_map(Step::Rollback),
-        1 => (0..6_usize).prop_map(Step::Repeat),
-        1 => party().prop_map(Step::HalfBad),
-        5 => party().prop_map(Step::Talk),
-        2 => (1..700_u64).prop_map(Step::Pass),
     ]
 }
 
 impl Step {
-    fn command(&self, ids: &[(String, Value)]) -> Option<Value> {
+    fn command(&self, asked: &[Asked]) -> Option<Value> {
         let with = |mut command: Value, field: &str, value: &Option<Value>| {
             if let Some(value) = value {
                 command[field] = value.clone();
@@ -179,10 +188,10 @@ impl Step {
             Self::Stop(party) => json!({"command": "stop", "party": party}),
             Self::Mute { party, muted } => json!({"command": if *muted { "mute" } else { "unmute" }, "party": party}),
             Self::Rollback(back) => {
-                let (id, _) = ids.iter().rev().nth(*back)?;
-                json!({"command": "rollback", "of": id})
+                let of = asked.iter().rev().nth(*back)?;
+                json!({"command": "rollback", "of": of.id})
             }
-            Self::Repeat(_) | Self::HalfBad(_) | Self::Talk(_) | Self::Pass(_) => return None,
+            Self::Pair(..) | Self::Repeat(_) | Self::HalfBad(_) | Self::Talk(_) | Self::Pass(_) => return None,
         })
     }
 }
@@ -247,6 +256,12 @@ impl Model {
 
     /// A command was accepted.
     fn accept(&mut self, id: &str, step: &Step, outcome: &Outcome) {
+        if let Detail::CutOver(result) = &outcome.detail
+            && result.state == CutOverState::Cancelled
+        {
+            // A later command of its batch has cancelled it.
+            return;
+        }
         let before = self.ears.clone();
         let pending = match &outcome.detail {
             Detail::CutOver(result) if result.state == CutOverState::Pending => result.cut_over,
@@ -272,7 +287,9 @@ impl Model {
             (Some(meaning), None) => self.carry_out(&meaning),
             (None, _) => self.obey(step),
         }
-        self.note(id, before);
+        if matches!(&outcome.detail, Detail::CutOver(result) if result.cut_over.is_some()) {
+            self.note(id, before);
+        }
     }
 
     fn obey(&mut self, step: &Step) {
@@ -311,7 +328,7 @@ impl Model {
     /// A rollback of `of` was accepted.
     fn undo(&mut self, of: &str) {
         self.waiting.retain(|_, (id, _)| id != of);
-        if let Some(at) = self.done.iter().rposition(|done| done.id == of) {
+        while let Some(at) = self.done.iter().rposition(|done| done.id == of) {
             let Done { before, after, .. } = self.done.remove(at);
             for (name, ears) in before {
                 let changed = after.get(name) != Some(&ears);
@@ -327,13 +344,21 @@ impl Model {
     }
 }
 
+/// A request, and what came of it.
+#[derive(Clone, Debug)]
+struct Asked {
+    id: String,
+    steps: Vec<Step>,
+    commands: Value,
+    answer: Result<CommandAnswer, ApiError>,
+}
+
 /// A relay, its model, and what has been asked so far.
 struct Run {
     relay: Relay,
     model: Model,
     phones: BTreeMap<&'static str, Phone>,
-    asked: Vec<(String, Value)>,
-    answers: BTreeMap<String, Result<Outcome, ApiError>>,
+    asked: Vec<Asked>,
     events: broadcast::Receiver<std::sync::Arc<patchcord_control::api::CallEvent>>,
 }
 
@@ -342,40 +367,37 @@ impl Run {
         let relay = Relay::with(config(30000..=30000 + PORTS as u16 - 1), 1);
         relay.control.create_call(Some("c"), None).unwrap();
         let events = relay.control.subscribe();
-        Self {
-            relay,
-            model: Model::default(),
-            phones: BTreeMap::new(),
-            asked: Vec::new(),
-            answers: BTreeMap::new(),
-            events,
-        }
+        Self { relay, model: Model::default(), phones: BTreeMap::new(), asked: Vec::new(), events }
     }
 
     async fn take(&mut self, step: &Step) {
-        if let Some(command) = step.command(&self.asked) {
-            let id = format!("id-{}", self.asked.len());
-            let answer = self.relay.run_as(&id, command.clone()).await;
-            self.asked.push((id.clone(), command.clone()));
-            self.answers.insert(id.clone(), answer.clone());
-            match answer {
-                Ok(outcome) => self.accepted(&id, step, &command, &outcome),
-                Err(error) => assert_ne!(error.code, ErrorCode::Refused, "{command}: {error}"),
+        let steps = match step {
+            Step::Pair(one, other) => vec![Step::clone(one), Step::clone(other)],
+            step => vec![step.clone()],
+        };
+        let commands: Option<Vec<_>> = steps.iter().map(|step| step.command(&self.asked)).collect();
+        if let Some(commands) = commands {
+            let (id, commands) = (format!("id-{}", self.asked.len()), Value::Array(commands));
+            let answer = self.relay.batch_as(&id, commands.clone()).await;
+            if let Err(error) = &answer {
+                assert_ne!(error.code, ErrorCode::Refused, "{commands}: {error}");
             }
+            let asked = Asked { id, steps, commands, answer };
+            self.answered(&asked);
+            self.asked.push(asked);
         }
         match *step {
             Step::Repeat(back) => {
-                if let Some((id, command)) = self.asked.iter().rev().nth(back).cloned() {
-                    let again = self.relay.run_as(&id, command).await;
-                    let exhausted =
-                        self.answers[&id].as_ref().is_err_and(|error| error.code == ErrorCode::PortsExhausted);
-                    if !exhausted {
-                        assert_eq!(again, self.answers[&id]);
-                    } else if let Ok(outcome) = &again {
-                        // Want of room is not remembered: this time there was some.
-                        let step = self.creation_of(&id);
-                        self.accepted(&id, &step, &Value::Null, outcome);
-                        self.answers.insert(id, again);
+                if let Some(at) = self.asked.len().checked_sub(back + 1) {
+                    let asked = self.asked[at].clone();
+                    let again = self.relay.batch_as(&asked.id, asked.commands.clone()).await;
+                    if asked.answer.as_ref().is_err_and(|error| error.code == ErrorCode::PortsExhausted) {
+                        // Want of room is not remembered: this time there may be some.
+                        let asked = Asked { answer: again, ..asked };
+                        self.answered(&asked);
+                        self.asked[at] = asked;
+                    } else {
+                        assert_eq!(again, asked.answer);
                     }
                 }
             }
@@ -399,20 +421,17 @@ impl Run {
         self.catch_up().await;
     }
 
-    fn creation_of(&self, id: &str) -> Step {
-        let (_, command) = self.asked.iter().find(|(known, _)| known == id).unwrap();
-        let party = NAMES.into_iter().find(|name| command["party"] == *name).unwrap();
-        Step::Create { party, muxed: command["rtcp_mux"] == true }
-    }
-
-    fn accepted(&mut self, id: &str, step: &Step, command: &Value, outcome: &Outcome) {
-        if let (Step::Create { party, .. }, Detail::Created(created)) = (step, &outcome.detail) {
-            let number = NAMES.iter().position(|name| name == party).unwrap() as u16;
-            self.phones.insert(party, Phone::new(([10, 0, 0, 9], 4000 + number).into(), created.local));
-        }
-        match step {
-            Step::Rollback(_) => self.model.undo(command["of"].as_str().unwrap()),
-            _ => self.model.accept(id, step, outcome),
+    fn answered(&mut self, asked: &Asked) {
+        let Ok(answer) = &asked.answer else { return };
+        for (index, (step, outcome)) in asked.steps.iter().zip(&answer.results).enumerate() {
+            if let (Step::Create { party, .. }, Detail::Created(created)) = (step, &outcome.detail) {
+                let number = NAMES.iter().position(|name| name == party).unwrap() as u16;
+                self.phones.insert(party, Phone::new(([10, 0, 0, 9], 4000 + number).into(), created.local));
+            }
+            match step {
+                Step::Rollback(_) => self.model.undo(asked.commands[index]["of"].as_str().unwrap()),
+                _ => self.model.accept(&asked.id, step, outcome),
+            }
         }
     }
 

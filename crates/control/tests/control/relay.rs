@@ -108,16 +108,16 @@ impl TestWorker {
             locals.insert(spec.id, (spec.local_rtp, spec.local_rtcp));
         }
         let mut outputs = state.shard.apply(commands, now)?;
-        for command in commands {
-            if let Command::RemoveLeg { leg } = command {
-                state.ports.retain(|_, (owner, _)| owner != leg);
-            }
-        }
         for &(leg, slot) in outputs.opened() {
             let (rtp, rtcp) = locals[&leg];
             state.ports.insert(rtp, (leg, PortId::new(slot, Component::Rtp)));
             if let Some(rtcp) = rtcp {
                 state.ports.insert(rtcp, (leg, PortId::new(slot, Component::Rtcp)));
+            }
+        }
+        for command in commands {
+            if let Command::RemoveLeg { leg } = command {
+                state.ports.retain(|_, (owner, _)| owner != leg);
             }
         }
         Ok(outputs.events().collect())
