@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use patchcord_rtp::{Arrival, PayloadType, RtpHeader, SequenceNumber};
+use patchcord_rtp::{Arrival, PayloadType, RtpHeader, SequenceNumber, Ssrc};
 
 use crate::command::EgressMode;
 use crate::datagram::{Datagram, Hop, Verdict};
@@ -18,6 +18,10 @@ use crate::verdict::DropReason;
 /// After a cut-over a packet of the old source is called stale for this long; later ones are just unheard. Longer than
 /// any jitter buffer waits.
 const STALE_NANOS: u64 = 500_000_000;
+/// After a party changed its SSRC, packets under its former one are stragglers while it goes on speaking under the new
+/// one: pauses shorter than this do not count. It is longer than any reordering, shorter than a person needs to put a call
+/// on hold and take it back.
+const STRAGGLER_NANOS: u64 = 100_000_000;
 
 /// What a source's packet is, before any listener's view of it.
 #[derive(Clone, Copy, Debug)]
@@ -47,26 +51,22 @@ impl Shard {
         {
             return Verdict::Dropped(reason);
         }
+        if self.legs.ingress[at].receiver.ssrc() != Some(header.ssrc) && self.is_straggler(slot, header.ssrc, now) {
+            let packet = self.source_packet(slot, header, datagram.packet(), now);
+            return self.copy_to_translators(slot, &packet, DropReason::StaleAfterCutover);
+        }
         let ingress = &mut self.legs.ingress[at];
         let arrival = ingress.receiver.observe(&header, datagram.arrived.as_nanos());
         ingress.bytes += datagram.len as u64;
         ingress.last_packet_at = now;
-        let packet = SourcePacket {
-            header,
-            bytes: &datagram.bytes[..datagram.len],
-            len: datagram.len,
-            is_telephone_event: ingress.is_telephone_event(header.payload_type),
-            clock_rate: None,
-            leg: Some(slot),
-            now,
-        };
+        let packet = self.source_packet(slot, header, &datagram.bytes[..datagram.len], now);
         if !matches!(arrival, Arrival::InOrder | Arrival::Gap(_))
             && let Some(verdict) = self.note_arrival(slot, arrival, &packet, datagram.arrived)
         {
             return verdict;
         }
         if self.legs.ingress[at].awaited && self.fire_on_first_packet(slot, &packet) {
-            return self.copy_to_all(slot, &packet, |_| true);
+            return self.copy_to_all(slot, &packet, |_| true, DropReason::NoSink);
         }
         let ingress = &self.legs.ingress[at];
         if !ingress.is_open() {
@@ -96,6 +96,27 @@ impl Shard {
         }
     }
 
+    #[inline]
+    fn source_packet<'a>(&self, slot: Slot, header: RtpHeader, bytes: &'a [u8], now: MonoTime) -> SourcePacket<'a> {
+        let is_telephone_event = self.legs.ingress[slot as usize].is_telephone_event(header.payload_type);
+        SourcePacket { header, bytes, len: bytes.len(), is_telephone_event, clock_rate: None, leg: Some(slot), now }
+    }
+
+    /// Whether a packet under another SSRC than the party's present one is a late one under its former SSRC; if it is
+    /// not, the party changes its SSRC by it.
+    #[cold]
+    fn is_straggler(&mut self, slot: Slot, ssrc: Ssrc, now: MonoTime) -> bool {
+        let ingress = &self.legs.ingress[slot as usize];
+        let cold = &mut self.legs.cold[slot as usize];
+        let speaks_still = now.nanos_since(ingress.last_packet_at) < STRAGGLER_NANOS;
+        if speaks_still && cold.former_ssrc == Some(ssrc) {
+            cold.stragglers += 1;
+            return true;
+        }
+        cold.former_ssrc = ingress.receiver.ssrc();
+        false
+    }
+
     /// Sends a copy of a packet by way of the outbox.
     fn copy_to(&mut self, sink: Slot, packet: &SourcePacket<'_>) -> Result<(), DropReason> {
         let len = packet.bytes.len();
@@ -114,9 +135,22 @@ impl Shard {
         Err(DropReason::OutboxFull)
     }
 
-    /// Sends copies to those listeners whose mode is `wanted`; the datagram itself is used up.
+    /// What belongs to no stream as the others number it reaches those only to whom packets pass untouched.
     #[cold]
-    fn copy_to_all(&mut self, slot: Slot, packet: &SourcePacket<'_>, wanted: impl Fn(EgressMode) -> bool) -> Verdict {
+    fn copy_to_translators(&mut self, slot: Slot, packet: &SourcePacket<'_>, otherwise: DropReason) -> Verdict {
+        self.copy_to_all(slot, packet, |mode| mode == EgressMode::Transparent, otherwise)
+    }
+
+    /// Sends copies to those listeners whose mode is `wanted`; the datagram itself is used up. `otherwise` is why it is
+    /// dropped if there are none.
+    #[cold]
+    fn copy_to_all(
+        &mut self,
+        slot: Slot,
+        packet: &SourcePacket<'_>,
+        wanted: impl Fn(EgressMode) -> bool,
+        otherwise: DropReason,
+    ) -> Verdict {
         let ingress = &self.legs.ingress[slot as usize];
         if !ingress.is_open() {
             return Verdict::Dropped(DropReason::Muted);
@@ -125,7 +159,7 @@ impl Shard {
         if sink == NO_SLOT {
             return Verdict::Dropped(self.unheard(slot, packet.now));
         }
-        let mut verdict = Verdict::Dropped(DropReason::TooOld);
+        let mut verdict = Verdict::Dropped(otherwise);
         while sink != NO_SLOT {
             if wanted(self.legs.egress[sink as usize].mode()) {
                 match self.copy_to(sink, packet) {
@@ -165,8 +199,7 @@ impl Shard {
         };
         let incoming = Incoming { header: &packet.header, payload_type, clock_rate, len: packet.len, now: packet.now };
         let egress = &mut self.legs.egress[at];
-        let former_ssrc = &mut self.legs.cold[at].former_source_ssrc;
-        let Passed { header, splice } = egress.pass(&incoming, former_ssrc, &mut self.rng)?;
+        let Passed { header, splice } = egress.pass(&incoming, &mut self.rng)?;
         let hop = Hop { port: PortId::new(sink, Component::Rtp), to: egress.remote().unwrap_or(self.nowhere) };
         if let Some(splice) = splice {
             self.note_splice(sink, packet, &splice);
@@ -237,7 +270,7 @@ impl Shard {
                 let highest = SequenceNumber(self.legs.ingress[slot as usize].receiver.extended_highest() as u16);
                 if packet.header.sequence.distance_from(highest) > 0 {
                     // Out of all range, and ahead: were it passed on, everything behind it would be too old.
-                    return Some(self.copy_to_all(slot, packet, |mode| mode == EgressMode::Transparent));
+                    return Some(self.copy_to_translators(slot, packet, DropReason::TooOld));
                 }
             }
             Arrival::InOrder | Arrival::Gap(_) | Arrival::Duplicate => {}

@@ -25,9 +25,6 @@ const WINDOW: u64 = 64;
 const FIRST_ROLL_OVER: u64 = 1 << 16;
 /// RFC 3550 A.1's largest step ahead that is loss and not a restart.
 const DROPOUT_MAX: i16 = 2999;
-/// After a source changed its SSRC, packets under its former one are stragglers for this long: longer than any
-/// reordering, shorter than a person needs to put a call on hold and take it back.
-const STRAGGLER_NANOS: u64 = 100_000_000;
 /// RFC 3551 4.2: the frame of a source that has not shown its own yet.
 const DEFAULT_FRAMES_PER_SECOND: u32 = 50;
 /// RFC 3551's video clock: there the marker bit ends a picture and must not be set by us.
@@ -245,18 +242,12 @@ impl Egress {
         self.started && !self.follows_any()
     }
 
-    /// Numbers one packet of the present source and counts it as sent. `former_source_ssrc` is what the source called
-    /// itself before it changed its SSRC; it lies apart because only a splice needs it.
+    /// Numbers one packet of the present source and counts it as sent.
     ///
     /// # Errors
     /// The packet must not be sent: it is late, or it was sent already. Nothing has changed then.
     #[inline]
-    pub(crate) fn pass(
-        &mut self,
-        packet: &Incoming<'_>,
-        former_source_ssrc: &mut Option<Ssrc>,
-        rng: &mut Rng,
-    ) -> Result<Passed, DropReason> {
+    pub(crate) fn pass(&mut self, packet: &Incoming<'_>, rng: &mut Rng) -> Result<Passed, DropReason> {
         let header = packet.header;
         if self.follows(header.ssrc) && self.mode != EgressMode::Transparent {
             let sequence = header.sequence.wrapping_add(self.sequence_offset);
@@ -272,30 +263,16 @@ impl Egress {
             };
             return Ok(Passed { header, splice: None });
         }
-        self.pass_slowly(packet, former_source_ssrc, rng)
+        Ok(self.pass_slowly(packet, rng))
     }
 
     #[cold]
-    fn pass_slowly(
-        &mut self,
-        packet: &Incoming<'_>,
-        former_source_ssrc: &mut Option<Ssrc>,
-        rng: &mut Rng,
-    ) -> Result<Passed, DropReason> {
+    fn pass_slowly(&mut self, packet: &Incoming<'_>, rng: &mut Rng) -> Passed {
         let header = packet.header;
         if self.mode == EgressMode::Transparent {
-            return Ok(self.pass_untouched(packet));
+            return self.pass_untouched(packet);
         }
-        let mut changed_from = None;
-        if self.follows_any() && header.ssrc != self.source_ssrc {
-            let straggler =
-                *former_source_ssrc == Some(header.ssrc) && packet.now.nanos_since(self.last_sent_at) < STRAGGLER_NANOS;
-            if straggler {
-                return Err(DropReason::StaleAfterCutover);
-            }
-            changed_from = Some(self.source_ssrc);
-        }
-        *former_source_ssrc = changed_from;
+        let changed_from = self.source_ssrc().filter(|&ssrc| ssrc != header.ssrc);
         let splice = self.splice(packet, changed_from, rng);
         let sequence = SequenceNumber(self.newest as u16);
         let timestamp = header.timestamp.wrapping_add(self.timestamp_offset);
@@ -309,7 +286,7 @@ impl Egress {
             timestamp,
             ssrc: self.ssrc,
         };
-        Ok(Passed { header, splice: Some(splice) })
+        Passed { header, splice: Some(splice) }
     }
 
     /// Sets the offsets so that `packet` is the next one, and claims its number.

@@ -72,8 +72,10 @@ pub(crate) struct Cold {
     pub(crate) relayed_report: Option<u32>,
     /// Packets and bytes that had been sent when the present SSRC began.
     pub(crate) sent_before_ssrc: (u64, u64),
-    /// What the present source called itself before it changed its SSRC.
-    pub(crate) former_source_ssrc: Option<Ssrc>,
+    /// What the party called itself before it changed its SSRC.
+    pub(crate) former_ssrc: Option<Ssrc>,
+    /// Packets that were late after that, and do not count as received.
+    pub(crate) stragglers: u64,
     pub(crate) event_in_flight: Option<EventInFlight>,
     /// Timestamp, as the source counts, of a telephone-event whose start this leg did not hear.
     pub(crate) event_skipped: Option<RtpTimestamp>,
@@ -335,7 +337,8 @@ impl Cold {
             reported: None,
             relayed_report: None,
             sent_before_ssrc: (0, 0),
-            former_source_ssrc: None,
+            former_ssrc: None,
+            stragglers: 0,
             event_in_flight: None,
             event_skipped: None,
             draft: None,

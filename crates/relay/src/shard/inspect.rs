@@ -27,7 +27,7 @@ impl Shard {
             },
             pending: cold.pending,
             ingress: IngressStats {
-                datagrams: ingress.receiver.packets() + cold.rtcp_received + unreceived,
+                datagrams: ingress.receiver.packets() + cold.rtcp_received + cold.stragglers + unreceived,
                 packets: ingress.receiver.packets(),
                 bytes: ingress.bytes,
                 rtcp_packets: cold.rtcp_received,
