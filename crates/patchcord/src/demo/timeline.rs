@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::client::api::Api;
-use crate::client::show;
 use crate::failure::Failure;
 use crate::output;
 
@@ -98,15 +97,10 @@ impl Timeline {
     }
 
     fn happened(&self, event: Value) {
-        let text = show::event(&event);
-        // The relay's own time in front is of another clock; the call has a column of its own.
-        let what = text.split_once(event["event"].as_str().unwrap_or_default()).map_or("", |(_, rest)| rest);
         let call = event["call"].as_str().unwrap_or_default().to_owned();
-        let what = what.trim_start().strip_prefix(call.as_str()).unwrap_or(what);
-        let what = format!("<- {}  {}", event["event"].as_str().unwrap_or_default(), what.trim());
-        let at_ms = self.now_ms();
+        let entry = Entry { at_ms: self.now_ms(), call, what: format!("<- {}", told(&event)) };
         let mut state = self.lock();
-        state.entries.push(Entry { at_ms, call, what });
+        state.entries.push(entry);
         state.events.push(event);
         drop(state);
         self.shared.changed.notify_all();
@@ -118,5 +112,37 @@ impl Timeline {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An event of the relay in a few words.
+fn told(event: &Value) -> String {
+    let word = |field: &str| event[field].as_str().unwrap_or_default();
+    let party = word("party");
+    match word("event") {
+        "cut-over" => {
+            let number =
+                |field: &str| event[field].as_u64().map_or_else(|| "-".to_owned(), |number| number.to_string());
+            let first = event["gap_us"].is_null();
+            let receipt = if first {
+                "its first packet".to_owned()
+            } else {
+                format!(
+                    "gap {} us, sequence +{}, timestamp +{}",
+                    number("gap_us"),
+                    number("seq_step"),
+                    number("ts_step")
+                )
+            };
+            format!("cut-over ({}) reached the {party}: {receipt}", word("command"))
+        }
+        "first-packet" => format!("first packet of the {party}, SSRC {:#010x}", event["ssrc"].as_u64().unwrap_or(0)),
+        "latched" => format!("the {party} sends from {}", word("source")),
+        "leg-created" => format!("leg of the {party} on {}", word("local")),
+        "leg-deleted" => format!("leg of the {party} deleted"),
+        "cut-over-cancelled" => format!("cut-over ({}) cancelled", word("id")),
+        "rolled-back" => format!("{} rolled back", word("id")),
+        other if party.is_empty() => other.to_owned(),
+        other => format!("{other}: {party}"),
     }
 }

@@ -89,6 +89,8 @@ pub(super) async fn until_over(control: &Control, mut signals: Signals, deadline
         }
     };
     tokio::select! {
+        // A relay without calls has drained, whatever the deadline.
+        biased;
         () = drained => End::Drained,
         () = tokio::time::sleep(deadline) => End::Deadline,
         signal = signals.next() => if signal.is_some() { End::Second } else { End::Stdin },

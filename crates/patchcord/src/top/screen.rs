@@ -116,7 +116,7 @@ impl View {
         let widths = [
             Constraint::Length(9),
             Constraint::Length(10),
-            Constraint::Length(10),
+            Constraint::Length(11),
             Constraint::Length(6),
             Constraint::Length(4),
             Constraint::Length(6),
