@@ -66,3 +66,17 @@ pub fn join(client: &Client, call: &str, endpoints: &Endpoints, party: &str) -> 
     endpoint.set_remote(address(&results[0], "local"));
     endpoint
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbered_packets_are_recognised() {
+        let stream = numbered_stream(7, 3);
+        let numbers: Vec<_> = stream.packets.iter().map(|packet| number_of(&packet.bytes[12..])).collect();
+        assert_eq!(numbers, [Some((7, 0)), Some((7, 1)), Some((7, 2))]);
+        assert_eq!(number_of(&[0x55; FRAME_LEN - 1]), None);
+        assert_eq!(number_of(&[0xd5; FRAME_LEN]), None);
+    }
+}
