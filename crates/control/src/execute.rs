@@ -144,20 +144,19 @@ impl Control {
 
     /// Begins something that an event has left to be done.
     pub(crate) fn begin_chore(&self, call: &Arc<Call>, chore: Chore) {
-        let (control, call) = (self.clone(), Arc::clone(call));
+        // A call that ends meanwhile must not be kept by what was to be done about it.
+        let (control, call) = (self.clone(), Arc::downgrade(call));
         self.0.runtime.spawn(async move {
-            let result = match chore {
-                Chore::FinishPlay { leg, serial } => {
-                    let _gate = call.gate.lock().await;
-                    control.run(&call, None, &mut |plan| plan.finish_play(leg, serial)).await
-                }
-                Chore::DropLeg { leg, cut_over, after } => {
-                    tokio::time::sleep(after).await;
-                    let _gate = call.gate.lock().await;
-                    control.run(&call, None, &mut |plan| plan.drop_leg(leg, cut_over)).await
-                }
+            if let Chore::DropLeg { after, .. } = chore {
+                tokio::time::sleep(after).await;
+            }
+            let Some(call) = call.upgrade() else { return };
+            let _gate = call.gate.lock().await;
+            let mut add = |plan: &mut Plan<'_>| match chore {
+                Chore::FinishPlay { leg, serial } => plan.finish_play(leg, serial),
+                Chore::DropLeg { leg, cut_over, .. } => plan.drop_leg(leg, cut_over),
             };
-            if let Err(error) = result {
+            if let Err(error) = control.run(&call, None, &mut add).await {
                 tracing::debug!(call = %call.name.name, ?chore, %error, "nothing left to be done");
             }
         });

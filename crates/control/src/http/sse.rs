@@ -64,3 +64,31 @@ fn told(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+    use crate::api::EventKind;
+
+    async fn written(event: Event) -> String {
+        let response = Sse::new(tokio_stream::once(Ok::<_, Infallible>(event))).into_response();
+        let body = axum::body::to_bytes(response.into_body(), 1000).await.expect("a short body");
+        String::from_utf8_lossy(&body).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_is_too_slow_is_told_how_much_it_missed() {
+        let event = told(Err(BroadcastStreamRecvError::Lagged(3)), &|_| false).expect("it is told");
+        assert_eq!(written(event).await, "event: lagged\ndata: {\"missed\":3}\n\n");
+    }
+
+    #[tokio::test]
+    async fn an_event_has_its_name_in_both_places() {
+        let event = CallEvent { at_us: 7, call: "c".into(), party: None, kind: EventKind::CallCreated };
+        let event = told(Ok(Arc::new(event)), &|_| true).expect("it is wanted");
+        let data = r#"{"at_us":7,"call":"c","party":null,"event":"call-created"}"#;
+        assert_eq!(written(event).await, format!("event: call-created\ndata: {data}\n\n"));
+    }
+}
