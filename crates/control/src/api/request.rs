@@ -38,7 +38,7 @@ const fn is_zero(ms: &u32) -> bool {
     *ms == 0
 }
 
-/// One command with its id beside its fields; only the description of the API uses this type.
+/// One command with its id beside its fields.
 #[derive(Serialize, ToSchema)]
 pub struct SingleCommandRequest {
     /// Chosen by the client.
@@ -52,7 +52,7 @@ pub struct SingleCommandRequest {
     command: Command,
 }
 
-/// The body of a request with commands: one of both forms. Only the description of the API uses this type.
+/// The body of a request with commands, in either of its two forms.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum CommandBody {
