@@ -61,7 +61,8 @@ fn crates_depend_only_along_the_arrows() {
     let arrows: BTreeMap<_, _> = ARROWS.iter().copied().collect();
     for package in &metadata.packages {
         let name = package.name.as_str();
-        let allowed = arrows.get(name).unwrap_or_else(|| panic!("{name} has no entry in ARROWS: decide what it may use"));
+        let allowed =
+            arrows.get(name).unwrap_or_else(|| panic!("{name} has no entry in ARROWS: decide what it may use"));
         for dependency in &package.dependencies {
             let of_ours = dependency.path.is_some();
             // Tests may look at a crate from outside; what is shipped may not.
@@ -106,7 +107,8 @@ fn unsafe_code_is_forbidden_outside_the_system_call_layers() {
             continue;
         }
         for (path, source) in sources(&krate) {
-            let blocks = source.lines().filter(|line| line.contains("unsafe {") && !line.trim_start().starts_with("//"));
+            let blocks =
+                source.lines().filter(|line| line.contains("unsafe {") && !line.trim_start().starts_with("//"));
             let reasons = source.matches("SAFETY:").count();
             assert!(blocks.count() <= reasons, "{}: an unsafe block without its SAFETY comment", path.display());
         }
