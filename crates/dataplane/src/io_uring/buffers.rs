@@ -45,6 +45,11 @@ impl Buffers {
         Ok(())
     }
 
+    /// How many there are.
+    pub(super) const fn count(&self) -> usize {
+        self.count as usize
+    }
+
     /// A buffer that belongs to the worker.
     ///
     /// # Safety

@@ -47,6 +47,9 @@ use token::Token;
 /// How often a cancellation is looked for before it is given up; the kernel does it within one call.
 const CANCEL_ATTEMPTS: usize = 1000;
 
+/// How long a wait may last while a receive is to be tried again.
+const RETRY: Duration = Duration::from_millis(50);
+
 /// See the module's documentation. It must stay in the thread that made it.
 pub(crate) struct IoUring {
     // The order matters: the ring is dropped before the buffers that it writes to.
@@ -77,15 +80,21 @@ impl IoUring {
         })
     }
 
-    /// Starts receives that are not running. They are submitted with the next system call.
+    /// Starts receives that are not running, as many as there is room for and those that have waited longest first. They are
+    /// submitted by the next system call.
     fn arm(&mut self) {
-        while let Some(port) = self.inbound.take_rearm() {
+        for _ in 0..self.inbound.rearm_max() {
+            let Some(port) = self.inbound.take_rearm() else { break };
             let state = &self.outbound.ports[port.index()];
             if state.socket.is_some() && !state.armed {
                 self.outbound.counters.count(Io::RecvRearmed);
                 self.arm_port(port);
             }
         }
+        self.arm_wake();
+    }
+
+    fn arm_wake(&mut self) {
         if self.inbound.wake_ended {
             self.inbound.wake_ended = false;
             let poll = opcode::PollAdd::new(Fd(self.wake.as_raw_fd()), libc::POLLIN as u32).multi(true).build();
@@ -138,15 +147,16 @@ impl Backend for IoUring {
         for &port in ports {
             self.cancel(port);
         }
-        self.outbound.ring.submit();
-        // A receive holds its socket open, and with it the port, until the kernel has let go of it.
+        // A receive holds its socket open, and with it the port, until the kernel has let go of it. Until it comes to that
+        // it may bring in what other sockets have; if the buffers run out over it, those receives are started anew.
         for _ in 0..CANCEL_ATTEMPTS {
-            while self.outbound.ring.poll() {}
-            self.inbound.reap(&mut self.outbound);
             if ports.iter().all(|port| !self.outbound.ports[port.index()].armed) {
                 break;
             }
-            std::thread::yield_now();
+            if !self.outbound.ring.poll() {
+                std::thread::yield_now();
+            }
+            self.inbound.reap(&mut self.outbound);
         }
         for &port in ports {
             let seen = self.outbound.ports[port.index()].dropped;
@@ -187,11 +197,14 @@ impl Backend for IoUring {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {
-        self.arm();
-        if self.inbound.is_empty() {
-            self.outbound.ring.wait(timeout);
-            self.inbound.reap(&mut self.outbound);
+        if !self.inbound.is_empty() || self.inbound.has_ended() {
+            return;
         }
+        self.arm_wake();
+        let timeout =
+            if self.inbound.has_failed() { Some(timeout.map_or(RETRY, |limit| limit.min(RETRY))) } else { timeout };
+        self.outbound.ring.wait(timeout);
+        self.inbound.reap(&mut self.outbound);
     }
 
     fn housekeep(&mut self) {

@@ -28,6 +28,9 @@ const NAME_AT: usize = 16;
 const CONTROL_AT: usize = NAME_AT + SOCKADDR_BYTES;
 const PAYLOAD_AT: usize = CONTROL_AT + ANCILLARY_BYTES;
 
+/// What the kernel takes from one socket before it turns to the next (`MULTISHOT_MAX_RETRY`).
+const DATAGRAMS_AT_ONCE: usize = 32;
+
 /// A datagram in a buffer that the worker has not looked at yet.
 #[derive(Clone, Copy, Debug)]
 struct Arrived {
@@ -43,8 +46,8 @@ pub(super) struct Inbound {
     inbox: VecDeque<Arrived>,
     /// Buffers that the present batch lies in.
     lent: ArrayVec<u16, BATCH>,
-    /// Ports whose multishot has ended.
-    rearm: Vec<PortId>,
+    /// Ports whose multishot has ended, those that have waited longest first.
+    rearm: VecDeque<PortId>,
     /// Likewise, but with an error that may well come again at once.
     rearm_later: Vec<PortId>,
     /// The poll of the eventfd has ended.
@@ -57,7 +60,7 @@ impl Inbound {
             buffers,
             inbox: VecDeque::with_capacity(count.into()),
             lent: ArrayVec::new(),
-            rearm: Vec::with_capacity(ports),
+            rearm: VecDeque::with_capacity(ports),
             rearm_later: Vec::with_capacity(ports),
             wake_ended: true,
         }
@@ -72,14 +75,31 @@ impl Inbound {
         self.inbox.len() >= BATCH
     }
 
-    /// Ports whose receive has to be started anew.
+    /// How many receives may be started anew at present. A receive begins with what is in the socket's queue: more of them
+    /// than there are buffers for would end at once, and all of this for nothing.
+    pub(super) fn rearm_max(&self) -> usize {
+        let free = self.buffers.count().saturating_sub(self.inbox.len());
+        (free / DATAGRAMS_AT_ONCE).max(1)
+    }
+
+    /// The next port whose receive has to be started anew.
     pub(super) fn take_rearm(&mut self) -> Option<PortId> {
-        self.rearm.pop()
+        self.rearm.pop_front()
+    }
+
+    /// Some receives have to be started anew.
+    pub(super) fn has_ended(&self) -> bool {
+        !self.rearm.is_empty()
+    }
+
+    /// Some receives have to be started anew, but not at once.
+    pub(super) fn has_failed(&self) -> bool {
+        !self.rearm_later.is_empty()
     }
 
     /// Gives ports that failed another chance.
     pub(super) fn retry_failed(&mut self) {
-        self.rearm.append(&mut self.rearm_later);
+        self.rearm.extend(self.rearm_later.drain(..));
     }
 
     /// Sorts what has completed.
@@ -118,7 +138,7 @@ impl Inbound {
         match -result {
             // An error that belongs to one datagram, and the end of the buffers, pass by; so does a datagram without
             // content, which ends a multishot too.
-            libc::ENOBUFS | libc::ECONNREFUSED | ..=0 => self.rearm.push(port),
+            libc::ENOBUFS | libc::ECONNREFUSED | ..=0 => self.rearm.push_back(port),
             // Anything else might end the next one at once: not before the next housekeeping.
             _ => self.rearm_later.push(port),
         }
