@@ -1,5 +1,7 @@
 //! `patchcord`: the relay, its client commands, its demo and its measuring tools in one binary.
 
+#![forbid(unsafe_code)]
+
 mod child;
 mod cli;
 mod client;
