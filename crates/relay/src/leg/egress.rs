@@ -23,8 +23,9 @@ use crate::verdict::DropReason;
 const WINDOW: u64 = 64;
 /// Egress indices start one roll-over up, so that a packet sent before the very first one still has an index.
 const FIRST_ROLL_OVER: u64 = 1 << 16;
-/// RFC 3550 A.1's largest step ahead that is loss and not a restart.
-const DROPOUT_MAX: i16 = 2999;
+/// RFC 3550 A.1: within so many packets behind the newest one and ahead of it, a packet is late or others are lost; beyond,
+/// the source has started anew.
+const SAME_RUN: core::ops::RangeInclusive<i16> = -99..=2999;
 /// RFC 3551 4.2: the frame of a source that has not shown its own yet.
 const DEFAULT_FRAMES_PER_SECOND: u32 = 50;
 /// RFC 3551's video clock: there the marker bit ends a picture and must not be set by us.
@@ -208,7 +209,7 @@ impl Egress {
     /// noticed it already.
     pub(crate) fn restart(&mut self, sequence: SequenceNumber) {
         let ahead = sequence.wrapping_add(self.sequence_offset).distance_from(SequenceNumber(self.newest as u16));
-        if !(1..=DROPOUT_MAX).contains(&ahead) {
+        if !SAME_RUN.contains(&ahead) {
             self.resume_next();
         }
     }
