@@ -21,7 +21,8 @@ pub const CUT_OVER_CHANGES_MAX: usize = 8;
 pub enum Command {
     /// Creates a leg.
     AddLeg(Box<LegSpec>),
-    /// Deletes a leg and frees its ports. Legs that it fed fall silent; a pending cut-over that names it is cancelled.
+    /// Deletes a leg and frees its ports. Legs that it fed fall silent. A pending cut-over that waits for it, or was to make
+    /// it heard, is cancelled; from others it is left out.
     RemoveLeg {
         /// The leg.
         leg: LegId,

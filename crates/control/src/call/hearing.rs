@@ -18,8 +18,8 @@
 //! - The parties that the command names may be held, resumed, played something: for them the cut-over sets everything anew.
 //!   Their peers must not change, and nothing at all may change about a party that will lose its peer; that is refused
 //!   (`cut-over-pending`) rather than mixed up.
-//! - A leg that the engine needs for it being deleted, also `old`, cancels it; so does `rollback`. If the trigger fires while
-//!   such a command is on its way, a rollback goes back, and a deletion leaves the swap done.
+//! - The deletion of a leg that it needs cancels it; so does `rollback`. A swap does not need `old`, who may hang up early.
+//!   If the trigger fires while such a command is on its way, a rollback goes back, and a deletion leaves the swap done.
 //! - `keep_old` `drop` deletes the old leg after the switch, unless the swap has been undone by then.
 
 use patchcord_codec::Country;

@@ -111,19 +111,24 @@ impl Plan<'_> {
         Ok(draft)
     }
 
-    /// Whoever heard the leg hears silence; a cut-over that waits for it is cancelled. The engine does both by itself.
+    /// Whoever heard the leg hears silence; a waiting cut-over that comes to nothing without it is cancelled, and left
+    /// alone otherwise. The engine does all of that by itself.
     pub(crate) fn leg_delete(&mut self, party: &str) -> Result<Draft, ApiError> {
         let leg = self.leg(party)?.clone();
         let party = Arc::clone(&leg.party);
-        let waiting = self.model.records.pending().filter(|record| record.names(&leg));
-        let cancelled: Vec<_> = waiting.map(|record| record.id).collect();
-        for &id in &cancelled {
-            if let Some(record) = self.model.records.get_mut(id) {
+        let pending: Vec<_> = self.model.records.pending().map(|record| record.id).collect();
+        let mut cancelled = Vec::new();
+        for id in pending {
+            let Some(record) = self.model.records.get_mut(id) else { continue };
+            if record.is_void_without(leg.id) {
+                cancelled.push(id);
                 record.state = CutOverState::Cancelled;
                 record.lost_a_leg = true;
                 let gone = Some(Arc::clone(&party));
                 let told = EventKind::CutOverCancelled { cut_over: id.0, id: record.request.clone(), gone };
                 self.news.push((Some(Arc::clone(&party)), told));
+            } else {
+                record.leave_out(leg.id);
             }
         }
         self.tell_engine(command::Command::RemoveLeg { leg: leg.id });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use patchcord_relay::event::Receipt;
 use patchcord_relay::ids::{CutOverId, LegId};
 
-use super::model::{Hearing, Leg};
+use super::model::Hearing;
 use crate::api::{CommandName, CutOverState, CutOverView, ReceiptView, TriggerName};
 
 /// How many cut-overs that wait no longer are kept for a call.
@@ -106,12 +106,23 @@ impl Record {
         self.parts.iter().find(|part| part.leg == leg)
     }
 
-    /// Whether the engine knows the leg as sink or source of this waiting cut-over, and so cancels it when the leg goes.
-    pub(crate) fn names(&self, leg: &Leg) -> bool {
-        self.parts.iter().any(|part| {
+    /// Whether this waiting cut-over comes to nothing without the leg, as the engine judges it: the leg was to be heard by
+    /// another, its prompt is waited for, or nobody else was to hear anything new.
+    pub(crate) fn is_void_without(&self, leg: LegId) -> bool {
+        let mut staying = self.parts.iter().filter(|part| part.sink && part.leg != leg).peekable();
+        let hears_it = |part: &Part| {
             let Hearing { peer, hold, play } = &part.hearing;
-            part.sink && (part.leg == leg.id || (*peer == Some(leg.id) && hold.is_none() && play.is_none()))
-        })
+            *peer == Some(leg) && hold.is_none() && play.is_none()
+        };
+        self.prompt == Some(leg) || staying.peek().is_none() || staying.any(hears_it)
+    }
+
+    /// Leaves a leg out that is deleted while this waits: there will be no receipt for it.
+    pub(crate) fn leave_out(&mut self, leg: LegId) {
+        if self.part(leg).is_some_and(|part| part.sink) {
+            self.expected = self.expected.saturating_sub(1);
+        }
+        self.drop_old = self.drop_old.filter(|(old, _)| *old != leg);
     }
 
     /// Whether all its receipts are in.

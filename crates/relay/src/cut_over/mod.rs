@@ -36,20 +36,38 @@ impl Record {
         self.changes.iter().zip(&self.sinks).filter(move |(change, _)| feeds(change)).map(|(_, &sink)| sink)
     }
 
-    fn involves(&self, leg: LegId) -> bool {
-        involves(&self.changes, self.trigger, leg)
+    fn is_void_without(&self, gone: impl Fn(LegId) -> bool) -> bool {
+        is_void_without(&self.changes, self.trigger, gone)
+    }
+
+    /// Leaves out what was to happen to a leg that is gone.
+    fn leave_out(&mut self, sink: LegId) {
+        if let Some(index) = self.changes.iter().position(|change| change.sink == sink) {
+            self.changes.remove(index);
+            self.sinks.remove(index);
+        }
     }
 }
 
 impl CutOver {
-    fn involves(&self, leg: LegId) -> bool {
-        involves(&self.changes, self.trigger, leg)
+    fn is_void_without(&self, gone: impl Fn(LegId) -> bool) -> bool {
+        is_void_without(&self.changes, self.trigger, gone)
     }
 }
 
-fn involves(changes: &[SourceChange], trigger: Trigger, leg: LegId) -> bool {
-    changes.iter().any(|change| change.sink == leg || change.source == Source::Leg(leg))
-        || matches!(trigger, Trigger::AfterPrompt { leg: listener } if listener == leg)
+/// Whether a waiting cut-over comes to nothing when legs go away: one of them was to be heard by a leg that stays, the
+/// trigger waits for it, or nobody is left to hear anything new. A leg that was only to be given something else to hear
+/// may go: the agent hangs up while the target still rings, and the transferee is connected all the same.
+fn is_void_without(changes: &[SourceChange], trigger: Trigger, gone: impl Fn(LegId) -> bool) -> bool {
+    let staying = || changes.iter().filter(|change| !gone(change.sink));
+    let feeds = |leg: LegId| staying().any(|change| change.source == Source::Leg(leg));
+    let lost_its_trigger = match trigger {
+        Trigger::OnFirstPacket { leg } => gone(leg) || !feeds(leg),
+        Trigger::AfterPrompt { leg } => gone(leg),
+        Trigger::Immediate | Trigger::At(_) => false,
+    };
+    let lost_a_source = staying().any(|change| matches!(change.source, Source::Leg(source) if gone(source)));
+    lost_its_trigger || lost_a_source || staying().next().is_none()
 }
 
 /// All cut-overs that wait or can still be undone. Entries are made by commands only, never on the packet path.
@@ -138,16 +156,24 @@ impl Shard {
         }
     }
 
-    /// Cancels every pending cut-over that needs a leg that is going away.
-    pub(crate) fn cancel_involving(&mut self, leg: LegId) {
-        while let Some(id) = self.pending_involving(leg) {
+    /// Cancels every pending cut-over that comes to nothing without a leg that is going away, and leaves the leg out of
+    /// the others.
+    pub(crate) fn do_without(&mut self, leg: LegId) {
+        while let Some(id) = self.pending_void_without(leg) {
             self.cancel(id);
             self.outbox.event(Event::CutOverCancelled { id, gone: Some(leg) });
         }
+        let CutOvers { records, waiting } = &mut self.cut_overs;
+        for id in waiting.iter() {
+            if let Some(record) = records.get_mut(id) {
+                record.leave_out(leg);
+            }
+        }
     }
 
-    fn pending_involving(&self, leg: LegId) -> Option<CutOverId> {
-        self.cut_overs.pending().find(|(_, record)| record.involves(leg)).map(|(id, _)| id)
+    fn pending_void_without(&self, leg: LegId) -> Option<CutOverId> {
+        let void = |record: &Record| record.is_void_without(|other| other == leg);
+        self.cut_overs.pending().find(|(_, record)| void(record)).map(|(id, _)| id)
     }
 
     fn cancel(&mut self, id: CutOverId) {

@@ -53,10 +53,13 @@ impl<'a> Plan<'a> {
                 self.added.retain(|spec| spec.id != *leg);
                 self.removed.push(*leg);
                 self.legs -= 1;
-                // What waits for the leg is cancelled with it and stands in nobody's way any more.
-                let waiting = self.shard.cut_overs.pending().filter(|(_, record)| record.involves(*leg));
-                self.rolled_back.extend(waiting.map(|(id, _)| id));
-                self.cut_overs.retain(|planned| planned.trigger == Trigger::Immediate || !planned.involves(*leg));
+                // What comes to nothing without the leg is cancelled with it and stands in nobody's way any more.
+                let removed = &self.removed;
+                let gone = |leg: LegId| removed.contains(&leg);
+                let void = self.shard.cut_overs.pending().filter(|(_, record)| record.is_void_without(gone));
+                self.rolled_back.extend(void.map(|(id, _)| id));
+                self.cut_overs
+                    .retain(|planned| planned.trigger == Trigger::Immediate || !planned.is_void_without(gone));
                 Ok(())
             }
             Command::SetRemote { leg, rtp, rtcp } => {
@@ -206,8 +209,6 @@ impl<'a> Plan<'a> {
                 self.change(change)?;
             }
             self.cut_overs.push(Cow::Owned(CutOver { id: by, changes, trigger: Trigger::Immediate }));
-        } else if record.changes.iter().any(|change| self.removed.contains(&change.sink)) {
-            return Err(Refusal::NotTheLatest(id));
         }
         self.rolled_back.push(id);
         Ok(())

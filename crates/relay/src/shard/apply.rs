@@ -53,7 +53,7 @@ impl Shard {
     }
 
     fn remove_leg(&mut self, leg: LegId, slot: Slot, now: MonoTime) {
-        self.cancel_involving(leg);
+        self.do_without(leg);
         loop {
             let sink = self.legs.ingress[slot as usize].first_sink;
             if sink == NO_SLOT {

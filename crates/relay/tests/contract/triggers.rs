@@ -3,7 +3,7 @@
 use patchcord_relay::Verdict;
 use patchcord_relay::command::{Command, Source, Trigger};
 use patchcord_relay::event::{Event, TriggerKind};
-use patchcord_relay::ids::{Component, LegId};
+use patchcord_relay::ids::{Component, CutOverId, LegId};
 use patchcord_relay::media::{Direction, Repeat};
 use patchcord_relay::snapshot::SourceSnapshot;
 use patchcord_relay::time::MonoTime;
@@ -259,8 +259,8 @@ fn attended_transfer_splices_two_pairs_in_one_step() {
 }
 
 #[test]
-fn leg_deleted_in_mid_swap_cancels_with_an_event() {
-    for gone in [1, 2, 3] {
+fn leg_that_a_swap_needs_deleted_in_the_middle_cancels_it_with_an_event() {
+    for gone in [1, 3] {
         let mut world = on_hold();
         let id = world.cut(on_first_packet_of(3), &swap());
         world.forget();
@@ -280,6 +280,23 @@ fn leg_deleted_in_mid_swap_cancels_with_an_event() {
             assert_eq!(world.leg(1).source, SourceSnapshot::Leg(LegId(4)));
         }
     }
+}
+
+#[test]
+fn old_party_may_leave_while_the_swap_waits() {
+    let mut world = on_hold();
+    let id = world.cut(on_first_packet_of(3), &swap());
+    world.forget();
+    world.must(&[Command::RemoveLeg { leg: LegId(2) }]);
+    assert_eq!(world.events(), []);
+    assert_eq!(world.leg(1).pending, Some(id));
+    world.talk(3, &mut Stream::of(3), 3);
+    assert!(world.events().contains(&Event::Switched { id }));
+    assert_eq!(world.leg(1).source, SourceSnapshot::Leg(LegId(3)));
+    assert_eq!(world.leg(3).source, SourceSnapshot::Leg(LegId(1)));
+    // What is done can be undone, without the one who has left.
+    world.must(&[Command::Rollback { id, by: CutOverId(9_999) }]);
+    assert_eq!(world.leg(1).source, SourceSnapshot::Player);
 }
 
 #[test]
