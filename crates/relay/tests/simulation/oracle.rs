@@ -276,6 +276,10 @@ impl Oracle {
 
     fn remove(&mut self, gone: u64) {
         self.legs.remove(&gone);
+        // What waits goes on without it, unless an event says that it cannot.
+        for changes in self.waiting.values_mut() {
+            changes.retain(|(sink, _)| *sink != gone);
+        }
         for leg in self.legs.values_mut().filter(|leg| leg.ear.source == Hears::Leg(gone)) {
             leg.ear.hear_from_now_on(Hears::Silence);
         }
