@@ -122,6 +122,7 @@ fn every_invariant_in_the_architecture_names_a_test_that_exists() {
     let mut invariants = 0;
     for paragraph in text.split("\n\n").filter(|paragraph| paragraph.contains("Architecture Invariant:")) {
         invariants += 1;
+        let paragraph = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
         let held_by = paragraph
             .split_once("Held by ")
             .unwrap_or_else(|| panic!("an invariant does not say what holds it (\"Held by `test`\"): {paragraph}"))
