@@ -15,6 +15,11 @@ const TICK: Duration = Duration::from_micros(250);
 const TICK_FROM: u64 = 10_000;
 /// And below which it sleeps again.
 const SLEEP_BELOW: u64 = 7_000;
+/// Packets that make another turn worth its system calls. Who goes on for fewer can be busy all the time with turns of one
+/// or two packets, at twice the cost of each, and never find the time for a tick.
+const ENOUGH: usize = 8;
+/// A tick in an overload.
+const SHORT_TICK: Duration = Duration::from_micros(50);
 /// Over how long packets are counted.
 const WINDOW_NANOS: u64 = 10_000_000;
 
@@ -35,6 +40,7 @@ pub(crate) struct Pace {
     wait: Wait,
     window_from: MonoTime,
     packets: u64,
+    /// Whether [`Wait::Adaptive`] ticks at present.
     ticking: bool,
 }
 
@@ -43,24 +49,9 @@ impl Pace {
         Self { wait, window_from: now, packets: 0, ticking: false }
     }
 
-    /// Notes packets received or sent.
-    pub(crate) const fn moved(&mut self, packets: usize) {
+    /// Notes packets received or sent, and says whether to go on at once rather than rest.
+    pub(crate) fn goes_on(&mut self, packets: usize, now: MonoTime) -> bool {
         self.packets += packets as u64;
-    }
-
-    /// How to wait now, if the engine has something to do at `deadline`. Within a tick it has to be patient.
-    pub(crate) fn rest(&mut self, now: MonoTime, deadline: Option<MonoTime>) -> Rest {
-        let until_deadline = deadline.map(|deadline| Duration::from_nanos(deadline.nanos_since(now)));
-        let busy = self.is_busy(now);
-        match self.wait {
-            Wait::Spin => Rest::Spin,
-            Wait::Tick { period } => Rest::Tick(period),
-            Wait::Adaptive if busy => Rest::Tick(TICK),
-            Wait::Sleep | Wait::Adaptive => Rest::Sleep(until_deadline),
-        }
-    }
-
-    fn is_busy(&mut self, now: MonoTime) -> bool {
         let elapsed = now.nanos_since(self.window_from);
         if elapsed >= WINDOW_NANOS {
             let per_second = self.packets.saturating_mul(1_000_000_000) / elapsed;
@@ -68,21 +59,40 @@ impl Pace {
             self.window_from = now;
             self.packets = 0;
         }
-        self.ticking
+        let gathers = match self.wait {
+            Wait::Tick { .. } => true,
+            Wait::Adaptive => self.ticking,
+            Wait::Spin | Wait::Sleep => false,
+        };
+        packets >= if gathers { ENOUGH } else { 1 }
+    }
+
+    /// How to wait now, if the engine has something to do at `deadline`. Within a tick it has to be patient. `short_queues`:
+    /// the sockets' queues would not last for a usual tick.
+    pub(crate) fn rest(&self, now: MonoTime, deadline: Option<MonoTime>, short_queues: bool) -> Rest {
+        match self.wait {
+            Wait::Spin => Rest::Spin,
+            _ if short_queues => Rest::Tick(SHORT_TICK),
+            Wait::Tick { period } => Rest::Tick(period),
+            Wait::Adaptive if self.ticking => Rest::Tick(TICK),
+            Wait::Sleep | Wait::Adaptive => {
+                Rest::Sleep(deadline.map(|deadline| Duration::from_nanos(deadline.nanos_since(now))))
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Pace, Rest, SLEEP_BELOW, TICK, TICK_FROM, WINDOW_NANOS};
+    use super::{ENOUGH, Pace, Rest, SHORT_TICK, SLEEP_BELOW, TICK, TICK_FROM, WINDOW_NANOS};
     use crate::config::Wait;
     use core::time::Duration;
     use patchcord_relay::time::MonoTime;
 
     fn pace_at(pace: &mut Pace, now: &mut MonoTime, per_second: u64) -> Rest {
-        pace.moved((per_second * WINDOW_NANOS / 1_000_000_000) as usize);
         *now = now.after_nanos(WINDOW_NANOS);
-        pace.rest(*now, None)
+        pace.goes_on((per_second * WINDOW_NANOS / 1_000_000_000) as usize, *now);
+        pace.rest(*now, None, false)
     }
 
     #[test]
@@ -97,13 +107,43 @@ mod tests {
     }
 
     #[test]
+    fn load_makes_it_tick_even_if_it_never_finds_nothing_to_do() {
+        let mut now = MonoTime::ZERO;
+        let mut pace = Pace::new(Wait::Adaptive, now);
+        let mut turns = 0;
+        while pace.goes_on(1, now) {
+            now = now.after_nanos(1_000_000_000 / TICK_FROM);
+            turns += 1;
+            assert!(turns < 1000, "it goes on for single packets");
+        }
+        assert!(pace.goes_on(ENOUGH, now));
+        assert_eq!(pace.rest(now, None, false), Rest::Tick(TICK));
+    }
+
+    #[test]
+    fn who_sleeps_or_spins_goes_on_while_there_is_anything() {
+        for wait in [Wait::Sleep, Wait::Spin, Wait::Adaptive] {
+            let mut pace = Pace::new(wait, MonoTime::ZERO);
+            assert!(pace.goes_on(1, MonoTime::ZERO));
+            assert!(!pace.goes_on(0, MonoTime::ZERO));
+        }
+    }
+
+    #[test]
+    fn short_queues_make_short_ticks() {
+        let period = Duration::from_millis(1);
+        for wait in [Wait::Sleep, Wait::Tick { period }, Wait::Adaptive] {
+            assert_eq!(Pace::new(wait, MonoTime::ZERO).rest(MonoTime::ZERO, None, true), Rest::Tick(SHORT_TICK));
+        }
+        assert_eq!(Pace::new(Wait::Spin, MonoTime::ZERO).rest(MonoTime::ZERO, None, true), Rest::Spin);
+    }
+
+    #[test]
     fn a_sleeper_gets_up_for_the_engines_deadline() {
-        let mut pace = Pace::new(Wait::Sleep, MonoTime::ZERO);
+        let pace = Pace::new(Wait::Sleep, MonoTime::ZERO);
         let deadline = MonoTime::from_nanos(5_000);
-        assert_eq!(
-            pace.rest(MonoTime::from_nanos(2_000), Some(deadline)),
-            Rest::Sleep(Some(Duration::from_nanos(3_000)))
-        );
-        assert_eq!(pace.rest(MonoTime::from_nanos(7_000), Some(deadline)), Rest::Sleep(Some(Duration::ZERO)));
+        let at = |nanos| pace.rest(MonoTime::from_nanos(nanos), Some(deadline), false);
+        assert_eq!(at(2_000), Rest::Sleep(Some(Duration::from_nanos(3_000))));
+        assert_eq!(at(7_000), Rest::Sleep(Some(Duration::ZERO)));
     }
 }

@@ -81,9 +81,7 @@ impl<B: Backend> Worker<B> {
             self.housekeep(now);
             let moved = self.relay(now) + self.tick(now);
             self.resize_queues(now);
-            if moved > 0 {
-                self.pace.moved(moved);
-            } else {
+            if !self.pace.goes_on(moved, now) {
                 self.rest(now);
             }
         }
@@ -151,9 +149,8 @@ impl<B: Backend> Worker<B> {
 
     fn rest(&mut self, now: MonoTime) {
         self.overload.rests(now);
-        let rest = self.pace.rest(now, self.shard.next_deadline());
-        // Short queues would not last for a tick, and an overloaded worker has better things to do than to fall asleep.
-        if rest == Rest::Spin || self.overload.is_on() {
+        let rest = self.pace.rest(now, self.shard.next_deadline(), self.overload.is_on());
+        if rest == Rest::Spin {
             return core::hint::spin_loop();
         }
         self.wake.fall_asleep();
