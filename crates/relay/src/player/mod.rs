@@ -100,6 +100,7 @@ impl Shard {
             Repeat::Times(times) => times.max(1),
             Repeat::Forever => 1,
         };
+        let frame_count = frames.count();
         self.legs.cold[at].player = Some(Player {
             frames,
             repeat,
@@ -112,7 +113,9 @@ impl Shard {
             due,
         });
         self.legs.cold[at].next_report_at = now;
-        if due <= now && self.outbox.has_room(RTP_HEADER_LEN + Frames::FRAME_LEN_MAX) {
+        // A prompt of a single frame must not be over before the commands behind it, which may wait for its end.
+        let lasts = frame_count > 1 || !matches!(repeat, Repeat::Times(0 | 1));
+        if due <= now && lasts && self.outbox.has_room(RTP_HEADER_LEN + Frames::FRAME_LEN_MAX) {
             // The wheel would round up to its next tick.
             self.play_frame(sink, now);
         } else {

@@ -191,6 +191,17 @@ fn after_prompt_happens_when_the_prompt_has_ended() {
 }
 
 #[test]
+fn shortest_prompt_too_can_be_waited_for_in_the_batch_that_starts_it() {
+    let mut world = World::with_legs([1, 2]);
+    let prompt = play(clip(7, 1), Repeat::Times(1));
+    let start = cut_over(1, Trigger::Immediate, &[(1, prompt)]);
+    world.must(&[start, cut_over(2, Trigger::AfterPrompt { leg: LegId(1) }, &[(1, leg(2))])]);
+    world.pass(20);
+    assert_eq!(world.leg(1).source, SourceSnapshot::Leg(LegId(2)));
+    assert_eq!(world.rtp(1).len(), 1);
+}
+
+#[test]
 fn after_a_prompt_other_legs_can_change_too() {
     let mut world = World::with_legs([1, 2, 3]);
     world.cut(Trigger::Immediate, &[(1, play(clip(7, 5), Repeat::Times(1)))]);
