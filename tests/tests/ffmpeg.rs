@@ -1,0 +1,249 @@
+//! A transfer between three parties that are ffmpeg: a real sender and a real receiver each, through a hold and a swap. What
+//! they received is compared with what was sent.
+//!
+//! ffmpeg's RTP muxer and demuxer cannot share a port: a party sends from one and receives on another. Its leg therefore
+//! learns nothing from what it receives (latch `off`: what is for the party goes where signalling said) and takes packets
+//! from elsewhere (`strict` false), as for any party that is not symmetric.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use patchcord_codec::analysis::{Heard, correlation, find, order_heard, timeline};
+use patchcord_codec::{Audio, TELEPHONE_RATE, music, wav};
+use patchcord_tests::stage::address;
+use patchcord_tests::{Client, PATIENCE, Ports, Process, Relay, Tool, eventually, free_ports, kernel, voices};
+use serde_json::{Value, json};
+
+const FFMPEG: Tool = Tool { program: "ffmpeg", package: "ffmpeg" };
+
+/// Packets of 20 ms that a party hears of each of the others before the next step: two seconds.
+const TALK: u64 = 100;
+
+/// So long each party can speak: longer than the test, so that nobody falls silent.
+const SPEECH: Duration = Duration::from_secs(120);
+
+/// Correlation of what was received with what was sent: nothing is lost on loopback, and nothing is encoded anew.
+const SAME_SOUND: f64 = 0.99;
+
+/// What is compared at a time, in samples: half a second.
+const PIECE: usize = TELEPHONE_RATE as usize / 2;
+
+const MUSIC: &str = "music";
+
+/// A party: where it receives, and the files it speaks from and records to.
+struct Party {
+    name: &'static str,
+    speech: Audio,
+    says: PathBuf,
+    heard: PathBuf,
+    receives: Ports,
+    receiver: Process,
+}
+
+#[test]
+fn a_transfer_between_ffmpegs_is_heard_in_its_order() {
+    let folder = Folder::new("ffmpeg");
+    let relay = Relay::start(&["--workers", "1"]);
+    let client = relay.client();
+    let mut events = relay.events();
+    client.create_call("c1");
+    let [transferee, agent] = ["transferee", "agent"].map(|name| Party::listen(name, &folder.0));
+    for party in [&transferee, &agent] {
+        party.join(client);
+    }
+    client.command("c1", json!({"command": "bridge", "a": "transferee", "b": "agent"}));
+    let _speakers = [transferee.speak(client), agent.speak(client)];
+    for party in ["transferee", "agent"] {
+        events.wait_for_that("first-packet", PATIENCE, |event| event["party"] == party);
+    }
+    heard_more(client, "transferee", TALK);
+
+    client.command("c1", json!({"command": "hold", "party": "transferee"}));
+    let held = events
+        .wait_for_that("cut-over", PATIENCE, |event| event["command"] == "hold" && event["party"] == "transferee");
+    assert_eq!(held["seq_step"], 1, "{held}");
+    assert_eq!(client.leg("c1", "transferee")["hears"], "hold:hold");
+    heard_more(client, "transferee", TALK);
+
+    // The target's leg exists, but nobody speaks there yet: the music goes on.
+    let target = Party::listen("target", &folder.0);
+    target.join(client);
+    let swap = json!({"id": "swap", "command": "swap", "survivor": "transferee", "old": "agent", "new": "target"});
+    let results = client.command("c1", swap);
+    assert_eq!(results[0]["state"], "pending", "{results:?}");
+    let _speaker = target.speak(client);
+    for party in ["transferee", "target"] {
+        let swapped =
+            events.wait_for_that("cut-over", PATIENCE, |event| event["id"] == "swap" && event["party"] == party);
+        assert_eq!(swapped["trigger"], "on-first-packet", "{swapped}");
+        if party == "transferee" {
+            assert_eq!(swapped["seq_step"], 1, "{swapped}");
+        }
+    }
+    heard_more(client, "transferee", TALK);
+    heard_more(client, "target", TALK);
+
+    // They hang up while all still hear something: ffmpeg ends its recording when the next packet comes.
+    let sounds = [&transferee, &agent, &target].map(|party| Sound::new(party.name, &party.speech));
+    let sounds = [&sounds[..], &[Sound::new(MUSIC, &music::hold_melody())]].concat();
+    let [by_transferee, by_agent, by_target] = [transferee, agent, target].map(Party::hang_up);
+    let state = client.delete_call("c1");
+    for leg in state["legs"].as_array().unwrap() {
+        assert_eq!((&leg["lost"], &leg["duplicates"]), (&json!(0), &json!(0)), "{leg}");
+        // ffmpeg sends reports of its own beside the media.
+        assert!(leg["rtcp_packets"].as_u64().unwrap() > 0, "{leg}");
+    }
+    compare(&by_transferee, &sounds, &["agent", "music", "target"]);
+    compare(&by_target, &sounds, &["transferee"]);
+    // The agent hears music too once the transferee is somebody else's.
+    compare(&by_agent, &sounds, &["transferee", "music"]);
+}
+
+/// What can be heard, again and again.
+#[derive(Clone)]
+struct Sound {
+    name: &'static str,
+    /// Once, and its beginning again, so that a window across the end is found too.
+    once: Vec<i16>,
+    /// For longer than the test.
+    looped: Vec<i16>,
+}
+
+impl Sound {
+    fn new(name: &'static str, audio: &Audio) -> Self {
+        let once = audio.looped(audio.duration() + Duration::from_secs(1)).samples;
+        Self { name, once, looped: audio.looped(SPEECH).samples }
+    }
+}
+
+/// Waits until the relay has sent a party so many packets more.
+fn heard_more(client: &Client, party: &str, packets: u64) {
+    let sent = |leg: &Value| leg["sent"]["packets"].as_u64().unwrap();
+    let wanted = sent(&client.leg("c1", party)) + packets;
+    client.wait_for_leg("c1", party, "more packets sent to it", |leg| sent(leg) >= wanted);
+}
+
+/// These are heard in this order and nothing else is. Each piece sounds as it was sent.
+fn compare(heard: &Audio, sounds: &[Sound], order: &[&str]) {
+    let references: Vec<(&str, &[i16])> = sounds.iter().map(|sound| (sound.name, &sound.once[..])).collect();
+    let stretches = timeline(&heard.samples, heard.sample_rate, &references);
+    assert_eq!(order_heard(&stretches), order, "{stretches:#?}");
+    let mut compared = Vec::new();
+    for stretch in &stretches {
+        let Heard::Reference(name) = stretch.heard else {
+            // A pause between two words, or a window in which two sounds meet.
+            assert!(stretch.end - stretch.start < TELEPHONE_RATE as usize, "{stretches:#?}");
+            continue;
+        };
+        let sound = sounds.iter().find(|sound| sound.name == name).unwrap();
+        // A change is placed to a quarter of a second.
+        let (start, end) = (stretch.start + PIECE / 2, stretch.end.saturating_sub(PIECE / 2));
+        if start + PIECE <= end {
+            compare_pieces(&heard.samples[start..end], sound);
+            compared.push(name);
+        }
+    }
+    assert!(
+        order.iter().all(|name| compared.contains(name)),
+        "{compared:?} were heard for long enough: {stretches:#?}"
+    );
+}
+
+/// Nothing is missing and nothing is double: each piece lies in what was sent where the one before it ends.
+fn compare_pieces(heard: &[i16], sound: &Sound) {
+    let mut jumps = Vec::new();
+    let mut place = None;
+    for (index, piece) in heard.chunks_exact(PIECE).enumerate() {
+        let goes_on = place.is_some_and(|at: usize| correlation(piece, &sound.looped[at..]) > SAME_SOUND);
+        if !goes_on {
+            let found = find(piece, &sound.once).filter(|found| found.correlation > SAME_SOUND);
+            jumps.push((index, found));
+            place = found.map(|found| found.offset);
+        }
+        place = place.map(|at| at + PIECE);
+    }
+    // The first piece must be found, of course. A relay that was kept from running leaves out the music of that time, so as
+    // to stay at its pace: that is a piece which is not found, and one that is found elsewhere.
+    let jumps_max = if sound.name == MUSIC { 3 } else { 1 };
+    assert!(jumps.len() <= jumps_max && place.is_some(), "{}: {jumps:?}", sound.name);
+}
+
+impl Party {
+    /// A party that listens already, and has something to say.
+    fn listen(name: &'static str, folder: &Path) -> Self {
+        let speech = voices::audio(&voices::stream(name));
+        let [says, heard, session] = ["says.wav", "heard.wav", "sdp"].map(|end| folder.join(format!("{name}.{end}")));
+        wav::write_file(&says, &speech.looped(SPEECH)).unwrap();
+        // It gives up when nothing has come for 10 s, so it starts when its time has come.
+        let receives = free_ports(2);
+        let description = format!(
+            "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns={name}\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n",
+            receives.first
+        );
+        fs::write(&session, description).unwrap();
+        let mut command = ffmpeg();
+        command.args(["-protocol_whitelist", "file,udp,rtp", "-analyzeduration", "0", "-probesize", "32"]);
+        command.arg("-i").arg(&session).args(["-c:a", "pcm_s16le"]).arg(&heard);
+        let receiver = Process::start(&format!("{name}'s receiver"), command.stdout(Stdio::null()));
+        eventually(&format!("{name} listens on {receives}"), || {
+            let open = kernel::udp_ports();
+            (open.contains_key(&receives.first) && open.contains_key(&receives.last)).then_some(())
+        });
+        Self { name, speech, says, heard, receives, receiver }
+    }
+
+    /// Gives the call a leg for it, with a port of its own for RTCP, as ffmpeg has.
+    fn join(&self, client: &Client) {
+        let remote = format!("127.0.0.1:{}", self.receives.first);
+        let create = json!({"command": "leg-create", "party": self.name, "remote": remote, "codecs": ["PCMU"],
+            "rtcp_mux": false, "latch": {"mode": "off", "strict": false}});
+        client.command("c1", create);
+    }
+
+    /// Speaks until it is dropped.
+    fn speak(&self, client: &Client) -> Process {
+        let local = address(&client.leg("c1", self.name), "local");
+        let mut command = ffmpeg();
+        command.arg("-re").arg("-i").arg(&self.says).args(["-c:a", "pcm_mulaw", "-f", "rtp"]);
+        // 20 ms a packet: 160 bytes and the header.
+        command.arg(format!("rtp://{local}?pkt_size=172"));
+        Process::start(&format!("{}'s sender", self.name), command.stdout(Stdio::null()))
+    }
+
+    /// Ends its receiver and gives what it has heard.
+    fn hang_up(mut self) -> Audio {
+        self.receiver.terminate();
+        self.receiver.wait();
+        wav::read_file(&self.heard).unwrap_or_else(|error| panic!("{error}\n{}", self.receiver.stderr()))
+    }
+}
+
+fn ffmpeg() -> Command {
+    let mut command = FFMPEG.command();
+    command.args(["-hide_banner", "-nostdin", "-loglevel", "warning", "-y"]).stdin(Stdio::null());
+    command
+}
+
+/// A folder for the files of one test; it stays if the test fails.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // What is left behind is in the way of nobody.
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+}
