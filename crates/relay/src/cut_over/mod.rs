@@ -216,7 +216,9 @@ impl Shard {
         let at = sink as usize;
         let previous = self.source_of(sink);
         let unchanged = matches!(source, Source::Leg(_) | Source::Silence) && *source == previous;
-        if let Some(undo) = self.legs.cold[at].undo.replace(Undo { id: draft.id, previous }) {
+        if let Some(undo) = self.legs.cold[at].undo.replace(Undo { id: draft.id, previous })
+            && undo.id != draft.id
+        {
             // One leg of it has moved on: that cut-over can no longer be undone as a whole.
             self.cut_overs.forget(undo.id);
         }
@@ -240,7 +242,11 @@ impl Shard {
             }
             Source::Player { frames, repeat } => {
                 self.legs.cold[at].draft = Some(draft);
-                self.start_player(sink, frames.clone(), *repeat, now);
+                if !self.start_player(sink, frames.clone(), *repeat, now) {
+                    // Its codecs were replaced while the cut-over waited.
+                    self.legs.cold[at].draft = None;
+                    self.conclude_unchanged(sink, draft);
+                }
             }
         }
     }

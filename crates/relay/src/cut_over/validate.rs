@@ -195,7 +195,9 @@ impl<'a> Plan<'a> {
         let record = self.shard.cut_overs.get(id).ok_or(Refusal::NotTheLatest(id))?;
         let touched = |sink: LegId| {
             self.removed.contains(&sink)
-                || self.cut_overs.iter().any(|planned| planned.changes.iter().any(|change| change.sink == sink))
+                || self.cut_overs.iter().any(|planned| {
+                    planned.trigger == Trigger::Immediate && planned.changes.iter().any(|change| change.sink == sink)
+                })
         };
         if self.rolled_back.contains(&id) {
             return Err(Refusal::NotTheLatest(id));

@@ -279,7 +279,9 @@ impl Egress {
         let timestamp = header.timestamp.wrapping_add(self.timestamp_offset);
         // `newest` was set by the splice; the first packet has no predecessor to measure a frame from.
         self.count(packet, timestamp, Newest::NotByOne);
-        let starts_talkspurt = splice.gap_nanos.is_some() && packet.clock_rate != VIDEO_CLOCK_RATE;
+        // RFC 5761 4: with a marker these payload types would be taken for RTCP.
+        let looks_like_rtcp = matches!(packet.payload_type.get(), 64..=95);
+        let starts_talkspurt = splice.gap_nanos.is_some() && packet.clock_rate != VIDEO_CLOCK_RATE && !looks_like_rtcp;
         let header = RtpHeader {
             marker: header.marker || starts_talkspurt,
             payload_type: packet.payload_type,

@@ -84,13 +84,11 @@ impl Player {
 }
 
 impl Shard {
-    /// Makes a player the source of a leg.
-    pub(crate) fn start_player(&mut self, sink: Slot, frames: Frames, repeat: Repeat, now: MonoTime) {
+    /// Makes a player the source of a leg. `false` if the leg has no format for the frames (any more), and is silent.
+    #[must_use]
+    pub(crate) fn start_player(&mut self, sink: Slot, frames: Frames, repeat: Repeat, now: MonoTime) -> bool {
         let at = sink as usize;
-        let Some(payload_type) = payload_type_for(&frames, &self.legs.cold[at].codecs) else {
-            debug_assert!(false, "checked by the batch's validation");
-            return;
-        };
+        let Some(payload_type) = payload_type_for(&frames, &self.legs.cold[at].codecs) else { return false };
         let egress = &mut self.legs.egress[at];
         // One frame after the last packet: the listener hears no break. At once, if that is past or never was.
         let due = if egress.ssrc().is_some() { egress.last_sent_at.after(frames.ptime()).max(now) } else { now };
@@ -121,6 +119,7 @@ impl Shard {
         } else {
             self.wheel.insert(sink, due);
         }
+        true
     }
 
     /// Ends a leg's player without further ado.

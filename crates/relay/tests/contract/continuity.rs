@@ -138,6 +138,16 @@ fn marker_of_video_is_left_alone() {
 }
 
 #[test]
+fn marker_is_not_set_where_it_would_make_rtcp_of_the_packet() {
+    // RFC 5761 4: the marker and payload type 72 are the byte of a sender report.
+    let (mut world, _) = listening(3);
+    world.bridge(1, 3);
+    world.talk(3, &mut Stream { payload_type: 72, ..Stream::of(3) }, 1);
+    let heard = world.rtp(1);
+    assert!(heard.len() == 4 && !heard[3].marker);
+}
+
+#[test]
 fn offsets_are_constant_afterwards_so_that_loss_reordering_and_timing_pass() {
     let (mut world, _) = listening(5);
     world.bridge(1, 3);

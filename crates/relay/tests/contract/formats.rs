@@ -3,6 +3,7 @@
 use patchcord_relay::command::{Command, Refusal, Source, Trigger};
 use patchcord_relay::ids::LegId;
 use patchcord_relay::media::Repeat;
+use patchcord_relay::snapshot::SourceSnapshot;
 use patchcord_relay::verdict::DropReason;
 
 use crate::support::wire::Stream;
@@ -125,6 +126,18 @@ fn legs_without_a_common_format_cannot_be_bridged() {
     assert!(reason.contains("PCMA/8000") && reason.contains("PCMU/8000"), "it says who has what: {reason}");
     // A list that a command of the same batch replaces is judged as it will be.
     world.must(&[set_codecs(2, &[(0, "PCMU")]), crate::support::cut_over(1, Trigger::Immediate, &[(1, leg(2))])]);
+}
+
+#[test]
+fn audio_that_waits_while_its_format_goes_is_silence() {
+    let mut world = with_codecs([&[(0, "PCMU"), (8, "PCMA")]]);
+    let at = world.now.after_nanos(1_000_000);
+    let id = world.cut(Trigger::At(at), &[(1, play(clip(1, 5), Repeat::Forever))]);
+    world.must(&[set_codecs(1, &[(8, "PCMA")])]);
+    world.pass(100);
+    assert_eq!(world.leg(1).source, SourceSnapshot::Silence);
+    assert_eq!(world.receipt(1).id, id);
+    assert_eq!(world.rtp(1), []);
 }
 
 #[test]
