@@ -6,7 +6,7 @@ use patchcord_lab::endpoint::{Endpoints, Playback};
 use patchcord_lab::report::Report;
 use patchcord_rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 use patchcord_tests::stage::{address, join, numbered_stream};
-use patchcord_tests::{PATIENCE, Relay, eventually};
+use patchcord_tests::{PATIENCE, Relay, eventually, kernel};
 use serde_json::json;
 
 /// Packets that each party sends.
@@ -138,4 +138,39 @@ fn a_party_that_nobody_can_reach_does_not_stop_the_others() {
     let heard = Report::of(&bob.recording(), &[&alice.sent()]);
     assert_eq!((heard.packets, heard.lost, heard.duplicates), (50, 0, 0), "{heard:?}");
     eventually("the worker answers", || Some(client.workers()));
+}
+
+/// The last datagram of a burst may be the last for long: the worker must find its rest, and obey, all the same. Those
+/// without content end the io_uring operation that receives them.
+#[test]
+fn a_worker_rests_after_every_burst() {
+    let relay = Relay::start(&["--workers", "1", "--set", "log.level=warn"]);
+    let client = relay.client();
+    client.create_call("c1");
+    for party in ["alice", "bob"] {
+        client.command("c1", json!({"command": "leg-create", "party": party, "codecs": ["PCMU"]}));
+    }
+    let ports = ["alice", "bob"].map(|party| address(&client.leg("c1", party), "local"));
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut sent = 0;
+    for burst in 0..300 {
+        for index in 0..1 + burst % 13 {
+            let datagram: &[u8] = if index % 3 == 2 { b"garbage" } else { b"" };
+            for port in ports {
+                stranger.send_to(datagram, port).unwrap();
+                sent += 1;
+            }
+        }
+        // A worker that does not answer within a second is told as an error.
+        assert_eq!(client.workers().len(), 1, "burst {burst}");
+    }
+    eventually("the queues are empty", || {
+        let open = kernel::udp_ports();
+        ports.iter().all(|port| open[&port.port()].receive_queue == 0).then_some(())
+    });
+    // The kernel tells of its last drops only when a port is closed.
+    client.delete_call("c1");
+    let io = client.workers().remove(0)["io"].clone();
+    let counted = ["received", "kernel_dropped"].map(|name| io[name].as_u64().unwrap());
+    assert_eq!(counted.iter().sum::<u64>(), sent, "{io}");
 }

@@ -93,3 +93,23 @@ fn without_the_old_party_the_swap_goes_on() {
     assert_eq!(heard.ssrcs.len(), 1, "{heard:?}");
     assert_eq!(client.leg("c1", "survivor")["hears"], "new");
 }
+
+#[test]
+fn without_the_survivor_the_new_party_is_left_in_silence() {
+    let call = MidSwap::begin();
+    let client = call.relay.client();
+    let mut events = call.relay.events();
+    let results = client.command("c1", json!({"command": "leg-delete", "party": "survivor"}));
+    assert_eq!(results[0]["cancelled"], json!([call.cut_over]), "{results:?}");
+    let event = events.wait_for("cut-over-cancelled", PATIENCE);
+    assert_eq!((&event["cut_over"], &event["gone"]), (&call.cut_over, &json!("survivor")));
+
+    // Its packets switch nothing, and are counted as heard by nobody.
+    call.new.play(numbered_stream(3, 25), Playback::default()).unwrap();
+    let leg = client.wait_for_leg("c1", "new", "25 packets", |leg| leg["packets"] == 25);
+    assert_eq!((&leg["hears"], &leg["drops"]["no_sink"]), (&json!("silence"), &json!(25)), "{leg}");
+    assert_eq!(call.state_of_the_swap(), "cancelled");
+    // The two who are left can be brought together.
+    client.command("c1", json!({"command": "bridge", "a": "new", "b": "old"}));
+    call.new.wait_for_more_packets(25, PATIENCE).unwrap();
+}
