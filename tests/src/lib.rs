@@ -7,6 +7,7 @@
 
 mod client;
 mod events;
+mod folder;
 pub mod kernel;
 mod ports;
 mod process;
@@ -17,6 +18,7 @@ mod wait;
 
 pub use client::{Answer, Client};
 pub use events::Events;
+pub use folder::Folder;
 pub use ports::{Ports, free_ports};
 pub use process::{Process, Tool};
 pub use relay::{Ended, Relay};

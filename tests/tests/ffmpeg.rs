@@ -15,7 +15,7 @@ use std::time::Duration;
 use patchcord_codec::analysis::{Heard, correlation, find, order_heard, timeline};
 use patchcord_codec::{Audio, TELEPHONE_RATE, music, wav};
 use patchcord_tests::stage::address;
-use patchcord_tests::{Client, PATIENCE, Ports, Process, Relay, Tool, eventually, free_ports, kernel, voices};
+use patchcord_tests::{Client, Folder, PATIENCE, Ports, Process, Relay, Tool, eventually, free_ports, kernel, voices};
 use serde_json::{Value, json};
 
 const FFMPEG: Tool = Tool { program: "ffmpeg", package: "ffmpeg" };
@@ -46,12 +46,12 @@ struct Party {
 
 #[test]
 fn a_transfer_between_ffmpegs_is_heard_in_its_order() {
-    let folder = Folder::new("ffmpeg");
+    let folder = Folder::create(env!("CARGO_TARGET_TMPDIR"), "ffmpeg");
     let relay = Relay::start(&["--workers", "1"]);
     let client = relay.client();
     let mut events = relay.events();
     client.create_call("c1");
-    let [transferee, agent] = ["transferee", "agent"].map(|name| Party::listen(name, &folder.0));
+    let [transferee, agent] = ["transferee", "agent"].map(|name| Party::listen(name, folder.path()));
     for party in [&transferee, &agent] {
         party.join(client);
     }
@@ -70,7 +70,7 @@ fn a_transfer_between_ffmpegs_is_heard_in_its_order() {
     heard_more(client, "transferee", TALK);
 
     // The target's leg exists, but nobody speaks there yet: the music goes on.
-    let target = Party::listen("target", &folder.0);
+    let target = Party::listen("target", folder.path());
     target.join(client);
     let swap = json!({"id": "swap", "command": "swap", "survivor": "transferee", "old": "agent", "new": "target"});
     let results = client.command("c1", swap);
@@ -226,24 +226,4 @@ fn ffmpeg() -> Command {
     let mut command = FFMPEG.command();
     command.args(["-hide_banner", "-nostdin", "-loglevel", "warning", "-y"]).stdin(Stdio::null());
     command
-}
-
-/// A folder for the files of one test; it stays if the test fails.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // What is left behind is in the way of nobody.
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
 }

@@ -11,7 +11,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use patchcord_lab::endpoint::{Endpoint, EndpointOptions, Endpoints, Playback};
 use patchcord_lab::report::Report;
 use patchcord_tests::stage::{address, numbered_stream};
-use patchcord_tests::{Events, PATIENCE, Process, Relay, Tool};
+use patchcord_tests::{Events, Folder, PATIENCE, Process, Relay, Tool};
 use serde_json::Value;
 
 /// Where the README's relay listens.
@@ -60,7 +60,8 @@ fn the_transfer_by_hand_works_as_printed() {
 
     let telling = TcpListener::bind("127.0.0.1:0").unwrap();
     let script = commands.replace(README_BASE, relay.client().base());
-    let mut shell = shell(&script, telling.local_addr().unwrap());
+    let folder = Folder::create(env!("CARGO_TARGET_TMPDIR"), "readme");
+    let mut shell = shell(&script, folder.path(), telling.local_addr().unwrap());
     let answers = hear_answers(&telling, &mut shell, |answer| cast.react(answer));
     assert_eq!(answers.len(), script.matches("curl ").count(), "every curl of the script told its answer:\n{script}");
 
@@ -139,15 +140,13 @@ impl Cast {
 }
 
 /// Bash, with the script on its command line and our curl before the real one.
-fn shell(script: &str, telling: SocketAddr) -> Process {
+fn shell(script: &str, folder: &Path, telling: SocketAddr) -> Process {
     // That it is installed is known before the script runs.
     let _ = CURL.command();
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("readme");
-    fs::create_dir_all(&folder).unwrap();
     let curl = folder.join("curl");
     fs::write(&curl, CURL_THAT_TELLS).unwrap();
     fs::set_permissions(&curl, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut path = folder.into_os_string();
+    let mut path = folder.as_os_str().to_owned();
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap());
     let mut command: Command = BASH.command();
