@@ -62,6 +62,11 @@ pub(crate) trait Backend {
 
     /// Now and then: restarts what had failed.
     fn housekeep(&mut self) {}
+
+    /// Sockets have stopped receiving and wait for the next [`Backend::receive`] to start them again: no time to rest.
+    fn has_stopped_receives(&self) -> bool {
+        false
+    }
 }
 
 /// The sending half of a backend.

@@ -207,6 +207,10 @@ impl Backend for IoUring {
         self.inbound.reap(&mut self.outbound);
     }
 
+    fn has_stopped_receives(&self) -> bool {
+        self.inbound.has_ended()
+    }
+
     fn housekeep(&mut self) {
         self.inbound.retry_failed();
     }

@@ -81,7 +81,8 @@ impl<B: Backend> Worker<B> {
             self.housekeep(now);
             let moved = self.relay(now) + self.tick(now);
             self.resize_queues(now);
-            if !self.pace.goes_on(moved, now) {
+            // A datagram without content stops its socket's receive: who sends many must not stop it for a tick each.
+            if !self.pace.goes_on(moved, now) && !self.backend.has_stopped_receives() {
                 self.rest(now);
             }
         }
