@@ -311,8 +311,10 @@ impl Shard {
         self.legs.cold[sink as usize].relayed_report = None;
         if let Some(ssrc) = splice.ended_ssrc {
             let egress = &self.legs.egress[sink as usize];
-            // This packet is the first of the new SSRC.
-            self.legs.cold[sink as usize].sent_before_ssrc = (egress.packets - 1, egress.bytes - packet.len as u64);
+            let cold = &mut self.legs.cold[sink as usize];
+            // This packet is the first of the new SSRC; a telephone-event of the old one has ended with that.
+            cold.sent_before_ssrc = (egress.packets - 1, egress.bytes - packet.len as u64);
+            cold.event_in_flight = None;
             self.say_bye(sink, ssrc);
         }
         let draft = self.legs.cold[sink as usize].draft.take();

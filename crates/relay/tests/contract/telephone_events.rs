@@ -1,6 +1,6 @@
 //! Rule 6: a telephone-event (RFC 4733) is neither torn off nor joined in its middle.
 
-use patchcord_relay::command::{Command, EgressMode, Source, Trigger};
+use patchcord_relay::command::{Command, EgressMode, LegSpec, Source, Trigger};
 use patchcord_relay::ids::LegId;
 use patchcord_relay::media::Direction;
 use patchcord_relay::verdict::DropReason;
@@ -216,6 +216,21 @@ fn transparent_leg_is_sent_nothing_of_our_own() {
     world.send(2, &pressed);
     world.bridge(1, 3);
     assert_eq!(world.rtp(1).len(), 1);
+}
+
+#[test]
+fn event_of_an_ssrc_that_has_ended_is_not_ended_under_the_next() {
+    let mut world = World::with_legs([2, 3]);
+    world.must(&[add(LegSpec { egress_mode: EgressMode::NewSsrc, ..spec(1) })]);
+    world.bridge(1, 2);
+    let mut stream = Stream::of(2);
+    world.talk(2, &mut stream, 2);
+    let pressed = event(&mut stream, 1, false);
+    world.send(2, &pressed);
+    world.talk(2, &mut stream.under(0xabcd), 2);
+    world.rtp(1);
+    world.bridge(1, 3);
+    assert_eq!(world.rtp(1), []);
 }
 
 #[test]
