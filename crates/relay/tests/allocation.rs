@@ -328,6 +328,20 @@ fn statistics_are_kept_without_allocating_and_given_with_little() {
     assert!(calls_of(|| drop(bare.shard.worker())) <= 2);
 }
 
+#[test]
+fn audio_is_there_once_however_many_legs_play_it() {
+    let mut bare = Bare::with_legs((1..=20).map(spec).collect());
+    let before = LIVE_BYTES.get();
+    let long = clip(1, 50_000);
+    let once = LIVE_BYTES.get() - before;
+    for id in 1..=20 {
+        bare.must(&[cut_over(id, Trigger::Immediate, &[(id, play(long.clone(), Repeat::Forever))])]);
+    }
+    bare.pass(1_000);
+    let all = LIVE_BYTES.get() - before;
+    assert!(once > 1_000_000 && all < once + 50_000, "{once} bytes once, {all} for 20 legs");
+}
+
 /// What a leg may take in the engine, all shares of tables included.
 const BYTES_A_LEG_MAX: i64 = 2_560;
 

@@ -149,9 +149,15 @@ impl Ear {
         } else {
             // Copies leave behind the datagrams of their batch, in the same instant: put them into their order.
             if let Some(newest) = self.newest {
+                let mut ssrcs = vec![(newest.ssrc, newest.index as u16)];
+                for packet in &heard {
+                    if ssrcs.iter().all(|(ssrc, _)| *ssrc != packet.ssrc) {
+                        ssrcs.push((packet.ssrc, packet.sequence));
+                    }
+                }
                 heard.sort_by_key(|packet| {
-                    let goes_on = packet.ssrc == newest.ssrc;
-                    (!goes_on, if goes_on { newest.index_of(packet.sequence) } else { 0 })
+                    let place = ssrcs.iter().position(|(ssrc, _)| *ssrc == packet.ssrc).expect("all are listed");
+                    (place, packet.sequence.wrapping_sub(ssrcs[place].1).cast_signed())
                 });
             }
             for packet in heard {
@@ -214,7 +220,7 @@ impl Ear {
             let ts_step = splice.ts_step.unwrap_or_default();
             let elapsed = u32::try_from(elapsed).expect("runs are short");
             assert!(
-                ts_step > 0 && (elapsed..=elapsed.max(FRAME_MAX)).contains(&ts_step),
+                ts_step >= FRAME && (elapsed..=elapsed.max(FRAME_MAX)).contains(&ts_step),
                 "a step of {ts_step} after {elapsed}: {packet:?}"
             );
             self.splices.push(splice);

@@ -196,15 +196,21 @@ impl Simulation {
             }
             Happening::Intrude => self.intrude(),
             Happening::Rebind => {
-                // The party's packets come from elsewhere all of a sudden; signalling notices it a little later.
+                // The party's packets come from elsewhere all of a sudden; signalling notices it a little later, or has
+                // said so itself.
                 if let Some(leg) = self.rng.pick(&self.script.live)
                     && let Some(party) = self.parties.get_mut(&leg)
                     && self.rng.chance(300)
                 {
                     let port = party.address.port() + 1;
-                    party.move_to(SocketAddr::new(party.address.ip(), port));
-                    let wait = self.rng.below(400) * MS;
-                    self.plan(wait, Happening::Relatch(leg));
+                    let address = SocketAddr::new(party.address.ip(), port);
+                    party.move_to(address);
+                    if self.rng.chance(500) {
+                        self.command(&[Command::SetRemote { leg: LegId(leg), rtp: address, rtcp: None }]);
+                    } else {
+                        let wait = self.rng.below(400) * MS;
+                        self.plan(wait, Happening::Relatch(leg));
+                    }
                 }
                 let wait = self.rng.between(500, 3_000) * MS;
                 self.plan(wait, Happening::Rebind);
@@ -255,7 +261,7 @@ impl Simulation {
     fn intrude(&mut self) {
         let wait = self.rng.between(10, 200) * MS;
         self.plan(wait, Happening::Intrude);
-        let Some(leg) = self.rng.pick(&self.script.live).filter(|&leg| self.world.leg(leg).latched) else { return };
+        let Some(leg) = self.rng.pick(&self.script.live) else { return };
         let bytes = match self.rng.below(3) {
             0 => {
                 let mut stream = Stream::of(leg).numbered(self.rng.next() as u16, self.rng.next() as u32);
@@ -280,7 +286,11 @@ impl Simulation {
     }
 
     fn deliver(&mut self, batch: &mut Vec<Arriving>) {
-        batch.retain(|packet| self.parties.contains_key(&packet.leg));
+        // Who is faster than the party while a leg learns gains a moment: that is the latch's rule, and not a fault.
+        batch.retain(|packet| {
+            let party = self.parties.get(&packet.leg);
+            party.is_some_and(|party| party.addresses.contains(&packet.from) || self.world.leg(packet.leg).latched)
+        });
         if batch.is_empty() {
             return;
         }

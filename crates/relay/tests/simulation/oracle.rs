@@ -172,11 +172,13 @@ impl Oracle {
             return;
         }
         let relayed_before = relayed && payload.epoch == epoch;
-        let relayed = relayed_before || matches!(verdict, Verdict::Forwarded(_));
+        // Whoever was not let in for long comes back with numbers that look like a restart.
+        let let_in = !matches!(verdict, Verdict::Dropped(reason) if reason.precedes_reception());
+        let relayed = (relayed_before && let_in) || matches!(verdict, Verdict::Forwarded(_));
         leg.arrived = (payload.epoch, payload.number + 1, relayed);
         if let Verdict::Dropped(reason) = verdict {
             // It takes two packets in a row to tell a restart; until then they are taken for strays.
-            let settled = payload.epoch == 0 || relayed_before;
+            let settled = relayed_before;
             let late = [DropReason::TooOld, DropReason::StaleAfterCutover, DropReason::Duplicate];
             assert!(!(heard && settled && late.contains(&reason)), "{reason} though it is fresh: {payload:?}");
             self.tally.stale += u64::from(reason == DropReason::StaleAfterCutover);
