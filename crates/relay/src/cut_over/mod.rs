@@ -264,7 +264,6 @@ impl Shard {
         }
         self.legs.egress[at].splice_next();
         self.legs.egress[at].same_payload_types = true;
-        self.legs.egress[at].minds_events = false;
         self.legs.cold[at].event_in_flight = None;
         self.legs.cold[at].event_skipped = None;
     }

@@ -20,19 +20,15 @@ const FORGOTTEN_NANOS: u64 = 500_000_000;
 const EVENT_PACKET_LEN: usize = 12 + 4;
 
 impl Shard {
-    /// Refuses a packet of an event whose start the listener missed.
+    /// Refuses a packet of an event if the listener missed its start.
     pub(super) fn mind_event_before(&mut self, sink: Slot, packet: &SourcePacket<'_>) -> Result<(), DropReason> {
         let joins = self.legs.egress[sink as usize].joins_another_source();
         let cold = &mut self.legs.cold[sink as usize];
-        if !packet.is_telephone_event {
-            return Ok(());
-        }
         if joins && !packet.header.marker {
             // RFC 4733 2.5.1.2: the marker is on an event's first packet.
             cold.event_skipped = Some(packet.header.timestamp);
         }
         if cold.event_skipped == Some(packet.header.timestamp) && !packet.header.marker {
-            self.legs.egress[sink as usize].minds_events = true;
             return Err(DropReason::MidEvent);
         }
         cold.event_skipped = None;
@@ -58,7 +54,6 @@ impl Shard {
         let at = sink as usize;
         let Some(in_flight) = self.legs.cold[at].event_in_flight.take() else { return };
         self.legs.cold[at].event_skipped = None;
-        self.legs.egress[at].minds_events = false;
         let forgotten = now.nanos_since(in_flight.heard_at) > FORGOTTEN_NANOS;
         if forgotten || self.legs.egress[at].obstacle().is_some() {
             return;

@@ -186,7 +186,7 @@ impl Shard {
         } else {
             self.translate(sink, packet.header.payload_type).ok_or(DropReason::PayloadType)?
         };
-        if packet.is_telephone_event || egress.minds_events {
+        if packet.is_telephone_event {
             self.mind_event_before(sink, packet)?;
         }
         let clock_rate = match (packet.clock_rate, packet.leg) {

@@ -49,8 +49,6 @@ pub(crate) struct Egress {
     started: bool,
     /// Payload types pass as they are.
     pub(crate) same_payload_types: bool,
-    /// A telephone-event is in flight or being skipped: the packet path must look closer.
-    pub(crate) minds_events: bool,
     sequence_offset: u16,
     timestamp_offset: u32,
     source_ssrc: Ssrc,
@@ -117,7 +115,6 @@ impl Egress {
             following: Following::Nobody,
             started: false,
             same_payload_types: true,
-            minds_events: false,
             sequence_offset: 0,
             timestamp_offset: 0,
             source_ssrc: Ssrc(0),
