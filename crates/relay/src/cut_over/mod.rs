@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrayvec::ArrayVec;
 
 use crate::command::{CUT_OVER_CHANGES_MAX, CutOver, Source, SourceChange, Trigger};
-use crate::event::{Event, Receipt, TriggerKind};
+use crate::event::{Event, TriggerKind};
 use crate::ids::{CutOverId, LegId};
 use crate::leg::formats::PayloadTypeMap;
 use crate::leg::{Draft, Slot, SourceSlot, Undo};
@@ -26,7 +26,6 @@ pub(crate) struct Record {
     /// Emptied when it is done.
     changes: Vec<SourceChange>,
     sinks: ArrayVec<Slot, CUT_OVER_CHANGES_MAX>,
-    pending: bool,
 }
 
 impl Record {
@@ -88,6 +87,10 @@ impl CutOvers {
         self.records.remove(&id);
     }
 
+    fn is_pending(&self, id: CutOverId) -> bool {
+        self.waiting.contains(&id)
+    }
+
     fn pending(&self) -> impl Iterator<Item = (CutOverId, &Record)> + '_ {
         self.waiting.iter().filter_map(|&id| self.records.get(&id).map(|record| (id, record)))
     }
@@ -105,13 +108,7 @@ impl Shard {
     /// Starts a cut-over that the batch's validation has accepted.
     pub(crate) fn begin(&mut self, cut_over: &CutOver, now: MonoTime) {
         let sinks = cut_over.changes.iter().filter_map(|change| self.legs.slot(change.sink)).collect();
-        let record = Record {
-            trigger: cut_over.trigger,
-            commanded_at: now,
-            changes: cut_over.changes.clone(),
-            sinks,
-            pending: true,
-        };
+        let record = Record { trigger: cut_over.trigger, commanded_at: now, changes: cut_over.changes.clone(), sinks };
         self.cut_overs.records.insert(cut_over.id, record);
         self.cut_overs.waiting.insert(cut_over.id);
         if let Trigger::Immediate = cut_over.trigger {
@@ -131,7 +128,6 @@ impl Shard {
         }
         self.mark_pending(id, false);
         let Some(record) = self.cut_overs.records.get_mut(&id) else { return };
-        record.pending = false;
         let changes = core::mem::take(&mut record.changes);
         let trigger = record.trigger.kind();
         let draft = Draft { id, trigger, commanded_at: record.commanded_at, switched_at: now, stale: 0 };
@@ -224,13 +220,13 @@ impl Shard {
         }
         self.legs.cold[at].draft = None;
         if unchanged {
-            self.conclude_unchanged(sink, draft);
+            self.conclude_without_a_packet(sink, draft);
             return;
         }
         self.end_event_in_flight(sink, now);
         self.detach(sink, Some((draft.id, now)));
         match source {
-            Source::Silence => self.conclude_unchanged(sink, draft),
+            Source::Silence => self.conclude_without_a_packet(sink, draft),
             Source::Leg(source) => {
                 let Some(source) = self.legs.slot(*source) else { return };
                 self.legs.egress[at].source = SourceSlot::Leg(source);
@@ -245,7 +241,7 @@ impl Shard {
                 if !self.start_player(sink, frames.clone(), *repeat, now) {
                     // Its codecs were replaced while the cut-over waited.
                     self.legs.cold[at].draft = None;
-                    self.conclude_unchanged(sink, draft);
+                    self.conclude_without_a_packet(sink, draft);
                 }
             }
         }
@@ -290,21 +286,9 @@ impl Shard {
     }
 
     /// The receipt of a change after which no first packet is to be expected.
-    fn conclude_unchanged(&mut self, sink: Slot, draft: Draft) {
+    fn conclude_without_a_packet(&mut self, sink: Slot, draft: Draft) {
         let cold = &mut self.legs.cold[sink as usize];
-        let receipt = Receipt {
-            id: draft.id,
-            sink: cold.id,
-            trigger: draft.trigger,
-            commanded_at: draft.commanded_at,
-            switched_at: draft.switched_at,
-            first_packet_at: draft.switched_at,
-            gap_us: None,
-            seq_step: None,
-            ts_step: None,
-            stale: 0,
-            command_to_effect_us: draft.switched_at.nanos_since(draft.commanded_at) / 1000,
-        };
+        let receipt = draft.receipt(cold.id, draft.switched_at);
         cold.last_receipt = Some(receipt);
         self.outbox.event(Event::CutOver(receipt));
     }

@@ -9,7 +9,7 @@ use crate::time::MonoTime;
 impl Shard {
     /// Undoes a cut-over that the batch's validation has found to be undoable.
     pub(crate) fn roll_back(&mut self, id: CutOverId, by: CutOverId, now: MonoTime) {
-        if self.cut_overs.get(id).is_some_and(|record| record.pending) {
+        if self.cut_overs.is_pending(id) {
             self.cancel(id);
             self.outbox.event(Event::CutOverCancelled { id, gone: None });
         } else if let Ok(changes) = self.way_back(id) {

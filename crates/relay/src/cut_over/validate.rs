@@ -192,7 +192,6 @@ impl<'a> Plan<'a> {
 
     fn rollback(&mut self, id: CutOverId, by: CutOverId) -> Result<(), Refusal> {
         self.must_be_new(by)?;
-        let record = self.shard.cut_overs.get(id).ok_or(Refusal::NotTheLatest(id))?;
         let touched = |sink: LegId| {
             self.removed.contains(&sink)
                 || self.cut_overs.iter().any(|planned| {
@@ -202,7 +201,7 @@ impl<'a> Plan<'a> {
         if self.rolled_back.contains(&id) {
             return Err(Refusal::NotTheLatest(id));
         }
-        if !record.pending {
+        if !self.shard.cut_overs.is_pending(id) {
             let changes = self.shard.way_back(id)?;
             for change in &changes {
                 if touched(change.sink) {

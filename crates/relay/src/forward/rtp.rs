@@ -320,17 +320,10 @@ impl Shard {
         let draft = self.legs.cold[sink as usize].draft.take();
         if let Some(draft) = draft {
             let receipt = Receipt {
-                id: draft.id,
-                sink: self.legs.cold[sink as usize].id,
-                trigger: draft.trigger,
-                commanded_at: draft.commanded_at,
-                switched_at: draft.switched_at,
-                first_packet_at: now,
                 gap_us: splice.gap_nanos.map(|nanos| nanos / 1000),
                 seq_step: splice.sequence_step,
                 ts_step: splice.timestamp_step,
-                stale: draft.stale,
-                command_to_effect_us: now.nanos_since(draft.commanded_at) / 1000,
+                ..draft.receipt(self.legs.cold[sink as usize].id, now)
             };
             self.legs.cold[sink as usize].last_receipt = Some(receipt);
             if let Some(gap_us) = receipt.gap_us {

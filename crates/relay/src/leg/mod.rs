@@ -104,6 +104,25 @@ pub(crate) struct Draft {
     pub(crate) stale: u32,
 }
 
+impl Draft {
+    /// The receipt, if nothing was sent before that the first packet could be measured against.
+    pub(crate) const fn receipt(&self, sink: LegId, first_packet_at: MonoTime) -> Receipt {
+        Receipt {
+            id: self.id,
+            sink,
+            trigger: self.trigger,
+            commanded_at: self.commanded_at,
+            switched_at: self.switched_at,
+            first_packet_at,
+            gap_us: None,
+            seq_step: None,
+            ts_step: None,
+            stale: self.stale,
+            command_to_effect_us: first_packet_at.nanos_since(self.commanded_at) / 1000,
+        }
+    }
+}
+
 /// How to go back: what fed the leg before its latest cut-over.
 #[derive(Clone, Debug)]
 pub(crate) struct Undo {
