@@ -54,11 +54,15 @@ pub(crate) trait Backend {
     /// (`None`: no end). It may return early.
     fn wait(&mut self, timeout: Option<Duration>);
 
-    /// How many ports are open.
-    fn ports(&self) -> usize;
+    /// The sockets of all open ports.
+    fn sockets(&self) -> impl Iterator<Item = &UdpSocket>;
 
     /// Gives the receive queue of every socket another size, in bytes as in `SO_RCVBUF`.
-    fn resize_queues(&mut self, bytes: usize);
+    fn resize_queues(&self, bytes: usize) {
+        for socket in self.sockets() {
+            crate::socket::resize_queue(socket, bytes);
+        }
+    }
 
     /// Now and then: restarts what had failed.
     fn housekeep(&mut self) {}

@@ -213,7 +213,7 @@ over_both!(a_full_queue_is_counted, |backend: B, _wake| {
 over_both!(queues_can_be_cut_and_given_back, |backend: B, _wake| {
     let addr = open(&mut backend, port(0), LOOPBACKS[0]);
     collect(&mut backend, 0, |_| {});
-    assert_eq!(backend.ports(), 1);
+    assert_eq!(backend.sockets().count(), 1);
     let party = Party::new(LOOPBACKS[0]);
     let burst = |backend: &mut B| {
         (0..100).for_each(|_| party.send(&[0; 172], addr));
@@ -231,7 +231,7 @@ over_both!(queues_can_be_cut_and_given_back, |backend: B, _wake| {
     backend.resize_queues(OPTIONS.receive_buffer_bytes);
     assert_eq!(burst(&mut backend), 100);
     backend.close(&[port(0)]);
-    assert_eq!(backend.ports(), 0);
+    assert_eq!(backend.sockets().count(), 0);
 });
 
 over_both!(failed_sends_have_names, |backend: B, _wake| {

@@ -186,14 +186,8 @@ impl Backend for IoUring {
         &mut self.outbound
     }
 
-    fn ports(&self) -> usize {
-        self.outbound.ports.iter().filter(|port| port.socket.is_some()).count()
-    }
-
-    fn resize_queues(&mut self, bytes: usize) {
-        for socket in self.outbound.ports.iter().filter_map(|port| port.socket.as_ref()) {
-            socket::resize_queue(socket, bytes);
-        }
+    fn sockets(&self) -> impl Iterator<Item = &UdpSocket> {
+        self.outbound.ports.iter().filter_map(|port| port.socket.as_ref())
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {

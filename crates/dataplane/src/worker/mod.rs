@@ -116,7 +116,7 @@ impl<B: Backend> Worker<B> {
 
     /// Gives the sockets, and those to come, shorter or longer queues if the load asks for it.
     fn resize_queues(&mut self, now: MonoTime) {
-        if let Some(bytes) = self.overload.resize(now, || self.backend.ports()) {
+        if let Some(bytes) = self.overload.resize(now, || self.backend.sockets().count()) {
             self.sockets.receive_buffer_bytes = bytes;
             self.backend.resize_queues(bytes);
         }
