@@ -116,12 +116,13 @@ async fn the_old_leg_can_be_dropped_after_a_while() {
     assert_eq!(relay.workers[0].open_ports(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_swap_that_was_undone_drops_nobody() {
     let (relay, mut phones) = three().await;
     relay.run_as("swap", swap(json!({"keep_old": {"drop_after_ms": 5}}))).await.unwrap();
     relay.talk(&mut phones[2]);
     relay.run(json!({"command": "rollback", "of": "swap"})).await.unwrap();
+    // Time is virtual: it jumps from timer to timer once there is nothing else to do, so the leg's is over for certain.
     tokio::time::sleep(Duration::from_millis(20)).await;
     relay.settle().await;
     assert_eq!(relay.hears_of(PARTIES).await, ["agent", "customer", "silence"]);
