@@ -50,6 +50,14 @@ pub enum Command {
         /// The direction, from the party's point of view.
         direction: Direction,
     },
+    /// The parties agreed on RTCP on the RTP port, or on ports of their own (RFC 5761 5.1.1). A leg with an RTCP port keeps
+    /// it open either way; one without has RTCP muxed for life.
+    SetRtcpMux {
+        /// The leg.
+        leg: LegId,
+        /// On or off.
+        muxed: bool,
+    },
     /// While muted, nobody hears the leg; the leg itself goes on hearing.
     SetMuted {
         /// The leg.

@@ -73,9 +73,10 @@ impl<'a> Plan<'a> {
                 self.codecs.push((*leg, codecs));
                 Ok(())
             }
-            Command::SetDirection { leg, .. } | Command::SetMuted { leg, .. } | Command::Relatch { leg, .. } => {
-                self.must_exist(*leg).map(drop)
-            }
+            Command::SetDirection { leg, .. }
+            | Command::SetRtcpMux { leg, .. }
+            | Command::SetMuted { leg, .. }
+            | Command::Relatch { leg, .. } => self.must_exist(*leg).map(drop),
             Command::CutOver(cut_over) => self.cut_over(cut_over),
             Command::Rollback { id, by } => self.rollback(*id, *by),
         }

@@ -34,7 +34,7 @@ impl Shard {
         let slot = datagram.port.slot();
         let at = slot as usize;
         let cold = &mut self.legs.cold[at];
-        if datagram.port.component() == Component::Rtp && cold.local_rtcp.is_some() {
+        if datagram.port.component() == Component::Rtp && !cold.rtcp_muxed {
             return Verdict::Dropped(DropReason::UnexpectedProtocol);
         }
         if !is_rtcp_source(cold.latch.remote(), cold.latch.signalled(), cold.remote_rtcp, datagram.from) {

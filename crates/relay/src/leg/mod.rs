@@ -46,6 +46,8 @@ pub(crate) struct Cold {
     pub(crate) id: LegId,
     pub(crate) local_rtp: SocketAddr,
     pub(crate) local_rtcp: Option<SocketAddr>,
+    /// RTCP travels on the RTP port.
+    pub(crate) rtcp_muxed: bool,
     /// Where RTCP goes to, if not to the RTP address.
     pub(crate) remote_rtcp: Option<SocketAddr>,
     pub(crate) latch: Latch,
@@ -292,7 +294,7 @@ impl Legs {
     pub(crate) fn rtcp_hop(&self, slot: Slot) -> Option<Hop> {
         let cold = &self.cold[slot as usize];
         let rtp = self.egress[slot as usize].remote()?;
-        if cold.local_rtcp.is_none() {
+        if cold.rtcp_muxed {
             return Some(Hop { port: PortId::new(slot, Component::Rtp), to: cold.remote_rtcp.unwrap_or(rtp) });
         }
         // RFC 3550 11: without other word RTCP goes to the next higher port.
@@ -334,6 +336,7 @@ impl Cold {
             id: spec.id,
             local_rtp: spec.local_rtp,
             local_rtcp: spec.local_rtcp,
+            rtcp_muxed: spec.local_rtcp.is_none(),
             remote_rtcp: spec.remote_rtcp,
             latch: Latch::new(spec.latch, spec.remote_rtp),
             direction: spec.direction,

@@ -22,6 +22,10 @@ impl Shard {
                 shard.legs.cold[slot as usize].direction = *direction;
                 shard.legs.refresh_flags(slot);
             }),
+            Command::SetRtcpMux { leg, muxed } => self.with_leg(*leg, |shard, slot| {
+                let cold = &mut shard.legs.cold[slot as usize];
+                cold.rtcp_muxed = *muxed || cold.local_rtcp.is_none();
+            }),
             Command::SetMuted { leg, muted } => self.with_leg(*leg, |shard, slot| {
                 shard.legs.cold[slot as usize].muted = *muted;
                 shard.legs.refresh_flags(slot);

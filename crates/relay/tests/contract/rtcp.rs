@@ -1,6 +1,6 @@
 //! Rule 7, first part: who gets which reports, and under which names.
 
-use patchcord_relay::command::{Command, Source, Trigger};
+use patchcord_relay::command::{Command, LegSpec, Source, Trigger};
 use patchcord_relay::ids::{Component, LegId};
 use patchcord_relay::media::Repeat;
 use patchcord_relay::verdict::DropReason;
@@ -227,4 +227,30 @@ fn what_the_party_reports_is_in_its_statistics() {
     assert_eq!(world.leg(2).egress.reported_lost, None);
     assert_eq!((world.leg(1).ingress.rtcp_packets, world.leg(2).egress.rtcp_packets), (1, 1));
     world.must(&[Command::RemoveLeg { leg: LegId(2) }]);
+}
+
+/// RFC 5761 5.1.1: ports are leased before it is known whether the answer takes muxing.
+#[test]
+fn muxing_can_be_agreed_on_after_the_ports_are_open() {
+    let mut world = World::new();
+    let rtcp_port = |leg: u64| std::net::SocketAddr::new(local(leg).ip(), local(leg).port() + 1);
+    for leg in [1, 2] {
+        world.must(&[add(LegSpec { local_rtcp: Some(rtcp_port(leg)), ..spec(leg) })]);
+    }
+    world.bridge(1, 2);
+    let report = rtcp::receiver_report(0x1111, b"one@example", &[]);
+    assert_eq!(world.send(1, &report), dropped(DropReason::UnexpectedProtocol), "not agreed on yet");
+    for leg in [1, 2] {
+        world.must(&[Command::SetRtcpMux { leg: LegId(leg), muxed: true }]);
+    }
+    assert_eq!(world.send(1, &report), Verdict::Consumed);
+    let heard = world.rtcp(2).pop().expect("it is relayed");
+    assert_eq!((heard.to, heard.component, heard.bytes), (party(2), Component::Rtp, report.clone()));
+
+    // The next answer takes it back.
+    world.must(&[Command::SetRtcpMux { leg: LegId(2), muxed: false }]);
+    assert_eq!(world.send(1, &report), Verdict::Consumed);
+    let heard = world.rtcp(2).pop().expect("it is relayed");
+    let after = std::net::SocketAddr::new(party(2).ip(), party(2).port() + 1);
+    assert_eq!((heard.to, heard.component), (after, Component::Rtcp));
 }
