@@ -22,8 +22,12 @@ pub enum Command {
     LegCodecs(LegCodecs),
     /// Changes the direction.
     LegDirection(LegDirection),
+    /// RTCP moves to the RTP port, or back to its own.
+    LegRtcpMux(LegRtcpMux),
     /// Ends a leg and frees its ports.
     LegDelete(OneParty),
+    /// Gives a party another name.
+    PartyRename(PartyRename),
     /// Lets a leg learn another source address.
     Relatch(Relatch),
     /// Nobody hears the party.
@@ -61,7 +65,9 @@ impl Command {
             Self::LegRemote(_) => CommandName::LegRemote,
             Self::LegCodecs(_) => CommandName::LegCodecs,
             Self::LegDirection(_) => CommandName::LegDirection,
+            Self::LegRtcpMux(_) => CommandName::LegRtcpMux,
             Self::LegDelete(_) => CommandName::LegDelete,
+            Self::PartyRename(_) => CommandName::PartyRename,
             Self::Relatch(_) => CommandName::Relatch,
             Self::Mute(_) => CommandName::Mute,
             Self::Unmute(_) => CommandName::Unmute,
@@ -88,7 +94,9 @@ pub enum CommandName {
     LegRemote,
     LegCodecs,
     LegDirection,
+    LegRtcpMux,
     LegDelete,
+    PartyRename,
     Relatch,
     Mute,
     Unmute,
@@ -113,7 +121,9 @@ impl CommandName {
             Self::LegRemote => "leg-remote",
             Self::LegCodecs => "leg-codecs",
             Self::LegDirection => "leg-direction",
+            Self::LegRtcpMux => "leg-rtcp-mux",
             Self::LegDelete => "leg-delete",
+            Self::PartyRename => "party-rename",
             Self::Relatch => "relatch",
             Self::Mute => "mute",
             Self::Unmute => "unmute",
@@ -205,6 +215,26 @@ pub struct LegDirection {
     pub party: String,
     /// Seen from the party.
     pub direction: Direction,
+}
+
+/// Fields of `leg-rtcp-mux`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LegRtcpMux {
+    /// The party.
+    pub party: String,
+    /// Whether RTCP travels on the RTP port. A leg that was created without a port for RTCP cannot do otherwise.
+    pub rtcp_mux: bool,
+}
+
+/// Fields of `party-rename`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PartyRename {
+    /// The party with all its media, by its present name.
+    pub party: String,
+    /// Its name from now on.
+    pub name: String,
 }
 
 /// Fields of `relatch`.

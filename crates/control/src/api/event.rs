@@ -45,6 +45,12 @@ pub enum EventKind {
         #[schema(value_type = String)]
         local: SocketAddr,
     },
+    /// The party has another name from now on.
+    PartyRenamed {
+        /// Its new name.
+        #[schema(value_type = String)]
+        name: Arc<str>,
+    },
     /// The leg settled on a source address.
     Latched {
         /// Where its party sends from.
@@ -149,6 +155,7 @@ impl EventKind {
             Self::CallDeleted => "call-deleted",
             Self::LegCreated { .. } => "leg-created",
             Self::LegDeleted { .. } => "leg-deleted",
+            Self::PartyRenamed { .. } => "party-renamed",
             Self::Latched { .. } => "latched",
             Self::FirstPacket { .. } => "first-packet",
             Self::MediaTimeout { .. } => "media-timeout",

@@ -16,8 +16,8 @@ pub use answer::{
 };
 pub use codec::{CodecParts, CodecSpec, rtpmap};
 pub use command::{
-    Bridge, Command, CommandName, Hold, LegCodecs, LegCreate, LegDirection, LegRemote, OneParty, Play, Relatch,
-    Ringback, Rollback, Swap, TwoParties,
+    Bridge, Command, CommandName, Hold, LegCodecs, LegCreate, LegDirection, LegRemote, LegRtcpMux, OneParty,
+    PartyRename, Play, Relatch, Ringback, Rollback, Swap, TwoParties,
 };
 pub use event::{CallEvent, CutOverEvent, EventKind, ReceiptFields};
 pub use latch::{Direction, EgressName, GateSpec, LatchModeName, LatchSpec};

@@ -11,8 +11,8 @@ use crate::error::{ApiError, ErrorCode};
 pub const BATCH_LEN_MAX: usize = 64;
 /// The longest id, in bytes.
 pub const ID_LEN_MAX: usize = 128;
-/// The longest name of a call or party, in bytes.
-pub const NAME_LEN_MAX: usize = 64;
+/// The longest name of a call or party, in bytes: Call-IDs and tags of SIP have names of this length.
+pub const NAME_LEN_MAX: usize = 255;
 /// The longest time that an answer is kept back for receipts.
 pub const WAIT_MS_MAX: u32 = 60_000;
 

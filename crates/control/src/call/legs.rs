@@ -10,8 +10,8 @@ use patchcord_relay::media::Codec;
 use super::model::{Hearing, Leg};
 use super::plan::{Draft, Plan};
 use crate::api::{
-    CodecSpec, CutOverState, EventKind, LegCodecs, LegCreate, LegCreated, LegDirection, LegRemote, NAME_LEN_MAX,
-    Relatch,
+    CodecSpec, CutOverState, EventKind, LegCodecs, LegCreate, LegCreated, LegDirection, LegRemote, LegRtcpMux,
+    NAME_LEN_MAX, PartyRename, Relatch,
 };
 use crate::error::{ApiError, ErrorCode};
 
@@ -97,6 +97,40 @@ impl Plan<'_> {
         let (leg, draft) = self.one(&fields.party)?;
         self.tell_engine(command::Command::SetDirection { leg, direction: fields.direction.into() });
         Ok(draft)
+    }
+
+    pub(super) fn leg_rtcp_mux(&mut self, fields: &LegRtcpMux) -> Result<Draft, ApiError> {
+        let (leg, draft) = self.one(&fields.party)?;
+        self.tell_engine(command::Command::SetRtcpMux { leg, muxed: fields.rtcp_mux });
+        Ok(draft)
+    }
+
+    /// All media of the party: `agent`, `agent/1` become `clerk`, `clerk/1`.
+    pub(super) fn party_rename(&mut self, fields: &PartyRename) -> Result<Draft, ApiError> {
+        let name = party_name(&fields.name)?;
+        if name.contains('/') || fields.party.contains('/') {
+            let why = format!("{} to {name}: a party is renamed with all its media; leave out the slash", fields.party);
+            return Err(ApiError::new(ErrorCode::BadRequest, why));
+        }
+        if !self.has_party(&fields.party) {
+            return Err(self.unknown_party(&fields.party));
+        }
+        if *name != *fields.party && self.has_party(&name) {
+            let call = &self.call.name;
+            return Err(ApiError::new(ErrorCode::PartyExists, format!("call {call} has a party {name} already")));
+        }
+        for leg in &mut self.model.legs.0 {
+            if let Some(media) = leg.media_of(&fields.party) {
+                leg.party = if media.is_empty() { Arc::clone(&name) } else { format!("{name}/{media}").into() };
+            }
+        }
+        let renamed = EventKind::PartyRenamed { name: Arc::clone(&name) };
+        self.news.push((Some(fields.party.as_str().into()), renamed));
+        Ok(Draft::Done(name))
+    }
+
+    fn has_party(&self, party: &str) -> bool {
+        self.model.legs.0.iter().any(|leg| leg.media_of(party).is_some())
     }
 
     pub(super) fn relatch(&mut self, fields: &Relatch) -> Result<Draft, ApiError> {
@@ -199,7 +233,7 @@ mod tests {
         for (name, canonical) in [("agent", "agent"), ("agent/0", "agent"), ("agent/1", "agent/1")] {
             assert_eq!(party_name(name).as_deref(), Ok(canonical));
         }
-        for name in ["", "/1", "a/", "a/x", "a/01", "a/1/2", "a/256", "a\n", &"x".repeat(65)] {
+        for name in ["", "/1", "a/", "a/x", "a/01", "a/1/2", "a/256", "a\n", &"x".repeat(256)] {
             assert!(party_name(name).is_err(), "{name:?}");
         }
     }

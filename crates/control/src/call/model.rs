@@ -111,6 +111,14 @@ impl PartialEq for Heard {
     }
 }
 
+impl Leg {
+    /// The number of this media, empty for the first one, if it is a media of `party`.
+    pub(super) fn media_of(&self, party: &str) -> Option<&str> {
+        let rest = self.party.strip_prefix(party)?;
+        if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+    }
+}
+
 impl Legs {
     pub(crate) fn get(&self, id: LegId) -> Option<&Leg> {
         self.0.iter().find(|leg| leg.id == id)

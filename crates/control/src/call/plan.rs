@@ -98,7 +98,9 @@ impl<'a> Plan<'a> {
             Command::LegRemote(fields) => self.leg_remote(fields)?,
             Command::LegCodecs(fields) => self.leg_codecs(fields)?,
             Command::LegDirection(fields) => self.leg_direction(fields)?,
+            Command::LegRtcpMux(fields) => self.leg_rtcp_mux(fields)?,
             Command::LegDelete(fields) => self.leg_delete(&fields.party)?,
+            Command::PartyRename(fields) => self.party_rename(fields)?,
             Command::Relatch(fields) => self.relatch(fields)?,
             Command::Mute(fields) => self.mute(&fields.party, true)?,
             Command::Unmute(fields) => self.mute(&fields.party, false)?,
@@ -124,12 +126,14 @@ impl<'a> Plan<'a> {
 
     /// The leg of that name.
     pub(super) fn leg(&self, party: &str) -> Result<&Leg, ApiError> {
-        self.model.legs.named(party).ok_or_else(|| {
-            let known: Vec<_> = self.model.legs.0.iter().map(|leg| &*leg.party).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            let call = &self.call.name;
-            ApiError::new(ErrorCode::UnknownParty, format!("call {call} has no party {party}; it has: {known}"))
-        })
+        self.model.legs.named(party).ok_or_else(|| self.unknown_party(party))
+    }
+
+    pub(super) fn unknown_party(&self, party: &str) -> ApiError {
+        let known: Vec<_> = self.model.legs.0.iter().map(|leg| &*leg.party).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let call = &self.call.name;
+        ApiError::new(ErrorCode::UnknownParty, format!("call {call} has no party {party}; it has: {known}"))
     }
 
     /// Two different legs.

@@ -38,7 +38,7 @@ async fn names_are_chosen_and_taken() {
     assert_ne!(first, second);
     let error = relay.control.create_call(Some(&first), None).expect_err("it is taken");
     assert_eq!(error.code, ErrorCode::CallExists);
-    for name in ["", "a/b", "a\nb", &"x".repeat(65)] {
+    for name in ["", "a/b", "a\nb", &"x".repeat(256)] {
         let error = relay.control.create_call(Some(name), None).expect_err("no name");
         assert_eq!(error.code, ErrorCode::BadRequest);
     }
@@ -155,4 +155,27 @@ async fn a_party_may_have_several_media() {
     assert_eq!(relay.state().await.parties, ["a".into(), "b".into()]);
     relay.run(json!({"command": "leg-delete", "party": "a/0"})).await.unwrap();
     assert_eq!(relay.hears_of(["b", "a/1"]).await, ["silence", "b/1"]);
+}
+
+#[tokio::test]
+async fn a_party_is_renamed_with_all_its_media() {
+    let relay = Relay::new();
+    relay.call(&["a", "b"]).await;
+    relay.run(json!({"command": "leg-create", "party": "b/1", "codecs": []})).await.unwrap();
+    let mut events = relay.control.subscribe();
+    relay.run(json!({"command": "party-rename", "party": "b", "name": "callee"})).await.unwrap();
+    assert_eq!(names(&told(&mut events)), ["party-renamed"]);
+    let call = relay.control.snapshot("c").await.unwrap();
+    let legs: Vec<_> = call.legs.iter().map(|leg| &*leg.party).collect();
+    assert_eq!(legs, ["a", "callee", "callee/1"]);
+    assert_eq!(call.bridges, [["a".into(), "callee".into()]], "who hears whom stays");
+    for (party, name, code) in [
+        ("b", "x", ErrorCode::UnknownParty),
+        ("a", "callee", ErrorCode::PartyExists),
+        ("callee/1", "x", ErrorCode::BadRequest),
+        ("a", "x/1", ErrorCode::BadRequest),
+    ] {
+        let rename = json!({"command": "party-rename", "party": party, "name": name});
+        assert_eq!(relay.run(rename).await.expect_err(name).code, code, "{party} to {name}");
+    }
 }
