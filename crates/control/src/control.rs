@@ -63,9 +63,9 @@ pub enum ConfigError {
     /// There is no interface.
     #[error("no interface is configured: give one by `interfaces`")]
     NoInterface,
-    /// Two interfaces have the same name.
-    #[error("two interfaces are named {0:?}: name them apart by \"NAME/IP\"")]
-    SameInterfaceName(String),
+    /// An interface has the same address twice.
+    #[error("interface {0} is given twice: leave one out, or name another address")]
+    SameInterface(Interface),
     /// An interface on all addresses does not say what to tell the other side.
     #[error(
         "interface {name:?} is {address}, which nobody can send to: add the address to advertise by \"{address}!ADDRESS\""
@@ -279,9 +279,9 @@ fn check_interfaces(interfaces: &[Interface]) -> Result<(), ConfigError> {
     if interfaces.is_empty() {
         return Err(ConfigError::NoInterface);
     }
-    for (index, Interface { name, address, advertised }) in interfaces.iter().enumerate() {
-        if interfaces[..index].iter().any(|other| other.name == *name) {
-            return Err(ConfigError::SameInterfaceName(name.clone()));
+    for (index, interface @ Interface { name, address, advertised }) in interfaces.iter().enumerate() {
+        if interfaces[..index].iter().any(|other| (&other.name, other.address) == (name, *address)) {
+            return Err(ConfigError::SameInterface(interface.clone()));
         }
         if address.is_unspecified() && advertised.is_none() {
             return Err(ConfigError::NothingToAdvertise { name: name.clone(), address: *address });

@@ -1,10 +1,13 @@
 //! Where media is received, and the leases on it.
 
+use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use patchcord_relay::time::MonoTime;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::error::{ApiError, ErrorCode};
 use crate::ports::{PortCounts, PortPool, Ports};
@@ -18,6 +21,43 @@ pub struct Interface {
     pub address: IpAddr,
     /// What the other side is told, where a NAT maps it to `address`.
     pub advertised: Option<IpAddr>,
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.name, self.address)
+    }
+}
+
+/// The family of a leg's local address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AddressFamily {
+    /// IPv4.
+    Ip4,
+    /// IPv6.
+    Ip6,
+}
+
+impl AddressFamily {
+    /// The family of an address.
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::Ip4 } else { Self::Ip6 }
+    }
+
+    fn contains(self, address: IpAddr) -> bool {
+        self == Self::of(address)
+    }
+}
+
+impl fmt::Display for AddressFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ip4 => "IPv4",
+            Self::Ip6 => "IPv6",
+        })
+    }
 }
 
 /// All interfaces with their ports.
@@ -45,24 +85,30 @@ impl Interfaces {
         Self { entries: interfaces.into_iter().map(entry).collect() }
     }
 
-    /// The interface of that name; without a name the first of the address family of `remote`, or the first of all.
-    pub(crate) fn choose(&self, name: Option<&str>, remote: Option<SocketAddr>) -> Result<u16, ApiError> {
-        let mut entries = self.entries.iter().map(|entry| &entry.interface);
-        let found = match (name, remote) {
-            (Some(name), _) => entries.position(|interface| interface.name == name).ok_or_else(|| {
-                let known: Vec<_> = self.entries.iter().map(|entry| entry.interface.name.as_str()).collect();
-                let known = known.join(", ");
-                ApiError::new(
-                    ErrorCode::UnknownInterface,
-                    format!("no interface is named {name:?}; there are: {known}"),
-                )
-            })?,
-            (None, Some(remote)) => {
-                entries.position(|interface| interface.address.is_ipv4() == remote.is_ipv4()).unwrap_or(0)
-            }
-            (None, None) => 0,
+    /// The address to open a leg on: the first of the interface of that name, or of any, and of the address family, or of
+    /// any. Where that has no free port, another one of the same name and family that has.
+    pub(crate) fn choose(&self, name: Option<&str>, family: Option<AddressFamily>) -> Result<u16, ApiError> {
+        let first = self.entries.iter().position(|Entry { interface, .. }| {
+            name.is_none_or(|name| interface.name == name)
+                && family.is_none_or(|family| family.contains(interface.address))
+        });
+        let first = first.ok_or_else(|| self.nothing_fits(name, family))?;
+        let Interface { name, address, .. } = &self.entries[first].interface;
+        let twin = |other: &Interface| other.name == *name && other.address.is_ipv4() == address.is_ipv4();
+        let roomy = |entry: &Entry| twin(&entry.interface) && entry.pool().counts().free > 0;
+        let after = self.entries[first..].iter().position(roomy).map_or(first, |further| first + further);
+        Ok(u16::try_from(after).unwrap_or(u16::MAX))
+    }
+
+    fn nothing_fits(&self, name: Option<&str>, family: Option<AddressFamily>) -> ApiError {
+        let known: Vec<_> = self.entries.iter().map(|Entry { interface, .. }| interface.to_string()).collect();
+        let known = known.join(", ");
+        let of_family = family.map_or_else(String::new, |family| format!(" with an {family} address"));
+        let what = match name {
+            Some(name) => format!("no interface is named {name:?}{of_family}"),
+            None => format!("there is no interface{of_family}"),
         };
-        Ok(u16::try_from(found).unwrap_or(u16::MAX))
+        ApiError::new(ErrorCode::UnknownInterface, format!("{what}; there are: {known}"))
     }
 
     /// The local addresses of a lease.

@@ -27,5 +27,5 @@ pub use audio::{AudioConfig, AudioError};
 pub use control::{Config, ConfigError, Control};
 pub use engine::Worker;
 pub use error::{ApiError, ErrorCode};
-pub use interfaces::Interface;
+pub use interfaces::{AddressFamily, Interface};
 pub use ports::PortCounts;

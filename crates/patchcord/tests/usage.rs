@@ -66,7 +66,7 @@ fn wrong_configurations_are_refused_by_name_with_exit_code_2() {
         (vec!["--set", "media.lacth=off"], "`media.lacth`"),
         (vec!["--set", "media.latch=sometimes"], "media.latch"),
         (vec!["--interface", "eth0"], "`eth0` is not an IP address"),
-        (vec!["--interface", "a/127.0.0.1", "--interface", "a/127.0.0.2"], "two interfaces are named `a`"),
+        (vec!["--interface", "a/127.0.0.1", "--interface", "a/127.0.0.1"], "interface a/127.0.0.1 is given twice"),
         (vec!["--ports", "40000-30000"], "above the last"),
         (vec!["--http", "0.0.0.0:8223"], "without a token"),
         (vec!["--http", "nowhere"], "http.listen"),

@@ -9,6 +9,7 @@ use super::address;
 use super::codec::CodecSpec;
 use super::latch::{Direction, EgressName, GateSpec, LatchSpec};
 use super::trigger::{KeepOld, Repeat, Trigger};
+use crate::interfaces::AddressFamily;
 
 /// One bridge command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -160,9 +161,12 @@ pub struct LegCreate {
     /// RTCP on the RTP port (RFC 5761).
     #[serde(default = "yes")]
     pub rtcp_mux: bool,
-    /// The interface to receive on; absent: the first that has the address family of `remote`.
+    /// The interface to receive on; absent: the first that has an address of the family.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
+    /// The family of the address to receive on; absent: that of `remote`, or any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address_family: Option<AddressFamily>,
     /// Seen from the party.
     #[serde(default)]
     pub direction: Direction,

@@ -14,6 +14,7 @@ use crate::api::{
     NAME_LEN_MAX, PartyRename, Relatch,
 };
 use crate::error::{ApiError, ErrorCode};
+use crate::interfaces::AddressFamily;
 
 /// Bits of a leg's id that number the legs of one call.
 pub(crate) const LEG_BITS: u32 = 16;
@@ -36,7 +37,8 @@ impl Plan<'_> {
             return Err(ApiError::new(ErrorCode::NoRoom, format!("a call has at most {LEGS_MAX} legs; delete some")));
         }
         let codecs = codecs(&fields.codecs)?;
-        let interface = self.env.interfaces.choose(fields.interface.as_deref(), fields.remote)?;
+        let family = fields.address_family.or(fields.remote.map(|remote| AddressFamily::of(remote.ip())));
+        let interface = self.env.interfaces.choose(fields.interface.as_deref(), family)?;
         let lease = self.leases.take(interface, fields.rtcp_mux, self.now)?;
         let (local, local_rtcp) = self.env.interfaces.local(lease);
         self.model.legs_created += 1;

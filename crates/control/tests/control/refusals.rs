@@ -23,7 +23,7 @@ async fn mistakes_have_a_code_and_a_sentence() {
         (
             json!({"command": "leg-create", "party": "x", "codecs": [], "interface": "wan"}),
             E::UnknownInterface,
-            "lan, six",
+            "there are: lan/10.0.0.1, six/",
         ),
         (
             json!({"command": "leg-create", "party": "x", "codecs": [], "remote": "0.0.0.0:4000"}),

@@ -176,11 +176,9 @@ impl Config {
             );
         }
         for (index, interface) in self.interfaces.iter().enumerate() {
-            if self.interfaces[..index].iter().any(|other| other.name == interface.name) {
-                return bad(format!(
-                    "two interfaces are named `{}`: give each a name of its own, as in NAME/{}",
-                    interface.name, interface.address
-                ));
+            let same = |other: &&Interface| (&other.name, other.address) == (&interface.name, interface.address);
+            if self.interfaces[..index].iter().any(|other| same(&other)) {
+                return bad(format!("interface {}/{} is given twice", interface.name, interface.address));
             }
         }
         if self.dscp > 63 {
