@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn contradictions_are_refused() {
-        assert!(refused(&[("PATCHCORD_INTERFACES", "10.0.0.1,10.0.0.2")]).contains("named `default`"));
+        assert!(refused(&[("PATCHCORD_INTERFACES", "10.0.0.1,10.0.0.1")]).contains("given twice"));
         assert!(refused(&[("PATCHCORD_WORKERS_CPUS", "1,2,1")]).contains("CPU 1 twice"));
         assert!(refused(&[("PATCHCORD_DSCP", "64")]).contains("six bits"));
         assert!(refused(&[("PATCHCORD_INTERFACES", "")]).contains("empty"));
