@@ -1,0 +1,1 @@
+//! The string `rtpp-flags`.

@@ -1,0 +1,168 @@
+//! `cookie SP dictionary`, and the reply to it.
+
+use thiserror::Error;
+
+use crate::value::{Dict, Value};
+use crate::{MESSAGE_LEN_MAX, bencode, json};
+
+/// The longest cookie, in bytes.
+const COOKIE_LEN_MAX: usize = 256;
+
+/// How a dictionary is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Begins with `d`.
+    #[default]
+    Bencode,
+    /// Begins with `{`.
+    Json,
+}
+
+/// A request or reply, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// What tells requests from their repetitions; empty where the transport does without.
+    pub cookie: &'a [u8],
+    /// The dictionary, still encoded.
+    pub body: &'a [u8],
+}
+
+/// Why a message cannot be answered at all: without a cookie nobody would know what the answer is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// No blank, and so no cookie.
+    #[error("no cookie: a message is `cookie dictionary`")]
+    NoCookie,
+    /// A cookie that is none.
+    #[error("the cookie has more than {COOKIE_LEN_MAX} bytes")]
+    CookieTooLong,
+    /// Larger than any datagram.
+    #[error("the message has more than {MESSAGE_LEN_MAX} bytes")]
+    TooLong,
+}
+
+impl<'a> Message<'a> {
+    /// Takes a datagram, or the like, apart.
+    ///
+    /// # Errors
+    /// It has no cookie.
+    pub fn split(bytes: &'a [u8]) -> Result<Self, MessageError> {
+        if bytes.len() > MESSAGE_LEN_MAX {
+            return Err(MessageError::TooLong);
+        }
+        let blank = bytes.iter().position(|&byte| byte == b' ').ok_or(MessageError::NoCookie)?;
+        match blank {
+            0 => Err(MessageError::NoCookie),
+            1..=COOKIE_LEN_MAX => Ok(Self { cookie: &bytes[..blank], body: &bytes[blank + 1..] }),
+            _ => Err(MessageError::CookieTooLong),
+        }
+    }
+
+    /// A message of a transport that does without cookies.
+    #[must_use]
+    pub const fn plain(body: &'a [u8]) -> Self {
+        Self { cookie: &[], body }
+    }
+
+    /// How the dictionary is written, and the reply has to be.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        if self.body.first() == Some(&b'{') { Format::Json } else { Format::Bencode }
+    }
+
+    /// The dictionary.
+    ///
+    /// # Errors
+    /// It is none; a sentence says where.
+    pub fn dict(&self) -> Result<Dict, String> {
+        // A line end behind the message is forgiven: people try things by hand.
+        let body = self.body.trim_ascii_end();
+        match self.format() {
+            Format::Json => json::decode(body),
+            Format::Bencode => match bencode::decode_prefix(body) {
+                Ok((Value::Dict(dict), _)) => Ok(dict),
+                Ok(_) => Err("the message is no dictionary".to_owned()),
+                Err(error) => Err(error.to_string()),
+            },
+        }
+    }
+
+    /// The reply with this message's cookie in this message's format.
+    #[must_use]
+    pub fn reply(&self, dict: &Dict) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(256);
+        if !self.cookie.is_empty() {
+            bytes.extend_from_slice(self.cookie);
+            bytes.push(b' ');
+        }
+        match self.format() {
+            Format::Bencode => bencode::encode_dict(dict, &mut bytes),
+            Format::Json => bytes.extend(json::encode(dict)),
+        }
+        bytes
+    }
+}
+
+/// How many bytes of a stream the next `cookie bencode` takes; `None`: not all of it is there yet.
+///
+/// # Errors
+/// What is there can never become a message.
+pub fn next_in_stream(bytes: &[u8]) -> Result<Option<usize>, String> {
+    let start = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let rest = &bytes[start..];
+    let message = match Message::split(rest.get(..MESSAGE_LEN_MAX).unwrap_or(rest)) {
+        Ok(message) => message,
+        Err(MessageError::NoCookie) if rest.len() <= COOKIE_LEN_MAX && rest.first() != Some(&b' ') => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    match bencode::decode_prefix(message.body) {
+        Ok((_, len)) => Ok(Some(start + message.cookie.len() + 1 + len)),
+        Err(bencode::BencodeError::Truncated) if rest.len() < MESSAGE_LEN_MAX => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reply_has_cookie_and_format_of_the_request() {
+        let pong = Dict::new().with("result", "pong");
+        let bencode = Message::split(b"1_2 d7:command4:pinge\n").expect("a message");
+        assert_eq!(bencode.dict().expect("bencode").text("command").as_deref(), Some("ping"));
+        assert_eq!(bencode.reply(&pong), b"1_2 d6:result4:ponge");
+        let json = Message::split(br#"x {"command": "ping"}"#).expect("a message");
+        assert_eq!(json.dict().expect("JSON").text("command").as_deref(), Some("ping"));
+        assert_eq!(json.reply(&pong), br#"x {"result":"pong"}"#);
+        assert_eq!(Message::plain(b"de").reply(&pong), b"d6:result4:ponge");
+    }
+
+    #[test]
+    fn what_has_no_cookie_cannot_be_answered() {
+        assert_eq!(Message::split(b""), Err(MessageError::NoCookie));
+        assert_eq!(Message::split(b"d7:command4:pinge"), Err(MessageError::NoCookie));
+        assert_eq!(Message::split(b" de"), Err(MessageError::NoCookie));
+        assert_eq!(Message::split(&[b'x'; 300]), Err(MessageError::NoCookie));
+        let long = [&[b'x'; 300][..], b" de"].concat();
+        assert_eq!(Message::split(&long), Err(MessageError::CookieTooLong));
+    }
+
+    #[test]
+    fn a_stream_is_cut_where_messages_end() {
+        let stream = b"1 d1:ai1ee\n2 d1:ai1ee";
+        assert_eq!(next_in_stream(stream), Ok(Some(10)));
+        assert_eq!(next_in_stream(&stream[10..]), Ok(Some(11)));
+        for len in 0..10 {
+            assert_eq!(next_in_stream(&stream[..len]), Ok(None), "{len}");
+        }
+        assert!(next_in_stream(b"1 x").is_err());
+        assert!(next_in_stream(b" de").is_err());
+        assert!(next_in_stream(&[b'x'; 300]).is_err());
+        let endless = [b"1 ".to_vec(), b"65000:".to_vec(), vec![0; 70_000]].concat();
+        assert!(next_in_stream(&endless).is_ok());
+        let too_long = [b"1 d".to_vec(), b"9000:".to_vec().repeat(1), vec![b'1'; 70_000]].concat();
+        assert!(next_in_stream(&too_long).is_err());
+    }
+}
