@@ -1,11 +1,11 @@
 //! The commands of the protocol.
 
-use crate::value::{normal, same_key};
+use crate::value::same;
 
 macro_rules! commands {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
         /// What a request asks for.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Command {
             $($(#[$doc])* $variant,)*
         }
@@ -15,6 +15,7 @@ macro_rules! commands {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// The name on the wire.
+            #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
@@ -88,13 +89,22 @@ commands! {
 }
 
 impl Command {
-    /// The command of this name, leniently (see [`same_key`]).
+    /// The command of this name, in whatever spelling.
+    #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|command| same_key(command.name().as_bytes(), name.as_bytes()))
+        Self::ALL.iter().copied().find(|command| same(command.name().as_bytes(), name.as_bytes()))
     }
+}
 
-    /// The name in lower case with underscores, as in metrics.
-    pub fn metric(self) -> String {
-        self.name().bytes().map(|byte| char::from(normal(byte))).map(|c| if c == '-' { '_' } else { c }).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_every_spelling() {
+        assert_eq!(Command::from_name("Block_DTMF"), Some(Command::BlockDtmf));
+        assert_eq!(Command::from_name("start-forwarding"), Some(Command::StartForwarding));
+        assert_eq!(Command::from_name("offers"), None);
+        assert!(Command::ALL.iter().all(|&command| Command::from_name(command.name()) == Some(command)));
     }
 }

@@ -1,27 +1,22 @@
 //! The ng control protocol on the wire: bencode and JSON, cookies, flags.
 //!
-//! Nothing here knows a socket, a file or a clock. A [`Frame`] is `cookie SP dictionary`; its dictionary is decoded to a
-//! [`Dict`], from which [`Flags`] reads everything that modifies a command; the reply is a [`Dict`] again.
-//! A cache of cookies remembers replies, so that a repeated request does nothing twice.
+//! Nothing here knows a socket, a file or a clock. A [`Message`] is `cookie SP dictionary`; its dictionary is decoded to a
+//! [`Dict`], from which [`Options`] reads everything that modifies a command; the reply is a [`Dict`] again.
+//! [`Cookies`] remembers replies, so that a repeated request does nothing twice.
 
 #![forbid(unsafe_code)]
 
 pub mod bencode;
-mod command;
-mod error;
-mod flags;
+mod cookies;
 pub mod json;
 mod message;
+mod options;
 mod value;
 
-pub use command::Command;
-pub use error::{DecodeError, DecodeErrorKind, reason};
-pub use flags::{
-    AddressFamily, All, Codecs, Dtls, Egress, Flags, Ice, IceLite, Learning, MediaEcho, Osrtp, Replace, RtcpMux, Sdes,
-    SipMessage, Switches, Tos, TransportProtocol, UNKNOWN_MAX,
-};
-pub use message::{Format, Frame, Request, Transport};
-pub use value::{Dict, Value, same_key};
+pub use cookies::{Cookies, REMEMBERED_MS, REPLIES_MAX, Seen};
+pub use message::{Format, Message, MessageError, next_in_stream};
+pub use options::{AddressFamily, Flags, Ice, Options, Replace, RtcpMux};
+pub use value::{Dict, NotAByte, Value, normal};
 
 /// The longest message, in bytes: what a datagram can hold.
 pub const MESSAGE_LEN_MAX: usize = 64 * 1024;

@@ -267,9 +267,9 @@ impl Options {
         let text = || value.text().map(alloc);
         let number = || value.integer().and_then(|number| u32::try_from(number).ok());
         match key {
-            "command" | "cookie" | "sip-message-type" | "sip-code" | "metadata" | "xmlrpc-callback" | "dtmf-log-dest"
-            | "output-destination" | "recording-dir" | "recording-file" | "recording-path" | "recording-pattern"
-            | "media-echo" | "frequency" | "trigger" => {}
+            "command" | "cookie" | "sip-message-type" | "sip-code" | "metadata" | "xmlrpc-callback"
+            | "dtmf-log-dest" | "output-destination" | "recording-dir" | "recording-file" | "recording-path"
+            | "recording-pattern" | "media-echo" | "frequency" | "trigger" => {}
             "call-id" => self.call_id = text(),
             "from-tag" => self.from_tag = text(),
             "to-tag" => self.to_tag = text(),

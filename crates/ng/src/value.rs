@@ -168,7 +168,7 @@ impl Dict {
 }
 
 /// Whether two spellings mean the same key.
-fn same(one: &[u8], other: &[u8]) -> bool {
+pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(&a, &b)| plain(a) == plain(b))
 }
 

@@ -1,0 +1,28 @@
+//! Texts of `error-reason` and `warning` that other programs recognise or operators look for.
+
+/// No such call.
+pub const UNKNOWN_CALL: &str = "Unknown call-id";
+/// The request has no `call-id`.
+pub const NO_CALL_ID: &str = "No call-id in message";
+/// The request has no `from-tag`.
+pub const NO_FROM_TAG: &str = "No from-tag in message";
+/// The request has no `to-tag`.
+pub const NO_TO_TAG: &str = "No to-tag in message";
+/// The request has no `sdp`.
+pub const NO_SDP: &str = "No SDP body in message";
+/// The SDP cannot be read.
+pub const BAD_SDP: &str = "Failed to parse SDP";
+/// The SDP lacks what relaying needs.
+pub const INCOMPLETE_SDP: &str = "Incomplete SDP specification";
+/// The tags are not two sides of one dialogue.
+pub const BAD_DIALOGUE: &str = "Invalid dialogue association";
+/// A command that nobody knows.
+pub const UNKNOWN_COMMAND: &str = "Unrecognized command";
+/// The request has no `command`.
+pub const NO_COMMAND: &str = "Dictionary contains no key \"command\"";
+/// No more calls: Kamailio tries another relay on exactly this text.
+pub const TOO_MANY_CALLS: &str = "Parallel session limit reached";
+/// No more ports: Kamailio tries another relay on exactly this text.
+pub const NO_PORTS: &str = "Ran out of ports";
+/// The `warning` of a `delete` that found nothing to delete.
+pub const NOTHING_DELETED: &str = "Call-ID not found or tags didn't match";
