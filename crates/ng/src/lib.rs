@@ -7,12 +7,15 @@
 #![forbid(unsafe_code)]
 
 pub mod bencode;
+mod command;
 mod cookies;
 pub mod json;
 mod message;
 mod options;
+pub mod reason;
 mod value;
 
+pub use command::Command;
 pub use cookies::{Cookies, REMEMBERED_MS, REPLIES_MAX, Seen};
 pub use message::{Format, Message, MessageError, next_in_stream};
 pub use options::{AddressFamily, Flags, Ice, Options, Replace, RtcpMux};
