@@ -13,12 +13,14 @@ pub mod json;
 mod message;
 mod options;
 pub mod reason;
+mod request;
 mod value;
 
 pub use command::Command;
 pub use cookies::{Cookies, REMEMBERED_MS, REPLIES_MAX, Seen};
 pub use message::{Format, Message, MessageError, next_in_stream};
 pub use options::{AddressFamily, Flags, Ice, Options, Replace, RtcpMux};
+pub use request::{Request, Transport};
 pub use value::{Dict, NotAByte, Value, normal};
 
 /// The longest message, in bytes: what a datagram can hold.
