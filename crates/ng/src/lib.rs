@@ -7,14 +7,14 @@
 #![forbid(unsafe_code)]
 
 pub mod bencode;
-mod command;
-mod cookies;
+pub mod command;
+pub mod cookies;
 pub mod json;
-mod message;
-mod options;
+pub mod message;
+pub mod options;
 pub mod reason;
 mod request;
-mod value;
+pub mod value;
 
 pub use command::Command;
 pub use cookies::{Cookies, REMEMBERED_MS, REPLIES_MAX, Seen};
