@@ -17,8 +17,8 @@ mod request;
 pub mod value;
 
 pub use command::Command;
-pub use cookies::{Cookies, REMEMBERED_MS, REPLIES_MAX, Seen};
-pub use message::{Format, Message, MessageError, next_in_stream};
+pub use cookies::{Cookies, Key, REMEMBERED_MS, REPLIES_BYTES_MAX, REPLIES_MAX, Seen};
+pub use message::{COOKIE_LEN_MAX, Format, Message, MessageError, next_in_stream};
 pub use options::{AddressFamily, Flags, Ice, Options, Replace, RtcpMux};
 pub use request::{Request, Transport};
 pub use value::{Dict, NotAByte, Value, normal};

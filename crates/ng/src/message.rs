@@ -6,7 +6,7 @@ use crate::value::{Dict, Value};
 use crate::{MESSAGE_LEN_MAX, bencode, json};
 
 /// The longest cookie, in bytes.
-const COOKIE_LEN_MAX: usize = 256;
+pub const COOKIE_LEN_MAX: usize = 256;
 
 /// How a dictionary is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

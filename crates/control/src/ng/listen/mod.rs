@@ -1,11 +1,19 @@
 //! The transports of ng: how requests come in, and how replies go out.
+//!
+//! All of them share one [`Server`]: who answers, which replies are remembered, how many requests may run at once.
+
+mod server;
+mod udp;
 
 use core::future::Future;
 
 use patchcord_ng::{Dict, Request};
 
+pub use server::Server;
+pub use udp::bind_udp;
+
 /// Who answers requests.
 pub trait Answer: Send + Sync + 'static {
-    /// The reply's dictionary. Must be there at all times: a request that cannot be served gets an error.
+    /// The reply's dictionary. There must always be one: a request that cannot be served gets an error.
     fn answer(&self, request: Request) -> impl Future<Output = Dict> + Send;
 }
