@@ -1,0 +1,92 @@
+//! What can be changed in a description.
+
+use core::net::IpAddr;
+
+use crate::media::Direction;
+
+/// Changes to a description. What is `None` or empty stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Edit {
+    /// The address of `o=`.
+    pub origin: Option<IpAddr>,
+    /// The user name of `o=`.
+    pub origin_username: Option<String>,
+    /// The version of `o=`.
+    pub origin_version: Option<u64>,
+    /// `s=`.
+    pub session_name: Option<String>,
+    /// `c=` of the session. Where a relayed section has no `c=` of its own, its address is put there without being asked.
+    pub connection: Option<IpAddr>,
+    /// Attributes that are added to the session: `ice-lite`.
+    pub attributes: Vec<String>,
+    /// One entry for each m= line; those without one stay as they are.
+    pub media: Vec<MediaEdit>,
+}
+
+/// What becomes of a media section.
+#[derive(Clone, Debug, Default)]
+pub enum MediaEdit {
+    /// It stays.
+    #[default]
+    Keep,
+    /// Port 0; of the lines only `m=`, `c=` and `a=mid` stay.
+    Disable {
+        /// For its `c=`, if it has one.
+        address: Option<IpAddr>,
+    },
+    /// It is relayed.
+    Relay(Box<Relay>),
+}
+
+/// How a relayed media section is to be.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    /// For its `c=`, or that of the session if it has none; `None`: it stays, as the zero address does.
+    pub address: Option<IpAddr>,
+    /// Where media is received.
+    pub port: u16,
+    /// Instead of the protocol that stands there.
+    pub protocol: Option<String>,
+    /// Formats that are left out, with their attributes.
+    pub formats_without: Vec<String>,
+    /// `a=mid`, where it has none.
+    pub mid: Option<String>,
+    /// Who sends; `None`: no such line.
+    pub direction: Option<Direction>,
+    /// `a=rtcp`.
+    pub rtcp: Option<RtcpAttribute>,
+    /// `a=rtcp-mux`.
+    pub rtcp_mux: bool,
+    /// `a=ptime`, milliseconds.
+    pub ptime_ms: Option<u32>,
+    /// What becomes of ICE.
+    pub ice: Ice,
+}
+
+/// `a=rtcp` (RFC 3605).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RtcpAttribute {
+    /// The port.
+    pub port: u16,
+    /// The address, where it is to be said.
+    pub address: Option<IpAddr>,
+}
+
+/// What becomes of the ICE attributes of a section.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Ice {
+    /// All of them go.
+    #[default]
+    Remove,
+    /// They stay as they are.
+    Keep,
+    /// Of our own.
+    Own {
+        /// `a=ice-ufrag`.
+        ufrag: String,
+        /// `a=ice-pwd`.
+        pwd: String,
+        /// `a=candidate`.
+        candidates: Vec<crate::Candidate>,
+    },
+}

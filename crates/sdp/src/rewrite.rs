@@ -1,0 +1,257 @@
+//! Writing a description anew, with an edit done.
+//!
+//! In a relayed section the lines that a relay manages are taken out and written at its end, in one order; everything else
+//! stays where it is, byte for byte. Operators compare what relays write, so that the order is the one they know.
+
+use core::fmt::Write as _;
+use core::net::IpAddr;
+
+use crate::Sdp;
+use crate::codec::Codec;
+use crate::edit::{Edit, Ice, MediaEdit, Relay};
+use crate::line::Line;
+use crate::media::Media;
+
+/// Attributes that a relayed section's own lines are taken out for, whatever their values.
+const MANAGED: [&str; 18] = [
+    "mid",
+    "rtpmap",
+    "fmtp",
+    "sendrecv",
+    "sendonly",
+    "recvonly",
+    "inactive",
+    "rtcp",
+    "rtcp-mux",
+    "ptime",
+    "crypto",
+    "setup",
+    "fingerprint",
+    "tls-id",
+    "ice-ufrag",
+    "ice-pwd",
+    "ice-options",
+    "candidate",
+];
+/// Attributes of ICE that are taken out too, unless they are kept.
+const ICE: [&str; 8] = [
+    "ice-ufrag",
+    "ice-pwd",
+    "ice-options",
+    "candidate",
+    "remote-candidates",
+    "end-of-candidates",
+    "ice-lite",
+    "ice-mismatch",
+];
+
+impl Sdp {
+    /// The description with the edit done.
+    #[must_use]
+    pub fn rewrite(&self, edit: &Edit) -> String {
+        let mut writer =
+            Writer { sdp: self, out: String::with_capacity(self.text.len() + 512), line_end: self.line_end() };
+        writer.session(edit);
+        for (media, edit) in self.media.iter().zip(edit.media.iter().chain(core::iter::repeat(&MediaEdit::Keep))) {
+            match edit {
+                MediaEdit::Keep => writer.lines(&self.lines[media.lines.clone()]),
+                MediaEdit::Disable { address } => writer.disabled(media, *address),
+                MediaEdit::Relay(relay) => writer.relayed(media, relay),
+            }
+        }
+        writer.out
+    }
+
+    /// What the description's own lines end with.
+    fn line_end(&self) -> &'static str {
+        let crlf = self.text.contains("\r\n") || !self.text.contains('\n');
+        if crlf { "\r\n" } else { "\n" }
+    }
+}
+
+struct Writer<'a> {
+    sdp: &'a Sdp,
+    out: String,
+    line_end: &'static str,
+}
+
+impl Writer<'_> {
+    fn session(&mut self, edit: &Edit) {
+        let sdp = self.sdp;
+        let end = sdp.media.first().map_or(sdp.lines.len(), |media| media.lines.start);
+        let relayed = sdp.media.iter().zip(&edit.media).filter_map(|(media, edit)| match edit {
+            MediaEdit::Relay(relay) => Some((media, relay)),
+            MediaEdit::Keep | MediaEdit::Disable { .. } => None,
+        });
+        let in_place_of_own = relayed.clone().find(|(media, _)| media.own_address.is_none());
+        let connection = edit.connection.or_else(|| in_place_of_own.and_then(|(_, relay)| relay.address));
+        let any_relayed = relayed.clone().next().is_some();
+        let keeps_ice = relayed.clone().any(|(_, relay)| relay.ice == Ice::Keep);
+        for (index, line) in sdp.lines[..end].iter().enumerate() {
+            let name = line.attribute(&sdp.text).map(|(name, _)| name);
+            match (line.kind, connection) {
+                (b'o', _) if sdp.session.origin_line == Some(index) => self.origin(line, edit),
+                (b's', _) if edit.session_name.is_some() => {
+                    let name = edit.session_name.as_deref().unwrap_or_default();
+                    self.line(&format!("s={name}"));
+                }
+                (b'c', Some(address)) => self.connection(line, address),
+                // Each relayed section says it for itself.
+                (b'a', _) if any_relayed && name.is_some_and(is_direction) => {}
+                (b'a', _) if any_relayed && !keeps_ice && name.is_some_and(|name| ICE.contains(&name)) => {}
+                _ => self.copy(line),
+            }
+        }
+        for attribute in &edit.attributes {
+            self.line(&format!("a={attribute}"));
+        }
+    }
+
+    /// `username id version IN IP4 address`.
+    fn origin(&mut self, line: &Line, edit: &Edit) {
+        let value = line.value(&self.sdp.text);
+        let words: Vec<_> = value.split_ascii_whitespace().collect();
+        let changes = edit.origin.is_some() || edit.origin_username.is_some() || edit.origin_version.is_some();
+        let [username, id, version, net, family, address] = words[..] else { return self.copy(line) };
+        if !changes {
+            return self.copy(line);
+        }
+        let username = edit.origin_username.as_deref().unwrap_or(username);
+        let version = edit.origin_version.map_or_else(|| version.to_owned(), |version| version.to_string());
+        let (family, address) = match edit.origin {
+            Some(origin) => (family_of(origin), origin.to_string()),
+            None => (family, address.to_owned()),
+        };
+        self.line(&format!("o={username} {id} {version} {net} {family} {address}"));
+    }
+
+    fn disabled(&mut self, media: &Media, address: Option<IpAddr>) {
+        let sdp = self.sdp;
+        let lines = &sdp.lines[media.lines.clone()];
+        self.first_line(media, 0, None, &[]);
+        for line in &lines[1..] {
+            match (line.kind, address) {
+                (b'c', Some(address)) => self.connection(line, address),
+                (b'c', None) => self.copy(line),
+                _ if line.attribute(&sdp.text).is_some_and(|(name, _)| name == "mid") => self.copy(line),
+                _ => {}
+            }
+        }
+    }
+
+    fn relayed(&mut self, media: &Media, relay: &Relay) {
+        let sdp = self.sdp;
+        let lines = &sdp.lines[media.lines.clone()];
+        let is_rtp = media.is_rtp();
+        self.first_line(media, relay.port, relay.protocol.as_deref(), &relay.formats_without);
+        let managed = |name: &str, value: &str| {
+            let of_a_format = name == "rtcp-fb" && is_rtp && !value.starts_with('*');
+            let ice = relay.ice != Ice::Keep && ICE.contains(&name);
+            let rtp_only = matches!(name, "rtpmap" | "fmtp" | "rtcp" | "rtcp-mux" | "ptime");
+            of_a_format || ice || (MANAGED.contains(&name) && !ICE.contains(&name) && (is_rtp || !rtp_only))
+        };
+        for line in &lines[1..] {
+            match (line.attribute(&sdp.text), relay.address) {
+                (Some((name, value)), _) if managed(name, value) => {}
+                (None, Some(address)) if line.kind == b'c' => self.connection(line, address),
+                _ => self.copy(line),
+            }
+        }
+        if let Some(mid) = media.mid.as_ref().or(relay.mid.as_ref()) {
+            self.line(&format!("a=mid:{mid}"));
+        }
+        if is_rtp {
+            self.formats(media, &relay.formats_without);
+        }
+        if let Some(direction) = relay.direction {
+            self.line(&format!("a={}", direction.as_str()));
+        }
+        if let Some(rtcp) = relay.rtcp {
+            let address = rtcp.address.map(|ip| format!(" IN {} {ip}", family_of(ip))).unwrap_or_default();
+            self.line(&format!("a=rtcp:{}{address}", rtcp.port));
+        }
+        if relay.rtcp_mux {
+            self.line("a=rtcp-mux");
+        }
+        for name in ["crypto", "setup", "fingerprint", "tls-id"] {
+            let values = media.attributes.iter().filter(|(other, _)| other == name);
+            values.for_each(|(_, value)| self.line(&format!("a={name}:{value}")));
+        }
+        if let Some(ptime) = relay.ptime_ms {
+            self.line(&format!("a=ptime:{ptime}"));
+        }
+        if let Ice::Own { ufrag, pwd, candidates } = &relay.ice {
+            self.line(&format!("a=ice-ufrag:{ufrag}"));
+            self.line(&format!("a=ice-pwd:{pwd}"));
+            candidates.iter().for_each(|candidate| self.line(&format!("a=candidate:{candidate}")));
+            self.line("a=end-of-candidates");
+        }
+    }
+
+    /// For each payload type its rtpmap, also where it is static, and what else belongs to it.
+    fn formats(&mut self, media: &Media, without: &[String]) {
+        for format in media.formats.iter().filter(|format| !without.contains(format)) {
+            let of_format = |value: &str| value.split_ascii_whitespace().next() == Some(format);
+            let mut own = media.attributes.iter().filter(|(_, value)| of_format(value));
+            match own.clone().find(|(name, _)| name == "rtpmap") {
+                Some((_, value)) => self.line(&format!("a=rtpmap:{value}")),
+                None => {
+                    if let Some(codec) = format.parse().ok().and_then(Codec::of_static) {
+                        self.line(&format!("a=rtpmap:{}", codec.rtpmap()));
+                    }
+                }
+            }
+            for (name, value) in own.clone().filter(|(name, _)| name == "fmtp") {
+                self.line(&format!("a={name}:{value}"));
+            }
+            for (name, value) in own.by_ref().filter(|(name, _)| name == "rtcp-fb") {
+                self.line(&format!("a={name}:{value}"));
+            }
+        }
+    }
+
+    fn first_line(&mut self, media: &Media, port: u16, protocol: Option<&str>, without: &[String]) {
+        let sdp = self.sdp;
+        let line = &sdp.lines[media.lines.start];
+        let words: Vec<_> = line.value(&sdp.text).split_ascii_whitespace().collect();
+        let count = words.get(1).and_then(|port| port.split_once('/')).filter(|_| port != 0);
+        let count = count.map(|(_, count)| format!("/{count}")).unwrap_or_default();
+        let mut text = format!("m={} {port}{count} {}", media.kind, protocol.unwrap_or(&media.protocol));
+        for format in media.formats.iter().filter(|format| !without.contains(format)) {
+            // Writing to a string cannot fail.
+            let _ = write!(text, " {format}");
+        }
+        self.line(&text);
+    }
+
+    fn connection(&mut self, line: &Line, address: IpAddr) {
+        // The zero address says that nothing is to be sent; whoever wants it replaced asks for that in the edit.
+        let _ = line;
+        self.line(&format!("c=IN {} {address}", family_of(address)));
+    }
+
+    fn lines(&mut self, lines: &[Line]) {
+        lines.iter().for_each(|line| self.copy(line));
+    }
+
+    fn copy(&mut self, line: &Line) {
+        let whole = &self.sdp.text[line.whole.clone()];
+        self.out.push_str(whole);
+        if !whole.ends_with('\n') {
+            self.out.push_str(self.line_end);
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        self.out.push_str(text);
+        self.out.push_str(self.line_end);
+    }
+}
+
+fn is_direction(name: &str) -> bool {
+    crate::media::Direction::read(name).is_some()
+}
+
+const fn family_of(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "IP4" } else { "IP6" }
+}
