@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        let deep = ["{\"a\":".repeat(30), "1".to_owned(), "}".repeat(30)].concat();
+        let deep = ["{\"a\":".repeat(DEPTH_MAX + 1), "1".to_owned(), "}".repeat(DEPTH_MAX + 1)].concat();
         let wide = format!("{{\"a\":[{}0]}}", "0,".repeat(VALUES_MAX));
         for (text, part) in
             [("{", "not JSON"), ("{\"a\":1}x", "not JSON"), ("[]", "object"), (&deep, "deeper"), (&wide, "values")]

@@ -14,13 +14,15 @@ pub mod message;
 pub mod options;
 pub mod reason;
 mod request;
+pub mod stream;
 pub mod value;
 
 pub use command::Command;
 pub use cookies::{Cookies, Key, REMEMBERED_MS, REPLIES_BYTES_MAX, REPLIES_MAX, Seen};
-pub use message::{COOKIE_LEN_MAX, Format, Message, MessageError, next_in_stream};
+pub use message::{COOKIE_LEN_MAX, Format, Message, MessageError};
 pub use options::{AddressFamily, Flags, Ice, Options, Replace, RtcpMux};
 pub use request::{Request, Transport};
+pub use stream::{Splitter, StreamError};
 pub use value::{Dict, NotAByte, Value, normal};
 
 /// The longest message, in bytes: what a datagram can hold.

@@ -104,25 +104,6 @@ impl<'a> Message<'a> {
     }
 }
 
-/// How many bytes of a stream the next `cookie bencode` takes; `None`: not all of it is there yet.
-///
-/// # Errors
-/// What is there can never become a message.
-pub fn next_in_stream(bytes: &[u8]) -> Result<Option<usize>, String> {
-    let start = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let rest = &bytes[start..];
-    let message = match Message::split(rest.get(..MESSAGE_LEN_MAX).unwrap_or(rest)) {
-        Ok(message) => message,
-        Err(MessageError::NoCookie) if rest.len() <= COOKIE_LEN_MAX && rest.first() != Some(&b' ') => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
-    match bencode::decode_prefix(message.body) {
-        Ok((_, len)) => Ok(Some(start + message.cookie.len() + 1 + len)),
-        Err(bencode::BencodeError::Truncated) if rest.len() < MESSAGE_LEN_MAX => Ok(None),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,22 +128,5 @@ mod tests {
         assert_eq!(Message::split(&[b'x'; 300]), Err(MessageError::NoCookie));
         let long = [&[b'x'; 300][..], b" de"].concat();
         assert_eq!(Message::split(&long), Err(MessageError::CookieTooLong));
-    }
-
-    #[test]
-    fn a_stream_is_cut_where_messages_end() {
-        let stream = b"1 d1:ai1ee\n2 d1:ai1ee";
-        assert_eq!(next_in_stream(stream), Ok(Some(10)));
-        assert_eq!(next_in_stream(&stream[10..]), Ok(Some(11)));
-        for len in 0..10 {
-            assert_eq!(next_in_stream(&stream[..len]), Ok(None), "{len}");
-        }
-        assert!(next_in_stream(b"1 x").is_err());
-        assert!(next_in_stream(b" de").is_err());
-        assert!(next_in_stream(&[b'x'; 300]).is_err());
-        let endless = [b"1 ".to_vec(), b"65000:".to_vec(), vec![0; 70_000]].concat();
-        assert!(next_in_stream(&endless).is_ok());
-        let too_long = [b"1 d".to_vec(), b"9000:".to_vec().repeat(1), vec![b'1'; 70_000]].concat();
-        assert!(next_in_stream(&too_long).is_err());
     }
 }
