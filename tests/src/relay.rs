@@ -51,7 +51,7 @@ impl Relay {
         let mut command = Command::new(program());
         command.arg("serve");
         let ports = free_ports(PORTS).to_string();
-        for (flag, value) in [("--http", "127.0.0.1:0"), ("--ports", ports.as_str())] {
+        for (flag, value) in [("--http", "127.0.0.1:0"), ("--ng", "127.0.0.1:0"), ("--ports", ports.as_str())] {
             if !arguments.contains(&flag) {
                 command.args([flag, value]);
             }

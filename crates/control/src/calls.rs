@@ -4,6 +4,8 @@ use core::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use patchcord_relay::command::Command;
+use patchcord_relay::ids::LegId;
+use patchcord_relay::snapshot::LegSnapshot;
 
 use crate::api::{CallCreated, CallList, CallState, EventKind, NAME_LEN_MAX, WorkerEntry, WorkerList, check_id};
 use crate::call::{Call, CallName};
@@ -108,15 +110,43 @@ impl Control {
         self.0.call_answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// Creates a call that signalling names: a Call-ID may have a slash, which in a path has to be written `%2F`.
+    pub(crate) fn create_named(&self, name: &str) -> Result<CallCreated, ApiError> {
+        check_name(name, true)?;
+        self.make(Some(name))
+    }
+
+    /// The names of so many calls.
+    pub(crate) fn names(&self, limit: usize) -> Vec<String> {
+        self.0.calls().by_name.keys().take(limit).map(|name| name.as_ref().to_owned()).collect()
+    }
+
+    /// Copies of the state of these legs.
+    pub(crate) async fn leg_snapshots(&self, worker: usize, legs: Vec<LegId>) -> Result<Vec<LegSnapshot>, ApiError> {
+        if legs.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.0.engine.legs(worker, legs).await
+    }
+
+    /// How many calls there are.
+    pub(crate) fn call_count(&self) -> usize {
+        self.0.calls().by_name.len()
+    }
+
     fn create(&self, name: Option<&str>) -> Result<CallCreated, ApiError> {
+        if let Some(name) = name {
+            check_name(name, false)?;
+        }
+        self.make(name)
+    }
+
+    fn make(&self, name: Option<&str>) -> Result<CallCreated, ApiError> {
         if self.0.draining.load(Ordering::Relaxed) {
             return Err(ApiError::new(
                 ErrorCode::Draining,
                 "the server is shutting down and takes no new calls; use another one",
             ));
-        }
-        if let Some(name) = name {
-            check_name(name)?;
         }
         let now = self.0.now();
         let mut calls = self.0.calls_mut();
@@ -156,7 +186,7 @@ impl Control {
 
     async fn state(&self, call: &Call) -> Result<CallState, ApiError> {
         let legs = call.inner().model.legs.0.iter().map(|leg| leg.id).collect::<Vec<_>>();
-        let snapshots = if legs.is_empty() { Vec::new() } else { self.0.engine.legs(call.worker, legs).await? };
+        let snapshots = self.leg_snapshots(call.worker, legs).await?;
         let model = call.inner().model.clone();
         Ok(call.state(&model, &snapshots, &self.0.env.interfaces, self.0.now()))
     }
@@ -227,8 +257,8 @@ fn deleted(answer: Option<CallAnswer>) -> Result<Arc<CallState>, ApiError> {
     }
 }
 
-fn check_name(name: &str) -> Result<(), ApiError> {
-    if name.is_empty() || name.len() > NAME_LEN_MAX || name.chars().any(|c| c.is_control() || c == '/') {
+fn check_name(name: &str, slash: bool) -> Result<(), ApiError> {
+    if name.is_empty() || name.len() > NAME_LEN_MAX || name.chars().any(|c| c.is_control() || (c == '/' && !slash)) {
         return Err(ApiError::new(
             ErrorCode::BadRequest,
             format!("call {name:?}: a name has 1 to {NAME_LEN_MAX} bytes, no control characters and no slash"),

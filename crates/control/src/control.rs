@@ -198,6 +198,11 @@ impl Control {
         self.0.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Has the runtime work on something that nobody waits for.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.runtime.spawn(work);
+    }
+
     /// Whether there is no call.
     #[must_use]
     pub fn is_idle(&self) -> bool {

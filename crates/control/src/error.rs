@@ -67,6 +67,8 @@ pub enum ErrorCode {
     UnknownAudio,
     /// The audio cannot be encoded for this party.
     NoEncoding,
+    /// Tags that cannot be those of this call.
+    BadTags,
     /// The engine refused for a reason without a code of its own.
     Refused,
     /// Every port of the interface is leased or busy.
@@ -107,6 +109,7 @@ impl ErrorCode {
             | Self::UnknownInterface
             | Self::UnknownAudio
             | Self::NoEncoding
+            | Self::BadTags
             | Self::Refused => 422,
             Self::PortsExhausted | Self::NoRoom | Self::Draining | Self::WorkerUnavailable => 503,
         }
@@ -144,6 +147,7 @@ impl ErrorCode {
             Self::UnknownInterface => "unknown-interface",
             Self::UnknownAudio => "unknown-audio",
             Self::NoEncoding => "no-encoding",
+            Self::BadTags => "bad-tags",
             Self::Refused => "refused",
             Self::PortsExhausted => "ports-exhausted",
             Self::NoRoom => "no-room",

@@ -21,6 +21,7 @@ mod execute;
 pub mod http;
 mod idempotency;
 mod interfaces;
+pub mod ng;
 mod ports;
 
 pub use audio::{AudioConfig, AudioError};

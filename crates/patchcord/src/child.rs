@@ -31,7 +31,7 @@ impl RelayChild {
         let program = std::env::current_exe()
             .map_err(|error| Failure::failed(format!("cannot find this program's own file: {error}")))?;
         let mut command = Command::new(program);
-        command.args(["serve", "--http", "127.0.0.1:0", "--until-stdin-ends"]).args(arguments);
+        command.args(["serve", "--http", "127.0.0.1:0", "--ng", "127.0.0.1:0", "--until-stdin-ends"]).args(arguments);
         // What the user has configured for the real relay is not meant for this one.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PATCHCORD_")) {
             command.env_remove(name);

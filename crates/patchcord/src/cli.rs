@@ -49,6 +49,9 @@ pub(crate) struct ServeArgs {
     /// Address of the HTTP API; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<String>,
+    /// Where SIP proxies reach the relay by the ng protocol; repeat for more, empty for none.
+    #[arg(long = "ng", value_name = "[udp:|tcp:|http:]ADDR|unix:PATH")]
+    pub(crate) ng: Vec<String>,
     /// Number of workers.
     #[arg(long, value_name = "N", conflicts_with = "cpus")]
     pub(crate) workers: Option<u32>,
@@ -84,6 +87,9 @@ impl ServeArgs {
         }
         if let Some(http) = &self.http {
             layer.put("http.listen", http.as_str());
+        }
+        if !self.ng.is_empty() {
+            layer.put("ng.listen", self.ng.iter().filter(|place| !place.is_empty()).cloned().collect::<Vec<_>>());
         }
         if let Some(workers) = self.workers {
             layer.put("workers.count", i64::from(workers));

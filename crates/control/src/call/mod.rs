@@ -28,12 +28,13 @@ use tokio::sync::Notify;
 use crate::api::{CallEvent, CommandAnswer, EventKind};
 use crate::error::ApiError;
 use crate::idempotency::Answers;
+use crate::ng::Session;
 
 pub(crate) use commit::Settled;
 pub(crate) use happened::Chore;
 pub(crate) use legs::LEG_BITS;
 pub(crate) use model::CallModel;
-pub(crate) use plan::{CallName, Plan};
+pub(crate) use plan::{CallName, Draft, Plan};
 
 /// How many ids of requests a call remembers.
 const ANSWERS_MAX: usize = 128;
@@ -53,6 +54,8 @@ pub(crate) struct Call {
     /// Held by whoever has a batch on its way to the engine: the batches of a call do not overtake each other.
     pub(crate) gate: tokio::sync::Mutex<()>,
     inner: Mutex<Inner>,
+    /// What ng signalling has said of it; changed only by who holds the gate.
+    session: Mutex<Session>,
     /// Told at every change of a cut-over.
     pub(crate) changed: Notify,
 }
@@ -88,8 +91,13 @@ impl Call {
                 in_flight: false,
                 put_off: Vec::new(),
             }),
+            session: Mutex::default(),
             changed: Notify::new(),
         }
+    }
+
+    pub(crate) fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of the call that a leg belongs to.

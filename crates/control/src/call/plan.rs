@@ -92,7 +92,11 @@ impl<'a> Plan<'a> {
         self.engine.iter().map(|(_, command)| command.clone()).collect()
     }
 
-    fn add(&mut self, command: &Command) -> Result<(), ApiError> {
+    /// Plans one command.
+    ///
+    /// # Errors
+    /// It cannot be done.
+    pub(crate) fn add(&mut self, command: &Command) -> Result<(), ApiError> {
         let draft = match command {
             Command::LegCreate(fields) => self.leg_create(fields)?,
             Command::LegRemote(fields) => self.leg_remote(fields)?,

@@ -2,6 +2,7 @@
 
 mod interface;
 mod layers;
+mod ng;
 mod ports;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use thiserror::Error;
 
 pub(crate) use self::interface::Interface;
 pub(crate) use self::layers::{Layer, ignored_variables};
+pub(crate) use self::ng::{Listen, Ng};
 pub(crate) use self::ports::PortRange;
 
 /// The defaults, and the list of keys that exist.
@@ -26,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) ports: PortRange,
     pub(crate) dscp: u8,
     pub(crate) http: Http,
+    pub(crate) ng: Ng,
     pub(crate) workers: Workers,
     pub(crate) media: Media,
     pub(crate) audio: Audio,

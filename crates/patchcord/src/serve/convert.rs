@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use patchcord_control::ng::NgConfig;
 use patchcord_relay::command::{EgressMode, LatchMode, LatchPolicy};
 
 use crate::config::{Backend, Config, Egress, Latch, Wait};
@@ -76,5 +77,20 @@ pub(super) fn control(config: &Config) -> patchcord_control::Config {
         },
         token: (!config.http.token.is_empty()).then(|| config.http.token.clone()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// What the ng front needs to know.
+pub(super) fn ng(config: &Config) -> NgConfig {
+    let ng = &config.ng;
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+    NgConfig {
+        delete_delay: seconds(ng.delete_delay_s),
+        timeout: seconds(ng.timeout_s),
+        silent_timeout: seconds(ng.silent_timeout_s),
+        final_timeout: seconds(ng.final_timeout_s),
+        sessions_max: ng.max_sessions,
+        enforce_direction: ng.enforce_direction,
+        ports_follow_remote: ng.ports_follow_remote,
     }
 }

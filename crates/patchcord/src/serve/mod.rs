@@ -6,6 +6,7 @@
 mod convert;
 mod drain;
 mod logging;
+mod ng;
 mod notify;
 mod startup;
 
@@ -84,8 +85,12 @@ async fn serve(config: Config, until_stdin_ends: bool) -> Result<(), Failure> {
         .map_err(|error| Failure::Usage(format!("cannot start the control plane: {error}")))?;
     let pump = pump_replies(control.clone(), received)?;
 
-    startup::tell(&config, &dataplane, address);
+    let mut listeners = ng::listen(&config, &control).await?;
+    startup::tell(&config, &dataplane, address, &listeners.places);
     output::print_line(&format!("listening http://{address}"));
+    for place in &listeners.places {
+        output::print_line(&format!("listening ng {place}"));
+    }
     notify::notify("READY=1");
 
     let (stop, stopped) = oneshot::channel::<()>();
@@ -100,6 +105,7 @@ async fn serve(config: Config, until_stdin_ends: bool) -> Result<(), Failure> {
     // The answer to the request that ended the last call may still be on its way; an event stream would go on for ever.
     let _ = stop.send(());
     let _ = tokio::time::timeout(LAST_ANSWERS, front).await;
+    listeners.tasks.shutdown().await;
     dataplane.shutdown();
     // The workers were the only senders of replies.
     let _ = pump.join();

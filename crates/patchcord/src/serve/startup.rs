@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 
 use patchcord_dataplane::{Dataplane, probe};
 
-use crate::config::{Config, Log, LogFormat};
+use crate::config::{Config, Listen, Log, LogFormat};
 use crate::output;
 use crate::sys;
 use crate::table::Table;
 
 /// Tells it as a table on stderr, or as one log event where logs are JSON.
-pub(super) fn tell(config: &Config, dataplane: &Dataplane, http: SocketAddr) {
-    let rows = rows(config, dataplane, http);
+pub(super) fn tell(config: &Config, dataplane: &Dataplane, http: SocketAddr, ng: &[Listen]) {
+    let rows = rows(config, dataplane, http, ng);
     match config.log.format {
         LogFormat::Text => {
             let mut table = Table::new(&["patchcord", env!("CARGO_PKG_VERSION")]);
@@ -37,7 +37,7 @@ pub(super) fn say(text: &str, log: &Log) {
     }
 }
 
-fn rows(config: &Config, dataplane: &Dataplane, http: SocketAddr) -> Vec<(&'static str, String)> {
+fn rows(config: &Config, dataplane: &Dataplane, http: SocketAddr, ng: &[Listen]) -> Vec<(&'static str, String)> {
     let (backend, why) = dataplane.backend();
     let workers = dataplane.handles().len();
     let cpus = if config.workers.cpus.is_empty() { sys::cpus_allowed() } else { config.workers.cpus.clone() };
@@ -59,6 +59,14 @@ fn rows(config: &Config, dataplane: &Dataplane, http: SocketAddr) -> Vec<(&'stat
         ("ports", format!("{}: {} an interface", config.ports, config.ports.count())),
         ("capacity", format!("{legs} legs, {} open files", limit(files.soft))),
         ("latch", format!("{}, strict {}", word(&config.media.latch), config.media.strict)),
+        (
+            "ng",
+            if ng.is_empty() {
+                "off".to_owned()
+            } else {
+                ng.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            },
+        ),
         ("HTTP", format!("http://{http} ({token})")),
         ("privileges", sys::privileges()),
     ]

@@ -63,7 +63,7 @@ impl Relay {
                 None => serve.env_remove(name),
             };
         }
-        serve.args(["serve", "--http", "127.0.0.1:0"]).args(command.get_args());
+        serve.args(["serve", "--http", "127.0.0.1:0", "--ng", "127.0.0.1:0"]).args(command.get_args());
         let mut process = serve
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

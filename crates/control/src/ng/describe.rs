@@ -1,0 +1,149 @@
+//! Between SDP and the call: what its m= lines say of the parties' media, and what they have to say to the other side.
+
+use core::net::{IpAddr, SocketAddr};
+
+use patchcord_ng::{Options, reason};
+use patchcord_relay::media::Codec;
+use patchcord_rtp::PayloadType;
+use patchcord_sdp::{Edit, Ice, Media, MediaEdit, Relay, RtcpAttribute, Sdp};
+
+use super::media::{Described, Phase, Told};
+use super::refuse::Refused;
+use super::session::{PartyId, Session};
+use crate::api::Direction;
+
+/// The attribute by which relays know what another relay has handled already.
+const LOOP_MARK: &str = "rtpengine";
+
+/// What the m= lines say, as far as relaying goes.
+pub(super) fn described(sdp: &Sdp, options: &Options) -> Result<Vec<Described>, Refused> {
+    if sdp.media().is_empty() {
+        return Err(format!("{}: there is no m= line", reason::INCOMPLETE_SDP).as_str().into());
+    }
+    sdp.media().iter().map(|media| line(media, options)).collect()
+}
+
+fn line(media: &Media, options: &Options) -> Result<Described, Refused> {
+    let address = media.address.ok_or(reason::INCOMPLETE_SDP);
+    let enabled = media.port != 0;
+    let (remote, remote_rtcp) = match address {
+        Ok(address) => remotes(media, address, options),
+        Err(_) if !enabled => (None, None),
+        Err(reason) => return Err(reason.into()),
+    };
+    let codec = |codec: &patchcord_sdp::Codec| {
+        Some(Codec {
+            payload_type: PayloadType::new(codec.payload_type)?,
+            encoding: codec.encoding.clone(),
+            clock_rate: codec.clock_rate,
+            channels: codec.channels,
+        })
+    };
+    let usable = |codec: &Codec| {
+        codec.clock_rate > 0
+            && codec.channels > 0
+            && codec.encoding.len() <= 32
+            && codec.encoding.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
+    };
+    Ok(Described {
+        kind: media.kind.clone(),
+        protocol: media.protocol.clone(),
+        enabled,
+        remote,
+        remote_rtcp,
+        direction: match media.direction {
+            patchcord_sdp::Direction::SendRecv => Direction::SendRecv,
+            patchcord_sdp::Direction::SendOnly => Direction::SendOnly,
+            patchcord_sdp::Direction::RecvOnly => Direction::RecvOnly,
+            patchcord_sdp::Direction::Inactive => Direction::Inactive,
+        },
+        mux: media.rtcp_mux,
+        mid: media.mid.clone(),
+        ptime_ms: media.ptime_ms,
+        codecs: media.codecs.iter().filter_map(codec).filter(usable).collect(),
+    })
+}
+
+/// Where the party receives RTP and RTCP; nowhere while it says so by the zero address (RFC 2543 B.5).
+fn remotes(media: &Media, address: IpAddr, options: &Options) -> (Option<SocketAddr>, Option<SocketAddr>) {
+    if media.port == 0 || address.is_unspecified() {
+        return (None, None);
+    }
+    // A phone behind NAT names an address that nobody can reach; the proxy knows where the message came from.
+    let instead = options.received_from.filter(|_| options.flags.sip_source_address && !options.flags.trust_address);
+    let address = instead.unwrap_or(address);
+    let rtp = SocketAddr::new(address, media.port);
+    let rtcp = match media.rtcp {
+        Some(rtcp) if rtcp.port != 0 => Some(SocketAddr::new(instead.or(rtcp.address).unwrap_or(address), rtcp.port)),
+        _ if media.rtcp_mux => Some(rtp),
+        _ => None,
+    };
+    (Some(rtp), rtcp)
+}
+
+/// The SDP as the other side gets it.
+pub(super) fn rewritten(
+    sdp: &Sdp,
+    options: &Options,
+    phase: Phase,
+    session: &Session,
+    to: PartyId,
+    told: &[Told],
+) -> String {
+    let mut edit = Edit::default();
+    let here = told.iter().find_map(|told| match told {
+        Told::Here { rtp, .. } => Some(options.media_address.unwrap_or(rtp.ip())),
+        Told::Disabled => None,
+    });
+    edit.origin = here.filter(|_| options.replace.origin);
+    edit.connection = here.filter(|_| options.replace.session_connection);
+    if options.flags.loop_protect {
+        edit.attributes.push(format!("{LOOP_MARK}:patchcord"));
+    }
+    let other = session.party(to);
+    edit.media = sdp
+        .media()
+        .iter()
+        .zip(told)
+        .enumerate()
+        .map(|(index, (media, told))| match *told {
+            Told::Disabled => MediaEdit::Disable { address: here.filter(|_| media.own_address.is_some()) },
+            Told::Here { rtp, rtcp, mux, mux_required } => {
+                let address = options.media_address.unwrap_or(rtp.ip());
+                let is_rtp = media.is_rtp();
+                // An answer says what its offer said, where it says nothing itself.
+                let offered = other.filter(|_| phase == Phase::Answer).and_then(|party| party.media.get(index));
+                let rtcp_port = if mux && (mux_required || phase == Phase::Answer) { rtp.port() } else { rtcp.port() };
+                let attribute = is_rtp && !options.flags.no_rtcp_attribute;
+                let full = options.flags.full_rtcp_attribute;
+                let is_zero = media.address.is_some_and(|address| address.is_unspecified());
+                MediaEdit::Relay(Box::new(Relay {
+                    address: Some(address).filter(|_| !is_zero || options.replace.zero_address),
+                    port: rtp.port(),
+                    protocol: None,
+                    formats_without: Vec::new(),
+                    mid: offered.and_then(|offered| offered.mid.clone()),
+                    direction: Some(if options.flags.inactive {
+                        patchcord_sdp::Direction::Inactive
+                    } else {
+                        media.direction
+                    }),
+                    rtcp: attribute
+                        .then_some(RtcpAttribute { port: rtcp_port, address: Some(address).filter(|_| full) }),
+                    rtcp_mux: mux && is_rtp,
+                    ptime_ms: media
+                        .ptime_ms
+                        .or_else(|| offered.and_then(|offered| offered.ptime_ms))
+                        .filter(|_| is_rtp),
+                    ice: Ice::Remove,
+                }))
+            }
+        })
+        .collect();
+    sdp.rewrite(&edit)
+}
+
+/// Whether another relay has handled the SDP already, and it is to be left alone then.
+pub(super) fn is_looped(sdp: &Sdp, options: &Options) -> bool {
+    options.flags.loop_protect && sdp.session().attribute_value(LOOP_MARK).is_some()
+}

@@ -1,0 +1,82 @@
+//! `offer` and `answer`: an SDP comes in, legs are opened or changed, the SDP goes out with the relay in it.
+
+use core::sync::atomic::Ordering;
+
+use patchcord_ng::{Dict, Options, reason};
+use patchcord_sdp::Sdp;
+
+use super::Ng;
+use super::call::{said, unix_s, unix_us};
+use super::describe::{described, is_looped, rewritten};
+use super::media::{Exchange, Phase};
+use super::refuse::Refused;
+use crate::call::Plan;
+use crate::error::{ApiError, ErrorCode};
+
+impl Ng {
+    /// Obeys an offer or answer, as a whole or not at all.
+    pub(super) async fn exchange(&self, phase: Phase, options: Options) -> Result<Dict, Refused> {
+        let counts = &self.0.counts;
+        let count = if phase == Phase::Offer { &counts.offers } else { &counts.answers };
+        count.fetch_add(1, Ordering::Relaxed);
+        super::call::call_id(&options)?;
+        let from_tag = said(options.from_tag.as_ref()).ok_or(reason::NO_FROM_TAG)?;
+        let to_tag = said(options.to_tag.as_ref());
+        if phase == Phase::Answer && to_tag.is_none() {
+            return Err(reason::NO_TO_TAG.into());
+        }
+        let bytes = options.sdp.as_deref().ok_or(reason::NO_SDP)?;
+        let sdp = Sdp::parse(bytes).map_err(|error| Refused::Because(format!("{}: {error}", reason::BAD_SDP)))?;
+        if is_looped(&sdp, &options) {
+            return Ok(Dict::new().with("result", "ok").with("sdp", bytes.to_vec()));
+        }
+        let lines = described(&sdp, &options)?;
+        for word in &options.unknown {
+            tracing::debug!(call = options.call_id.as_deref(), word, "ng flag without a meaning here");
+        }
+        loop {
+            let (call, is_new) = match phase {
+                Phase::Offer => self.find_or_create(&options)?,
+                Phase::Answer => (self.find(&options)?, false),
+            };
+            let gate = call.gate.lock().await;
+            let mut told = None;
+            let before = call.session().clone();
+            let mut add = |plan: &mut Plan<'_>| {
+                let mut session = before.clone();
+                let branch = options.via_branch.as_deref();
+                let parties = match (phase, to_tag) {
+                    (Phase::Answer, Some(to)) => session.of_answer(from_tag, to, branch).map(|(a, b)| (b, a)),
+                    _ => session.of_offer(from_tag, to_tag, branch, unix_s()),
+                };
+                let (from, to) =
+                    parties.map_err(|bad| ApiError::new(ErrorCode::BadTags, Refused::from(bad).to_string()))?;
+                let config = &self.0.config;
+                let mut exchange = Exchange { config, options: &options, phase, from, to, session: &mut session, plan };
+                let lines = exchange.describe(&lines)?;
+                session.note_signal((from, to), unix_us());
+                told = Some((session, lines, to));
+                Ok(())
+            };
+            let result = self.0.control.run(&call, None, &mut add).await;
+            match (result, told) {
+                (Ok(_), Some((session, told, to))) => {
+                    let sdp = rewritten(&sdp, &options, phase, &session, to, &told);
+                    *call.session() = session;
+                    return Ok(Dict::new().with("result", "ok").with("sdp", sdp));
+                }
+                // It ended just now: the offer makes a new one.
+                (Err(error), _) if error.code == ErrorCode::UnknownCall && phase == Phase::Offer => drop(gate),
+                (Err(error), _) => {
+                    drop(gate);
+                    if is_new {
+                        // Nobody has anything from it: it must not stay behind.
+                        drop(self.0.control.delete_call(&call.name.name, None).await);
+                    }
+                    return Err(error.into());
+                }
+                (Ok(_), None) => unreachable!("what was planned has an outcome"),
+            }
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! From what an SDP says of an m= line to the commands for its legs.
+
+use core::net::SocketAddr;
+use std::sync::Arc;
+
+use patchcord_ng::Options;
+use patchcord_relay::media::Codec;
+
+use super::NgConfig;
+use super::session::{Leg, Mux, PartyId, Session};
+use crate::api::{
+    Bridge, CodecParts, CodecSpec, Command, Direction, EgressName, LatchSpec, LegCodecs, LegCreate, LegDirection,
+    LegRemote, LegRtcpMux, OneParty, PartyRename,
+};
+use crate::call::{Draft, Plan};
+use crate::error::ApiError;
+use crate::interfaces::AddressFamily;
+
+/// What an SDP says of one m= line, as far as relaying goes.
+#[derive(Clone, Debug)]
+pub(super) struct Described {
+    pub(super) kind: String,
+    pub(super) protocol: String,
+    /// The port is not 0.
+    pub(super) enabled: bool,
+    /// Where the party receives; `None` where the SDP says so by the zero address.
+    pub(super) remote: Option<SocketAddr>,
+    pub(super) remote_rtcp: Option<SocketAddr>,
+    pub(super) direction: Direction,
+    pub(super) mux: bool,
+    pub(super) codecs: Vec<Codec>,
+    pub(super) mid: Option<String>,
+    pub(super) ptime_ms: Option<u32>,
+}
+
+/// What the other side is to be told of an m= line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It is disabled.
+    Disabled,
+    /// Media is received here.
+    Here {
+        rtp: SocketAddr,
+        rtcp: SocketAddr,
+        /// `a=rtcp-mux`.
+        mux: bool,
+        /// There is no port for RTCP to fall back on.
+        mux_required: bool,
+    },
+}
+
+/// Whether an SDP asks or answers (RFC 3264).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Offer,
+    Answer,
+}
+
+/// An offer or answer on its way into the call.
+pub(super) struct Exchange<'a, 'p> {
+    pub(super) config: &'a NgConfig,
+    pub(super) options: &'a Options,
+    pub(super) phase: Phase,
+    /// Who sent the SDP.
+    pub(super) from: PartyId,
+    /// Who will get it.
+    pub(super) to: PartyId,
+    pub(super) session: &'a mut Session,
+    pub(super) plan: &'a mut Plan<'p>,
+}
+
+impl Exchange<'_, '_> {
+    /// Plans what the SDP means for the legs of both sides; says what the other side is to be told, one entry a line.
+    pub(super) fn describe(&mut self, lines: &[Described]) -> Result<Vec<Told>, ApiError> {
+        self.choose_interfaces();
+        self.name_parties()?;
+        let told = lines.iter().enumerate().map(|(index, line)| self.line(index, line)).collect();
+        if let Some(party) = self.session.party_mut(self.from) {
+            party.described = true;
+        }
+        told
+    }
+
+    fn line(&mut self, index: usize, line: &Described) -> Result<Told, ApiError> {
+        let media = self.media(self.from, index);
+        media.kind.clone_from(&line.kind);
+        media.protocol.clone_from(&line.protocol);
+        media.mid.clone_from(&line.mid);
+        media.ptime_ms = line.ptime_ms;
+        if !line.enabled {
+            self.disable(self.from, index)?;
+            self.disable(self.to, index)?;
+            return Ok(Told::Disabled);
+        }
+        media.codecs.clone_from(&line.codecs);
+        media.mux.said = line.mux;
+        let (mux, mux_required) = self.agree_on_mux(index);
+        let (own, others) = self.codecs(index);
+
+        let leg = self.media(self.from, index).leg.clone();
+        let receives = line.remote.is_some();
+        let from = Want {
+            // The zero address says that nothing is to be sent there (RFC 2543 B.5), and not where it will be again.
+            remote: line.remote.or(leg.as_ref().and_then(|leg| leg.remote)),
+            remote_rtcp: if receives { line.remote_rtcp } else { leg.and_then(|leg| leg.remote_rtcp) },
+            direction: self.direction(line),
+            latch: self.latch(),
+            muxed: self.media(self.from, index).mux.agreed,
+            codecs: own,
+            family: line.remote.map(|remote| AddressFamily::of(remote.ip())),
+        };
+        let family = from.family;
+        self.set_leg(self.from, index, from)?;
+        let to = match self.media(self.to, index).leg.clone() {
+            Some(leg) => Want {
+                remote: leg.remote,
+                remote_rtcp: leg.remote_rtcp,
+                direction: leg.direction,
+                latch: leg.latch,
+                muxed: self.media(self.to, index).mux.agreed,
+                codecs: others,
+                family,
+            },
+            None => Want {
+                remote: None,
+                remote_rtcp: None,
+                direction: Direction::SendRecv,
+                latch: self.latch(),
+                muxed: false,
+                codecs: others,
+                family: self.family_of(self.to).or(family),
+            },
+        };
+        self.set_leg(self.to, index, to)?;
+        self.bridge(index)?;
+        let Some(leg) = &self.media(self.to, index).leg else { return Ok(Told::Disabled) };
+        Ok(Told::Here { rtp: leg.advertised, rtcp: leg.advertised_rtcp, mux, mux_required })
+    }
+
+    /// RFC 5761 5.1.1: who wants it offers it, and it is in force when the answer has it too. Gives whether the other side is
+    /// told of it, and whether it is told of nothing else.
+    fn agree_on_mux(&mut self, index: usize) -> (bool, bool) {
+        let wish = self.options.rtcp_mux;
+        let said = self.media(self.from, index).mux.said;
+        if self.phase == Phase::Answer {
+            let answerer = &mut self.media(self.from, index).mux;
+            answerer.agreed = answerer.said && answerer.offered;
+            let agreed = answerer.agreed;
+            let offerer = &mut self.media(self.to, index).mux;
+            offerer.agreed = offerer.said && offerer.granted.unwrap_or(agreed);
+            return (offerer.agreed, false);
+        }
+        let Mux { agreed: in_use, .. } = self.media(self.to, index).mux;
+        // Once in use it stays, unless it is taken back explicitly.
+        let offered = !wish.demux && (said || wish.offer || wish.require || in_use);
+        self.media(self.to, index).mux.offered = offered;
+        self.media(self.from, index).mux.granted = match (wish.reject, wish.accept || wish.demux) {
+            (true, _) => Some(false),
+            (false, true) => Some(true),
+            (false, false) => None,
+        };
+        (offered, offered && (wish.require || in_use))
+    }
+
+    /// The codec lists of both legs. In an offer and its answer each side numbers formats as the other one receives them, so
+    /// that within a dialogue a number passes as it is: both lists have all formats of both, each its own first.
+    fn codecs(&mut self, index: usize) -> (Vec<Codec>, Vec<Codec>) {
+        let own = self.media(self.from, index).codecs.clone();
+        let others = self.media(self.to, index).codecs.clone();
+        let ever = |exchange: &mut Self, party| {
+            let leg = exchange.media(party, index).leg.as_ref();
+            leg.map_or_else(Vec::new, |leg| leg.codecs_ever.clone())
+        };
+        let ever = [ever(self, self.from), ever(self, self.to)].concat();
+        // A number that has had two meanings has none: it passes as it is.
+        let clear = |codec: &&Codec| {
+            let same_number = |other: &&Codec| other.payload_type == codec.payload_type;
+            let all = own.iter().chain(&others).chain(&ever);
+            all.filter(same_number).all(|other| other.same_format(codec))
+        };
+        let list = |first: &[Codec], then: &[Codec]| {
+            let mut list: Vec<Codec> = Vec::with_capacity(first.len() + then.len());
+            for codec in first.iter().chain(then).filter(clear) {
+                if !list.iter().any(|other| other.payload_type == codec.payload_type) {
+                    list.push(codec.clone());
+                }
+            }
+            list
+        };
+        (list(&own, &others), list(&others, &own))
+    }
+
+    fn direction(&self, line: &Described) -> Direction {
+        let said = if self.config.enforce_direction { line.direction } else { Direction::SendRecv };
+        match (line.remote, said) {
+            (Some(_), said) => said,
+            (None, Direction::SendRecv | Direction::SendOnly) => Direction::SendOnly,
+            (None, Direction::RecvOnly | Direction::Inactive) => Direction::Inactive,
+        }
+    }
+
+    fn latch(&self) -> LatchSpec {
+        let flags = &self.options.flags;
+        LatchSpec { strict: flags.strict_source.then_some(true), ..LatchSpec::default() }
+    }
+
+    /// `direction` names the interface towards the sender first, then the one towards the receiver.
+    fn choose_interfaces(&mut self) {
+        let family = self.options.address_family.map(|family| match family {
+            patchcord_ng::options::AddressFamily::Ip4 => AddressFamily::Ip4,
+            patchcord_ng::options::AddressFamily::Ip6 => AddressFamily::Ip6,
+        });
+        let both = self.options.interface.as_deref();
+        let mut named = self.options.direction.iter().map(String::as_str);
+        let names = [named.next().or(both), named.next().or(both)];
+        for (party, name) in [self.from, self.to].into_iter().zip(names) {
+            if let (Some(party), Some(name)) = (self.session.party_mut(party), name) {
+                party.interface = Some(name.into());
+            }
+        }
+        if let (Some(party), Some(family)) = (self.session.party_mut(self.to), family) {
+            party.family = Some(family);
+        }
+    }
+
+    /// Parties are called by their tags as soon as these are known.
+    fn name_parties(&mut self) -> Result<(), ApiError> {
+        for id in [self.from, self.to] {
+            let Some(party) = self.session.party(id) else { continue };
+            let Some(tag) = party.tag.clone() else { continue };
+            let (present, wanted) = (Arc::clone(&party.name), self.session.free_name(&tag));
+            let named = *present == *tag || !wanted.starts_with(&*tag);
+            let taken = self.plan.model.legs.named(&wanted).is_some();
+            if named || taken {
+                continue;
+            }
+            if self.plan.model.legs.named(&present).is_some() {
+                let rename = PartyRename { party: present.as_ref().to_owned(), name: wanted.as_ref().to_owned() };
+                self.plan.add(&Command::PartyRename(rename))?;
+            }
+            if let Some(party) = self.session.party_mut(id) {
+                party.name = wanted;
+            }
+        }
+        Ok(())
+    }
+
+    fn family_of(&self, party: PartyId) -> Option<AddressFamily> {
+        self.session.party(party).and_then(|party| party.family)
+    }
+
+    fn media(&mut self, party: PartyId, index: usize) -> &mut super::session::Media {
+        let party = self.session.parties.iter_mut().find(|other| other.id == party);
+        party.expect("both sides of an exchange are parties of its session").media_mut(index)
+    }
+
+    fn name(&self, party: PartyId, index: usize) -> String {
+        self.session.party(party).map_or_else(String::new, |party| party.leg_name(index))
+    }
+
+    fn disable(&mut self, party: PartyId, index: usize) -> Result<(), ApiError> {
+        if self.media(party, index).leg.take().is_some() {
+            let party = self.name(party, index);
+            self.plan.add(&Command::LegDelete(OneParty { party }))?;
+        }
+        self.media(party, index).mux = Mux::default();
+        Ok(())
+    }
+
+    /// Each hears the other from now on, unless signalling has said so before: what a transfer has changed since stays.
+    fn bridge(&mut self, index: usize) -> Result<(), ApiError> {
+        let (from, to) = (self.from, self.to);
+        let are_peers = self.session.party(from).is_some_and(|party| party.peer == Some(to))
+            && self.session.party(to).is_some_and(|party| party.peer == Some(from));
+        let with =
+            |exchange: &mut Self, party| exchange.media(party, index).leg.as_ref().and_then(|leg| leg.bridged_with);
+        if !are_peers || (with(self, from) == Some(to) && with(self, to) == Some(from)) {
+            return Ok(());
+        }
+        let (a, b) = (self.name(from, index), self.name(to, index));
+        self.plan.add(&Command::Bridge(Bridge { a, b, trigger: None }))?;
+        for (one, other) in [(from, to), (to, from)] {
+            if let Some(leg) = &mut self.media(one, index).leg {
+                leg.bridged_with = Some(other);
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the leg be as wanted: created, or told what is different.
+    fn set_leg(&mut self, party: PartyId, index: usize, want: Want) -> Result<(), ApiError> {
+        let name = self.name(party, index);
+        let Some(mut leg) = self.media(party, index).leg.take() else {
+            return self.create_leg(party, index, name, want);
+        };
+        let mut commands = Vec::new();
+        if let Some(remote) = want.remote
+            && (leg.remote, leg.remote_rtcp) != (want.remote, want.remote_rtcp)
+        {
+            let remote_rtcp = want.remote_rtcp;
+            commands.push(Command::LegRemote(LegRemote { party: name.clone(), remote, remote_rtcp }));
+        }
+        if leg.codecs != want.codecs {
+            let codecs = specs(&want.codecs);
+            commands.push(Command::LegCodecs(LegCodecs { party: name.clone(), codecs }));
+            leg.note_codecs(&want.codecs);
+        }
+        if leg.direction != want.direction {
+            let direction = want.direction;
+            commands.push(Command::LegDirection(LegDirection { party: name.clone(), direction }));
+        }
+        if leg.muxed != want.muxed {
+            commands.push(Command::LegRtcpMux(LegRtcpMux { party: name, rtcp_mux: want.muxed }));
+        }
+        for command in &commands {
+            self.plan.add(command)?;
+        }
+        leg.remote = want.remote;
+        leg.remote_rtcp = want.remote_rtcp;
+        leg.direction = want.direction;
+        leg.latch = want.latch;
+        leg.muxed = want.muxed;
+        leg.codecs = want.codecs;
+        self.media(party, index).leg = Some(leg);
+        Ok(())
+    }
+
+    fn create_leg(&mut self, party: PartyId, index: usize, name: String, want: Want) -> Result<(), ApiError> {
+        let Want { remote, remote_rtcp, direction, latch, muxed, codecs, family } = want;
+        let interface = self.session.party(party).and_then(|party| party.interface.as_deref().map(str::to_owned));
+        let flags = &self.options.flags;
+        let egress = match (flags.transparent, flags.continuity, flags.new_ssrc) {
+            (true, ..) => Some(EgressName::Transparent),
+            (_, true, _) => Some(EgressName::Continuity),
+            (.., true) => Some(EgressName::NewSsrc),
+            _ => None,
+        };
+        let media_timeout_ms = self.options.media_timeout_s.map(|seconds| seconds.saturating_mul(1000));
+        self.plan.add(&Command::LegCreate(LegCreate {
+            party: name.clone(),
+            codecs: specs(&codecs),
+            remote,
+            remote_rtcp,
+            // The answer may do without muxing: both ports are there until it is known.
+            rtcp_mux: false,
+            interface,
+            address_family: family,
+            direction,
+            latch,
+            egress,
+            media_timeout_ms,
+        }))?;
+        let Some(Draft::Created(created)) = self.plan.drafts.last() else {
+            unreachable!("the draft of a leg that was planned to be created says so");
+        };
+        let (advertised, advertised_rtcp) = (created.advertised, created.advertised_rtcp);
+        if muxed {
+            self.plan.add(&Command::LegRtcpMux(LegRtcpMux { party: name, rtcp_mux: true }))?;
+        }
+        self.media(party, index).leg = Some(Leg {
+            advertised,
+            advertised_rtcp,
+            remote,
+            remote_rtcp,
+            direction,
+            latch,
+            muxed,
+            codecs_ever: codecs.clone(),
+            codecs,
+            bridged_with: None,
+        });
+        Ok(())
+    }
+}
+
+/// How a leg is to be.
+struct Want {
+    remote: Option<SocketAddr>,
+    remote_rtcp: Option<SocketAddr>,
+    direction: Direction,
+    latch: LatchSpec,
+    muxed: bool,
+    codecs: Vec<Codec>,
+    family: Option<AddressFamily>,
+}
+
+impl Leg {
+    fn note_codecs(&mut self, codecs: &[Codec]) {
+        for codec in codecs {
+            if !self.codecs_ever.iter().any(|known| known.payload_type == codec.payload_type) {
+                self.codecs_ever.push(codec.clone());
+            }
+        }
+    }
+}
+
+fn specs(codecs: &[Codec]) -> Vec<CodecSpec> {
+    let spec = |codec: &Codec| {
+        CodecSpec::Parts(CodecParts {
+            payload_type: codec.payload_type.get(),
+            encoding: codec.encoding.clone(),
+            clock_rate: codec.clock_rate,
+            channels: codec.channels,
+        })
+    };
+    codecs.iter().map(spec).collect()
+}

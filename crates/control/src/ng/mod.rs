@@ -1,0 +1,124 @@
+//! The ng front: the protocol by which SIP proxies drive a media relay, on the same calls and commands as the HTTP API.
+//!
+//! A request's way: a listener takes it from its transport (`listen`), [`Ng`] finds the command's handler, and that ends in
+//! a batch of bridge commands for the call. `session` is what signalling has said of a call; `exchange` takes an offer or
+//! answer through parsing, planning (`media`) and rewriting (`rewrite`); the other files are one command, or a family of them,
+//! each.
+
+mod call;
+mod delete;
+mod describe;
+mod exchange;
+pub mod listen;
+mod media;
+mod mos;
+mod query;
+mod refuse;
+mod server;
+mod session;
+
+use core::sync::atomic::AtomicU64;
+use core::time::Duration;
+use std::sync::Arc;
+
+use patchcord_ng::{Command, Dict, Options, Request, reason};
+
+use crate::control::Control;
+use refuse::Refused;
+
+pub(crate) use session::Session;
+
+/// How the front behaves.
+#[derive(Clone, Debug)]
+pub struct NgConfig {
+    /// How long a deleted call goes on unless the request says otherwise.
+    pub delete_delay: Duration,
+    /// A call of which no party has sent anything for this long is deleted; zero: never.
+    pub timeout: Duration,
+    /// The same for a call on hold.
+    pub silent_timeout: Duration,
+    /// The longest life of a call; zero: no limit.
+    pub final_timeout: Duration,
+    /// More calls are refused; zero: no limit.
+    pub sessions_max: u32,
+    /// Media that its SDP forbids is not relayed. Off: it is, as rtpengine does.
+    pub enforce_direction: bool,
+    /// A changed remote address gives the other side a new local port, as rtpengine does.
+    pub ports_follow_remote: bool,
+}
+
+impl Default for NgConfig {
+    fn default() -> Self {
+        Self {
+            delete_delay: Duration::from_secs(30),
+            timeout: Duration::from_secs(60),
+            silent_timeout: Duration::from_secs(3600),
+            final_timeout: Duration::ZERO,
+            sessions_max: 0,
+            enforce_direction: true,
+            ports_follow_remote: false,
+        }
+    }
+}
+
+/// The front over a control plane. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Ng(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    control: Control,
+    config: NgConfig,
+    counts: Counts,
+}
+
+/// What is counted over all calls.
+#[derive(Debug, Default)]
+struct Counts {
+    offers: AtomicU64,
+    answers: AtomicU64,
+    deletes: AtomicU64,
+}
+
+impl Ng {
+    /// The front over this control plane.
+    #[must_use]
+    pub fn new(control: Control, config: NgConfig) -> Self {
+        Self(Arc::new(Shared { control, config, counts: Counts::default() }))
+    }
+
+    /// Answers a request: does what it says, as a whole or not at all.
+    async fn reply_to(&self, request: &Dict) -> Dict {
+        match self.obey(request).await {
+            Ok(reply) => reply,
+            Err(refused) => {
+                let command = request.text("command");
+                let call = request.text("call-id");
+                tracing::info!(command = command.as_deref(), call = call.as_deref(), %refused, "ng request refused");
+                refused.reply()
+            }
+        }
+    }
+
+    async fn obey(&self, request: &Dict) -> Result<Dict, Refused> {
+        let name = request.text("command").ok_or(Refused::Because(reason::NO_COMMAND.into()))?;
+        let command = Command::from_name(&name).ok_or(Refused::Because(reason::UNKNOWN_COMMAND.into()))?;
+        let options = || Options::read(request);
+        match command {
+            Command::Ping => Ok(Dict::new().with("result", "pong")),
+            Command::Offer => self.exchange(media::Phase::Offer, options()).await,
+            Command::Answer => self.exchange(media::Phase::Answer, options()).await,
+            Command::Delete => self.delete(&options()).await,
+            Command::Query => self.query(&options()).await,
+            Command::List => Ok(self.list(&options())),
+            Command::Statistics => Ok(self.statistics()),
+            other => Err(Refused::Because(format!("command \"{}\" is not supported by this relay", other.name()))),
+        }
+    }
+}
+
+impl listen::Answer for Ng {
+    async fn answer(&self, request: Request) -> Dict {
+        self.reply_to(&request.dict).await
+    }
+}

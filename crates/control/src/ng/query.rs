@@ -1,0 +1,169 @@
+//! `query`, and what `delete` says of a call: its parties, their media and streams, and how good they were.
+
+use core::net::SocketAddr;
+use std::sync::Arc;
+
+use patchcord_ng::{Dict, Options, Value};
+use patchcord_relay::snapshot::{IngressStats, LegSnapshot};
+
+use super::Ng;
+use super::call::unix_s;
+use super::mos::mos;
+use super::refuse::Refused;
+use super::session::{Media, Party, Session};
+use crate::api::Direction;
+use crate::call::Call;
+
+impl Ng {
+    /// Says what is known of a call.
+    pub(super) async fn query(&self, options: &Options) -> Result<Dict, Refused> {
+        let call = self.find(options)?;
+        let report = self.report(&call).await?;
+        Ok(Dict(core::iter::once((b"result".to_vec(), "ok".into())).chain(report.0).collect()))
+    }
+
+    /// A call in the shape that clients of the protocol read.
+    pub(super) async fn report(&self, call: &Arc<Call>) -> Result<Dict, Refused> {
+        let legs: Vec<_> = call.inner().model.legs.0.iter().map(|leg| (Arc::clone(&leg.party), leg.id)).collect();
+        let ids = legs.iter().map(|(_, id)| *id).collect::<Vec<_>>();
+        let snapshots = self.0.control.leg_snapshots(call.worker, ids).await?;
+        let of_party = |name: &str| {
+            let (_, id) = legs.iter().find(|(party, _)| **party == *name)?;
+            snapshots.iter().find(|snapshot| snapshot.leg == *id)
+        };
+        let session = call.session().clone();
+        let now_s = unix_s();
+        let mut tags = Dict::new();
+        for party in &session.parties {
+            let Some(tag) = party.tag.as_deref() else { continue };
+            tags.set(tag, tag_entry(&session, party, tag, now_s, &of_party));
+        }
+        let mut sources = Dict::new();
+        for snapshot in &snapshots {
+            if let Some(ssrc) = snapshot.ingress.ssrc {
+                sources.set(&ssrc.0.to_string(), source_entry(snapshot, now_s));
+            }
+        }
+        let sum = |count: fn(&IngressStats) -> u64| snapshots.iter().map(|leg| count(&leg.ingress)).sum::<u64>();
+        let errors: u64 = snapshots.iter().map(|leg| leg.drops.total()).sum();
+        let totals = Dict::new()
+            .with("RTP", counters(sum(|stats| stats.packets), sum(|stats| stats.bytes), errors))
+            .with("RTCP", counters(sum(|stats| stats.rtcp_packets), 0, 0));
+        Ok(Dict::new()
+            .with("created", session.created_us / 1_000_000)
+            .with("created_us", session.created_us % 1_000_000)
+            .with("last signal", session.signalled_us / 1_000_000)
+            .with("SSRC", sources)
+            .with("tags", tags)
+            .with("totals", totals))
+    }
+}
+
+fn tag_entry<'a>(
+    session: &Session,
+    party: &Party,
+    tag: &str,
+    now_s: u64,
+    snapshot: &dyn Fn(&str) -> Option<&'a LegSnapshot>,
+) -> Dict {
+    let mut entry = Dict::new().with("tag", tag).with("created", party.created_s);
+    if let Some(branch) = &party.via_branch {
+        entry.set("via-branch", &**branch);
+    }
+    if let Some(label) = &party.label {
+        entry.set("label", &**label);
+    }
+    if let Some(peer) = party.peer.and_then(|peer| session.party(peer)).and_then(|peer| peer.tag.as_deref()) {
+        entry.set("in dialogue with", peer);
+    }
+    let medias = party
+        .media
+        .iter()
+        .enumerate()
+        .map(|(index, media)| Value::Dict(media_entry(index, media, snapshot(&party.leg_name(index)), now_s)));
+    entry.with("medias", medias.collect::<Vec<_>>())
+}
+
+fn media_entry(index: usize, media: &Media, snapshot: Option<&LegSnapshot>, now_s: u64) -> Dict {
+    let mut flags = vec!["initialized"];
+    if let Some(leg) = &media.leg {
+        if matches!(leg.direction, Direction::SendRecv | Direction::SendOnly) {
+            flags.push("send");
+        }
+        if matches!(leg.direction, Direction::SendRecv | Direction::RecvOnly) {
+            flags.push("recv");
+        }
+        if leg.muxed {
+            flags.push("rtcp-mux");
+        }
+    }
+    let index = u64::try_from(index + 1).unwrap_or(u64::MAX);
+    let mut entry =
+        Dict::new().with("index", index).with("type", media.kind.as_str()).with("protocol", media.protocol.as_str());
+    let mut streams = Vec::new();
+    if let (Some(leg), Some(snapshot)) = (&media.leg, snapshot) {
+        let rtp = &snapshot.ingress;
+        let idle_s = rtp.idle_ms.unwrap_or(0) / 1000;
+        let mut stream = Dict::new().with("local port", snapshot.local_rtp.port());
+        stream.set("local address", snapshot.local_rtp.ip().to_string());
+        stream.set("family", family(snapshot.local_rtp));
+        stream.set("endpoint", endpoint(snapshot.remote_rtp));
+        stream.set("advertised endpoint", endpoint(leg.remote));
+        stream.set("last packet", if rtp.idle_ms.is_some() { now_s.saturating_sub(idle_s) } else { 0 });
+        let mut words = vec!["RTP"];
+        words.extend(leg.remote.map(|_| "filled"));
+        words.extend(snapshot.latched.then_some("confirmed"));
+        stream.set("flags", words);
+        if let Some(ssrc) = rtp.ssrc {
+            stream.set("SSRC", u64::from(ssrc.0));
+        }
+        stream.set("stats", counters(rtp.packets, rtp.bytes, snapshot.drops.total()));
+        streams.push(Value::Dict(stream));
+        let rtcp = Dict::new()
+            .with("local port", leg.advertised_rtcp.port())
+            .with("family", family(leg.advertised_rtcp))
+            .with("endpoint", endpoint(leg.remote_rtcp))
+            .with("flags", vec!["RTCP"])
+            .with("stats", counters(rtp.rtcp_packets, 0, 0));
+        streams.push(Value::Dict(rtcp));
+    }
+    entry.set("streams", streams);
+    entry.with("flags", flags)
+}
+
+/// Reception of one source: what was measured here, over its whole life.
+fn source_entry(snapshot: &LegSnapshot, now_s: u64) -> Dict {
+    let LegSnapshot { ingress, .. } = snapshot;
+    let expected = ingress.packets + ingress.lost;
+    let loss = if expected == 0 { 0.0 } else { ingress.lost as f64 / expected as f64 };
+    let round_trip_ms = 0.0;
+    let score = (mos(loss, ingress.jitter_ms, round_trip_ms) * 10.0).round() as u64;
+    let block = || {
+        Dict::new()
+            .with("reported at", now_s)
+            .with("MOS", score)
+            .with("jitter", ingress.jitter_ms.round() as u64)
+            .with("packet loss", (loss * 100.0).round() as u64)
+            .with("samples", 1_u64)
+    };
+    Dict::new()
+        .with("packets", ingress.packets)
+        .with("bytes", ingress.bytes)
+        .with("packets lost", ingress.lost)
+        .with("average MOS", block())
+        .with("lowest MOS", block())
+        .with("highest MOS", block())
+}
+
+fn counters(packets: u64, bytes: u64, errors: u64) -> Dict {
+    Dict::new().with("packets", packets).with("bytes", bytes).with("errors", errors)
+}
+
+fn family(address: SocketAddr) -> &'static str {
+    if address.is_ipv4() { "IPv4" } else { "IPv6" }
+}
+
+fn endpoint(address: Option<SocketAddr>) -> Dict {
+    let Some(address) = address else { return Dict::new() };
+    Dict::new().with("family", family(address)).with("address", address.ip().to_string()).with("port", address.port())
+}

@@ -1,0 +1,62 @@
+//! Refusals in ng's words. Proxies act on some of them, so that these are said exactly.
+
+use core::fmt;
+
+use patchcord_ng::{Dict, reason};
+
+use super::session::BadTags;
+use crate::error::{ApiError, ErrorCode};
+
+/// Why a request is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// An error with this reason.
+    Because(String),
+    /// This relay has enough to do: the proxy is to use another one, if it has said that it understands this.
+    LoadLimit,
+}
+
+impl Refused {
+    pub(super) fn reply(&self) -> Dict {
+        match self {
+            Self::Because(reason) => Dict::new().with("result", "error").with("error-reason", reason.as_str()),
+            Self::LoadLimit => Dict::new().with("result", "load limit"),
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Because(reason) => f.write_str(reason),
+            Self::LoadLimit => f.write_str("load limit"),
+        }
+    }
+}
+
+impl From<&str> for Refused {
+    fn from(reason: &str) -> Self {
+        Self::Because(reason.to_owned())
+    }
+}
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        Self::Because(match error.code {
+            // Kamailio tries another relay on exactly these texts.
+            ErrorCode::PortsExhausted => reason::NO_PORTS.to_owned(),
+            ErrorCode::NoRoom | ErrorCode::Draining => reason::TOO_MANY_CALLS.to_owned(),
+            ErrorCode::UnknownCall => reason::UNKNOWN_CALL.to_owned(),
+            _ => error.message,
+        })
+    }
+}
+
+impl From<BadTags> for Refused {
+    fn from(bad: BadTags) -> Self {
+        Self::from(match bad {
+            BadTags::Unknown => reason::UNKNOWN_CALL,
+            BadTags::Association => reason::BAD_DIALOGUE,
+        })
+    }
+}
