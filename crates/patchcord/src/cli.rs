@@ -22,6 +22,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the relay.
     Serve(ServeArgs),
+    /// Run the relay under rtpengine's command line and with its behaviour on the wire.
+    RtpengineCompat(CompatArgs),
     /// See a call being transferred, and the proof that nobody lost a packet.
     Demo(DemoArgs),
     /// Play the RTP streams of captures through a relay, and report what came through.
@@ -70,6 +72,20 @@ pub(crate) struct ServeArgs {
     /// End at once when stdin ends: a relay that is started for somebody ends with him.
     #[arg(long, hide = true)]
     pub(crate) until_stdin_ends: bool,
+}
+
+/// `rtpengine-compat`
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CompatArgs {
+    /// Print the configuration that results, and end.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    /// End at once when stdin ends.
+    #[arg(long, hide = true)]
+    pub(crate) until_stdin_ends: bool,
+    /// rtpengine's options: -i, -n, -m, -M, --endpoint-learning and so on; and --lax-source, to accept media from anywhere.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
+    pub(crate) args: Vec<String>,
 }
 
 impl ServeArgs {

@@ -5,6 +5,7 @@
 mod child;
 mod cli;
 mod client;
+mod compat;
 mod config;
 mod demo;
 mod doctor;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => serve::run(&args),
+        Command::RtpengineCompat(args) => compat::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Doctor(args) => doctor::run(&args),

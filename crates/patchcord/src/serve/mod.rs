@@ -38,7 +38,12 @@ impl From<ConfigError> for Failure {
 /// Runs the relay.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let config = Config::load(args.config.as_deref(), std::env::vars(), args.layer()?)?;
-    if args.print_config {
+    run_config(config, args.until_stdin_ends, args.print_config)
+}
+
+/// Runs the relay with this configuration, or prints it.
+pub(crate) fn run_config(config: Config, until_stdin_ends: bool, print_config: bool) -> Result<(), Failure> {
+    if print_config {
         let text = toml::to_string(&config).map_err(|error| Failure::failed(format!("cannot print it: {error}")))?;
         output::print(&text);
         return Ok(());
@@ -52,7 +57,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("cannot start the control plane: {error}")))?;
-    runtime.block_on(serve(config, args.until_stdin_ends))
+    runtime.block_on(serve(config, until_stdin_ends))
 }
 
 async fn serve(config: Config, until_stdin_ends: bool) -> Result<(), Failure> {
