@@ -2,14 +2,20 @@
 //!
 //! All of them share one [`Server`]: who answers, which replies are remembered, how many requests may run at once.
 
+mod http;
+mod seldom;
 mod server;
+mod stream;
 mod udp;
+mod websocket;
 
 use core::future::Future;
 
 use patchcord_ng::{Dict, Request};
 
+pub use http::{router, standalone};
 pub use server::Server;
+pub use stream::{UnixSocket, bind_unix};
 pub use udp::bind_udp;
 
 /// Who answers requests.

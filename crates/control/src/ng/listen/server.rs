@@ -9,12 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use patchcord_ng::{Cookies, Dict, Key, Message, Request, Seen, Transport};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::Answer;
+use super::seldom::Seldom;
 
 /// Requests that may be waited for at once; more than that wait in the kernel's queues.
 const RUNNING_MAX: usize = 4096;
+
+/// Connections of all kinds that may be open at once; proxies have one for each of their processes.
+const CONNECTIONS_MAX: usize = 1024;
 
 /// What a datagram can hold over IPv4, bytes: 65,535 without the headers of IP and UDP.
 const DATAGRAM_LEN_MAX: usize = 65_535 - 20 - 8;
@@ -32,6 +36,8 @@ pub struct Server<A> {
     started: Instant,
     /// Requests that may yet be waited for.
     pub(super) places: Arc<Semaphore>,
+    connections: Arc<Semaphore>,
+    complaints: Seldom,
 }
 
 /// Where a message came from.
@@ -57,7 +63,27 @@ impl<A: Answer> Server<A> {
             cookies: Mutex::new(Cookies::default()),
             started: Instant::now(),
             places: Arc::new(Semaphore::new(RUNNING_MAX)),
+            connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            complaints: Seldom::default(),
         })
+    }
+
+    /// A place for one more connection, if there is one.
+    pub(super) fn connection(&self, origin: Origin) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.connections).try_acquire_owned().ok();
+        if place.is_none() {
+            self.complain(|unsaid| {
+                tracing::warn!(?origin, max = CONNECTIONS_MAX, unsaid, "too many connections for ng: one is refused");
+            });
+        }
+        place
+    }
+
+    /// Writes a warning that others can cause, unless there was one just now. `say` learns how many have been kept back.
+    pub(super) fn complain(&self, say: impl FnOnce(u64)) {
+        if let Some(unsaid) = self.complaints.now(Instant::now()) {
+            say(unsaid);
+        }
     }
 
     /// Takes a message that has a cookie.
