@@ -114,3 +114,25 @@ async fn who_panics_leaves_the_others_alone() {
     assert!(ask(&client, &request("1", "panic")).await.contains("internal error"));
     assert_eq!(ask(&client, &request("2", "ping")).await, "2 d6:result4:pong6:numberi2ee");
 }
+
+/// A socket of all addresses answers from the one that was asked: a connected client takes nothing else.
+#[tokio::test]
+async fn the_reply_leaves_from_the_address_that_was_asked() {
+    for (listen, asked) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "127.0.0.3"), ("[::]:0", "::1")] {
+        let (_stub, server) = Stub::new();
+        let socket = match bind_udp(listen.parse().unwrap()).await {
+            Ok(socket) => socket,
+            Err(error) if listen.starts_with('[') => {
+                eprintln!("skipped: this machine has no IPv6 ({error})");
+                continue;
+            }
+            Err(error) => panic!("{listen}: {error}"),
+        };
+        let asked = SocketAddr::new(asked.parse().unwrap(), socket.local_addr().unwrap().port());
+        tokio::spawn(server.udp(socket));
+        let client = UdpSocket::bind(if asked.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }).await.unwrap();
+        client.connect(asked).await.unwrap();
+        assert!(ask(&client, &request("1", "ping")).await.starts_with("1 "), "{listen} {asked}");
+        assert!(ask(&client, &request("2", "transport")).await.contains("UDP"), "{listen} {asked}");
+    }
+}

@@ -5,6 +5,7 @@
 mod http;
 mod seldom;
 mod server;
+mod socket;
 mod stream;
 mod udp;
 mod websocket;
@@ -15,8 +16,8 @@ use patchcord_ng::{Dict, Request};
 
 pub use http::{router, standalone};
 pub use server::Server;
+pub use socket::{UdpListener, bind_udp};
 pub use stream::{UnixSocket, bind_unix};
-pub use udp::bind_udp;
 
 /// Who answers requests.
 pub trait Answer: Send + Sync + 'static {

@@ -5,35 +5,27 @@ use std::io;
 use std::sync::Arc;
 
 use patchcord_ng::{MESSAGE_LEN_MAX, Message, Transport};
-use tokio::net::UdpSocket;
 
-use super::server::{Origin, Outcome, Reply};
+use super::server::{Origin, Outcome};
+use super::socket::{Local, UdpListener};
 use super::{Answer, Server};
 
 /// Datagrams that are answered before other tasks get their turn.
 const BATCH: usize = 64;
-
-/// Opens a socket for [`Server::udp`].
-///
-/// # Errors
-/// The address is in use, not of this machine, or not allowed.
-pub async fn bind_udp(addr: SocketAddr) -> io::Result<UdpSocket> {
-    UdpSocket::bind(addr).await
-}
 
 impl<A: Answer> Server<A> {
     /// Answers datagrams until it is dropped.
     ///
     /// # Errors
     /// The socket is broken.
-    pub async fn udp(self: Arc<Self>, socket: UdpSocket) -> io::Result<()> {
+    pub async fn udp(self: Arc<Self>, socket: UdpListener) -> io::Result<()> {
         let socket = Arc::new(socket);
         let mut datagram = vec![0; MESSAGE_LEN_MAX];
         loop {
             socket.readable().await?;
             for _ in 0..BATCH {
-                match socket.try_recv_from(&mut datagram) {
-                    Ok((len, peer)) => self.datagram(&socket, &datagram[..len], peer).await,
+                match socket.try_receive(&mut datagram) {
+                    Ok((len, peer, local)) => self.datagram(&socket, &datagram[..len], peer, local).await,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     // An earlier reply found nobody: that is no fault of the socket.
                     Err(error) => tracing::debug!(%error, "receiving an ng datagram"),
@@ -43,7 +35,7 @@ impl<A: Answer> Server<A> {
         }
     }
 
-    async fn datagram(self: &Arc<Self>, socket: &Arc<UdpSocket>, datagram: &[u8], peer: SocketAddr) {
+    async fn datagram(self: &Arc<Self>, socket: &Arc<UdpListener>, datagram: &[u8], peer: SocketAddr, local: Local) {
         let message = match Message::split(datagram) {
             Ok(message) => message,
             Err(error) => {
@@ -55,12 +47,12 @@ impl<A: Answer> Server<A> {
         // else's reply could take them all otherwise.
         let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
         match self.begin(&message, Origin { transport: Transport::Udp, peer: Some(peer) }) {
-            Outcome::Now(reply) => send(socket, &reply, peer).await,
+            Outcome::Now(reply) => send(socket, &reply, peer, local).await,
             Outcome::Later(work) => {
                 let socket = Arc::clone(socket);
                 tokio::spawn(async move {
                     if let Some(reply) = work.await {
-                        send(&socket, &reply, peer).await;
+                        send(&socket, &reply, peer, local).await;
                     }
                     drop(place);
                 });
@@ -69,8 +61,8 @@ impl<A: Answer> Server<A> {
     }
 }
 
-async fn send(socket: &UdpSocket, reply: &Reply, peer: SocketAddr) {
-    if let Err(error) = socket.send_to(reply, peer).await {
+async fn send(socket: &UdpListener, reply: &[u8], peer: SocketAddr, local: Local) {
+    if let Err(error) = socket.send(reply, peer, local).await {
         tracing::debug!(%peer, len = reply.len(), %error, "sending an ng reply");
     }
 }
