@@ -66,6 +66,30 @@ impl Sound {
         Ok(Arc::new(Self { name: name.into(), frames: [frames(Law::Mu)?, frames(Law::A)?] }))
     }
 
+    /// Audio of a WAV file.
+    ///
+    /// # Errors
+    /// It cannot be read or encoded; a sentence says why.
+    pub(crate) fn from_wav_file(path: &std::path::Path) -> Result<Arc<Self>, String> {
+        let audio = wav::read_telephone(path).map_err(|error| error.to_string())?;
+        Self::encode(&path.display().to_string(), &audio).map_err(|error| error.to_string())
+    }
+
+    /// Audio of a WAV file's bytes.
+    ///
+    /// # Errors
+    /// They cannot be read or encoded; a sentence says why.
+    pub(crate) fn from_wav_bytes(name: &str, bytes: &[u8]) -> Result<Arc<Self>, String> {
+        let audio = wav::read_bytes(bytes).map_err(|error| error.to_string())?;
+        let audio = audio.to_telephone().map_err(|error| error.to_string())?;
+        Self::encode(name, &audio).map_err(|error| error.to_string())
+    }
+
+    /// How long it plays, milliseconds.
+    pub(crate) fn duration_ms(&self) -> u64 {
+        u64::from(PTIME_MS) * u64::from(self.frames[0].count())
+    }
+
     /// The audio in the first format of `codecs` that it exists in.
     pub(crate) fn frames_for(&self, codecs: &[Codec]) -> Option<&Frames> {
         codecs.iter().find_map(|codec| {

@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
 use crate::api::{CallCreated, CallEvent, CallState};
-use crate::audio::{AudioConfig, AudioError, Library};
+use crate::audio::{AudioConfig, AudioError, Library, Sound};
 use crate::call::Call;
 use crate::engine::{Engine, Worker};
 use crate::env::Env;
@@ -196,6 +196,19 @@ impl Control {
     /// Takes no new calls from now on; those that run go on.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Audio that has a name.
+    pub(crate) fn named_sound(&self, name: &str) -> Option<Arc<Sound>> {
+        self.0.env.library.named(name).cloned()
+    }
+
+    /// Has another thread work on something that takes its time, such as reading a file.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        self.0.runtime.spawn_blocking(work).await.unwrap_or_else(|_| Err("the server is stopping".to_owned()))
     }
 
     /// Has the runtime work on something that nobody waits for.

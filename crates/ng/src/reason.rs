@@ -2,6 +2,8 @@
 
 /// No such call.
 pub const UNKNOWN_CALL: &str = "Unknown call-id";
+/// No such call, as the commands about its media say it.
+pub const UNKNOWN_CALL_MEDIA: &str = "Unknown call-ID";
 /// The request has no `call-id`.
 pub const NO_CALL_ID: &str = "No call-id in message";
 /// The request has no `from-tag`.

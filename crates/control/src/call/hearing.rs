@@ -137,6 +137,32 @@ impl Plan<'_> {
         self.start(leg.id, sound, "ringback", Repeat::Forever, CommandName::Ringback)
     }
 
+    /// Plays audio that has no name in the library.
+    pub(crate) fn play_sound(&mut self, party: &str, sound: Arc<Sound>, repeat: api::Repeat) -> Result<(), ApiError> {
+        let leg = self.leg(party)?;
+        if sound.frames_for(&leg.codecs).is_none() {
+            return Err(no_encoding(&leg.party, &sound.name));
+        }
+        let draft = self.start(leg.id, sound, "play", repeat.into(), CommandName::Play)?;
+        self.drafts.push(draft);
+        Ok(())
+    }
+
+    /// The legs that hear this one now.
+    pub(crate) fn listeners_of(&self, party: &str) -> Vec<String> {
+        let Some(id) = self.model.legs.named(party).map(|leg| leg.id) else { return Vec::new() };
+        let legs = &self.model.legs;
+        let listens = |leg: &&Leg| matches!(legs.heard(leg), super::model::Heard::Leg(heard) if heard == id);
+        legs.0.iter().filter(listens).map(|leg| leg.party.as_ref().to_owned()).collect()
+    }
+
+    /// The legs that have this one as peer, whatever they hear now.
+    pub(crate) fn peers_of(&self, party: &str) -> Vec<String> {
+        let Some(id) = self.model.legs.named(party).map(|leg| leg.id) else { return Vec::new() };
+        let peers = self.model.legs.0.iter().filter(|leg| leg.hearing.peer == Some(id));
+        peers.map(|leg| leg.party.as_ref().to_owned()).collect()
+    }
+
     pub(super) fn stop(&mut self, party: &str) -> Result<Draft, ApiError> {
         let id = self.leg(party)?.id;
         self.silence_player(id)

@@ -7,18 +7,24 @@ mod openapi;
 mod routes;
 mod sse;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
 use crate::control::Control;
+use crate::ng::Ng;
+use crate::ng::listen::{self, Server};
 
 /// The largest body, in bytes.
 pub const BODY_LEN_MAX: usize = 64 * 1024;
 
 /// The front over a control plane, the check of the token included.
-pub fn router(control: Control) -> Router {
+///
+/// With `ng` it answers that protocol too, under the same token: `POST /ng`, `POST /ng-plain` and their WebSockets.
+pub fn router(control: Control, ng: Option<Arc<Server<Ng>>>) -> Router {
     let v1 = Router::new()
         .route("/v1/calls", post(routes::create_call).get(routes::list_calls))
         .route("/v1/calls/{call}", get(routes::show_call).delete(routes::delete_call))
@@ -26,8 +32,12 @@ pub fn router(control: Control) -> Router {
         .route("/v1/events", get(sse::events))
         .route("/v1/workers", get(routes::workers))
         .route_layer(from_fn_with_state(control.clone(), auth::check));
+    let ng = ng.map_or_else(Router::new, |server| {
+        listen::router(server).route_layer(from_fn_with_state(control.clone(), auth::check))
+    });
     Router::new()
         .merge(v1)
+        .merge(ng)
         .route("/openapi.json", get(openapi::document))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(routes::healthz))

@@ -6,6 +6,7 @@
 //! each.
 
 mod call;
+mod control;
 mod delete;
 mod describe;
 mod exchange;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use patchcord_ng::{Command, Dict, Options, Request, reason};
 
+use self::control::Gate;
 use crate::control::Control;
 use refuse::Refused;
 
@@ -109,6 +111,12 @@ impl Ng {
             Command::Offer => self.exchange(media::Phase::Offer, options()).await,
             Command::Answer => self.exchange(media::Phase::Answer, options()).await,
             Command::Delete => self.delete(&options()).await,
+            Command::BlockMedia => self.gate(&options(), Gate::Block).await,
+            Command::UnblockMedia => self.gate(&options(), Gate::Unblock).await,
+            Command::SilenceMedia => self.gate(&options(), Gate::Silence).await,
+            Command::UnsilenceMedia => self.gate(&options(), Gate::Unsilence).await,
+            Command::PlayMedia => self.play(&options()).await,
+            Command::StopMedia => self.stop(&options()).await,
             Command::Query => self.query(&options()).await,
             Command::List => Ok(self.list(&options())),
             Command::Statistics => Ok(self.statistics()),

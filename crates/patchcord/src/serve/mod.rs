@@ -10,6 +10,7 @@ mod ng;
 mod notify;
 mod startup;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -99,7 +100,9 @@ async fn serve(config: Config, until_stdin_ends: bool) -> Result<(), Failure> {
     notify::notify("READY=1");
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let front = axum::serve(listener, http::router(control.clone())).with_graceful_shutdown(async move {
+    let router = http::router(control.clone(), Some(Arc::clone(&listeners.server)));
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let front = axum::serve(listener, service).with_graceful_shutdown(async move {
         // Either way it is over.
         let _ = stopped.await;
     });

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use patchcord_control::Control;
 use patchcord_control::ng::Ng;
-use patchcord_control::ng::listen::{Server, bind_udp};
+use patchcord_control::ng::listen::{Server, bind_udp, bind_unix, standalone};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::convert;
@@ -15,6 +16,8 @@ use crate::failure::Failure;
 /// Listeners that run until they are dropped.
 pub(super) struct Listeners {
     pub(super) tasks: JoinSet<()>,
+    /// What answers; the HTTP front has it too.
+    pub(super) server: Arc<Server<Ng>>,
     /// Where they listen, ports that were chosen included.
     pub(super) places: Vec<Listen>,
 }
@@ -22,7 +25,7 @@ pub(super) struct Listeners {
 /// Opens everything that `ng.listen` names.
 pub(super) async fn listen(config: &Config, control: &Control) -> Result<Listeners, Failure> {
     let server = Server::new(Ng::new(control.clone(), convert::ng(config)));
-    let mut listeners = Listeners { tasks: JoinSet::new(), places: Vec::new() };
+    let mut listeners = Listeners { tasks: JoinSet::new(), server: Arc::clone(&server), places: Vec::new() };
     for place in &config.ng.listen {
         if !place.is_local() {
             tracing::warn!(%place, "ng knows no password: whoever reaches this address controls all calls; keep it behind a firewall");
@@ -46,7 +49,24 @@ async fn open(place: &Listen, server: &Arc<Server<Ng>>, tasks: &mut JoinSet<()>)
             tasks.spawn(async move { ended(address, server.udp(socket).await) });
             Listen::Udp(address)
         }
-        other => return Err(std::io::Error::other(format!("{other} is not built yet"))),
+        Listen::Tcp(address) => {
+            let listener = TcpListener::bind(address).await?;
+            let address = listener.local_addr()?;
+            tasks.spawn(server.tcp(listener));
+            Listen::Tcp(address)
+        }
+        Listen::Unix(path) => {
+            let socket = bind_unix(path).await?;
+            tasks.spawn(server.unix(socket));
+            Listen::Unix(path.clone())
+        }
+        Listen::Http(address) => {
+            let listener = TcpListener::bind(address).await?;
+            let address = listener.local_addr()?;
+            let service = standalone(server).into_make_service_with_connect_info::<SocketAddr>();
+            tasks.spawn(async move { ended(address, axum::serve(listener, service).await) });
+            Listen::Http(address)
+        }
     })
 }
 
