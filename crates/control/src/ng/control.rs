@@ -145,7 +145,7 @@ impl Session {
 
 /// The legs of these parties that the call still has.
 pub(super) fn legs_of(parties: &[&Party], plan: &Plan<'_>) -> Vec<String> {
-    let legs = parties.iter().flat_map(|party| (0..party.media.len()).map(|index| party.leg_name(index)));
+    let legs = parties.iter().flat_map(|party| party.leg_names());
     legs.filter(|leg| plan.model.legs.named(leg).is_some()).collect()
 }
 

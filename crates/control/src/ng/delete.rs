@@ -9,7 +9,7 @@ use patchcord_ng::{Dict, Options, reason};
 use super::Ng;
 use super::call::said;
 use super::refuse::Refused;
-use super::session::{PartyId, Session};
+use super::session::{Party, PartyId, Session};
 use crate::api::{Command, OneParty};
 use crate::call::{Call, Plan};
 use crate::error::ApiError;
@@ -118,7 +118,7 @@ impl Session {
         loop {
             let stays = |id: PartyId| !parties.contains(&id) && self.party(id).is_some();
             let has_company = |id: PartyId| {
-                let talks_to = |one: &super::session::Party, other: PartyId| one.peer == Some(other);
+                let talks_to = |one: &Party, other: PartyId| one.peer == Some(other);
                 self.parties.iter().any(|other| {
                     other.id != id
                         && stays(other.id)
@@ -146,7 +146,7 @@ impl Session {
 
     fn legs_of(&self, parties: &[PartyId]) -> Vec<String> {
         let doomed = self.parties.iter().filter(|party| parties.contains(&party.id));
-        doomed.flat_map(|party| (0..party.media.len()).map(|index| party.leg_name(index))).collect()
+        doomed.flat_map(Party::leg_names).collect()
     }
 
     fn remove(&mut self, parties: &[PartyId]) {

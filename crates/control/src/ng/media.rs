@@ -7,7 +7,7 @@ use patchcord_ng::Options;
 use patchcord_relay::media::Codec;
 
 use super::NgConfig;
-use super::session::{Leg, Mux, PartyId, Session};
+use super::session::{Leg, Mux, PartyId, Session, leg_name};
 use crate::api::{
     Bridge, CodecParts, CodecSpec, Command, Direction, EgressName, LatchSpec, LegCodecs, LegCreate, LegDirection,
     LegRemote, LegRtcpMux, OneParty, PartyRename,
@@ -15,6 +15,9 @@ use crate::api::{
 use crate::call::{Draft, Plan};
 use crate::error::ApiError;
 use crate::interfaces::AddressFamily;
+
+/// Legs of one media that are kept for addresses of before, where ports follow the remote side.
+const SPARE_LEGS_MAX: usize = 7;
 
 /// What an SDP says of one m= line, as far as relaying goes.
 #[derive(Clone, Debug)]
@@ -108,9 +111,11 @@ impl Exchange<'_, '_> {
             muxed: self.media(self.from, index).mux.agreed,
             codecs: own,
             family: line.remote.map(|remote| AddressFamily::of(remote.ip())),
+            number: index,
         };
         let family = from.family;
         self.set_leg(self.from, index, from)?;
+        self.follow_remote(index, line.remote)?;
         let to = match self.media(self.to, index).leg.clone() {
             Some(leg) => Want {
                 remote: leg.remote,
@@ -120,6 +125,7 @@ impl Exchange<'_, '_> {
                 muxed: self.media(self.to, index).mux.agreed,
                 codecs: others,
                 family,
+                number: leg.number,
             },
             None => Want {
                 remote: None,
@@ -129,12 +135,61 @@ impl Exchange<'_, '_> {
                 muxed: false,
                 codecs: others,
                 family: self.family_of(self.to).or(family),
+                number: index,
             },
         };
         self.set_leg(self.to, index, to)?;
         self.bridge(index)?;
-        let Some(leg) = &self.media(self.to, index).leg else { return Ok(Told::Disabled) };
+        let Some(leg) = &mut self.media(self.to, index).leg else { return Ok(Told::Disabled) };
+        leg.told_to = leg.told_to.or(line.remote);
         Ok(Told::Here { rtp: leg.advertised, rtcp: leg.advertised_rtcp, mux, mux_required })
+    }
+
+    /// Where ports follow the remote side: another address of the sender gives the receiver another local port, and the same
+    /// one again the port of before.
+    fn follow_remote(&mut self, index: usize, remote: Option<SocketAddr>) -> Result<(), ApiError> {
+        let follows = self.config.ports_follow_remote && !self.options.flags.port_latching;
+        let present = self.media(self.to, index).leg.clone();
+        let (true, Some(remote), Some(mut present)) = (follows, remote, present) else { return Ok(()) };
+        if present.told_to.is_none_or(|told| told == remote) {
+            return Ok(());
+        }
+        present.bridged_with = None;
+        let mut want = Want {
+            remote: present.remote,
+            remote_rtcp: present.remote_rtcp,
+            direction: present.direction,
+            latch: present.latch,
+            muxed: present.muxed,
+            codecs: present.codecs.clone(),
+            family: Some(AddressFamily::of(present.advertised.ip())),
+            number: index,
+        };
+        let spare = &mut self.media(self.to, index).spare;
+        let known = spare.iter().position(|leg| leg.told_to == Some(remote));
+        let next = known.map(|known| spare.remove(known));
+        let oldest = (spare.len() >= SPARE_LEGS_MAX).then(|| spare.remove(0));
+        spare.push(present);
+        if let Some(oldest) = oldest {
+            let party = self.leg_name(self.to, oldest.number);
+            self.plan.add(&Command::LegDelete(OneParty { party }))?;
+        }
+        match next {
+            Some(ref leg) => want.number = leg.number,
+            None => want.number = self.free_number(self.to),
+        }
+        self.media(self.to, index).leg = next;
+        self.set_leg(self.to, index, want)?;
+        if let Some(leg) = &mut self.media(self.to, index).leg {
+            leg.told_to = Some(remote);
+        }
+        Ok(())
+    }
+
+    /// A number for one more leg of a party, beyond those of its media.
+    fn free_number(&self, party: PartyId) -> usize {
+        let free = |number: &usize| self.plan.model.legs.named(&self.leg_name(party, *number)).is_none();
+        (patchcord_sdp::MEDIA_MAX..=usize::from(u8::MAX)).find(free).unwrap_or(usize::from(u8::MAX))
     }
 
     /// RFC 5761 5.1.1: who wants it offers it, and it is in force when the answer has it too. Gives whether the other side is
@@ -258,9 +313,15 @@ impl Exchange<'_, '_> {
         self.session.party(party).map_or_else(String::new, |party| party.leg_name(index))
     }
 
+    fn leg_name(&self, party: PartyId, number: usize) -> String {
+        self.session.party(party).map_or_else(String::new, |party| leg_name(&party.name, number))
+    }
+
     fn disable(&mut self, party: PartyId, index: usize) -> Result<(), ApiError> {
-        if self.media(party, index).leg.take().is_some() {
-            let party = self.name(party, index);
+        let media = self.media(party, index);
+        let legs: Vec<_> = media.leg.take().into_iter().chain(media.spare.drain(..)).collect();
+        for leg in legs {
+            let party = self.leg_name(party, leg.number);
             self.plan.add(&Command::LegDelete(OneParty { party }))?;
         }
         self.media(party, index).mux = Mux::default();
@@ -289,7 +350,7 @@ impl Exchange<'_, '_> {
 
     /// Has the leg be as wanted: created, or told what is different.
     fn set_leg(&mut self, party: PartyId, index: usize, want: Want) -> Result<(), ApiError> {
-        let name = self.name(party, index);
+        let name = self.leg_name(party, want.number);
         let Some(mut leg) = self.media(party, index).leg.take() else {
             return self.create_leg(party, index, name, want);
         };
@@ -326,7 +387,7 @@ impl Exchange<'_, '_> {
     }
 
     fn create_leg(&mut self, party: PartyId, index: usize, name: String, want: Want) -> Result<(), ApiError> {
-        let Want { remote, remote_rtcp, direction, latch, muxed, codecs, family } = want;
+        let Want { remote, remote_rtcp, direction, latch, muxed, codecs, family, number } = want;
         let interface = self.session.party(party).and_then(|party| party.interface.as_deref().map(str::to_owned));
         let flags = &self.options.flags;
         let egress = match (flags.transparent, flags.continuity, flags.new_ssrc) {
@@ -358,6 +419,8 @@ impl Exchange<'_, '_> {
             self.plan.add(&Command::LegRtcpMux(LegRtcpMux { party: name, rtcp_mux: true }))?;
         }
         self.media(party, index).leg = Some(Leg {
+            number,
+            told_to: None,
             advertised,
             advertised_rtcp,
             remote,
@@ -382,6 +445,7 @@ struct Want {
     muxed: bool,
     codecs: Vec<Codec>,
     family: Option<AddressFamily>,
+    number: usize,
 }
 
 impl Leg {

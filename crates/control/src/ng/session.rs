@@ -67,6 +67,8 @@ pub(super) struct Media {
     pub(super) mux: Mux,
     /// The leg that relays it; `None` while the media is disabled.
     pub(super) leg: Option<Leg>,
+    /// Legs of other addresses of the other side, where ports follow these.
+    pub(super) spare: Vec<Leg>,
 }
 
 /// RTCP on the RTP port (RFC 5761), as far as a party and the relay have agreed on it.
@@ -85,6 +87,10 @@ pub(super) struct Mux {
 /// What a leg has been told.
 #[derive(Clone, Debug)]
 pub(super) struct Leg {
+    /// Its number in the name that the call model has for it; the index of the media but for spare legs.
+    pub(super) number: usize,
+    /// The other side's address that this local port was told to, where ports follow that.
+    pub(super) told_to: Option<SocketAddr>,
     /// As the party must be told.
     pub(super) advertised: SocketAddr,
     pub(super) advertised_rtcp: SocketAddr,
@@ -270,7 +276,14 @@ impl Session {
 impl Party {
     /// What the call model calls the leg of a media.
     pub(super) fn leg_name(&self, media: usize) -> String {
-        leg_name(&self.name, media)
+        let leg = self.media.get(media).and_then(|media| media.leg.as_ref());
+        leg_name(&self.name, leg.map_or(media, |leg| leg.number))
+    }
+
+    /// What the call model calls its legs, spare ones included.
+    pub(super) fn leg_names(&self) -> impl Iterator<Item = String> {
+        let legs = self.media.iter().flat_map(|media| media.leg.iter().chain(&media.spare));
+        legs.map(|leg| leg_name(&self.name, leg.number))
     }
 
     /// The party is known by this tag from now on.
