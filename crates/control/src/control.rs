@@ -198,6 +198,11 @@ impl Control {
         self.0.draining.store(true, Ordering::Relaxed);
     }
 
+    /// The address of the first interface, as others are told.
+    pub(crate) fn any_address(&self) -> Option<IpAddr> {
+        self.0.env.interfaces.first_advertised()
+    }
+
     /// Audio that has a name.
     pub(crate) fn named_sound(&self, name: &str) -> Option<Arc<Sound>> {
         self.0.env.library.named(name).cloned()

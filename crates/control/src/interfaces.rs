@@ -123,6 +123,12 @@ impl Interfaces {
         SocketAddr::new(interface.advertised.unwrap_or(interface.address), local.port())
     }
 
+    /// The first address, as the other side must be told.
+    pub(crate) fn first_advertised(&self) -> Option<IpAddr> {
+        let interface = &self.entries.first()?.interface;
+        Some(interface.advertised.unwrap_or(interface.address))
+    }
+
     /// How many ports are in which state, by interface.
     pub(crate) fn counts(&self) -> Vec<(&str, PortCounts)> {
         self.entries.iter().map(|entry| (entry.interface.name.as_str(), entry.pool().counts())).collect()

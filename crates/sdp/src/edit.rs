@@ -17,6 +17,8 @@ pub struct Edit {
     pub session_name: Option<String>,
     /// `c=` of the session. Where a relayed section has no `c=` of its own, its address is put there without being asked.
     pub connection: Option<IpAddr>,
+    /// Names of the session's attributes that are left out: `group`.
+    pub without: Vec<&'static str>,
     /// Attributes that are added to the session: `ice-lite`.
     pub attributes: Vec<String>,
     /// One entry for each m= line; those without one stay as they are.

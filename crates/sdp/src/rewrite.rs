@@ -83,8 +83,13 @@ impl Writer<'_> {
             MediaEdit::Relay(relay) => Some((media, relay)),
             MediaEdit::Keep | MediaEdit::Disable { .. } => None,
         });
-        let in_place_of_own = relayed.clone().find(|(media, _)| media.own_address.is_none());
-        let connection = edit.connection.or_else(|| in_place_of_own.and_then(|(_, relay)| relay.address));
+        let in_place_of_own = sdp.media.iter().zip(&edit.media).filter(|(media, _)| media.own_address.is_none());
+        let in_place_of_own = in_place_of_own.filter_map(|(_, edit)| match edit {
+            MediaEdit::Relay(relay) => Some(relay.address),
+            MediaEdit::Disable { address } => Some(*address),
+            MediaEdit::Keep => None,
+        });
+        let connection = edit.connection.or_else(|| in_place_of_own.clone().next().flatten());
         let any_relayed = relayed.clone().next().is_some();
         let keeps_ice = relayed.clone().any(|(_, relay)| relay.ice == Ice::Keep);
         for (index, line) in sdp.lines[..end].iter().enumerate() {
@@ -96,6 +101,7 @@ impl Writer<'_> {
                     self.line(&format!("s={name}"));
                 }
                 (b'c', Some(address)) => self.connection(line, address),
+                (b'a', _) if name.is_some_and(|name| edit.without.contains(&name)) => {}
                 // Each relayed section says it for itself.
                 (b'a', _) if any_relayed && name.is_some_and(is_direction) => {}
                 (b'a', _) if any_relayed && !keeps_ice && name.is_some_and(|name| ICE.contains(&name)) => {}

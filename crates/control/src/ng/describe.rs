@@ -7,6 +7,7 @@ use patchcord_relay::media::Codec;
 use patchcord_rtp::PayloadType;
 use patchcord_sdp::{Edit, Ice, Media, MediaEdit, Relay, RtcpAttribute, Sdp};
 
+use super::NgConfig;
 use super::media::{Described, Phase, Told};
 use super::refuse::Refused;
 use super::session::{PartyId, Session};
@@ -18,7 +19,18 @@ const LOOP_MARK: &str = "rtpengine";
 /// What the m= lines say, as far as relaying goes.
 pub(super) fn described(sdp: &Sdp, options: &Options) -> Result<Vec<Described>, Refused> {
     if sdp.media().is_empty() {
-        return Err(format!("{}: there is no m= line", reason::INCOMPLETE_SDP).as_str().into());
+        return Err(Refused::Known { reason: reason::INCOMPLETE_SDP, detail: "there is no m= line".to_owned() });
+    }
+    if let Some(wanted) = options.transport_protocol.as_deref() {
+        let change = sdp
+            .media()
+            .iter()
+            .find(|media| media.is_rtp() && is_secure(wanted) != is_secure(&media.protocol) && media.port != 0);
+        if let Some(media) = change {
+            let from = &media.protocol;
+            let why = format!("transport-protocol {wanted}: this relay does not translate between {from} and {wanted}");
+            return Err(Refused::Because(why));
+        }
     }
     sdp.media().iter().map(|media| line(media, options)).collect()
 }
@@ -89,14 +101,21 @@ pub(super) fn rewritten(
     session: &Session,
     to: PartyId,
     told: &[Told],
+    fallback: Option<IpAddr>,
+    config: &NgConfig,
 ) -> String {
     let mut edit = Edit::default();
     let here = told.iter().find_map(|told| match told {
-        Told::Here { rtp, .. } => Some(options.media_address.unwrap_or(rtp.ip())),
+        Told::Here { rtp, .. } => Some(rtp.ip()),
         Told::Disabled => None,
     });
+    // Where all media is disabled, the address means nothing, but the sender's is nobody's business.
+    let here = options.media_address.or(here).or(fallback);
     edit.origin = here.filter(|_| options.replace.origin);
     edit.connection = here.filter(|_| options.replace.session_connection);
+    if config.drop_bundle {
+        edit.without.push("group");
+    }
     if options.flags.loop_protect {
         edit.attributes.push(format!("{LOOP_MARK}:patchcord"));
     }
@@ -107,12 +126,17 @@ pub(super) fn rewritten(
         .zip(told)
         .enumerate()
         .map(|(index, (media, told))| match *told {
-            Told::Disabled => MediaEdit::Disable { address: here.filter(|_| media.own_address.is_some()) },
+            Told::Disabled => MediaEdit::Disable { address: here },
             Told::Here { rtp, rtcp, mux, mux_required } => {
                 let address = options.media_address.unwrap_or(rtp.ip());
                 let is_rtp = media.is_rtp();
                 // An answer says what its offer said, where it says nothing itself.
                 let offered = other.filter(|_| phase == Phase::Answer).and_then(|party| party.media.get(index));
+                // An answer is in the protocol of its offer; an offer in the one that is asked for, or that was before.
+                let protocol = match phase {
+                    Phase::Offer => options.transport_protocol.clone().or_else(|| was(other, index, &media.protocol)),
+                    Phase::Answer => offered.map(|offered| offered.protocol.clone()),
+                };
                 let rtcp_port = if mux && (mux_required || phase == Phase::Answer) { rtp.port() } else { rtcp.port() };
                 let attribute = is_rtp && !options.flags.no_rtcp_attribute;
                 let full = options.flags.full_rtcp_attribute;
@@ -120,7 +144,7 @@ pub(super) fn rewritten(
                 MediaEdit::Relay(Box::new(Relay {
                     address: Some(address).filter(|_| !is_zero || options.replace.zero_address),
                     port: rtp.port(),
-                    protocol: None,
+                    protocol: protocol.filter(|_| is_rtp),
                     formats_without: Vec::new(),
                     mid: offered.and_then(|offered| offered.mid.clone()),
                     direction: Some(if options.flags.inactive {
@@ -141,6 +165,16 @@ pub(super) fn rewritten(
         })
         .collect();
     sdp.rewrite(&edit)
+}
+
+/// The protocol that the other side has spoken so far, where it is as secure as this one.
+fn was(other: Option<&super::session::Party>, index: usize, protocol: &str) -> Option<String> {
+    let before = other?.media.get(index).map(|media| media.protocol.clone())?;
+    (before.contains("RTP/") && is_secure(&before) == is_secure(protocol)).then_some(before)
+}
+
+fn is_secure(protocol: &str) -> bool {
+    protocol.contains("RTP/SAVP")
 }
 
 /// Whether another relay has handled the SDP already, and it is to be left alone then.

@@ -19,14 +19,15 @@ impl Ng {
         let counts = &self.0.counts;
         let count = if phase == Phase::Offer { &counts.offers } else { &counts.answers };
         count.fetch_add(1, Ordering::Relaxed);
+        let bytes = options.sdp.as_deref().ok_or(reason::NO_SDP)?;
         super::call::call_id(&options)?;
         let from_tag = said(options.from_tag.as_ref()).ok_or(reason::NO_FROM_TAG)?;
         let to_tag = said(options.to_tag.as_ref());
         if phase == Phase::Answer && to_tag.is_none() {
             return Err(reason::NO_TO_TAG.into());
         }
-        let bytes = options.sdp.as_deref().ok_or(reason::NO_SDP)?;
-        let sdp = Sdp::parse(bytes).map_err(|error| Refused::Because(format!("{}: {error}", reason::BAD_SDP)))?;
+        let sdp =
+            Sdp::parse(bytes).map_err(|error| Refused::Known { reason: reason::BAD_SDP, detail: error.to_string() })?;
         if is_looped(&sdp, &options) {
             return Ok(Dict::new().with("result", "ok").with("sdp", bytes.to_vec()));
         }
@@ -61,7 +62,9 @@ impl Ng {
             let result = self.0.control.run(&call, None, &mut add).await;
             match (result, told) {
                 (Ok(_), Some((session, told, to))) => {
-                    let sdp = rewritten(&sdp, &options, phase, &session, to, &told);
+                    let fallback = self.0.control.any_address();
+                    let config = &self.0.config;
+                    let sdp = rewritten(&sdp, &options, phase, &session, to, &told, fallback, config);
                     *call.session() = session;
                     return Ok(Dict::new().with("result", "ok").with("sdp", sdp));
                 }

@@ -45,6 +45,8 @@ pub struct NgConfig {
     pub sessions_max: u32,
     /// Media that its SDP forbids is not relayed. Off: it is, as rtpengine does.
     pub enforce_direction: bool,
+    /// `a=group` lines are left out of SDPs, as rtpengine does.
+    pub drop_bundle: bool,
     /// A changed remote address gives the other side a new local port, as rtpengine does.
     pub ports_follow_remote: bool,
 }
@@ -58,6 +60,7 @@ impl Default for NgConfig {
             final_timeout: Duration::ZERO,
             sessions_max: 0,
             enforce_direction: true,
+            drop_bundle: false,
             ports_follow_remote: false,
         }
     }

@@ -185,6 +185,7 @@ impl Settings {
         // What a change of daemon must not change on the wire.
         layer.put("media.egress", "transparent");
         layer.put("ng.enforce_direction", false);
+        layer.put("ng.drop_bundle", true);
         layer.put("ng.ports_follow_remote", true);
         // Whoever stops rtpengine expects it to stop.
         layer.put("drain.deadline_s", 0);

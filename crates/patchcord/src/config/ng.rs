@@ -18,6 +18,7 @@ pub(crate) struct Ng {
     pub(crate) final_timeout_s: u32,
     pub(crate) max_sessions: u32,
     pub(crate) enforce_direction: bool,
+    pub(crate) drop_bundle: bool,
     pub(crate) ports_follow_remote: bool,
 }
 

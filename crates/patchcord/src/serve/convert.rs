@@ -91,6 +91,7 @@ pub(super) fn ng(config: &Config) -> NgConfig {
         final_timeout: seconds(ng.final_timeout_s),
         sessions_max: ng.max_sessions,
         enforce_direction: ng.enforce_direction,
+        drop_bundle: ng.drop_bundle,
         ports_follow_remote: ng.ports_follow_remote,
     }
 }
