@@ -203,6 +203,22 @@ impl Control {
         self.0.env.interfaces.first_advertised()
     }
 
+    /// Calls that ng signalling has made.
+    pub(crate) fn signalled_calls(&self) -> Vec<Arc<Call>> {
+        let calls: Vec<_> = self.0.calls().by_name.values().cloned().collect();
+        calls.into_iter().filter(|call| call.session().is_signalled()).collect()
+    }
+
+    /// The workers' clock.
+    pub(crate) fn now(&self) -> MonoTime {
+        self.0.now()
+    }
+
+    /// Tells whoever listens.
+    pub(crate) fn tell(&self, event: CallEvent) {
+        self.0.tell(event);
+    }
+
     /// Audio that has a name.
     pub(crate) fn named_sound(&self, name: &str) -> Option<Arc<Sound>> {
         self.0.env.library.named(name).cloned()

@@ -31,6 +31,11 @@ pub struct CallEvent {
 pub enum EventKind {
     /// The call was created.
     CallCreated,
+    /// Nobody has sent anything for too long, or the call has lasted too long: it is deleted.
+    CallTimeout {
+        /// For how long.
+        silent_ms: u64,
+    },
     /// The call ended.
     CallDeleted,
     /// A leg was created.
@@ -152,6 +157,7 @@ impl EventKind {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::CallCreated => "call-created",
+            Self::CallTimeout { .. } => "call-timeout",
             Self::CallDeleted => "call-deleted",
             Self::LegCreated { .. } => "leg-created",
             Self::LegDeleted { .. } => "leg-deleted",

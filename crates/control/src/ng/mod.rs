@@ -17,6 +17,7 @@ mod query;
 mod refuse;
 mod server;
 mod session;
+mod timeouts;
 
 use core::sync::atomic::AtomicU64;
 use core::time::Duration;
@@ -89,7 +90,9 @@ impl Ng {
     /// The front over this control plane.
     #[must_use]
     pub fn new(control: Control, config: NgConfig) -> Self {
-        Self(Arc::new(Shared { control, config, counts: Counts::default() }))
+        let ng = Self(Arc::new(Shared { control, config, counts: Counts::default() }));
+        ng.look_after_calls();
+        ng
     }
 
     /// Answers a request: does what it says, as a whole or not at all.

@@ -230,6 +230,11 @@ impl Session {
         }
     }
 
+    /// Whether signalling has said anything of the call.
+    pub(crate) fn is_signalled(&self) -> bool {
+        self.signalled > 0
+    }
+
     /// The party of a branch.
     pub(super) fn of_branch(&self, branch: &str) -> Option<PartyId> {
         self.parties.iter().find(|party| party.via_branch.as_deref() == Some(branch)).map(|party| party.id)
