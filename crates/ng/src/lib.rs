@@ -20,7 +20,10 @@ pub mod value;
 pub use command::Command;
 pub use cookies::{Cookies, Key, REMEMBERED_MS, REPLIES_BYTES_MAX, REPLIES_MAX, Seen};
 pub use message::{COOKIE_LEN_MAX, Format, Message, MessageError};
-pub use options::{AddressFamily, Flags, Ice, Options, Replace, RtcpMux};
+pub use options::{
+    AddressFamily, All, Codecs, Dtls, Flags, Ice, IceLite, Learning, MediaEcho, Options, Osrtp, Replace, RtcpMux, Sdes,
+    SipMessage, Tos, UNKNOWN_MAX,
+};
 pub use request::{Request, Transport};
 pub use stream::{Splitter, StreamError};
 pub use value::{Dict, NotAByte, Value, normal};
