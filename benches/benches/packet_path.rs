@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use patchcord_relay::command::{
-    Command, CutOver, EgressMode, LatchMode, LatchPolicy, LegSpec, Source, SourceChange, Trigger,
+    Command, CutOver, EgressMode, LatchMode, LatchPolicy, LegSpec, Relaying, Source, SourceChange, Trigger,
 };
 use patchcord_relay::ids::{Component, CutOverId, LegId, PortId};
 use patchcord_relay::media::{Codec, Direction, Frames, Repeat};
@@ -279,6 +279,8 @@ fn spec(leg: u32, muxed: bool) -> LegSpec {
         latch: LatchPolicy { mode: LatchMode::Off, ..LatchPolicy::default() },
         egress_mode: EgressMode::Continuity,
         media_timeout: None,
+        relaying: Relaying::Rtp,
+        dscp: None,
     }
 }
 

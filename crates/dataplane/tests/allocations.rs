@@ -10,7 +10,9 @@ use std::net::UdpSocket;
 
 use crossbeam::channel;
 use patchcord_dataplane::{BackendChoice, Config, Dataplane, Wait, probe};
-use patchcord_relay::command::{Command, CutOver, EgressMode, LatchPolicy, LegSpec, Source, SourceChange, Trigger};
+use patchcord_relay::command::{
+    Command, CutOver, EgressMode, LatchPolicy, LegSpec, Relaying, Source, SourceChange, Trigger,
+};
 use patchcord_relay::exchange::{Reply, Request};
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::Direction;
@@ -115,5 +117,7 @@ fn spec(id: u64, local: core::net::SocketAddr, party: &UdpSocket) -> LegSpec {
         latch: LatchPolicy::default(),
         egress_mode: EgressMode::Continuity,
         media_timeout: None,
+        relaying: Relaying::Rtp,
+        dscp: None,
     }
 }

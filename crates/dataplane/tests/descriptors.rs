@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 
 use crossbeam::channel;
 use patchcord_dataplane::{BackendChoice, Config, Dataplane, probe};
-use patchcord_relay::command::{Command, EgressMode, LatchPolicy, LegSpec, Refusal};
+use patchcord_relay::command::{Command, EgressMode, LatchPolicy, LegSpec, Refusal, Relaying};
 use patchcord_relay::exchange::{Reply, Request};
 use patchcord_relay::ids::LegId;
 use patchcord_relay::media::Direction;
@@ -70,6 +70,8 @@ fn spec(id: u64) -> LegSpec {
         latch: LatchPolicy::default(),
         egress_mode: EgressMode::Continuity,
         media_timeout: None,
+        relaying: Relaying::Rtp,
+        dscp: None,
     }
 }
 

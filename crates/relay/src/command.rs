@@ -58,6 +58,21 @@ pub enum Command {
         /// On or off.
         muxed: bool,
     },
+    /// Changes how the leg learns and guards its source. What it has learned stays, unless the mode is
+    /// [`LatchMode::Off`] and it is not the signalled address.
+    SetLatch {
+        /// The leg.
+        leg: LegId,
+        /// The policy from now on.
+        policy: LatchPolicy,
+    },
+    /// What the party sends is read, or relayed unread, from now on.
+    SetRelaying {
+        /// The leg.
+        leg: LegId,
+        /// How.
+        relaying: Relaying,
+    },
     /// While muted, nobody hears the leg; the leg itself goes on hearing.
     SetMuted {
         /// The leg.
@@ -107,6 +122,20 @@ pub struct LegSpec {
     pub egress_mode: EgressMode,
     /// [`crate::event::Event::MediaTimeout`] after this long without a packet; `None`: never.
     pub media_timeout: Option<Duration>,
+    /// Whether what the party sends is read.
+    pub relaying: Relaying,
+    /// Differentiated services code point of what is sent to the party (RFC 2474); `None`: as the backend is configured.
+    pub dscp: Option<u8>,
+}
+
+/// How what a party sends is relayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Relaying {
+    /// As RTP and RTCP: numbered anew after a cut-over, with reports of our own.
+    #[default]
+    Rtp,
+    /// Unread: SRTP with the parties' own keys, T.38, anything over UDP. What does not look like RTP passes too.
+    Opaque,
 }
 
 /// How a leg finds out where its party sends from.
@@ -118,11 +147,22 @@ pub struct LatchPolicy {
     pub strict: bool,
     /// How long a provisional source can still be outranked.
     pub window: Duration,
+    /// Follow a new source at any time: a telephone that moves from one network to another. Whoever knows the port can take
+    /// the stream over.
+    pub handover: bool,
+    /// Learn for receiving only: send to the signalled address all the same.
+    pub asymmetric: bool,
 }
 
 impl Default for LatchPolicy {
     fn default() -> Self {
-        Self { mode: LatchMode::Heuristic, strict: true, window: Duration::from_secs(3) }
+        Self {
+            mode: LatchMode::Heuristic,
+            strict: true,
+            window: Duration::from_secs(3),
+            handover: false,
+            asymmetric: false,
+        }
     }
 }
 
@@ -133,6 +173,9 @@ pub enum LatchMode {
     Off,
     /// The port: packets must come from the signalled IP address.
     Signalled,
+    /// Each new source is followed within the window, and the one at its end is taken; a packet from the signalled address
+    /// wins and ends the learning.
+    Delayed,
     /// The first source is taken; a packet from the signalled address within the window still wins.
     FirstPacket,
     /// The best source within the window: signalled address and port, then same IP, then same port, then any. The

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::address;
 use super::codec::CodecSpec;
-use super::latch::{Direction, EgressName, GateSpec, LatchSpec};
+use super::latch::{Direction, EgressName, GateSpec, LatchSpec, RelayingName};
 use super::trigger::{KeepOld, Repeat, Trigger};
 use crate::interfaces::AddressFamily;
 
@@ -25,6 +25,8 @@ pub enum Command {
     LegDirection(LegDirection),
     /// RTCP moves to the RTP port, or back to its own.
     LegRtcpMux(LegRtcpMux),
+    /// Changes how the leg learns its source, and whether what the party sends is read.
+    LegLatch(LegLatch),
     /// Ends a leg and frees its ports.
     LegDelete(OneParty),
     /// Gives a party another name.
@@ -67,6 +69,7 @@ impl Command {
             Self::LegCodecs(_) => CommandName::LegCodecs,
             Self::LegDirection(_) => CommandName::LegDirection,
             Self::LegRtcpMux(_) => CommandName::LegRtcpMux,
+            Self::LegLatch(_) => CommandName::LegLatch,
             Self::LegDelete(_) => CommandName::LegDelete,
             Self::PartyRename(_) => CommandName::PartyRename,
             Self::Relatch(_) => CommandName::Relatch,
@@ -96,6 +99,7 @@ pub enum CommandName {
     LegCodecs,
     LegDirection,
     LegRtcpMux,
+    LegLatch,
     LegDelete,
     PartyRename,
     Relatch,
@@ -123,6 +127,7 @@ impl CommandName {
             Self::LegCodecs => "leg-codecs",
             Self::LegDirection => "leg-direction",
             Self::LegRtcpMux => "leg-rtcp-mux",
+            Self::LegLatch => "leg-latch",
             Self::LegDelete => "leg-delete",
             Self::PartyRename => "party-rename",
             Self::Relatch => "relatch",
@@ -173,6 +178,13 @@ pub struct LegCreate {
     /// How its source address is learned.
     #[serde(default)]
     pub latch: LatchSpec,
+    /// Whether what the party sends is read.
+    #[serde(default)]
+    pub relaying: RelayingName,
+    /// Differentiated services code point of what is sent to the party; absent: as the server is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 63)]
+    pub dscp: Option<u8>,
     /// How the stream towards the party goes on over a cut-over; absent: as the server is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<EgressName>,
@@ -229,6 +241,20 @@ pub struct LegRtcpMux {
     pub party: String,
     /// Whether RTCP travels on the RTP port. A leg that was created without a port for RTCP cannot do otherwise.
     pub rtcp_mux: bool,
+}
+
+/// Fields of `leg-latch`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LegLatch {
+    /// The party.
+    pub party: String,
+    /// How its source address is learned from now on; what is absent is as the server is configured.
+    #[serde(default)]
+    pub latch: LatchSpec,
+    /// Whether what the party sends is read from now on.
+    #[serde(default)]
+    pub relaying: RelayingName,
 }
 
 /// Fields of `party-rename`.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use patchcord_relay::command::{EgressMode, LatchMode, LatchPolicy, RelatchGate};
+use patchcord_relay::command::{EgressMode, LatchMode, LatchPolicy, RelatchGate, Relaying};
 use patchcord_relay::media;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,6 +20,12 @@ pub struct LatchSpec {
     /// How long a provisional source can still be outranked, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_ms: Option<u32>,
+    /// Follow a new source at any time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<bool>,
+    /// Learn for receiving only, and send to the signalled address all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asymmetric: Option<bool>,
 }
 
 impl LatchSpec {
@@ -30,6 +36,8 @@ impl LatchSpec {
             mode: self.mode.map_or(default.mode, Into::into),
             strict: self.strict.unwrap_or(default.strict),
             window: self.window_ms.map_or(default.window, |ms| Duration::from_millis(ms.into())),
+            handover: self.handover.unwrap_or(default.handover),
+            asymmetric: self.asymmetric.unwrap_or(default.asymmetric),
         }
     }
 }
@@ -46,6 +54,8 @@ pub enum LatchModeName {
     FirstPacket,
     /// The best source within the window.
     Heuristic,
+    /// Each new source is followed within the window; the last one stays.
+    Delayed,
 }
 
 impl From<LatchModeName> for LatchMode {
@@ -55,6 +65,27 @@ impl From<LatchModeName> for LatchMode {
             LatchModeName::Signalled => Self::Signalled,
             LatchModeName::FirstPacket => Self::FirstPacket,
             LatchModeName::Heuristic => Self::Heuristic,
+            LatchModeName::Delayed => Self::Delayed,
+        }
+    }
+}
+
+/// Whether what a party sends is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RelayingName {
+    /// As RTP and RTCP.
+    #[default]
+    Rtp,
+    /// Unread: SRTP with the parties' own keys, T.38, anything over UDP.
+    Opaque,
+}
+
+impl From<RelayingName> for Relaying {
+    fn from(name: RelayingName) -> Self {
+        match name {
+            RelayingName::Rtp => Self::Rtp,
+            RelayingName::Opaque => Self::Opaque,
         }
     }
 }

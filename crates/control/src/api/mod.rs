@@ -16,11 +16,11 @@ pub use answer::{
 };
 pub use codec::{CodecParts, CodecSpec, rtpmap};
 pub use command::{
-    Bridge, Command, CommandName, Hold, LegCodecs, LegCreate, LegDirection, LegRemote, LegRtcpMux, OneParty,
+    Bridge, Command, CommandName, Hold, LegCodecs, LegCreate, LegDirection, LegLatch, LegRemote, LegRtcpMux, OneParty,
     PartyRename, Play, Relatch, Ringback, Rollback, Swap, TwoParties,
 };
 pub use event::{CallEvent, CutOverEvent, EventKind, ReceiptFields};
-pub use latch::{Direction, EgressName, GateSpec, LatchModeName, LatchSpec};
+pub use latch::{Direction, EgressName, GateSpec, LatchModeName, LatchSpec, RelayingName};
 pub use request::{
     BATCH_LEN_MAX, CommandBody, CommandRequest, ID_LEN_MAX, NAME_LEN_MAX, SingleCommandRequest, WAIT_MS_MAX,
 };

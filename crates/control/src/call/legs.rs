@@ -10,8 +10,8 @@ use patchcord_relay::media::Codec;
 use super::model::{Hearing, Leg};
 use super::plan::{Draft, Plan};
 use crate::api::{
-    CodecSpec, CutOverState, EventKind, LegCodecs, LegCreate, LegCreated, LegDirection, LegRemote, LegRtcpMux,
-    NAME_LEN_MAX, PartyRename, Relatch,
+    CodecSpec, CutOverState, EventKind, LegCodecs, LegCreate, LegCreated, LegDirection, LegLatch, LegRemote,
+    LegRtcpMux, NAME_LEN_MAX, PartyRename, Relatch,
 };
 use crate::error::{ApiError, ErrorCode};
 use crate::interfaces::AddressFamily;
@@ -36,6 +36,9 @@ impl Plan<'_> {
         if self.model.legs.0.len() >= LEGS_MAX || self.model.legs_created == u16::MAX {
             return Err(ApiError::new(ErrorCode::NoRoom, format!("a call has at most {LEGS_MAX} legs; delete some")));
         }
+        if let Some(dscp) = fields.dscp.filter(|dscp| *dscp > 63) {
+            return Err(ApiError::new(ErrorCode::BadRequest, format!("`dscp` is {dscp}: it has six bits, 0 to 63")));
+        }
         let codecs = codecs(&fields.codecs)?;
         let family = fields.address_family.or(fields.remote.map(|remote| AddressFamily::of(remote.ip())));
         let interface = self.env.interfaces.choose(fields.interface.as_deref(), family)?;
@@ -58,6 +61,8 @@ impl Plan<'_> {
                 Some(0) => None,
                 Some(ms) => Some(Duration::from_millis(ms.into())),
             },
+            relaying: fields.relaying.into(),
+            dscp: fields.dscp,
         })));
         self.model.legs.0.push(Leg {
             id,
@@ -104,6 +109,13 @@ impl Plan<'_> {
     pub(super) fn leg_rtcp_mux(&mut self, fields: &LegRtcpMux) -> Result<Draft, ApiError> {
         let (leg, draft) = self.one(&fields.party)?;
         self.tell_engine(command::Command::SetRtcpMux { leg, muxed: fields.rtcp_mux });
+        Ok(draft)
+    }
+
+    pub(super) fn leg_latch(&mut self, fields: &LegLatch) -> Result<Draft, ApiError> {
+        let (leg, draft) = self.one(&fields.party)?;
+        self.tell_engine(command::Command::SetLatch { leg, policy: fields.latch.over(self.env.latch) });
+        self.tell_engine(command::Command::SetRelaying { leg, relaying: fields.relaying.into() });
         Ok(draft)
     }
 

@@ -103,6 +103,7 @@ impl<'a> Plan<'a> {
             Command::LegCodecs(fields) => self.leg_codecs(fields)?,
             Command::LegDirection(fields) => self.leg_direction(fields)?,
             Command::LegRtcpMux(fields) => self.leg_rtcp_mux(fields)?,
+            Command::LegLatch(fields) => self.leg_latch(fields)?,
             Command::LegDelete(fields) => self.leg_delete(&fields.party)?,
             Command::PartyRename(fields) => self.party_rename(fields)?,
             Command::Relatch(fields) => self.relatch(fields)?,

@@ -9,8 +9,8 @@ use patchcord_relay::media::Codec;
 use super::NgConfig;
 use super::session::{Leg, Mux, PartyId, Session, leg_name};
 use crate::api::{
-    Bridge, CodecParts, CodecSpec, Command, Direction, EgressName, LatchSpec, LegCodecs, LegCreate, LegDirection,
-    LegRemote, LegRtcpMux, OneParty, PartyRename,
+    Bridge, CodecParts, CodecSpec, Command, Direction, EgressName, LatchModeName, LatchSpec, LegCodecs, LegCreate,
+    LegDirection, LegLatch, LegRemote, LegRtcpMux, OneParty, PartyRename, RelayingName,
 };
 use crate::call::{Draft, Plan};
 use crate::error::ApiError;
@@ -108,6 +108,7 @@ impl Exchange<'_, '_> {
             remote_rtcp: if receives { line.remote_rtcp } else { leg.and_then(|leg| leg.remote_rtcp) },
             direction: self.direction(line),
             latch: self.latch(),
+            relaying: self.relaying(&line.protocol),
             muxed: self.media(self.from, index).mux.agreed,
             codecs: own,
             family: line.remote.map(|remote| AddressFamily::of(remote.ip())),
@@ -122,6 +123,7 @@ impl Exchange<'_, '_> {
                 remote_rtcp: leg.remote_rtcp,
                 direction: leg.direction,
                 latch: leg.latch,
+                relaying: self.relaying(&line.protocol),
                 muxed: self.media(self.to, index).mux.agreed,
                 codecs: others,
                 family,
@@ -132,6 +134,7 @@ impl Exchange<'_, '_> {
                 remote_rtcp: None,
                 direction: Direction::SendRecv,
                 latch: self.latch(),
+                relaying: self.relaying(&line.protocol),
                 muxed: false,
                 codecs: others,
                 family: self.family_of(self.to).or(family),
@@ -160,6 +163,7 @@ impl Exchange<'_, '_> {
             remote_rtcp: present.remote_rtcp,
             direction: present.direction,
             latch: present.latch,
+            relaying: present.relaying,
             muxed: present.muxed,
             codecs: present.codecs.clone(),
             family: Some(AddressFamily::of(present.advertised.ip())),
@@ -256,7 +260,20 @@ impl Exchange<'_, '_> {
 
     fn latch(&self) -> LatchSpec {
         let flags = &self.options.flags;
-        LatchSpec { strict: flags.strict_source.then_some(true), ..LatchSpec::default() }
+        let fixed = flags.asymmetric.then_some(LatchModeName::FirstPacket);
+        LatchSpec {
+            mode: fixed,
+            strict: flags.strict_source.then_some(true),
+            handover: flags.media_handover.then_some(true),
+            asymmetric: flags.asymmetric.then_some(true),
+            ..LatchSpec::default()
+        }
+    }
+
+    /// What the relay has no keys for, or no protocol, it passes unread.
+    fn relaying(&self, protocol: &str) -> RelayingName {
+        let readable = matches!(protocol, "RTP/AVP" | "RTP/AVPF");
+        if readable && !self.config.relay_unread { RelayingName::Rtp } else { RelayingName::Opaque }
     }
 
     /// `direction` names the interface towards the sender first, then the one towards the receiver.
@@ -370,6 +387,10 @@ impl Exchange<'_, '_> {
             let direction = want.direction;
             commands.push(Command::LegDirection(LegDirection { party: name.clone(), direction }));
         }
+        if (leg.latch, leg.relaying) != (want.latch, want.relaying) {
+            let (latch, relaying) = (want.latch, want.relaying);
+            commands.push(Command::LegLatch(LegLatch { party: name.clone(), latch, relaying }));
+        }
         if leg.muxed != want.muxed {
             commands.push(Command::LegRtcpMux(LegRtcpMux { party: name, rtcp_mux: want.muxed }));
         }
@@ -380,6 +401,7 @@ impl Exchange<'_, '_> {
         leg.remote_rtcp = want.remote_rtcp;
         leg.direction = want.direction;
         leg.latch = want.latch;
+        leg.relaying = want.relaying;
         leg.muxed = want.muxed;
         leg.codecs = want.codecs;
         self.media(party, index).leg = Some(leg);
@@ -387,7 +409,7 @@ impl Exchange<'_, '_> {
     }
 
     fn create_leg(&mut self, party: PartyId, index: usize, name: String, want: Want) -> Result<(), ApiError> {
-        let Want { remote, remote_rtcp, direction, latch, muxed, codecs, family, number } = want;
+        let Want { remote, remote_rtcp, direction, latch, relaying, muxed, codecs, family, number } = want;
         let interface = self.session.party(party).and_then(|party| party.interface.as_deref().map(str::to_owned));
         let flags = &self.options.flags;
         let egress = match (flags.transparent, flags.continuity, flags.new_ssrc) {
@@ -408,6 +430,9 @@ impl Exchange<'_, '_> {
             address_family: family,
             direction,
             latch,
+            relaying,
+            // RFC 2474 3: the code point is the upper six bits of the former TOS byte.
+            dscp: self.options.tos.map(|tos| tos >> 2),
             egress,
             media_timeout_ms,
         }))?;
@@ -427,6 +452,7 @@ impl Exchange<'_, '_> {
             remote_rtcp,
             direction,
             latch,
+            relaying,
             muxed,
             codecs_ever: codecs.clone(),
             codecs,
@@ -442,6 +468,7 @@ struct Want {
     remote_rtcp: Option<SocketAddr>,
     direction: Direction,
     latch: LatchSpec,
+    relaying: RelayingName,
     muxed: bool,
     codecs: Vec<Codec>,
     family: Option<AddressFamily>,

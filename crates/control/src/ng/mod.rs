@@ -48,6 +48,8 @@ pub struct NgConfig {
     pub enforce_direction: bool,
     /// `a=group` lines are left out of SDPs, as rtpengine does.
     pub drop_bundle: bool,
+    /// Everything is relayed unread, as rtpengine does, whatever it is.
+    pub relay_unread: bool,
     /// A changed remote address gives the other side a new local port, as rtpengine does.
     pub ports_follow_remote: bool,
 }
@@ -62,6 +64,7 @@ impl Default for NgConfig {
             sessions_max: 0,
             enforce_direction: true,
             drop_bundle: false,
+            relay_unread: false,
             ports_follow_remote: false,
         }
     }

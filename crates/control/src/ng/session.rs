@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::interfaces::AddressFamily;
 use patchcord_relay::media::Codec;
 
-use crate::api::{Direction, LatchSpec};
+use crate::api::{Direction, LatchSpec, RelayingName};
 
 /// Number of a party within its session, never used again.
 pub(super) type PartyId = u32;
@@ -98,6 +98,7 @@ pub(super) struct Leg {
     pub(super) remote_rtcp: Option<SocketAddr>,
     pub(super) direction: Direction,
     pub(super) latch: LatchSpec,
+    pub(super) relaying: RelayingName,
     pub(super) muxed: bool,
     pub(super) codecs: Vec<Codec>,
     /// Every codec that a payload type has named: it must not come to mean anything else.

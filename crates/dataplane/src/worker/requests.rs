@@ -9,7 +9,7 @@ use patchcord_relay::ids::{Component, LegId, PortId};
 
 use super::Worker;
 use crate::backend::{Backend, Sender};
-use crate::socket;
+use crate::socket::{self, SocketOptions};
 
 /// The sockets of a leg that does not exist yet.
 struct Bound {
@@ -52,7 +52,8 @@ impl<B: Backend> Worker<B> {
     }
 
     fn bind(&self, spec: &LegSpec) -> Result<Bound, Refusal> {
-        let open = |addr| socket::bind(addr, &self.sockets).map_err(|error| socket::refusal(addr, &error));
+        let options = SocketOptions { dscp: spec.dscp.or(self.sockets.dscp), ..self.sockets };
+        let open = |addr| socket::bind(addr, &options).map_err(|error| socket::refusal(addr, &error));
         Ok(Bound { leg: spec.id, rtp: open(spec.local_rtp)?, rtcp: spec.local_rtcp.map(open).transpose()? })
     }
 

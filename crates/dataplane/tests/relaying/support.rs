@@ -9,7 +9,7 @@ use std::time::Instant;
 use crossbeam::channel::{self, Receiver};
 use patchcord_dataplane::{BackendChoice, Config, Dataplane, WorkerHandle, probe};
 use patchcord_relay::command::{
-    Command, CutOver, EgressMode, LatchPolicy, LegSpec, Refusal, Source, SourceChange, Trigger,
+    Command, CutOver, EgressMode, LatchPolicy, LegSpec, Refusal, Relaying, Source, SourceChange, Trigger,
 };
 use patchcord_relay::event::Event;
 use patchcord_relay::exchange::{Applied, Reply, Request};
@@ -243,6 +243,8 @@ pub(crate) fn spec(local: SocketAddr, remote: Option<SocketAddr>) -> LegSpec {
         latch: LatchPolicy::default(),
         egress_mode: EgressMode::Continuity,
         media_timeout: None,
+        relaying: Relaying::Rtp,
+        dscp: None,
     }
 }
 

@@ -135,7 +135,7 @@ impl Settings {
                 let mode = match value {
                     "off" => "off",
                     "immediate" => "first-packet",
-                    "delayed" => "heuristic",
+                    "delayed" => "delayed",
                     "heuristic" => "heuristic",
                     other => {
                         return Err(usage(format!(
@@ -185,6 +185,7 @@ impl Settings {
         // What a change of daemon must not change on the wire.
         layer.put("media.egress", "transparent");
         layer.put("ng.enforce_direction", false);
+        layer.put("ng.relay_unread", true);
         layer.put("ng.drop_bundle", true);
         layer.put("ng.ports_follow_remote", true);
         // Whoever stops rtpengine expects it to stop.

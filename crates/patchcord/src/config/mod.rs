@@ -95,6 +95,7 @@ pub(crate) enum Latch {
     Signalled,
     FirstPacket,
     Heuristic,
+    Delayed,
 }
 
 /// `media.egress`

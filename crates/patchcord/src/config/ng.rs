@@ -19,6 +19,7 @@ pub(crate) struct Ng {
     pub(crate) max_sessions: u32,
     pub(crate) enforce_direction: bool,
     pub(crate) drop_bundle: bool,
+    pub(crate) relay_unread: bool,
     pub(crate) ports_follow_remote: bool,
 }
 

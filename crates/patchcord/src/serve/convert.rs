@@ -61,9 +61,11 @@ pub(super) fn control(config: &Config) -> patchcord_control::Config {
                 Latch::Signalled => LatchMode::Signalled,
                 Latch::FirstPacket => LatchMode::FirstPacket,
                 Latch::Heuristic => LatchMode::Heuristic,
+                Latch::Delayed => LatchMode::Delayed,
             },
             strict: media.strict,
             window: Duration::from_millis(media.window_ms.into()),
+            ..LatchPolicy::default()
         },
         egress: match media.egress {
             Egress::Continuity => EgressMode::Continuity,
@@ -92,6 +94,7 @@ pub(super) fn ng(config: &Config) -> NgConfig {
         sessions_max: ng.max_sessions,
         enforce_direction: ng.enforce_direction,
         drop_bundle: ng.drop_bundle,
+        relay_unread: ng.relay_unread,
         ports_follow_remote: ng.ports_follow_remote,
     }
 }

@@ -75,6 +75,8 @@ impl<'a> Plan<'a> {
             }
             Command::SetDirection { leg, .. }
             | Command::SetRtcpMux { leg, .. }
+            | Command::SetLatch { leg, .. }
+            | Command::SetRelaying { leg, .. }
             | Command::SetMuted { leg, .. }
             | Command::Relatch { leg, .. } => self.must_exist(*leg).map(drop),
             Command::CutOver(cut_over) => self.cut_over(cut_over),

@@ -1,6 +1,7 @@
 //! The packet path: what happens to each received datagram.
 
 mod events;
+mod opaque;
 mod rtcp;
 mod rtp;
 
@@ -53,6 +54,9 @@ impl Shard {
         }
         if datagram.truncated {
             return Verdict::Dropped(DropReason::Truncated);
+        }
+        if self.legs.ingress[at].is_opaque() {
+            return self.forward_opaque(datagram, now);
         }
         match classify(datagram.packet()) {
             Protocol::Rtp if datagram.port.component() == Component::Rtp => self.forward_rtp(datagram, now),

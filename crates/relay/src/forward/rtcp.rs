@@ -158,7 +158,7 @@ impl Shard {
 }
 
 /// RTCP is accepted from where it was signalled or learned to come from, and from the host that RTP comes from.
-fn is_rtcp_source(
+pub(super) fn is_rtcp_source(
     rtp: Option<SocketAddr>,
     signalled: Option<SocketAddr>,
     rtcp: Option<SocketAddr>,

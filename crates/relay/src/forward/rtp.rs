@@ -47,7 +47,7 @@ impl Shard {
             return Verdict::Dropped(DropReason::Malformed);
         };
         if !self.legs.ingress[at].is_plain_from(&datagram.from)
-            && let Err(reason) = self.admit(slot, datagram.from, &header, now)
+            && let Err(reason) = self.admit(slot, datagram.from, Some(&header), now)
         {
             return Verdict::Dropped(reason);
         }
@@ -227,7 +227,13 @@ impl Shard {
     }
 
     /// Source check of a packet that is not plainly from the settled source.
-    fn admit(&mut self, slot: Slot, from: SocketAddr, header: &RtpHeader, now: MonoTime) -> Result<(), DropReason> {
+    pub(super) fn admit(
+        &mut self,
+        slot: Slot,
+        from: SocketAddr,
+        header: Option<&RtpHeader>,
+        now: MonoTime,
+    ) -> Result<(), DropReason> {
         let at = slot as usize;
         let cold = &mut self.legs.cold[at];
         let was_settled = cold.latch.is_settled();
@@ -288,7 +294,7 @@ impl Shard {
     }
 
     /// Why a packet has no listener: it is late after a cut-over, or nobody was given this source.
-    fn unheard(&mut self, slot: Slot, now: MonoTime) -> DropReason {
+    pub(super) fn unheard(&mut self, slot: Slot, now: MonoTime) -> DropReason {
         let Some((sink, id, lost_at)) = self.legs.cold[slot as usize].former_sink else {
             return DropReason::NoSink;
         };

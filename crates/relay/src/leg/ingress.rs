@@ -6,7 +6,7 @@ use patchcord_rtp::{PayloadType, ReceiverState};
 
 use super::latch::Latch;
 use super::{DEFAULT_CLOCK_RATE, NO_SLOT, Slot};
-use crate::command::LegSpec;
+use crate::command::{LegSpec, Relaying};
 use crate::media::Codec;
 use crate::time::MonoTime;
 
@@ -21,7 +21,7 @@ pub(crate) struct Ingress {
     accepted: SocketAddr,
     /// First of the legs that hear this one; the others follow by `Egress::next_sink`.
     pub(crate) first_sink: Slot,
-    live: bool,
+    life: Life,
     /// The party may speak and somebody may hear it.
     open: bool,
     /// The latch has settled, and nothing waits for this leg: a packet from `accepted` needs no second look.
@@ -39,6 +39,23 @@ pub(crate) struct Ingress {
     pub(crate) clock_rate: u32,
 }
 
+/// Whether a leg lives in the slot, and how what it receives is relayed: one byte, for want of a second one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Gone,
+    Rtp,
+    Opaque,
+}
+
+impl Life {
+    const fn of(relaying: Relaying) -> Self {
+        match relaying {
+            Relaying::Rtp => Self::Rtp,
+            Relaying::Opaque => Self::Opaque,
+        }
+    }
+}
+
 const _: () = assert!(size_of::<Ingress>() == 128, "a third line would be a third miss for every packet of a cold leg");
 
 /// Telephone-event payload types that a leg can have: RFC 4733 2.1 wants one for each clock rate in use.
@@ -50,7 +67,7 @@ impl Ingress {
         Self {
             accepted: NOBODY,
             first_sink: NO_SLOT,
-            live: true,
+            life: Life::of(spec.relaying),
             open: spec.direction.party_sends(),
             plain: false,
             awaited: false,
@@ -63,7 +80,16 @@ impl Ingress {
     }
 
     pub(crate) const fn is_live(&self) -> bool {
-        self.live
+        !matches!(self.life, Life::Gone)
+    }
+
+    /// Whether what the party sends is relayed unread.
+    pub(crate) const fn is_opaque(&self) -> bool {
+        matches!(self.life, Life::Opaque)
+    }
+
+    pub(crate) const fn set_relaying(&mut self, relaying: Relaying) {
+        self.life = Life::of(relaying);
     }
 
     pub(crate) const fn is_open(&self) -> bool {
@@ -76,9 +102,9 @@ impl Ingress {
         self.plain && self.accepted == *from
     }
 
-    /// When the leg accepted its last RTP packet.
+    /// When the leg accepted its last packet.
     pub(crate) fn last_packet_at(&self) -> Option<MonoTime> {
-        (self.receiver.packets() > 0).then_some(self.last_packet_at)
+        (self.last_packet_at != MonoTime::ZERO).then_some(self.last_packet_at)
     }
 
     #[inline]
@@ -87,7 +113,7 @@ impl Ingress {
     }
 
     pub(crate) fn retire(&mut self) {
-        self.live = false;
+        self.life = Life::Gone;
         self.plain = false;
         self.first_sink = NO_SLOT;
     }

@@ -91,7 +91,15 @@ impl Latch {
 
     /// Where to send to: the learned source, else the signalled address.
     pub(crate) fn remote(&self) -> Option<SocketAddr> {
-        self.current.or(self.signalled)
+        if self.policy.asymmetric { self.signalled.or(self.current) } else { self.current.or(self.signalled) }
+    }
+
+    /// Another policy from now on. What was learned stays, unless nothing may be learned any more.
+    pub(crate) fn set_policy(&mut self, policy: LatchPolicy) {
+        let was = core::mem::replace(&mut self.policy, policy);
+        if policy.mode == LatchMode::Off && was.mode != LatchMode::Off {
+            self.signal(self.signalled);
+        }
     }
 
     pub(crate) const fn signalled(&self) -> Option<SocketAddr> {
@@ -127,11 +135,11 @@ impl Latch {
         self.candidate = None;
     }
 
-    /// Judges the source of one well-formed RTP packet; `last_packet_at` is when the leg accepted its last one.
+    /// Judges the source of one well-formed RTP packet, or of a datagram that is none; `last_packet_at` is when the leg accepted its last one.
     pub(crate) fn admit(
         &mut self,
         from: SocketAddr,
-        header: &RtpHeader,
+        header: Option<&RtpHeader>,
         last_packet_at: Option<MonoTime>,
         now: MonoTime,
     ) -> Admission {
@@ -141,6 +149,10 @@ impl Latch {
         {
             self.relearning = None;
             self.candidate = None;
+            self.take(from, self.rank_of(from), true);
+            return Admission::Changed;
+        }
+        if self.settled && self.policy.handover && self.current != Some(from) {
             self.take(from, self.rank_of(from), true);
             return Admission::Changed;
         }
@@ -159,10 +171,11 @@ impl Latch {
         let may_learn = match self.policy.mode {
             LatchMode::Off => rank == Rank::Exact,
             LatchMode::Signalled => rank >= Rank::SameIp,
-            LatchMode::FirstPacket | LatchMode::Heuristic => true,
+            LatchMode::FirstPacket | LatchMode::Heuristic | LatchMode::Delayed => true,
         };
+        let not_the_source = if self.policy.strict { Admission::Foreign } else { Admission::Accepted };
         if !may_learn {
-            return Admission::Foreign;
+            return not_the_source;
         }
         if rank == Rank::Exact {
             self.take(from, rank, true);
@@ -189,7 +202,11 @@ impl Latch {
                 self.take(from, rank, false);
                 Admission::Changed
             }
-            Some(_) => Admission::Foreign,
+            Some(_) if self.policy.mode == LatchMode::Delayed => {
+                self.take(from, rank, window_over);
+                Admission::Changed
+            }
+            Some(_) => not_the_source,
         }
     }
 
@@ -211,7 +228,7 @@ impl Latch {
     fn passes_gate(
         &mut self,
         from: SocketAddr,
-        header: &RtpHeader,
+        header: Option<&RtpHeader>,
         last_packet_at: Option<MonoTime>,
         now: MonoTime,
     ) -> bool {
@@ -223,18 +240,14 @@ impl Latch {
                     self.candidate = None;
                     return false;
                 }
+                // What has no numbers can only come from the same place again.
+                let (ssrc, sequence) = header.map_or((0, 0), |header| (header.ssrc.0, header.sequence.0));
                 let in_sequence = self.candidate.filter(|candidate| {
-                    candidate.source == from
-                        && candidate.ssrc == header.ssrc.0
-                        && candidate.next_sequence == header.sequence.0
+                    let next = header.is_none() || candidate.next_sequence == sequence;
+                    candidate.source == from && candidate.ssrc == ssrc && next
                 });
                 let seen = in_sequence.map_or(0, |candidate| candidate.seen).saturating_add(1);
-                self.candidate = Some(Candidate {
-                    source: from,
-                    ssrc: header.ssrc.0,
-                    next_sequence: header.sequence.0.wrapping_add(1),
-                    seen,
-                });
+                self.candidate = Some(Candidate { source: from, ssrc, next_sequence: sequence.wrapping_add(1), seen });
                 seen >= wanted.max(1)
             }
         }

@@ -26,6 +26,13 @@ impl Shard {
                 let cold = &mut shard.legs.cold[slot as usize];
                 cold.rtcp_muxed = *muxed || cold.local_rtcp.is_none();
             }),
+            Command::SetLatch { leg, policy } => self.with_leg(*leg, |shard, slot| {
+                shard.legs.cold[slot as usize].latch.set_policy(*policy);
+                shard.legs.refresh_flags(slot);
+            }),
+            Command::SetRelaying { leg, relaying } => self.with_leg(*leg, |shard, slot| {
+                shard.legs.ingress[slot as usize].set_relaying(*relaying);
+            }),
             Command::SetMuted { leg, muted } => self.with_leg(*leg, |shard, slot| {
                 shard.legs.cold[slot as usize].muted = *muted;
                 shard.legs.refresh_flags(slot);

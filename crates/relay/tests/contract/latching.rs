@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use patchcord_relay::Verdict;
-use patchcord_relay::command::{Command, LatchMode};
+use patchcord_relay::command::{Command, LatchMode, LatchPolicy, LegSpec};
 use patchcord_relay::event::Event;
 use patchcord_relay::ids::{Component, LegId};
 use patchcord_relay::verdict::DropReason;
@@ -202,4 +202,53 @@ fn garbage_latches_nothing() {
     }
     assert_eq!(world.leg(1).remote_rtp, None);
     assert!(relays(&mut world, stranger(2), &mut Stream::of(1)));
+}
+
+#[test]
+fn delayed_follows_each_source_until_the_window_is_over() {
+    let mut world = bridged(LatchMode::Delayed, true, true);
+    let mut stream = Stream::of(9);
+    for from in [stranger(1), same_ip(), stranger(1)] {
+        assert!(relays(&mut world, from, &mut stream), "{from}");
+        assert_eq!(world.leg(1).remote_rtp, Some(from));
+    }
+    assert!(!world.leg(1).latched);
+    world.pass(3100);
+    assert!(relays(&mut world, stranger(2), &mut stream));
+    assert_eq!(latched(&mut world), [stranger(2)]);
+    assert!(!relays(&mut world, stranger(1), &mut stream));
+}
+
+#[test]
+fn delayed_ends_at_once_with_the_signalled_address() {
+    let mut world = bridged(LatchMode::Delayed, true, true);
+    assert!(relays(&mut world, stranger(1), &mut Stream::of(9)));
+    assert!(relays(&mut world, party(1), &mut Stream::of(1)));
+    assert_eq!(latched(&mut world), [party(1)]);
+    assert!(!relays(&mut world, stranger(1), &mut Stream::of(9)));
+}
+
+#[test]
+fn handover_follows_at_any_time_and_only_while_it_is_allowed() {
+    let mut world = bridged(LatchMode::Heuristic, true, true);
+    let mut stream = Stream::of(1);
+    assert!(relays(&mut world, party(1), &mut stream));
+    assert!(!relays(&mut world, stranger(1), &mut stream));
+    let policy = |handover| LatchPolicy { handover, ..latch(LatchMode::Heuristic, true) };
+    world.must(&[Command::SetLatch { leg: LegId(1), policy: policy(true) }]);
+    assert!(relays(&mut world, stranger(1), &mut stream));
+    assert_eq!(world.leg(1).remote_rtp, Some(stranger(1)));
+    world.must(&[Command::SetLatch { leg: LegId(1), policy: policy(false) }]);
+    assert!(!relays(&mut world, party(1), &mut stream), "what was learned stays");
+}
+
+#[test]
+fn asymmetric_learns_for_receiving_only() {
+    let mut world = World::with_legs([2]);
+    let policy = LatchPolicy { asymmetric: true, ..latch(LatchMode::FirstPacket, true) };
+    world.must(&[add(LegSpec { latch: policy, ..spec(1) })]);
+    world.bridge(1, 2);
+    assert!(relays(&mut world, stranger(1), &mut Stream::of(1)));
+    world.talk(2, &mut Stream::of(2), 1);
+    assert_eq!(world.rtp(1)[0].to, party(1));
 }

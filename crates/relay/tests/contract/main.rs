@@ -6,6 +6,7 @@ mod drops;
 mod formats;
 mod latching;
 mod modes;
+mod opaque;
 mod players;
 mod receipts;
 mod refusals;

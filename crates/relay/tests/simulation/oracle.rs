@@ -88,7 +88,12 @@ impl Oracle {
                     }
                 }
                 Command::Rollback { id, by } => self.roll_back(*id, *by),
-                Command::SetRemote { .. } | Command::Relatch { .. } | Command::SetCodecs { .. } => {}
+                Command::SetRemote { .. }
+                | Command::Relatch { .. }
+                | Command::SetCodecs { .. }
+                | Command::SetRtcpMux { .. }
+                | Command::SetLatch { .. }
+                | Command::SetRelaying { .. } => {}
             }
         }
     }

@@ -11,7 +11,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use patchcord_relay::command::{
-    Command, CutOver, EgressMode, LatchMode, LatchPolicy, LegSpec, Refusal, Source, SourceChange, Trigger,
+    Command, CutOver, EgressMode, LatchMode, LatchPolicy, LegSpec, Refusal, Relaying, Source, SourceChange, Trigger,
 };
 use patchcord_relay::event::{Event, Receipt};
 use patchcord_relay::ids::{Component, CutOverId, LegId, PortId};
@@ -350,11 +350,13 @@ pub(crate) fn spec(leg: u64) -> LegSpec {
         latch: LatchPolicy::default(),
         egress_mode: EgressMode::Continuity,
         media_timeout: None,
+        relaying: Relaying::Rtp,
+        dscp: None,
     }
 }
 
 pub(crate) fn latch(mode: LatchMode, strict: bool) -> LatchPolicy {
-    LatchPolicy { mode, strict, window: Duration::from_secs(3) }
+    LatchPolicy { mode, strict, ..LatchPolicy::default() }
 }
 
 pub(crate) fn add(spec: LegSpec) -> Command {
