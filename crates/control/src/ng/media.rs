@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use std::sync::Arc;
 
 use patchcord_ng::Options;
+use patchcord_ng::options::Tos;
 use patchcord_relay::media::Codec;
 
 use super::NgConfig;
@@ -432,7 +433,10 @@ impl Exchange<'_, '_> {
             latch,
             relaying,
             // RFC 2474 3: the code point is the upper six bits of the former TOS byte.
-            dscp: self.options.tos.map(|tos| tos >> 2),
+            dscp: match self.options.tos {
+                Tos::Set(tos) => Some(tos >> 2),
+                Tos::Configured | Tos::Unchanged => None,
+            },
             egress,
             media_timeout_ms,
         }))?;
