@@ -2,8 +2,6 @@
 //!
 //! The order of a dictionary's keys is kept and not insisted on: proxies send them unsorted.
 
-use core::fmt::Write as _;
-
 use thiserror::Error;
 
 use crate::value::{Dict, Value};
@@ -14,40 +12,40 @@ use crate::{DEPTH_MAX, MESSAGE_LEN_MAX, VALUES_MAX};
 #[non_exhaustive]
 pub enum BencodeError {
     /// The end is missing. More bytes may bring it.
-    #[error("bencode ends in the middle of a value")]
+    #[error("it ends in the middle of a value")]
     Truncated,
     /// A byte that begins nothing.
-    #[error("bencode: byte {at} begins no value; one of `i`, `l`, `d` or a digit was expected")]
+    #[error("byte {at} begins no value; one of `i`, `l`, `d` or a digit was expected")]
     NoValue {
         /// Where.
         at: usize,
     },
     /// A malformed number or length.
-    #[error("bencode: the number at byte {at} is malformed or too large")]
+    #[error("the number at byte {at} is malformed or too large")]
     BadNumber {
         /// Where.
         at: usize,
     },
     /// A dictionary's key that is no string.
-    #[error("bencode: the key at byte {at} is no string")]
+    #[error("the key at byte {at} is no string")]
     BadKey {
         /// Where.
         at: usize,
     },
     /// Lists in lists in lists.
-    #[error("bencode: nested deeper than {DEPTH_MAX} levels at byte {at}")]
+    #[error("nested deeper than {DEPTH_MAX} levels at byte {at}")]
     TooDeep {
         /// Where.
         at: usize,
     },
     /// More values than any real message has.
-    #[error("bencode: more than {VALUES_MAX} values")]
+    #[error("more than {VALUES_MAX} values")]
     TooMany,
     /// More bytes than a message may have.
-    #[error("bencode: longer than {MESSAGE_LEN_MAX} bytes")]
+    #[error("longer than {MESSAGE_LEN_MAX} bytes")]
     TooLong,
     /// Something follows the value.
-    #[error("bencode: something follows the end at byte {at}")]
+    #[error("something follows the end at byte {at}")]
     Trailing {
         /// Where.
         at: usize,
@@ -108,10 +106,21 @@ fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 fn push_number(number: i64, out: &mut Vec<u8>) {
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(text, "{number}");
-    out.extend_from_slice(text.as_bytes());
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = number.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
 struct Reader<'a> {

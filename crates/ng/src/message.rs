@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::value::{Dict, Value};
-use crate::{MESSAGE_LEN_MAX, bencode, json};
+use crate::{MESSAGE_LEN_MAX, bencode, json, reason};
 
 /// The longest cookie, in bytes.
 pub const COOKIE_LEN_MAX: usize = 256;
@@ -74,17 +74,20 @@ impl<'a> Message<'a> {
     /// The dictionary.
     ///
     /// # Errors
-    /// It is none; a sentence says where.
+    /// It is none: a text for `error-reason` that begins with one of [`reason`] and says where.
     pub fn dict(&self) -> Result<Dict, String> {
         // A line end behind the message is forgiven: people try things by hand.
         let body = self.body.trim_ascii_end();
-        match self.format() {
-            Format::Json => json::decode(body),
-            Format::Bencode => match bencode::decode_prefix(body) {
+        match body.first() {
+            None => Err(reason::NO_PAYLOAD.to_owned()),
+            Some(b'{') => json::decode(body).map_err(|error| format!("{}: {error}", reason::BAD_JSON)),
+            // What follows the dictionary is not looked at, as elsewhere.
+            Some(b'd') => match bencode::decode_prefix(body) {
                 Ok((Value::Dict(dict), _)) => Ok(dict),
-                Ok(_) => Err("the message is no dictionary".to_owned()),
-                Err(error) => Err(error.to_string()),
+                Ok(_) => Err(reason::BAD_FORMAT.to_owned()),
+                Err(error) => Err(format!("{}: {error}", reason::BAD_BENCODE)),
             },
+            Some(_) => Err(reason::BAD_FORMAT.to_owned()),
         }
     }
 
@@ -118,6 +121,25 @@ mod tests {
         assert_eq!(json.dict().expect("JSON").text("command").as_deref(), Some("ping"));
         assert_eq!(json.reply(&pong), br#"x {"result":"pong"}"#);
         assert_eq!(Message::plain(b"de").reply(&pong), b"d6:result4:ponge");
+    }
+
+    #[test]
+    fn what_is_no_dictionary_is_said() {
+        for (message, text) in [
+            (&b"1 "[..], "Invalid data (no payload)"),
+            (b"1 \r\n", "Invalid data (no payload)"),
+            (b"1 x", "Invalid NG data format"),
+            (b"1  de", "Invalid NG data format"),
+            (b"1 le", "Invalid NG data format"),
+            (b"1 d7:command", "Could not decode bencode dictionary: it ends in the middle of a value"),
+            (b"1 di1ei1ee", "Could not decode bencode dictionary: the key at byte 1 is no string"),
+            (b"1 {\"a\"}", "Failed to parse JSON document: expected `:` at line 1 column 5"),
+        ] {
+            let message = Message::split(message).expect("it has a cookie");
+            assert_eq!(message.dict(), Err(text.to_owned()));
+        }
+        let rest = Message::split(b"1 d1:a1:beanything").expect("it has a cookie");
+        assert_eq!(rest.dict(), Ok(Dict::new().with("a", "b")));
     }
 
     #[test]

@@ -1,5 +1,13 @@
 //! Texts of `error-reason` and `warning` that other programs recognise or operators look for.
 
+/// Nothing follows the cookie.
+pub const NO_PAYLOAD: &str = "Invalid data (no payload)";
+/// What follows the cookie is neither bencode nor JSON, or is no dictionary.
+pub const BAD_FORMAT: &str = "Invalid NG data format";
+/// The bencode cannot be read; where follows.
+pub const BAD_BENCODE: &str = "Could not decode bencode dictionary";
+/// The JSON cannot be read; where follows.
+pub const BAD_JSON: &str = "Failed to parse JSON document";
 /// No such call.
 pub const UNKNOWN_CALL: &str = "Unknown call-id";
 /// No such call, as the commands about its media say it.

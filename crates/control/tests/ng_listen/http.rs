@@ -44,13 +44,13 @@ async fn a_body_is_a_message_with_or_without_cookie() {
     assert_eq!(http(addr, "POST", "/ng", &ping).await, (200, "1 d6:result4:pong6:numberi1ee".to_owned()));
     assert_eq!(stub.asked(), 1, "the cookie is remembered");
     let json = br#"2 {"command":"transport"}"#;
-    let reply = (200, r#"2 {"peer":"127.0.0.1","result":"HTTP"}"#.to_owned());
+    let reply = (200, r#"2 {"result":"HTTP","peer":"127.0.0.1"}"#.to_owned());
     assert_eq!(http(addr, "POST", "/ng", json).await, reply);
     for number in [3, 4] {
         let reply = format!("d6:result4:pong6:numberi{number}ee");
         assert_eq!(http(addr, "POST", "/ng-plain", b"d7:command4:pinge").await, (200, reply));
     }
-    let reply = (200, r#"{"number":5,"result":"pong"}"#.to_owned());
+    let reply = (200, r#"{"result":"pong","number":5}"#.to_owned());
     assert_eq!(http(addr, "POST", "/ng-plain", br#"{"command":"ping"}"#).await, reply);
 }
 
@@ -169,7 +169,7 @@ async fn without_cookies_replies_keep_their_order() {
     never(client.next()).await;
     stub.gate.add_permits(1);
     assert_eq!(receive(&mut client).await, "d6:result4:slow6:numberi1ee");
-    assert_eq!(receive(&mut client).await, r#"{"number":2,"result":"pong"}"#);
+    assert_eq!(receive(&mut client).await, r#"{"result":"pong","number":2}"#);
     assert!(receive(&mut client).await.contains("error-reason"));
     assert_eq!(receive(&mut client).await, "d6:result4:pong6:numberi3ee", "nothing is remembered");
 }

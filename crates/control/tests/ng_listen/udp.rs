@@ -39,7 +39,7 @@ async fn ask(client: &UdpSocket, message: &[u8]) -> String {
 async fn a_request_is_answered_in_its_format() {
     let (_stub, client) = pair().await;
     assert_eq!(ask(&client, &request("1", "ping")).await, "1 d6:result4:pong6:numberi1ee");
-    assert_eq!(ask(&client, br#"2 {"command":"ping"}"#).await, r#"2 {"number":2,"result":"pong"}"#);
+    assert_eq!(ask(&client, br#"2 {"command":"ping"}"#).await, r#"2 {"result":"pong","number":2}"#);
     assert_eq!(ask(&client, &request("3", "transport")).await, "3 d6:result3:UDP4:peer9:127.0.0.1e");
 }
 
@@ -91,7 +91,9 @@ async fn garbage_is_dropped_and_a_bad_dictionary_gets_a_reason() {
     for garbage in [&b""[..], b"x", b" ", b" de", b"d7:command4:pinge", &[0xff; 1000], &[b'l'; 65_000]] {
         client.send(garbage).await.unwrap();
     }
-    for (bad, part) in [("1 d7:command", "middle"), ("2 {", "JSON"), ("3 x", "no value"), ("4 le", "dictionary")] {
+    for (bad, part) in
+        [("1 d7:command", "middle"), ("2 {", "JSON"), ("3 x", "format"), ("4 le", "format"), ("5 ", "payload")]
+    {
         let reply = ask(&client, bad.as_bytes()).await;
         assert!(reply.starts_with(&bad[..2]) && reply.contains("error") && reply.contains(part), "{reply}");
     }
