@@ -12,10 +12,12 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const ARROWS: &[(&str, &[&str])] = &[
     ("patchcord-rtp", &[]),
     ("patchcord-codec", &[]),
+    ("patchcord-ng", &[]),
+    ("patchcord-sdp", &[]),
     ("patchcord-relay", &["patchcord-rtp"]),
     ("patchcord-dataplane", &["patchcord-relay", "patchcord-rtp"]),
-    ("patchcord-control", &["patchcord-relay", "patchcord-rtp", "patchcord-codec"]),
-    ("patchcord-lab", &["patchcord-rtp", "patchcord-codec"]),
+    ("patchcord-control", &["patchcord-relay", "patchcord-rtp", "patchcord-codec", "patchcord-ng", "patchcord-sdp"]),
+    ("patchcord-lab", &["patchcord-rtp", "patchcord-codec", "patchcord-ng"]),
     (
         "patchcord",
         &[
@@ -28,11 +30,11 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("patchcord-benches", &["patchcord-rtp", "patchcord-codec", "patchcord-relay", "patchcord-control"]),
-    ("patchcord-tests", &["patchcord-rtp", "patchcord-codec", "patchcord-relay", "patchcord-lab"]),
+    ("patchcord-tests", &["patchcord-rtp", "patchcord-codec", "patchcord-relay", "patchcord-lab", "patchcord-ng"]),
 ];
 
 /// Crates whose sources must not know a socket, a file, a clock or a thread: time and randomness are arguments.
-const PURE: &[&str] = &["rtp", "relay"];
+const PURE: &[&str] = &["rtp", "relay", "ng"];
 
 /// What betrays one of these. `core::net` addresses are values and allowed.
 const IMPURE_WORDS: &[&str] = &[

@@ -27,7 +27,6 @@
 //! The executable `patchcord-lab` runs this as `compare`, `max` and `overload`; it needs root.
 
 mod account;
-mod bencode;
 mod compare;
 mod cpu;
 mod http;

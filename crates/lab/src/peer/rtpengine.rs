@@ -6,7 +6,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::bencode::Value;
+use patchcord_ng::{Dict, Message, Value};
+
 use super::relay::CONTROL_TIMEOUT;
 use super::{CallPlan, CallPorts, PeerError, Relay, Topology};
 
@@ -45,30 +46,30 @@ impl Relay for Rtpengine {
     }
 
     fn is_ready(&self) -> bool {
-        let ping = Value::dictionary(&[("command", Value::text("ping"))]);
-        ask("ping", &ping, Duration::from_millis(200)).is_ok_and(|reply| reply.get_text("result") == Some("pong"))
+        let ping = Dict::new().with("command", "ping");
+        ask("ping", &ping, Duration::from_millis(200))
+            .is_ok_and(|reply| reply.text("result").as_deref() == Some("pong"))
     }
 
     fn create_call(&self, plan: &CallPlan) -> Result<CallPorts, PeerError> {
         let call = format!("lab-{}", plan.number);
-        let request = |command: &str, sdp: String, more: &[(&str, Value)]| {
-            let mut entries = vec![
-                ("command", Value::text(command)),
-                ("call-id", Value::text(&call)),
-                ("from-tag", Value::text("caller")),
-                ("sdp", Value::text(&sdp)),
-                ("ICE", Value::text("remove")),
-                ("flags", Value::texts(&["trust-address"])),
+        let request = |command: &str, sdp: String, key: &str, value: Value| {
+            let request = Dict::new()
+                .with("command", command)
+                .with("call-id", &*call)
+                .with("from-tag", "caller")
+                .with("sdp", sdp)
+                .with("ICE", "remove")
+                .with("flags", vec!["trust-address"])
                 // RTP and RTCP on one port, as in Patchcord's calls: one socket a side.
-                ("rtcp-mux", Value::texts(&["offer", "accept"])),
-            ];
-            entries.extend_from_slice(more);
-            let reply = ask(command, &Value::dictionary(&entries), CONTROL_TIMEOUT)?;
-            reply.get_text("sdp").and_then(media_address).ok_or_else(|| refused(command, format!("{reply:?}")))
+                .with("rtcp-mux", vec!["offer", "accept"])
+                .with(key, value);
+            let reply = ask(command, &request, CONTROL_TIMEOUT)?;
+            let address = reply.text("sdp").and_then(|sdp| media_address(&sdp));
+            address.ok_or_else(|| refused(command, format!("{reply:?}")))
         };
-        let direction = Value::texts(&["caller", "callee"]);
-        let to_callee = request("offer", sdp(plan.caller), &[("direction", direction)])?;
-        let to_caller = request("answer", sdp(plan.callee), &[("to-tag", Value::text("callee"))])?;
+        let to_callee = request("offer", sdp(plan.caller), "direction", vec!["caller", "callee"].into())?;
+        let to_caller = request("answer", sdp(plan.callee), "to-tag", "callee".into())?;
         Ok(CallPorts { to_caller, to_callee })
     }
 }
@@ -90,12 +91,11 @@ fn media_address(sdp: &str) -> Option<SocketAddr> {
 }
 
 /// Sends an ng request and waits for the reply to it.
-fn ask(name: &str, request: &Value, timeout: Duration) -> Result<Value, PeerError> {
+fn ask(name: &str, request: &Dict, timeout: Duration) -> Result<Dict, PeerError> {
     /// Requests so far: rtpengine answers a repeated cookie from its memory.
     static ASKED: AtomicU64 = AtomicU64::new(0);
     let cookie = format!("{}-{}", std::process::id(), ASKED.fetch_add(1, Ordering::Relaxed));
-    let mut message = format!("{cookie} ").into_bytes();
-    request.encode(&mut message);
+    let message = Message { cookie: cookie.as_bytes(), body: b"d" }.reply(request);
     let exchange = || -> io::Result<Vec<u8>> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.connect(CONTROL)?;
@@ -107,9 +107,9 @@ fn ask(name: &str, request: &Value, timeout: Duration) -> Result<Value, PeerErro
         Ok(reply)
     };
     let reply = exchange().map_err(|error| refused(name, error.to_string()))?;
-    let own = reply.strip_prefix(cookie.as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
-    let value = own.and_then(Value::decode);
-    value.ok_or_else(|| refused(name, format!("something unreadable: {}", String::from_utf8_lossy(&reply))))
+    let own = Message::split(&reply).ok().filter(|reply| reply.cookie == cookie.as_bytes());
+    let dict = own.and_then(|reply| reply.dict().ok());
+    dict.ok_or_else(|| refused(name, format!("something unreadable: {}", String::from_utf8_lossy(&reply))))
 }
 
 fn refused(request: &str, answer: String) -> PeerError {
