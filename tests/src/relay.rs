@@ -128,7 +128,7 @@ impl Relay {
 }
 
 /// The relay's program: built in the same profile as the test, it lies two folders up, in `target/PROFILE/`.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let test = std::env::current_exe().expect("the system tells a process its own file");
     let folder = test.parent().and_then(Path::parent).expect("a test lies in target/PROFILE/deps");
     let program = folder.join("patchcord");
