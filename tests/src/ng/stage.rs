@@ -58,8 +58,9 @@ impl Stage {
         Self { client, calls, parties: Vec::new(), symbols, transcript: Vec::new(), sentinel }
     }
 
-    /// Goes on with another call; what was is left as it is.
+    /// Goes on with another call; what was is left as it is, and the names of its ports are forgotten.
     pub fn next_call(&mut self) {
+        self.symbols.next_call();
         self.calls.push(new_name());
         self.write("= another call".to_owned());
     }

@@ -26,6 +26,12 @@ impl Symbols {
         Self { advertised: advertised.to_vec(), ..Self::default() }
     }
 
+    /// Forgets the ports of the relay: those of another call are counted anew.
+    pub(super) fn next_call(&mut self) {
+        self.ports.clear();
+        self.counts.remove("port");
+    }
+
     /// Remembers a party's port.
     pub(super) fn party(&mut self, address: SocketAddr, name: String) {
         self.parties.push((address, name));

@@ -38,6 +38,10 @@ fn combinations(stage: &mut Stage, words: &[&str]) {
         stage.answer("a b", &side("b", answer));
         stage.offer_with("a b", &side("a", offer), more());
         stage.answer("a b", &side("b", answer));
+        if !words.is_empty() && !(offer && answer) {
+            // rtpengine may have taken a single port, and takes other ones as soon as RTCP needs one of its own.
+            continue;
+        }
         stage.offer("a b", &side("a", offer));
         stage.answer("a b", &side("b", answer));
         stage.offer("b a", &side("b", answer));
