@@ -160,6 +160,15 @@ impl Client {
         found.unwrap_or_else(|| panic!("{call}: waited {PATIENCE:?} in vain for {what}; {party} is now {last}"))
     }
 
+    /// Waits until a call has so many parties.
+    ///
+    /// # Panics
+    /// If it does not come to that.
+    pub fn wait_for_parties(&self, call: &str, count: usize) {
+        let is_so = || (self.call(call)["parties"].as_array().map(Vec::len) == Some(count)).then_some(());
+        poll(is_so).unwrap_or_else(|| panic!("{call} has not {count} parties but {}", self.call(call)["parties"]));
+    }
+
     /// The counters of all workers.
     ///
     /// # Panics

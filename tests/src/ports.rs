@@ -51,3 +51,13 @@ pub fn free_ports(count: u16) -> Ports {
         assert!(!(first..=last + count).contains(&begin), "no {count} free UDP ports in a row in {FIRST}-{LAST}");
     }
 }
+
+/// An address of loopback whose UDP port nobody has at this moment, for a program that has to be told one.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn free_port() -> std::net::SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has free ports");
+    socket.local_addr().expect("it is bound")
+}

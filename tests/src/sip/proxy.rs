@@ -1,0 +1,67 @@
+//! Kamailio with the configuration that the documentation shows.
+
+use std::net::{SocketAddr, UdpSocket};
+
+use crate::folder::Folder;
+use crate::ports::free_port;
+use crate::process::{Process, Tool};
+use crate::wait::eventually;
+
+/// A running Kamailio.
+#[derive(Debug)]
+pub struct Kamailio {
+    address: SocketAddr,
+    process: Process,
+    _runtime: Folder,
+}
+
+impl Kamailio {
+    /// Starts it on a free port of loopback, with the relay at this ng address.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start(ng: SocketAddr) -> Self {
+        let address = free_port();
+        let runtime = Folder::create(&std::env::temp_dir().to_string_lossy(), &format!("kamailio-{}", address.port()));
+        let configuration = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/kamailio/kamailio.cfg");
+        let mut command = Tool { program: "kamailio", package: "kamailio kamailio-extra-modules" }.command();
+        command.args(["-f", configuration, "-DD", "-E", "-m", "64", "-M", "8"]);
+        command.args(["-A", &format!("LISTEN=udp:{address}"), "-A", &format!("RELAY=\"udp:{ng}\"")]);
+        command.arg("-Y").arg(runtime.path()).arg("-P").arg(runtime.path().join("pid"));
+        command.stdout(std::process::Stdio::null());
+        let mut process = Process::start("Kamailio", &mut command);
+        eventually("Kamailio answers OPTIONS", || {
+            assert!(process.ended().is_none(), "Kamailio has ended: {}", process.stderr());
+            answers(address)
+        });
+        Self { address, process, _runtime: runtime }
+    }
+
+    /// Where it takes requests.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it has written on stderr so far.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        self.process.stderr()
+    }
+}
+
+fn answers(proxy: SocketAddr) -> Option<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has free ports");
+    let own = socket.local_addr().expect("it is bound");
+    socket.set_read_timeout(Some(std::time::Duration::from_millis(100))).expect("a timeout");
+    let options = format!(
+        "OPTIONS sip:nobody@{own} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKready;rport\r\nMax-Forwards: 1\r\n\
+         From: <sip:a@{own}>;tag=r\r\nTo: <sip:nobody@{own}>\r\nCall-ID: ready@{own}\r\nCSeq: 1 OPTIONS\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    socket.send_to(options.as_bytes(), proxy).ok()?;
+    let mut buffer = [0; 2048];
+    // It sends the request on to its addressee, which is this socket, or answers: either way it lives.
+    socket.recv(&mut buffer).ok().map(drop)
+}

@@ -1,0 +1,106 @@
+//! A relay, a proxy, and telephones.
+
+use std::net::{IpAddr, SocketAddr};
+
+use patchcord_tests::sip::{Call, Kamailio, Media, Phone};
+use patchcord_tests::{Relay, eventually, free_port};
+use serde_json::Value;
+
+/// The caller's, the callee's and a third party's address.
+pub(crate) const IPS: [IpAddr; 3] = [
+    IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2)),
+    IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 3)),
+    IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 4)),
+];
+
+/// Everything but the telephones.
+pub(crate) struct Stage {
+    pub(crate) relay: Relay,
+    pub(crate) kamailio: Kamailio,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        let ng = free_port();
+        Self::with(ng, ng, &[])
+    }
+
+    /// The relay listens at one address, Kamailio is told another; the relay gets more arguments.
+    pub(crate) fn with(listens: SocketAddr, told: SocketAddr, arguments: &[&str]) -> Self {
+        let listens = listens.to_string();
+        let arguments = [&["--ng", &listens, "--set", "ng.delete_delay_s=0"], arguments].concat();
+        let relay = Relay::start(&arguments);
+        Self { relay, kamailio: Kamailio::start(told) }
+    }
+
+    pub(crate) fn phone(&self, name: &'static str, ip: IpAddr) -> Phone {
+        Phone::new(name, ip, self.kamailio.address())
+    }
+
+    /// Two telephones, the first of which has called the second.
+    pub(crate) fn talking(&self) -> (Talker, Talker) {
+        let caller = self.phone("caller", IPS[0]);
+        let callee = self.phone("callee", IPS[1]);
+        let mut out = caller.invite(&callee.uri(), &caller.media.sdp(""), "");
+        let (inbound, offer) = callee.ring();
+        callee.respond(&inbound, "180 Ringing", "");
+        let _ringing = caller.must_get(&mut out, 180, None);
+        callee.respond(&inbound, "200 OK", &callee.media.sdp(""));
+        let answer = caller.must_get(&mut out, 200, Some(""));
+        let _ack = callee.must_take("ACK");
+        (
+            Talker { call: out, phone: caller, relay: media_of(&answer) },
+            Talker { call: inbound, phone: callee, relay: media_of(&offer) },
+        )
+    }
+
+    /// The calls that the relay has.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        let list = self.relay.client().get("/v1/calls");
+        let names = list["calls"].as_array().unwrap().iter().map(|call| call["call"].as_str().unwrap().to_owned());
+        names.collect()
+    }
+
+    /// Waits until the relay has no call, and none of its ports is leased.
+    pub(crate) fn must_be_idle(&self) {
+        eventually("the relay has no call", || self.calls().is_empty().then_some(()));
+    }
+
+    pub(crate) fn call(&self, id: &str) -> Value {
+        self.relay.client().call(id)
+    }
+}
+
+/// A telephone in a call, and where its SDP has told it to send.
+pub(crate) struct Talker {
+    pub(crate) call: Call,
+    pub(crate) phone: Phone,
+    pub(crate) relay: SocketAddr,
+}
+
+impl Talker {
+    pub(crate) fn say(&mut self) {
+        self.phone.media.send(self.relay);
+    }
+}
+
+/// Both talk, and hear each other.
+pub(crate) fn must_talk(one: &mut Talker, other: &mut Talker) {
+    one.say();
+    other.phone.media.must_hear(&one.phone.media);
+    other.say();
+    one.phone.media.must_hear(&other.phone.media);
+}
+
+/// The address of the first media of an SDP.
+pub(crate) fn media_of(sdp: &str) -> SocketAddr {
+    let line = |prefix: &str| sdp.lines().filter_map(|line| line.strip_prefix(prefix)).next_back();
+    let ip = line("c=IN IP4 ").or_else(|| line("c=IN IP6 ")).unwrap_or_else(|| panic!("no c= in {sdp}"));
+    let port = line("m=audio ").and_then(|media| media.split(' ').next()).unwrap_or_else(|| panic!("no m= in {sdp}"));
+    SocketAddr::new(ip.trim().parse().unwrap(), port.parse().unwrap())
+}
+
+/// A telephone's second RTP socket.
+pub(crate) fn other_media(phone: &Phone) -> Media {
+    Media::bind(phone.media.address().ip())
+}
