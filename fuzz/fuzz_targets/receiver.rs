@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| patchcord_fuzz::receiver(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| patchcord_fuzz::rtp::receiver(data));

@@ -29,14 +29,14 @@ impl Splitter {
     /// How many bytes the message takes that `bytes` begin with; `None`: it goes on.
     ///
     /// After `None`, the next call must begin with the same bytes and have more. After a length, the next call begins behind
-    /// that message. Line ends in front of a message count to it: people try things by hand.
+    /// that message. Line ends in front of a message count to it, see [`trim_line_ends`]: people try things by hand.
     ///
     /// # Errors
     /// It is no message, or longer than [`MESSAGE_LEN_MAX`].
     pub fn next(&mut self, bytes: &[u8]) -> Result<Option<usize>, StreamError> {
         let failed = |at, what| Err(StreamError { at, what });
         if !self.in_body {
-            self.at += bytes[self.at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            self.at = bytes.len() - trim_line_ends(&bytes[self.at..]).len();
             let begin = &bytes[self.at..bytes.len().min(self.at + COOKIE_LEN_MAX + 1)];
             match begin.iter().position(|&byte| byte == b' ') {
                 Some(0) => return failed(self.at, "a blank instead of a cookie"),
@@ -88,6 +88,13 @@ impl Splitter {
     }
 }
 
+/// A message of a stream without the line ends in front of it.
+#[must_use]
+pub fn trim_line_ends(message: &[u8]) -> &[u8] {
+    let at = message.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(message.len());
+    &message[at..]
+}
+
 /// What is in front of `end`, which must come within the length of a number.
 fn until(rest: &[u8], end: u8) -> Result<Option<&str>, &'static str> {
     /// `i`, a sign, and as many digits as 64 bits have.
@@ -115,6 +122,8 @@ mod tests {
         }
         assert_eq!(splitter.next(stream), Ok(Some(10)));
         assert_eq!(splitter.next(&stream[10..]), Ok(Some(stream.len() - 10)));
+        assert_eq!(trim_line_ends(&stream[10..]), &stream[12..]);
+        assert_eq!((trim_line_ends(b"\t de"), trim_line_ends(b"\n")), (&b"\t de"[..], &b""[..]));
         assert_eq!(splitter.next(b""), Ok(None));
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::KeepAlive;
+use patchcord_ng::stream::trim_line_ends;
 use patchcord_ng::{MESSAGE_LEN_MAX, Message, Splitter, Transport};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
@@ -181,7 +182,7 @@ impl<A: Answer, W: AsyncWrite + Unpin> Connection<A, W> {
         let result = loop {
             match splitter.next(&bytes[taken..]) {
                 Ok(Some(len)) => {
-                    let message = bytes[taken..taken + len].trim_ascii_start();
+                    let message = trim_line_ends(&bytes[taken..taken + len]);
                     if let Err(error) = self.message(message, &mut replies).await {
                         break Err(error);
                     }
