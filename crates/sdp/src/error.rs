@@ -34,7 +34,7 @@ pub enum SdpError {
     Malformed {
         /// Which.
         line: usize,
-        /// What it should be: `m=`, `c=`, `o=`, `a=rtcp`.
+        /// What it should be: `m=`, `c=`.
         what: &'static str,
     },
 }

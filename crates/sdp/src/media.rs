@@ -106,7 +106,7 @@ impl Media {
             let Some((name, value)) = line.attribute(text) else { continue };
             match name {
                 "rtpmap" => rtpmaps.extend(Codec::read(value)),
-                "rtcp" => media.rtcp = Some(rtcp(line, value)?),
+                "rtcp" => media.rtcp = rtcp(value),
                 "rtcp-mux" => media.rtcp_mux = true,
                 "mid" => media.mid = Some(value.to_owned()),
                 "ptime" => media.ptime_ms = value.trim().parse().ok(),
@@ -179,14 +179,13 @@ impl Media {
     }
 }
 
-/// `4001`, or `4001 IN IP4 192.0.2.1`.
-fn rtcp(line: &Line, value: &str) -> Result<Rtcp, SdpError> {
-    let bad = || SdpError::Malformed { line: line.number, what: "a=rtcp" };
+/// `4001`, or `4001 IN IP4 192.0.2.1`; one that is malformed is none: RTCP has a usual place to go.
+fn rtcp(value: &str) -> Option<Rtcp> {
     let mut words = value.split_ascii_whitespace();
-    let port = words.next().and_then(|port| port.parse().ok()).ok_or_else(bad)?;
+    let port = words.next()?.parse().ok()?;
     let address = match words.nth(2) {
-        Some(address) => Some(address.parse().map_err(|_| bad())?),
+        Some(address) => Some(address.parse().ok()?),
         None => None,
     };
-    Ok(Rtcp { port, address })
+    Some(Rtcp { port, address })
 }

@@ -12,27 +12,8 @@ use crate::edit::{Edit, Ice, MediaEdit, Relay};
 use crate::line::Line;
 use crate::media::Media;
 
-/// Attributes that a relayed section's own lines are taken out for, whatever their values.
-const MANAGED: [&str; 18] = [
-    "mid",
-    "rtpmap",
-    "fmtp",
-    "sendrecv",
-    "sendonly",
-    "recvonly",
-    "inactive",
-    "rtcp",
-    "rtcp-mux",
-    "ptime",
-    "crypto",
-    "setup",
-    "fingerprint",
-    "tls-id",
-    "ice-ufrag",
-    "ice-pwd",
-    "ice-options",
-    "candidate",
-];
+/// Attributes that a relayed section's own lines are taken out for.
+const MANAGED: [&str; 9] = ["mid", "rtpmap", "fmtp", "rtcp", "rtcp-mux", "ptime", "crypto", "setup", "fingerprint"];
 /// Attributes of ICE that are taken out too, unless they are kept.
 const ICE: [&str; 8] = [
     "ice-ufrag",
@@ -136,12 +117,16 @@ impl Writer<'_> {
         let lines = &sdp.lines[media.lines.clone()];
         self.first_line(media, 0, None, &[]);
         for line in &lines[1..] {
-            match (line.kind, address) {
-                (b'c', Some(address)) => self.connection(line, address),
-                (b'c', None) => self.copy(line),
-                _ if line.attribute(&sdp.text).is_some_and(|(name, _)| name == "mid") => self.copy(line),
-                _ => {}
+            let goes =
+                |(name, value)| is_managed(name, value, media.is_rtp()) || ICE.contains(&name) || is_direction(name);
+            match (line.attribute(&sdp.text), address) {
+                (None, Some(address)) if line.kind == b'c' => self.connection(line, address),
+                (Some(attribute), _) if goes(attribute) => {}
+                _ => self.copy(line),
             }
+        }
+        if let Some(mid) = &media.mid {
+            self.line(&format!("a=mid:{mid}"));
         }
     }
 
@@ -151,10 +136,9 @@ impl Writer<'_> {
         let is_rtp = media.is_rtp();
         self.first_line(media, relay.port, relay.protocol.as_deref(), &relay.formats_without);
         let managed = |name: &str, value: &str| {
-            let of_a_format = name == "rtcp-fb" && is_rtp && !value.starts_with('*');
             let ice = relay.ice != Ice::Keep && ICE.contains(&name);
-            let rtp_only = matches!(name, "rtpmap" | "fmtp" | "rtcp" | "rtcp-mux" | "ptime");
-            of_a_format || ice || (MANAGED.contains(&name) && !ICE.contains(&name) && (is_rtp || !rtp_only))
+            let direction = relay.direction.is_some() && is_direction(name);
+            ice || direction || is_managed(name, value, is_rtp)
         };
         for line in &lines[1..] {
             match (line.attribute(&sdp.text), relay.address) {
@@ -180,7 +164,8 @@ impl Writer<'_> {
             self.line("a=rtcp-mux");
         }
         for name in ["crypto", "setup", "fingerprint", "tls-id"] {
-            let values = media.attributes.iter().filter(|(other, _)| other == name);
+            let values =
+                media.attributes.iter().filter(|(other, value)| other == name && is_managed(name, value, is_rtp));
             values.for_each(|(_, value)| self.line(&format!("a={name}:{value}")));
         }
         if let Some(ptime) = relay.ptime_ms {
@@ -251,6 +236,19 @@ impl Writer<'_> {
     fn line(&mut self, text: &str) {
         self.out.push_str(text);
         self.out.push_str(self.line_end);
+    }
+}
+
+/// Whether a relayed section's line of this attribute is taken out and written at its end. What is malformed stays.
+fn is_managed(name: &str, value: &str, is_rtp: bool) -> bool {
+    let first = value.split_ascii_whitespace().next().unwrap_or_default();
+    match name {
+        "rtpmap" | "fmtp" => is_rtp && first.parse::<u8>().is_ok(),
+        "rtcp-fb" => is_rtp && first != "*",
+        "rtcp" | "rtcp-mux" | "ptime" => is_rtp,
+        "crypto" => value.split_ascii_whitespace().nth(2).is_some(),
+        "tls-id" => true,
+        _ => MANAGED.contains(&name),
     }
 }
 

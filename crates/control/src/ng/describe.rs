@@ -135,7 +135,9 @@ pub(super) fn rewritten(
                 // An answer is in the protocol of its offer; an offer in the one that is asked for, or that was before.
                 let protocol = match phase {
                     Phase::Offer => options.transport_protocol.clone().or_else(|| was(other, index, &media.protocol)),
-                    Phase::Answer => offered.map(|offered| offered.protocol.clone()),
+                    Phase::Answer => {
+                        offered.map(|offered| offered.protocol.clone()).filter(|protocol| !protocol.is_empty())
+                    }
                 };
                 let rtcp_port = if mux && (mux_required || phase == Phase::Answer) { rtp.port() } else { rtcp.port() };
                 let attribute = is_rtp && !options.flags.no_rtcp_attribute;
@@ -145,13 +147,9 @@ pub(super) fn rewritten(
                     address: Some(address).filter(|_| !is_zero || options.replace.zero_address),
                     port: rtp.port(),
                     protocol: protocol.filter(|_| is_rtp),
-                    formats_without: Vec::new(),
-                    mid: offered.and_then(|offered| offered.mid.clone()),
-                    direction: Some(if options.flags.inactive {
-                        patchcord_sdp::Direction::Inactive
-                    } else {
-                        media.direction
-                    }),
+                    formats_without: offered.map_or_else(Vec::new, |offered| not_offered(media, offered)),
+                    mid: offered.and_then(|offered| offered.mid.clone()).or_else(|| own_mid(options, index)),
+                    direction: direction(media, options, is_zero),
                     rtcp: attribute
                         .then_some(RtcpAttribute { port: rtcp_port, address: Some(address).filter(|_| full) }),
                     rtcp_mux: mux && is_rtp,
@@ -175,6 +173,39 @@ fn was(other: Option<&super::session::Party>, index: usize, protocol: &str) -> O
 
 fn is_secure(protocol: &str) -> bool {
     protocol.contains("RTP/SAVP")
+}
+
+/// What the other side is told of who sends. The zero address means that its author receives nothing (RFC 2543 B.5).
+fn direction(media: &Media, options: &Options, is_zero: bool) -> Option<patchcord_sdp::Direction> {
+    use patchcord_sdp::Direction::{Inactive, RecvOnly, SendOnly, SendRecv};
+    let flags = &options.flags;
+    if flags.original_sendrecv {
+        return None;
+    }
+    Some(match (flags.inactive, is_zero, media.direction) {
+        (true, ..) | (_, true, RecvOnly | Inactive) => Inactive,
+        (_, true, SendRecv | SendOnly) => SendOnly,
+        (.., direction) => direction,
+    })
+}
+
+/// RFC 3264 6.1: an answer lists formats of its offer. What it has beyond these is left out, unless nothing would be left.
+fn not_offered(media: &Media, offered: &super::session::Media) -> Vec<String> {
+    let known = |codec: &patchcord_sdp::Codec| {
+        offered.codecs.iter().any(|other| {
+            other.encoding.eq_ignore_ascii_case(&codec.encoding)
+                && (other.clock_rate, other.channels) == (codec.clock_rate, codec.channels)
+        })
+    };
+    if offered.codecs.is_empty() || !media.codecs.iter().any(known) {
+        return Vec::new();
+    }
+    media.codecs.iter().filter(|codec| !known(codec)).map(|codec| codec.payload_type.to_string()).collect()
+}
+
+/// `a=mid` of our own, where that is asked for.
+fn own_mid(options: &Options, index: usize) -> Option<String> {
+    options.flags.generate_mid.then(|| (index + 1).to_string())
 }
 
 /// Whether another relay has handled the SDP already, and it is to be left alone then.

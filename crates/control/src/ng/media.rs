@@ -122,7 +122,7 @@ impl Exchange<'_, '_> {
             Some(leg) => Want {
                 remote: leg.remote,
                 remote_rtcp: leg.remote_rtcp,
-                direction: leg.direction,
+                direction: if leg.disabled { Direction::SendRecv } else { leg.direction },
                 latch: leg.latch,
                 relaying: self.relaying(&line.protocol),
                 muxed: self.media(self.to, index).mux.agreed,
@@ -204,7 +204,7 @@ impl Exchange<'_, '_> {
         let said = self.media(self.from, index).mux.said;
         if self.phase == Phase::Answer {
             let answerer = &mut self.media(self.from, index).mux;
-            answerer.agreed = answerer.said && answerer.offered;
+            answerer.agreed = answerer.said;
             let agreed = answerer.agreed;
             let offerer = &mut self.media(self.to, index).mux;
             offerer.agreed = offerer.said && offerer.granted.unwrap_or(agreed);
@@ -335,14 +335,16 @@ impl Exchange<'_, '_> {
         self.session.party(party).map_or_else(String::new, |party| leg_name(&party.name, number))
     }
 
+    /// RFC 3264 8.2: the index stays, and so does the port, for the day that the media comes back.
     fn disable(&mut self, party: PartyId, index: usize) -> Result<(), ApiError> {
-        let media = self.media(party, index);
-        let legs: Vec<_> = media.leg.take().into_iter().chain(media.spare.drain(..)).collect();
-        for leg in legs {
-            let party = self.leg_name(party, leg.number);
-            self.plan.add(&Command::LegDelete(OneParty { party }))?;
+        let name = self.name(party, index);
+        let Some(leg) = &mut self.media(party, index).leg else { return Ok(()) };
+        leg.disabled = true;
+        if leg.direction != Direction::Inactive {
+            leg.direction = Direction::Inactive;
+            let direction = Direction::Inactive;
+            self.plan.add(&Command::LegDirection(LegDirection { party: name, direction }))?;
         }
-        self.media(party, index).mux = Mux::default();
         Ok(())
     }
 
@@ -401,6 +403,7 @@ impl Exchange<'_, '_> {
         leg.remote = want.remote;
         leg.remote_rtcp = want.remote_rtcp;
         leg.direction = want.direction;
+        leg.disabled = false;
         leg.latch = want.latch;
         leg.relaying = want.relaying;
         leg.muxed = want.muxed;
@@ -461,6 +464,7 @@ impl Exchange<'_, '_> {
             codecs_ever: codecs.clone(),
             codecs,
             bridged_with: None,
+            disabled: false,
         });
         Ok(())
     }

@@ -105,6 +105,8 @@ pub(super) struct Leg {
     pub(super) codecs_ever: Vec<Codec>,
     /// Whose leg of the same index it was bridged with by signalling.
     pub(super) bridged_with: Option<PartyId>,
+    /// Its m= line has port 0 at present.
+    pub(super) disabled: bool,
 }
 
 /// Why tags cannot be what they are said to be.
@@ -147,7 +149,9 @@ impl Session {
             None => self.make(Some(from_tag), None, now_s),
         };
         let branch = via_branch.and_then(|branch| self.of_branch(branch)).filter(|&party| party != from);
-        let unanswered = |party: &&Party| party.id != from && party.tag.is_none() && party.peer == Some(from);
+        let waits = |party: &&Party| party.id != from && party.peer == Some(from) && party.via_branch.is_none();
+        // Offered again, as after a challenge, it is for the same party, whether that has answered or not.
+        let again = self.party(from).and_then(|party| party.peer).and_then(|peer| self.party(peer)).filter(waits);
         let to = match to_tag {
             Some(tag) => match (self.tagged(tag), branch) {
                 (Some(party), _) => party.id,
@@ -155,11 +159,8 @@ impl Session {
                 (None, None) => self.make(Some(tag), via_branch, now_s),
             },
             None => {
-                let waiting = self.parties.iter().find(unanswered).filter(|party| match via_branch {
-                    Some(_) => false,
-                    None => party.via_branch.is_none(),
-                });
-                match branch.or(waiting.map(|party| party.id)) {
+                let again = again.filter(|_| via_branch.is_none());
+                match branch.or(again.map(|party| party.id)) {
                     Some(party) => party,
                     None => self.make(None, via_branch, now_s),
                 }
@@ -196,7 +197,7 @@ impl Session {
             .and_then(|party| self.party(party))
             .filter(with_offerer)
             .map(|party| party.id);
-        let unanswered = self.parties.iter().filter(with_offerer).find(|party| party.tag.is_none());
+        let unanswered = self.parties.iter().filter(with_offerer).rfind(|party| party.tag.is_none());
         // The answer of another branch to the same offer: it takes the place of the branch before.
         let forked = present_peer.and_then(|peer| self.party(peer)).filter(with_offerer);
         let answerer = by_tag
@@ -329,6 +330,7 @@ mod tests {
         let (a, b) = offer(&mut session, "a", None, None);
         assert_eq!(offer(&mut session, "a", None, None), (a, b), "the same offer with credentials");
         assert_eq!(session.of_answer("a", "b", None), Ok((a, b)));
+        assert_eq!(offer(&mut session, "a", None, None), (a, b), "and once more");
         assert_eq!(offer(&mut session, "b", Some("a"), None), (b, a));
         assert_eq!(session.of_answer("b", "a", None), Ok((b, a)));
         assert_eq!(session.parties.len(), 2);
