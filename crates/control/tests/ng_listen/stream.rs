@@ -2,15 +2,21 @@
 
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use patchcord_control::ng::listen::bind_unix;
+use patchcord_control::ng::listen::{Limits, bind_unix};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::time::timeout;
 
 use crate::support::{Stub, never, request, soon};
 
 async fn pair() -> (Stub, TcpStream) {
-    let (stub, server) = Stub::new();
+    pair_with(Limits::default()).await
+}
+
+async fn pair_with(limits: Limits) -> (Stub, TcpStream) {
+    let (stub, server) = Stub::with_limits(limits);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(server.tcp(listener));
@@ -137,6 +143,68 @@ async fn many_connections_at_once() {
         client.await.unwrap();
     }
     assert_eq!(stub.asked(), 1000);
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_closed_and_a_free_place_is_taken() {
+    let (_stub, mut first) = pair_with(Limits { connections: 1, ..Limits::default() }).await;
+    let addr = first.peer_addr().unwrap();
+    first.write_all(&request("1", "ping")).await.unwrap();
+    receive(&mut first, "ee").await;
+    assert_eq!(receive_all(&mut TcpStream::connect(addr).await.unwrap()).await, "");
+    drop(first);
+    let served = soon(async {
+        loop {
+            let mut next = TcpStream::connect(addr).await.unwrap();
+            let _ = next.write_all(&request("1", "ping")).await;
+            let reply = next.read_u8().await;
+            if reply.is_ok() {
+                break reply;
+            }
+        }
+    });
+    assert_eq!(served.await.unwrap(), b'1');
+}
+
+#[tokio::test]
+async fn who_says_nothing_and_who_does_not_go_on_is_closed() {
+    let short = Duration::from_millis(20);
+    let (_stub, mut idle) = pair_with(Limits { idle: short, ..Limits::default() }).await;
+    assert_eq!(receive_all(&mut idle).await, "");
+
+    let (stub, mut slow) = pair_with(Limits { patience: short, ..Limits::default() }).await;
+    slow.write_all(&[request("1", "ping"), b"2 d7:comm".to_vec()].concat()).await.unwrap();
+    assert_eq!(receive_all(&mut slow).await, "1 d6:result4:pong6:numberi1ee");
+
+    // Who waits for an answer is not idle.
+    let idle = Duration::from_millis(400);
+    let (waited, mut waiting) = pair_with(Limits { idle, ..Limits::default() }).await;
+    waiting.write_all(&request("1", "slow")).await.unwrap();
+    waited.wait_asked(1).await;
+    assert!(timeout(idle + short, waiting.read_u8()).await.is_err(), "it is neither answered nor closed");
+    waited.gate.add_permits(1);
+    assert_eq!(receive_all(&mut waiting).await, "1 d6:result4:slow6:numberi1ee");
+    assert_eq!(stub.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_too_much_waits() {
+    let limits = Limits { running_on_connection: 2, running: 3, ..Limits::default() };
+    let (stub, mut client) = pair_with(limits).await;
+    for number in 0..5 {
+        client.write_all(&request(&number.to_string(), "slow")).await.unwrap();
+        if number < 2 {
+            stub.wait_asked(number + 1).await;
+        }
+    }
+    never(client.read_u8()).await;
+    assert!(stub.asked() <= 3, "{} at once", stub.asked());
+    stub.gate.add_permits(5);
+    let mut replies = String::new();
+    while replies.matches("result").count() < 5 {
+        replies += &receive(&mut client, "ee").await;
+    }
+    assert_eq!(stub.asked(), 5);
 }
 
 fn path(name: &str) -> PathBuf {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use patchcord_control::ng::listen::{Answer, Server};
+use patchcord_control::ng::listen::{Answer, Limits, Server};
 use patchcord_ng::{Dict, Request, Transport};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -23,8 +23,12 @@ pub(crate) struct Stub {
 
 impl Stub {
     pub(crate) fn new() -> (Self, Arc<Server<Self>>) {
+        Self::with_limits(Limits::default())
+    }
+
+    pub(crate) fn with_limits(limits: Limits) -> (Self, Arc<Server<Self>>) {
         let stub = Self { asked: Arc::new(AtomicUsize::new(0)), gate: Arc::new(Semaphore::new(0)) };
-        (stub.clone(), Server::new(stub))
+        (stub.clone(), Server::with_limits(stub, limits))
     }
 
     pub(crate) fn asked(&self) -> usize {

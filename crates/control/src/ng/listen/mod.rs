@@ -15,7 +15,7 @@ use core::future::Future;
 use patchcord_ng::{Dict, Request};
 
 pub use http::{router, standalone};
-pub use server::Server;
+pub use server::{Limits, Server};
 pub use socket::{UdpListener, bind_udp};
 pub use stream::{UnixSocket, bind_unix};
 

@@ -4,6 +4,7 @@ use core::future::Future;
 use core::net::SocketAddr;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -14,11 +15,32 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::Answer;
 use super::seldom::Seldom;
 
-/// Requests that may be waited for at once; more than that wait in the kernel's queues.
-const RUNNING_MAX: usize = 4096;
+/// How much is taken from others at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests that may be worked on at once; more than that wait in the kernel's queues.
+    pub running: usize,
+    /// Requests of one connection that may be worked on at once.
+    pub running_on_connection: usize,
+    /// Connections of all kinds that may be open at once; one more is closed. A proxy has one for each of its processes.
+    pub connections: usize,
+    /// How long a connection may say nothing. A proxy keeps its connection over a quiet night, so this is long.
+    pub idle: Duration,
+    /// How long the rest of a message may take, and the receiving of a reply.
+    pub patience: Duration,
+}
 
-/// Connections of all kinds that may be open at once; proxies have one for each of their processes.
-const CONNECTIONS_MAX: usize = 1024;
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            running: 4096,
+            running_on_connection: 256,
+            connections: 1024,
+            idle: Duration::from_secs(6 * 3600),
+            patience: Duration::from_secs(30),
+        }
+    }
+}
 
 /// What a datagram can hold over IPv4, bytes: 65,535 without the headers of IP and UDP.
 const DATAGRAM_LEN_MAX: usize = 65_535 - 20 - 8;
@@ -32,6 +54,7 @@ pub(super) type Reply = Arc<[u8]>;
 #[derive(Debug)]
 pub struct Server<A> {
     answer: A,
+    pub(super) limits: Limits,
     cookies: Mutex<Cookies<Waiting>>,
     started: Instant,
     /// Requests that may yet be waited for.
@@ -58,12 +81,18 @@ pub(super) enum Outcome {
 impl<A: Answer> Server<A> {
     /// Lets `answer` answer.
     pub fn new(answer: A) -> Arc<Self> {
+        Self::with_limits(answer, Limits::default())
+    }
+
+    /// As [`Server::new`], with limits of one's own.
+    pub fn with_limits(answer: A, limits: Limits) -> Arc<Self> {
         Arc::new(Self {
             answer,
+            limits,
             cookies: Mutex::new(Cookies::default()),
             started: Instant::now(),
-            places: Arc::new(Semaphore::new(RUNNING_MAX)),
-            connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            places: Arc::new(Semaphore::new(limits.running)),
+            connections: Arc::new(Semaphore::new(limits.connections)),
             complaints: Seldom::default(),
         })
     }
@@ -73,7 +102,12 @@ impl<A: Answer> Server<A> {
         let place = Arc::clone(&self.connections).try_acquire_owned().ok();
         if place.is_none() {
             self.complain(|unsaid| {
-                tracing::warn!(?origin, max = CONNECTIONS_MAX, unsaid, "too many connections for ng: one is refused");
+                tracing::warn!(
+                    ?origin,
+                    max = self.limits.connections,
+                    unsaid,
+                    "too many connections for ng: one is refused"
+                );
             });
         }
         place

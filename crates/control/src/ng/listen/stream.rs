@@ -18,12 +18,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::server::{Origin, Outcome, Reply};
 use super::{Answer, Server};
 
-/// How long a connection may say nothing. A proxy keeps its connection over a quiet night, so this is long.
-const IDLE: Duration = Duration::from_secs(6 * 3600);
-/// How long the rest of a message may take, and the receiving of a reply.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Requests of one connection that are worked on at once; more than that wait in the kernel's queue.
-const RUNNING_MAX: usize = 256;
 /// How long no connection is accepted after that failed, as it does for want of file descriptors.
 const RECOVERY: Duration = Duration::from_millis(100);
 
@@ -137,10 +131,11 @@ impl<A: Answer, W: AsyncWrite + Unpin> Connection<A, W> {
     async fn serve(&mut self, mut reader: impl AsyncRead + Unpin) -> io::Result<()> {
         let mut splitter = Splitter::default();
         let mut bytes = Vec::with_capacity(4096);
-        let mut deadline = Instant::now() + IDLE;
+        let limits = self.server.limits;
+        let mut deadline = Instant::now() + limits.idle;
         loop {
             let received = tokio::select! {
-                received = timeout_at(deadline, reader.read_buf(&mut bytes)), if self.running.len() < RUNNING_MAX => received,
+                received = timeout_at(deadline, reader.read_buf(&mut bytes)), if self.running.len() < limits.running_on_connection => received,
                 Some(done) = self.running.join_next() => {
                     self.write(done.ok().flatten().as_deref().unwrap_or_default()).await?;
                     continue;
@@ -150,7 +145,7 @@ impl<A: Answer, W: AsyncWrite + Unpin> Connection<A, W> {
                 Ok(received) => received?,
                 // Who waits for an answer is not idle.
                 Err(_) if bytes.is_empty() && !self.running.is_empty() => {
-                    deadline = Instant::now() + IDLE;
+                    deadline = Instant::now() + limits.idle;
                     continue;
                 }
                 Err(late) => return Err(late.into()),
@@ -161,9 +156,9 @@ impl<A: Answer, W: AsyncWrite + Unpin> Connection<A, W> {
             let began = bytes.len() == received;
             let took = self.take(&mut splitter, &mut bytes).await?;
             if bytes.is_empty() {
-                deadline = Instant::now() + IDLE;
+                deadline = Instant::now() + limits.idle;
             } else if began || took {
-                deadline = Instant::now() + PATIENCE;
+                deadline = Instant::now() + limits.patience;
             }
         }
         if !bytes.is_empty() {
@@ -220,6 +215,6 @@ impl<A: Answer, W: AsyncWrite + Unpin> Connection<A, W> {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        timeout(PATIENCE, self.writer.write_all(bytes)).await?
+        timeout(self.server.limits.patience, self.writer.write_all(bytes)).await?
     }
 }

@@ -39,7 +39,9 @@ impl<A: Answer> Server<A> {
         let message = match Message::split(datagram) {
             Ok(message) => message,
             Err(error) => {
-                tracing::debug!(%peer, len = datagram.len(), %error, "an ng datagram is no message");
+                let len = datagram.len();
+                tracing::debug!(%peer, len, %error, "a datagram for ng is no message");
+                self.complain(|unsaid| tracing::warn!(%peer, len, %error, unsaid, "a datagram for ng is no message"));
                 return;
             }
         };

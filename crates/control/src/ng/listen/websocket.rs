@@ -1,13 +1,12 @@
 //! ng over WebSocket (RFC 6455): a frame is a message, with its cookie under one subprotocol and without under the other.
 
-use core::time::Duration;
 use std::sync::Arc;
 
 use axum::Error;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::ws::{self, WebSocket, WebSocketUpgrade};
-use axum::http::{Extensions, StatusCode};
+use axum::http::{Extensions, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use patchcord_ng::{MESSAGE_LEN_MAX, Message, Transport};
 use tokio::task::JoinSet;
@@ -21,13 +20,6 @@ use super::{Answer, Server};
 const WITH_COOKIE: &str = "ng.rtpengine.com";
 /// Messages without.
 const PLAIN: &str = "ng-plain.rtpengine.com";
-/// Requests of one connection that are worked on at once; more than that wait in the kernel's queue.
-const RUNNING_MAX: usize = 256;
-/// How long a connection may say nothing, pings not counted.
-const IDLE: Duration = Duration::from_secs(6 * 3600);
-/// How long the receiving of a reply may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Makes a request a WebSocket connection of one of the two subprotocols.
 pub(super) async fn upgrade<A: Answer>(
     State(server): State<Arc<Server<A>>>,
@@ -37,7 +29,7 @@ pub(super) async fn upgrade<A: Answer>(
     let origin = origin(Transport::WebSocket, &extensions);
     let upgrade =
         upgrade.protocols([WITH_COOKIE, PLAIN]).max_message_size(MESSAGE_LEN_MAX).max_frame_size(MESSAGE_LEN_MAX);
-    let is_plain = match upgrade.selected_protocol().map(|protocol| protocol.as_bytes()) {
+    let is_plain = match upgrade.selected_protocol().map(HeaderValue::as_bytes) {
         None => {
             let text = format!("choose the subprotocol {WITH_COOKIE} or {PLAIN}\n");
             return (StatusCode::BAD_REQUEST, text).into_response();
@@ -67,9 +59,10 @@ struct Connection<A> {
 
 impl<A: Answer> Connection<A> {
     async fn with_cookies(&mut self) -> Result<(), Error> {
+        let limits = self.server.limits;
         loop {
             let received = tokio::select! {
-                received = timeout(IDLE, self.socket.recv()), if self.running.len() < RUNNING_MAX => received,
+                received = timeout(limits.idle, self.socket.recv()), if self.running.len() < limits.running_on_connection => received,
                 Some(done) = self.running.join_next() => {
                     if let Ok(Some(reply)) = done {
                         self.send(ws::Message::Binary(Bytes::from_owner(reply))).await?;
@@ -102,7 +95,7 @@ impl<A: Answer> Connection<A> {
 
     /// Without cookies only their order tells which reply belongs to which request: one after the other.
     async fn plain(&mut self) -> Result<(), Error> {
-        while let Some(received) = timeout(IDLE, self.socket.recv()).await.map_err(Error::new)? {
+        while let Some(received) = timeout(self.server.limits.idle, self.socket.recv()).await.map_err(Error::new)? {
             let Some(bytes) = content(received?) else { continue };
             let Ok(place) = Arc::clone(&self.server.places).acquire_owned().await else { return Ok(()) };
             let (server, origin) = (Arc::clone(&self.server), self.origin);
@@ -119,7 +112,7 @@ impl<A: Answer> Connection<A> {
     }
 
     async fn send(&mut self, message: ws::Message) -> Result<(), Error> {
-        timeout(PATIENCE, self.socket.send(message)).await.map_err(Error::new)?
+        timeout(self.server.limits.patience, self.socket.send(message)).await.map_err(Error::new)?
     }
 }
 
