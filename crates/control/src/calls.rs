@@ -116,6 +116,32 @@ impl Control {
         self.make(Some(name))
     }
 
+    /// Puts everything of `other` into `call`; both names mean that one from now on. The caller holds the gates of both, which
+    /// live on one worker.
+    pub(crate) fn merge(&self, call: &Arc<Call>, other: &Arc<Call>) {
+        {
+            let mut from = other.inner();
+            from.closed = true;
+            let model = core::mem::take(&mut from.model);
+            drop(from);
+            call.inner().model.absorb(model);
+        }
+        let mut calls = self.0.calls_mut();
+        for entry in calls.by_name.values_mut() {
+            if Arc::ptr_eq(entry, other) {
+                *entry = Arc::clone(call);
+            }
+        }
+        for entry in calls.by_serial.values_mut() {
+            if Arc::ptr_eq(entry, other) {
+                *entry = Arc::clone(call);
+            }
+        }
+        let load = &mut calls.load[call.worker];
+        load.calls = load.calls.saturating_sub(1);
+        call.has_aliases.store(true, Ordering::Relaxed);
+    }
+
     /// The names of so many calls.
     pub(crate) fn names(&self, limit: usize) -> Vec<String> {
         self.0.calls().by_name.keys().take(limit).map(|name| name.as_ref().to_owned()).collect()
@@ -213,8 +239,12 @@ impl Control {
         call.inner().closed = true;
         {
             let mut calls = self.0.calls_mut();
-            calls.by_name.remove(name);
+            calls.by_name.remove(&call.name.name);
             calls.by_serial.remove(&call.name.serial);
+            if call.has_aliases.load(Ordering::Relaxed) {
+                calls.by_name.retain(|_, entry| !Arc::ptr_eq(entry, &call));
+                calls.by_serial.retain(|_, entry| !Arc::ptr_eq(entry, &call));
+            }
             let load = &mut calls.load[call.worker];
             load.legs = load.legs.saturating_sub(u32::try_from(legs.len()).unwrap_or(u32::MAX));
             load.calls = load.calls.saturating_sub(1);

@@ -100,6 +100,11 @@ impl Interfaces {
         Ok(u16::try_from(after).unwrap_or(u16::MAX))
     }
 
+    /// Whether there is an interface of that name, or any, with an address of that family, or any.
+    pub(crate) fn is_named(&self, name: Option<&str>, family: Option<AddressFamily>) -> bool {
+        self.choose(name, family).is_ok()
+    }
+
     fn nothing_fits(&self, name: Option<&str>, family: Option<AddressFamily>) -> ApiError {
         let known: Vec<_> = self.entries.iter().map(|Entry { interface, .. }| interface.to_string()).collect();
         let known = known.join(", ");

@@ -80,6 +80,13 @@ pub enum Command {
         /// On or off.
         muted: bool,
     },
+    /// Telephone-events (RFC 4733) that the party sends are not relayed; everything else is.
+    BlockDtmf {
+        /// The leg.
+        leg: LegId,
+        /// On or off.
+        blocked: bool,
+    },
     /// Allows the leg to learn another source address.
     Relatch {
         /// The leg.

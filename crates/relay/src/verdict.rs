@@ -39,13 +39,15 @@ pub enum DropReason {
     Duplicate,
     /// So far from the newest that it cannot be told from a duplicate, or from a stray of another time.
     TooOld,
+    /// A telephone-event of a party whose key presses are not to be relayed.
+    DtmfBlocked,
     /// Lost to a full transmit list: more listeners than the batch has room for.
     OutboxFull,
 }
 
 impl DropReason {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::NoLeg,
         Self::UnknownProtocol,
         Self::UnexpectedProtocol,
@@ -62,6 +64,7 @@ impl DropReason {
         Self::MidEvent,
         Self::Duplicate,
         Self::TooOld,
+        Self::DtmfBlocked,
         Self::OutboxFull,
     ];
 
@@ -100,6 +103,7 @@ impl DropReason {
             Self::MidEvent => "mid_event",
             Self::Duplicate => "duplicate",
             Self::TooOld => "too_old",
+            Self::DtmfBlocked => "dtmf_blocked",
             Self::OutboxFull => "outbox_full",
         }
     }

@@ -37,6 +37,10 @@ pub enum Command {
     Mute(OneParty),
     /// Undoes `mute`.
     Unmute(OneParty),
+    /// The party's key presses (RFC 4733) are not relayed.
+    DtmfBlock(OneParty),
+    /// Undoes `dtmf-block`.
+    DtmfUnblock(OneParty),
     /// Whether two parties could be bridged; changes nothing.
     Check(TwoParties),
     /// Each hears the other.
@@ -75,6 +79,8 @@ impl Command {
             Self::Relatch(_) => CommandName::Relatch,
             Self::Mute(_) => CommandName::Mute,
             Self::Unmute(_) => CommandName::Unmute,
+            Self::DtmfBlock(_) => CommandName::DtmfBlock,
+            Self::DtmfUnblock(_) => CommandName::DtmfUnblock,
             Self::Check(_) => CommandName::Check,
             Self::Bridge(_) => CommandName::Bridge,
             Self::Unbridge(_) => CommandName::Unbridge,
@@ -105,6 +111,8 @@ pub enum CommandName {
     Relatch,
     Mute,
     Unmute,
+    DtmfBlock,
+    DtmfUnblock,
     Check,
     Bridge,
     Unbridge,
@@ -133,6 +141,8 @@ impl CommandName {
             Self::Relatch => "relatch",
             Self::Mute => "mute",
             Self::Unmute => "unmute",
+            Self::DtmfBlock => "dtmf-block",
+            Self::DtmfUnblock => "dtmf-unblock",
             Self::Check => "check",
             Self::Bridge => "bridge",
             Self::Unbridge => "unbridge",

@@ -159,6 +159,12 @@ impl Plan<'_> {
         Ok(draft)
     }
 
+    pub(super) fn block_dtmf(&mut self, party: &str, blocked: bool) -> Result<Draft, ApiError> {
+        let (leg, draft) = self.one(party)?;
+        self.tell_engine(command::Command::BlockDtmf { leg, blocked });
+        Ok(draft)
+    }
+
     /// Whoever heard the leg hears silence; a waiting cut-over that comes to nothing without it is cancelled, and left
     /// alone otherwise. The engine does all of that by itself.
     pub(crate) fn leg_delete(&mut self, party: &str) -> Result<Draft, ApiError> {

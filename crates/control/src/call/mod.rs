@@ -18,6 +18,7 @@ mod rollback;
 mod view;
 
 use core::fmt;
+use core::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use patchcord_relay::event::Event;
@@ -54,6 +55,8 @@ pub(crate) struct Call {
     /// Held by whoever has a batch on its way to the engine: the batches of a call do not overtake each other.
     pub(crate) gate: tokio::sync::Mutex<()>,
     inner: Mutex<Inner>,
+    /// Another call has been merged into it: it has further names.
+    pub(crate) has_aliases: AtomicBool,
     /// What ng signalling has said of it; changed only by who holds the gate.
     session: Mutex<Session>,
     /// Told at every change of a cut-over.
@@ -91,6 +94,7 @@ impl Call {
                 in_flight: false,
                 put_off: Vec::new(),
             }),
+            has_aliases: AtomicBool::new(false),
             session: Mutex::default(),
             changed: Notify::new(),
         }

@@ -119,6 +119,15 @@ impl Leg {
     }
 }
 
+impl CallModel {
+    /// Takes over the legs of another call, and its cut-overs that wait.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.legs.0.extend(other.legs.0);
+        self.records.absorb(other.records);
+        self.plays = self.plays.max(other.plays);
+    }
+}
+
 impl Legs {
     pub(crate) fn get(&self, id: LegId) -> Option<&Leg> {
         self.0.iter().find(|leg| leg.id == id)

@@ -17,7 +17,7 @@ use crate::interfaces::{Lease, NewLeases};
 /// A batch on its way to the engine.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
-    pub(super) env: &'a Env,
+    pub(crate) env: &'a Env,
     pub(super) call: &'a CallName,
     /// The id of the request; `None` where nobody asked.
     pub(super) request: Option<Arc<str>>,
@@ -109,6 +109,8 @@ impl<'a> Plan<'a> {
             Command::Relatch(fields) => self.relatch(fields)?,
             Command::Mute(fields) => self.mute(&fields.party, true)?,
             Command::Unmute(fields) => self.mute(&fields.party, false)?,
+            Command::DtmfBlock(fields) => self.block_dtmf(&fields.party, true)?,
+            Command::DtmfUnblock(fields) => self.block_dtmf(&fields.party, false)?,
             Command::Check(fields) => self.check(fields)?,
             Command::Bridge(fields) => self.bridge(fields)?,
             Command::Unbridge(fields) => self.unbridge(fields)?,

@@ -73,6 +73,13 @@ impl Records {
         });
     }
 
+    /// Takes over the cut-overs of another call.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.count += other.count;
+        self.list.extend(other.list);
+        self.list.sort_by_key(|record| record.id);
+    }
+
     /// Gives back the room for more.
     pub(crate) fn shrink(&mut self) {
         self.list.shrink_to_fit();

@@ -18,6 +18,9 @@ pub(super) enum Gate {
     /// Nobody hears it.
     Block,
     Unblock,
+    /// Its key presses are not relayed.
+    BlockDtmf,
+    UnblockDtmf,
     /// Its listeners hear silence, in packets.
     Silence,
     Unsilence,
@@ -35,6 +38,8 @@ impl Ng {
                 match gate {
                     Gate::Block => plan.add(&Command::Mute(OneParty { party: leg }))?,
                     Gate::Unblock => plan.add(&Command::Unmute(OneParty { party: leg }))?,
+                    Gate::BlockDtmf => plan.add(&Command::DtmfBlock(OneParty { party: leg }))?,
+                    Gate::UnblockDtmf => plan.add(&Command::DtmfUnblock(OneParty { party: leg }))?,
                     Gate::Silence => {
                         for party in plan.listeners_of(&leg) {
                             let audio = SILENCE.to_owned();

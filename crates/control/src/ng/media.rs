@@ -287,7 +287,12 @@ impl Exchange<'_, '_> {
         let mut named = self.options.direction.iter().map(String::as_str);
         let names = [named.next().or(both), named.next().or(both)];
         for (party, name) in [self.from, self.to].into_iter().zip(names) {
-            if let (Some(party), Some(name)) = (self.session.party_mut(party), name) {
+            let Some(name) = name else { continue };
+            if !self.plan.env.interfaces.is_named(Some(name), None) {
+                tracing::warn!(name, "ng names an interface that there is not; the first one is taken");
+                continue;
+            }
+            if let Some(party) = self.session.party_mut(party) {
                 party.interface = Some(name.into());
             }
         }
@@ -415,6 +420,8 @@ impl Exchange<'_, '_> {
     fn create_leg(&mut self, party: PartyId, index: usize, name: String, want: Want) -> Result<(), ApiError> {
         let Want { remote, remote_rtcp, direction, latch, relaying, muxed, codecs, family, number } = want;
         let interface = self.session.party(party).and_then(|party| party.interface.as_deref().map(str::to_owned));
+        // A call over the wrong family is better than none: the far side may be able to reach it.
+        let family = family.filter(|family| self.plan.env.interfaces.is_named(interface.as_deref(), Some(*family)));
         let flags = &self.options.flags;
         let egress = match (flags.transparent, flags.continuity, flags.new_ssrc) {
             (true, ..) => Some(EgressName::Transparent),

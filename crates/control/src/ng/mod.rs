@@ -6,6 +6,7 @@
 //! each.
 
 mod call;
+mod connect;
 mod control;
 mod delete;
 mod describe;
@@ -122,10 +123,13 @@ impl Ng {
             Command::Delete => self.delete(&options()).await,
             Command::BlockMedia => self.gate(&options(), Gate::Block).await,
             Command::UnblockMedia => self.gate(&options(), Gate::Unblock).await,
+            Command::BlockDtmf => self.gate(&options(), Gate::BlockDtmf).await,
+            Command::UnblockDtmf => self.gate(&options(), Gate::UnblockDtmf).await,
             Command::SilenceMedia => self.gate(&options(), Gate::Silence).await,
             Command::UnsilenceMedia => self.gate(&options(), Gate::Unsilence).await,
             Command::PlayMedia => self.play(&options()).await,
             Command::StopMedia => self.stop(&options()).await,
+            Command::Connect => self.connect(&options()).await,
             Command::Query => self.query(&options()).await,
             Command::List => Ok(self.list(&options())),
             Command::Statistics => Ok(self.statistics()),

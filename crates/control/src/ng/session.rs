@@ -232,6 +232,21 @@ impl Session {
         }
     }
 
+    /// Takes over the parties of another session, whose names are unlike its own.
+    pub(super) fn absorb(&mut self, other: Self) {
+        let offset = self.parties_made;
+        let moved = |id: PartyId| id + offset;
+        for mut party in other.parties {
+            party.id = moved(party.id);
+            party.peer = party.peer.map(moved);
+            let legs = party.media.iter_mut().flat_map(|media| media.leg.iter_mut().chain(&mut media.spare));
+            legs.for_each(|leg| leg.bridged_with = leg.bridged_with.map(moved));
+            party.signalled = self.signalled;
+            self.parties.push(party);
+        }
+        self.parties_made += other.parties_made;
+    }
+
     /// Whether signalling has said anything of the call.
     pub(crate) fn is_signalled(&self) -> bool {
         self.signalled > 0

@@ -78,6 +78,7 @@ impl<'a> Plan<'a> {
             | Command::SetLatch { leg, .. }
             | Command::SetRelaying { leg, .. }
             | Command::SetMuted { leg, .. }
+            | Command::BlockDtmf { leg, .. }
             | Command::Relatch { leg, .. } => self.must_exist(*leg).map(drop),
             Command::CutOver(cut_over) => self.cut_over(cut_over),
             Command::Rollback { id, by } => self.rollback(*id, *by),

@@ -85,6 +85,7 @@ impl Shard {
         ingress.last_packet_at = now;
         let Some(header) = header.filter(|_| classify(datagram.packet()) == Protocol::Rtp) else { return Ok(()) };
         let arrival = ingress.receiver.observe(&header, datagram.arrived.as_nanos());
+        let blocked = ingress.is_telephone_event(header.payload_type) && self.legs.cold[slot as usize].dtmf_blocked;
         if arrival == Arrival::FirstOfSource {
             let cold = &self.legs.cold[slot as usize];
             self.legs.ingress[slot as usize].set_clock_rate(cold.clock_rate_of(header.payload_type), datagram.arrived);
@@ -92,7 +93,7 @@ impl Shard {
                 self.outbox.event(Event::FirstPacket { leg: cold.id, ssrc: header.ssrc });
             }
         }
-        Ok(())
+        if blocked { Err(DropReason::DtmfBlocked) } else { Ok(()) }
     }
 
     fn opaque_hop(&self, sink: Slot, is_rtcp: bool) -> Result<Hop, DropReason> {

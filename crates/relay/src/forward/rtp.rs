@@ -65,6 +65,9 @@ impl Shard {
         {
             return verdict;
         }
+        if packet.is_telephone_event && self.legs.cold[at].dtmf_blocked {
+            return Verdict::Dropped(DropReason::DtmfBlocked);
+        }
         if self.legs.ingress[at].awaited && self.fire_on_first_packet(slot, &packet) {
             return self.copy_to_all(slot, &packet, |_| true, DropReason::NoSink);
         }

@@ -53,6 +53,8 @@ pub(crate) struct Cold {
     pub(crate) latch: Latch,
     pub(crate) direction: Direction,
     pub(crate) muted: bool,
+    /// Telephone-events of the party are not relayed.
+    pub(crate) dtmf_blocked: bool,
     pub(crate) codecs: Vec<Codec>,
     /// Every codec that a payload type of this leg has ever named: it must not come to mean anything else.
     pub(crate) codecs_ever: Vec<Codec>,
@@ -341,6 +343,7 @@ impl Cold {
             latch: Latch::new(spec.latch, spec.remote_rtp),
             direction: spec.direction,
             muted: false,
+            dtmf_blocked: false,
             codecs: spec.codecs.clone(),
             codecs_ever: spec.codecs.clone(),
             payload_types: PayloadTypeMap::identity(),

@@ -37,6 +37,9 @@ impl Shard {
                 shard.legs.cold[slot as usize].muted = *muted;
                 shard.legs.refresh_flags(slot);
             }),
+            Command::BlockDtmf { leg, blocked } => self.with_leg(*leg, |shard, slot| {
+                shard.legs.cold[slot as usize].dtmf_blocked = *blocked;
+            }),
             Command::Relatch { leg, gate } => self.with_leg(*leg, |shard, slot| {
                 shard.legs.cold[slot as usize].latch.relearn(*gate);
                 shard.legs.refresh_flags(slot);

@@ -1,5 +1,6 @@
 //! Rule 6: a telephone-event (RFC 4733) is neither torn off nor joined in its middle.
 
+use patchcord_relay::Verdict;
 use patchcord_relay::command::{Command, EgressMode, LegSpec, Source, Trigger};
 use patchcord_relay::ids::LegId;
 use patchcord_relay::media::Direction;
@@ -249,4 +250,21 @@ fn deleted_party_leaves_no_key_pressed() {
     let heard = world.rtp(1);
     assert_eq!(heard.len(), 5 + 3 + 3);
     assert_ends(&heard[8..], &heard[7]);
+}
+
+#[test]
+fn blocked_key_presses_are_dropped_by_name_and_nothing_else_is() {
+    let mut world = World::with_legs([1, 2]);
+    world.bridge(1, 2);
+    let mut stream = Stream::of(1);
+    world.must(&[Command::BlockDtmf { leg: LegId(1), blocked: true }]);
+    let mut press = stream.packet();
+    press[1] = 0x80 | 101;
+    assert_eq!(world.send(1, &press), dropped(DropReason::DtmfBlocked));
+    assert!(matches!(world.send(1, &stream.packet()), Verdict::Forwarded(_)));
+    world.must(&[Command::BlockDtmf { leg: LegId(1), blocked: false }]);
+    let mut press = stream.packet();
+    press[1] = 0x80 | 101;
+    assert!(matches!(world.send(1, &press), Verdict::Forwarded(_)));
+    assert_eq!(world.drops(1, DropReason::DtmfBlocked), 1);
 }

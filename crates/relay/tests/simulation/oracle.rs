@@ -93,7 +93,8 @@ impl Oracle {
                 | Command::SetCodecs { .. }
                 | Command::SetRtcpMux { .. }
                 | Command::SetLatch { .. }
-                | Command::SetRelaying { .. } => {}
+                | Command::SetRelaying { .. }
+                | Command::BlockDtmf { .. } => {}
             }
         }
     }
