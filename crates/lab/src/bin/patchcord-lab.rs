@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use patchcord_lab::peer::{
-    self, Patchcord, PeerError, Relay, Rtpengine, Settings, comparison_text, maximum_text, overload_text,
+    self, NgDaemon, NgLoadSettings, NgWindow, Patchcord, PeerError, Relay, Rtpengine, Settings, comparison_text,
+    maximum_text, ng_comparison_text, overload_text,
 };
 use serde::Serialize;
 
@@ -59,6 +60,50 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// Calls set up a second by the ng protocol on one CPU, in interleaved rounds; no media.
+    NgLoad(NgLoad),
+}
+
+#[derive(Debug, Args)]
+struct NgLoad {
+    /// Daemons in the order of the rounds; the ratio is that of the first to the second.
+    #[arg(long = "relay", value_enum, default_values = ["patchcord", "rtpengine"])]
+    daemons: Vec<Peer>,
+    /// Rounds: fresh processes of each daemon.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// How often a window is measured again in which others used too much CPU.
+    #[arg(long, default_value_t = 2)]
+    retries: u32,
+    /// Calls alive while it is measured.
+    #[arg(long, default_value_t = 1_000)]
+    calls: u32,
+    /// Calls that are being set up at the same time.
+    #[arg(long, default_value_t = 32)]
+    in_flight: u32,
+    /// Length of a window in seconds.
+    #[arg(long, default_value_t = 5.0)]
+    window_s: f64,
+    /// Time at full speed before the first window, in seconds.
+    #[arg(long, default_value_t = 1.0)]
+    warmup_s: f64,
+    /// New calls a second in the paced window.
+    #[arg(long, default_value_t = 1_000)]
+    paced_per_s: u32,
+    /// Exit with 1 if the first daemon sets up fewer calls a second than this.
+    #[arg(long)]
+    require_pairs: Option<f64>,
+    /// Exit with 1 if the ratio is below this.
+    #[arg(long)]
+    require_ratio: Option<f64>,
+    /// Share of the CPU time, in percent, that others may use in a window.
+    #[arg(long, default_value_t = 3.0)]
+    foreign_max: f64,
+    #[command(flatten)]
+    programs: Programs,
+    /// Writes the result as JSON instead of text.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -84,10 +129,19 @@ struct Common {
     /// The CPU of the load; the last one by default.
     #[arg(long)]
     load_cpu: Option<usize>,
+    #[command(flatten)]
+    programs: Programs,
+    /// Writes the result as JSON instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Programs {
     /// Patchcord's executable.
     #[arg(long, default_value = "patchcord")]
     patchcord: String,
-    /// An argument for `patchcord serve`, as in `--patchcord-arg=--backend=mmsg`; can be repeated.
+    /// An argument for Patchcord, as in `--patchcord-arg=--backend=mmsg`; can be repeated.
     #[arg(long = "patchcord-arg", allow_hyphen_values = true)]
     patchcord_args: Vec<String>,
     /// Arguments for the second Patchcord of a comparison with itself (`--relay patchcord --relay patchcord-b`).
@@ -96,9 +150,6 @@ struct Common {
     /// Rtpengine's executable.
     #[arg(long, default_value = "rtpengine")]
     rtpengine: String,
-    /// Writes the result as JSON instead of text.
-    #[arg(long)]
-    json: bool,
 }
 
 /// The relays that can be measured.
@@ -138,20 +189,21 @@ fn run(command: Command) -> Result<bool, PeerError> {
                     window.round, window.relay, window.packets_per_cpu_s
                 ));
             })?;
-            common.show(&comparison, comparison_text);
+            show(&comparison, common.json, comparison_text);
             Ok(require_ratio.is_none_or(|required| comparison.ratio.is_some_and(|ratio| ratio >= required)))
         }
         Command::Max { relay, common } => {
             let maximum = peer::maximum(&*common.relay(relay), &common.settings()?, step)?;
-            common.show(&maximum, maximum_text);
+            show(&maximum, common.json, maximum_text);
             Ok(true)
         }
         Command::Overload { relay, maximum, overload_s, common } => {
             let length = Duration::from_secs_f64(overload_s.max(0.1));
             let overload = peer::overload(&*common.relay(relay), &common.settings()?, length, maximum, step)?;
-            common.show(&overload, overload_text);
+            show(&overload, common.json, overload_text);
             Ok(overload.latency_held && overload.recovered && overload.memory_flat)
         }
+        Command::NgLoad(load) => load.run(),
     }
 }
 
@@ -184,25 +236,67 @@ impl Common {
     fn relay(&self, peer: Peer) -> Box<dyn Relay> {
         let patchcord = |name: &str, arguments: &[String]| Patchcord {
             name: name.to_owned(),
-            program: self.patchcord.clone(),
+            program: self.programs.patchcord.clone(),
             arguments: arguments.to_vec(),
         };
         match peer {
-            Peer::Patchcord => Box::new(patchcord("patchcord", &self.patchcord_args)),
-            Peer::PatchcordB => Box::new(patchcord("patchcord-b", &self.patchcord_b_args)),
-            Peer::Rtpengine => Box::new(Rtpengine { program: self.rtpengine.clone(), arguments: Vec::new() }),
+            Peer::Patchcord => Box::new(patchcord("patchcord", &self.programs.patchcord_args)),
+            Peer::PatchcordB => Box::new(patchcord("patchcord-b", &self.programs.patchcord_b_args)),
+            Peer::Rtpengine => Box::new(Rtpengine { program: self.programs.rtpengine.clone(), arguments: Vec::new() }),
+        }
+    }
+}
+
+impl NgLoad {
+    fn settings(&self) -> Result<NgLoadSettings, PeerError> {
+        let seconds = |seconds: f64| Duration::from_secs_f64(seconds.clamp(0.1, 3_600.0));
+        Ok(NgLoadSettings {
+            calls: self.calls.max(1),
+            in_flight: self.in_flight.clamp(1, 10_000),
+            window: seconds(self.window_s),
+            warmup: seconds(self.warmup_s),
+            paced_per_s: self.paced_per_s.max(1),
+            rounds: self.rounds,
+            foreign_max: self.foreign_max / 100.0,
+            retries: self.retries,
+            ..NgLoadSettings::new()?
+        })
+    }
+
+    fn daemon(&self, peer: Peer) -> NgDaemon {
+        let programs = &self.programs;
+        let patchcord = NgDaemon::patchcord(&programs.patchcord);
+        match peer {
+            Peer::Patchcord => NgDaemon { arguments: programs.patchcord_args.clone(), ..patchcord },
+            Peer::PatchcordB => {
+                NgDaemon { name: "patchcord-b".to_owned(), arguments: programs.patchcord_b_args.clone(), ..patchcord }
+            }
+            Peer::Rtpengine => NgDaemon::rtpengine(&programs.rtpengine),
         }
     }
 
-    fn show<T: Serialize>(&self, result: &T, text: fn(&T) -> String) {
-        let text = if self.json {
-            serde_json::to_string_pretty(result).map_or_else(|error| error.to_string(), |json| json + "\n")
-        } else {
-            text(result)
-        };
-        // A reader that went away does not want the result.
-        let _ = std::io::stdout().write_all(text.as_bytes());
+    fn run(&self) -> Result<bool, PeerError> {
+        let daemons: Vec<NgDaemon> = self.daemons.iter().map(|&peer| self.daemon(peer)).collect();
+        let comparison = peer::ng_load(&daemons, &self.settings()?, |window| {
+            let NgWindow { round, daemon, phase, pairs_per_s, disturbed, .. } = window;
+            let disturbed = if *disturbed { " (disturbed)" } else { "" };
+            say(&format!("round {round}: {daemon} {phase:?} {pairs_per_s:.0} pairs/s{disturbed}\n"));
+        })?;
+        show(&comparison, self.json, ng_comparison_text);
+        let pairs = comparison.daemons.first().map_or(0.0, |first| first.pairs_per_s);
+        Ok(self.require_pairs.is_none_or(|required| pairs >= required)
+            && self.require_ratio.is_none_or(|required| comparison.ratio.is_some_and(|ratio| ratio >= required)))
     }
+}
+
+fn show<T: Serialize>(result: &T, json: bool, text: fn(&T) -> String) {
+    let text = if json {
+        serde_json::to_string_pretty(result).map_or_else(|error| error.to_string(), |json| json + "\n")
+    } else {
+        text(result)
+    };
+    // A reader that went away does not want the result.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Progress and errors go where they do not mix with the result.

@@ -24,7 +24,10 @@
 //!   their time; caches they still share.
 //!
 //! Rounds alternate between the relays (A B A B ...), each with a fresh process, so that what drifts hits both alike.
-//! The executable `patchcord-lab` runs this as `compare`, `max` and `overload`; it needs root.
+//! [`ng_load`] measures the control protocol instead: one namespace, no packets, offers and answers as fast as they are
+//! answered.
+//!
+//! The executable `patchcord-lab` runs this as `compare`, `max`, `overload` and `ng-load`; it needs root.
 
 mod account;
 mod compare;
@@ -32,6 +35,7 @@ mod cpu;
 mod http;
 mod load;
 mod maximum;
+mod ng_load;
 mod overload;
 mod patchcord;
 mod relay;
@@ -43,6 +47,7 @@ mod window;
 
 pub use compare::{Comparison, RelaySummary, compare};
 pub use maximum::{Maximum, Step, maximum};
+pub use ng_load::{NgComparison, NgDaemon, NgLoadSettings, NgPhase, NgSummary, NgWindow, ng_comparison_text, ng_load};
 pub use overload::{Overload, overload};
 pub use patchcord::Patchcord;
 pub use relay::{CallPlan, CallPorts, PeerError, Relay, clean_up_on_signals};

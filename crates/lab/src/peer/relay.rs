@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::Topology;
-use crate::netns::NetnsError;
+use crate::netns::{Namespace, NetnsError};
 use crate::sys;
 
 /// How long a relay may take until it answers, and a control request.
@@ -124,22 +124,32 @@ pub(super) struct Process {
 impl Process {
     /// Starts the relay on its CPU and waits until it is ready.
     pub(super) fn start(relay: &dyn Relay, topology: &Topology, cpu: usize) -> Result<Self, PeerError> {
-        let log = std::env::temp_dir().join(format!("patchcord-lab-{}-{}.log", std::process::id(), relay.name()));
-        let mut command = relay.command();
+        Self::spawn(relay.name(), relay.command(), || relay.is_ready(), &topology.relay, cpu)
+    }
+
+    /// Starts a command in a namespace on a CPU and waits until it is ready, which is asked inside the namespace too.
+    pub(super) fn spawn(
+        name: &str,
+        mut command: Command,
+        is_ready: impl Fn() -> bool + Sync,
+        namespace: &Namespace,
+        cpu: usize,
+    ) -> Result<Self, PeerError> {
+        let log = std::env::temp_dir().join(format!("patchcord-lab-{}-{name}.log", std::process::id()));
         let program = PathBuf::from(command.get_program());
-        let failed = |source| PeerError::Start { relay: relay.name().to_owned(), program: program.clone(), source };
+        let failed = |source| PeerError::Start { relay: name.to_owned(), program: program.clone(), source };
         let output = File::create(&log).map_err(failed)?;
         command.stdin(Stdio::null()).stdout(output.try_clone().map_err(failed)?).stderr(output);
         sys::lead_session(&mut command);
-        let child = topology.relay.run(|| {
+        let child = namespace.run(|| {
             // The thread dies with this closure; the process that it starts inherits its CPU and its namespace.
             sys::pin_to_cpu(cpu).map_err(PeerError::Affinity)?;
             command.spawn().map_err(failed)
         })??;
         go_first(child.id());
-        let mut process = Self { child, relay: relay.name().to_owned(), log, keeps_log: false };
+        let mut process = Self { child, relay: name.to_owned(), log, keeps_log: false };
         let deadline = Instant::now() + CONTROL_TIMEOUT;
-        while !topology.relay.run(|| relay.is_ready())? {
+        while !namespace.run(&is_ready)? {
             process.still_runs()?;
             if Instant::now() > deadline {
                 return Err(process.failed(format!("was not ready after {CONTROL_TIMEOUT:?}")));

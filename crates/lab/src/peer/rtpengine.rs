@@ -11,7 +11,8 @@ use patchcord_ng::{Dict, Message, Value};
 use super::relay::CONTROL_TIMEOUT;
 use super::{CallPlan, CallPorts, PeerError, Relay, Topology};
 
-const CONTROL: &str = "127.0.0.1:2223";
+/// Where it listens.
+pub(super) const CONTROL: &str = "127.0.0.1:2223";
 
 /// `rtpengine` without its kernel module (`--table=-1`) and with one forwarding thread.
 #[derive(Debug, Clone)]
@@ -90,8 +91,8 @@ fn media_address(sdp: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// Sends an ng request and waits for the reply to it.
-fn ask(name: &str, request: &Dict, timeout: Duration) -> Result<Dict, PeerError> {
+/// Sends an ng request to the address at which rtpengine listens and waits for the reply to it.
+pub(super) fn ask(name: &str, request: &Dict, timeout: Duration) -> Result<Dict, PeerError> {
     /// Requests so far: rtpengine answers a repeated cookie from its memory.
     static ASKED: AtomicU64 = AtomicU64::new(0);
     let cookie = format!("{}-{}", std::process::id(), ASKED.fetch_add(1, Ordering::Relaxed));
