@@ -213,7 +213,7 @@ impl Options {
     }
 
     /// Keeps what means nothing.
-    fn unknown(&mut self, text: &str) {
+    fn note_unknown(&mut self, text: &str) {
         if self.unknown.len() < UNKNOWN_MAX {
             let end = text.floor_char_boundary(UNKNOWN_LEN_MAX);
             self.unknown.push(text[..end].to_owned());
@@ -221,7 +221,7 @@ impl Options {
     }
 
     /// Keeps what has a meaning elsewhere.
-    fn ignored(&mut self, key: &str) {
+    fn note_ignored(&mut self, key: &str) {
         if self.ignored.len() < UNKNOWN_MAX && !self.ignored.iter().any(|known| known == key) {
             self.ignored.push(key.to_owned());
         }
@@ -234,7 +234,7 @@ impl Options {
             Value::List(_) => "[...]".into(),
             Value::Dict(_) => "{...}".into(),
         };
-        self.unknown(&format!("{key}={text}"));
+        self.note_unknown(&format!("{key}={text}"));
     }
 }
 

@@ -138,7 +138,7 @@ impl Options {
             | "bundle"
             | "extmap"
             | "instance" => {
-                self.ignored(key);
+                self.note_ignored(key);
                 true
             }
             // A list of codecs, as `codec` has it.

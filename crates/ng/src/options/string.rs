@@ -17,13 +17,13 @@ impl Options {
                 Item::Word(word) => self.word(word),
                 Item::List(key, value) => match normal(key).as_str() {
                     // A list of words is read like the list of that name, but holds no string within the string.
-                    "rtpp-flags" => self.unknown(key),
+                    "rtpp-flags" => self.note_unknown(key),
                     key => self.entry(key, &value),
                 },
             }
         }
         if !reader.rest.trim_start().is_empty() {
-            self.unknown(reader.rest);
+            self.note_unknown(reader.rest);
         }
     }
 }

@@ -40,7 +40,7 @@ impl Options {
         if let Some((key, value)) = word.split_once('=') {
             match normal(key).as_str() {
                 // A word that holds words that hold words would be as deep as the message is long.
-                "flags" | "rtpp-flags" => self.unknown(word),
+                "flags" | "rtpp-flags" => self.note_unknown(word),
                 // A proxy asks its own module to find the branch.
                 "via-branch" if is_for_the_proxy(value) => {}
                 key if is_prefix(key) => self.pair(key, value.trim()),
@@ -57,7 +57,7 @@ impl Options {
         if let Some(prefix) = PREFIXES.iter().find(|prefix| said.starts_with(**prefix)) {
             self.pair(&prefix[..prefix.len() - 1], &word[prefix.len()..]);
         } else if !OF_THE_PROXY.contains(&said.as_str()) {
-            self.unknown(word);
+            self.note_unknown(word);
         }
     }
 
@@ -87,7 +87,7 @@ impl Options {
             _ => return self.entry(key, &Value::from(word)),
         };
         if !known {
-            self.unknown(&format!("{key}={word}"));
+            self.note_unknown(&format!("{key}={word}"));
         }
     }
 
