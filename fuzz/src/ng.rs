@@ -28,7 +28,7 @@ pub fn bencode(bytes: &[u8]) {
 fn message(bytes: &[u8]) {
     let Ok(message) = Message::split(bytes) else { return };
     assert_eq!(bytes, [message.cookie, b" ", message.body].concat());
-    let reply = message.dict().map_or_else(|reason| Dict::new().with("error-reason", reason), |dict| dict);
+    let reply = message.dict().unwrap_or_else(|reason| Dict::new().with("error-reason", reason));
     let written = message.reply(&reply);
     let again = Message::split(&written);
     // What was a short escape or number in JSON may be longer as it is written.
