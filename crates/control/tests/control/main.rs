@@ -6,6 +6,7 @@ mod calls;
 mod hearing;
 mod http;
 mod idempotency;
+mod ng;
 mod random;
 mod refusals;
 mod relay;
