@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use patchcord_control::ng::listen::{router, standalone};
+use patchcord_control::ng::listen::{Limits, router};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
@@ -13,11 +13,14 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use crate::support::{Stub, never, request, soon};
 
 async fn start() -> (Stub, SocketAddr) {
-    let (stub, server) = Stub::new();
+    start_with(Limits::default()).await
+}
+
+async fn start_with(limits: Limits) -> (Stub, SocketAddr) {
+    let (stub, server) = Stub::with_limits(limits);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let app = standalone(server).into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    tokio::spawn(server.http(listener));
     (stub, addr)
 }
 
@@ -105,6 +108,29 @@ async fn the_routes_can_be_part_of_another_front() {
     // Nobody said who the peers are.
     let reply = "d6:result4:HTTP4:peer0:e".to_owned();
     assert_eq!(http(addr, "POST", "/ng-plain", b"d7:command9:transporte").await, (200, reply));
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_closed_and_a_free_place_is_taken() {
+    let (_stub, addr) = start_with(Limits { connections: 1, ..Limits::default() }).await;
+    let mut first = TcpStream::connect(addr).await.unwrap();
+    first.write_all(b"GET /ping HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    assert_eq!(soon(first.read_u8()).await.unwrap(), b'H');
+    let mut second = TcpStream::connect(addr).await.unwrap();
+    let mut reply = Vec::new();
+    let _ = soon(second.read_to_end(&mut reply)).await;
+    assert_eq!(reply, b"");
+    drop(first);
+    let served = async {
+        loop {
+            let mut next = TcpStream::connect(addr).await.unwrap();
+            let _ = next.write_all(b"GET /ping HTTP/1.1\r\nHost: test\r\n\r\n").await;
+            if next.read_u8().await.is_ok() {
+                break;
+            }
+        }
+    };
+    soon(served).await;
 }
 
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;

@@ -2,6 +2,7 @@
 //!
 //! All of them share one [`Server`]: who answers, which replies are remembered, how many requests may run at once.
 
+mod accept;
 mod http;
 mod seldom;
 mod server;

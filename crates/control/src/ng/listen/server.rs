@@ -22,7 +22,8 @@ pub struct Limits {
     pub running: usize,
     /// Requests of one connection that may be worked on at once.
     pub running_on_connection: usize,
-    /// Connections of all kinds that may be open at once; one more is closed. A proxy has one for each of its processes.
+    /// Connections of all kinds that may be open at once; one more is closed. A proxy has one for each of its processes; a
+    /// WebSocket over [`Server::http`] counts twice.
     pub connections: usize,
     /// How long a connection may say nothing. A proxy keeps its connection over a quiet night, so this is long.
     pub idle: Duration,
