@@ -23,7 +23,7 @@ pub const BODY_LEN_MAX: usize = 64 * 1024;
 
 /// The front over a control plane, the check of the token included.
 ///
-/// With `ng` it answers that protocol too, under the same token: `POST /ng`, `POST /ng-plain` and their WebSockets.
+/// With `ng` it answers that protocol too, under the same token: `POST /ng`, `POST /ng-plain` and their web sockets.
 pub fn router(control: Control, ng: Option<Arc<Server<Ng>>>) -> Router {
     let v1 = Router::new()
         .route("/v1/calls", post(routes::create_call).get(routes::list_calls))

@@ -93,17 +93,21 @@ fn remotes(media: &Media, address: IpAddr, options: &Options) -> (Option<SocketA
     (Some(rtp), rtcp)
 }
 
+/// What has become of an exchange, as far as the SDP for the other side shows it.
+pub(super) struct Outcome<'a> {
+    pub(super) phase: Phase,
+    pub(super) session: &'a Session,
+    /// Who gets the SDP.
+    pub(super) to: PartyId,
+    /// One entry a line.
+    pub(super) told: &'a [Told],
+    /// An address of ours, for lines that have none.
+    pub(super) fallback: Option<IpAddr>,
+}
+
 /// The SDP as the other side gets it.
-pub(super) fn rewritten(
-    sdp: &Sdp,
-    options: &Options,
-    phase: Phase,
-    session: &Session,
-    to: PartyId,
-    told: &[Told],
-    fallback: Option<IpAddr>,
-    config: &NgConfig,
-) -> String {
+pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome: &Outcome<'_>) -> String {
+    let Outcome { phase, session, to, told, fallback } = *outcome;
     let mut edit = Edit::default();
     let here = told.iter().find_map(|told| match told {
         Told::Here { rtp, .. } => Some(rtp.ip()),

@@ -7,7 +7,7 @@ use patchcord_sdp::Sdp;
 
 use super::Ng;
 use super::call::{said, unix_s, unix_us};
-use super::describe::{described, is_looped, rewritten};
+use super::describe::{Outcome, described, is_looped, rewritten};
 use super::media::{Exchange, Phase};
 use super::refuse::Refused;
 use crate::call::Plan;
@@ -63,8 +63,8 @@ impl Ng {
             match (result, told) {
                 (Ok(_), Some((session, told, to))) => {
                     let fallback = self.0.control.any_address();
-                    let config = &self.0.config;
-                    let sdp = rewritten(&sdp, &options, phase, &session, to, &told, fallback, config);
+                    let outcome = Outcome { phase, session: &session, to, told: &told, fallback };
+                    let sdp = rewritten(&sdp, &options, &self.0.config, &outcome);
                     *call.session() = session;
                     return Ok(Dict::new().with("result", "ok").with("sdp", sdp));
                 }
