@@ -5,6 +5,7 @@
 
 mod calls;
 mod changes;
+mod docs;
 mod failures;
 mod forks;
 mod lossy;
