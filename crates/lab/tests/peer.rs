@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use patchcord_lab::netns;
-use patchcord_lab::peer::{self, PeerError, Relay, Rtpengine, Settings, comparison_text};
+use patchcord_lab::peer::{
+    self, NgDaemon, NgLoadSettings, NgPhase, PeerError, Relay, Rtpengine, Settings, comparison_text, ng_comparison_text,
+};
 
 /// What is missing here, if anything.
 fn missing() -> Option<&'static str> {
@@ -21,12 +23,18 @@ fn missing() -> Option<&'static str> {
     }
 }
 
+/// Whether the test has to be skipped, which is said.
+fn skipped() -> bool {
+    let Some(missing) = missing() else { return false };
+    let required = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+    assert!(!required, "continuous integration must test the comparison: it needs {missing}");
+    eprintln!("skipped: the comparison needs {missing}");
+    true
+}
+
 #[test]
 fn rtpengine_is_measured() -> Result<(), Box<dyn std::error::Error>> {
-    if let Some(missing) = missing() {
-        let required = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-        assert!(!required, "continuous integration must test the comparison: it needs {missing}");
-        eprintln!("skipped: the comparison needs {missing}");
+    if skipped() {
         return Ok(());
     }
     let settings = match Settings::new() {
@@ -68,5 +76,58 @@ fn rtpengine_is_measured() -> Result<(), Box<dyn std::error::Error>> {
     let PeerError::Relay { log, .. } = error else { panic!("{error:?}") };
     // What it printed, if anything, is kept.
     std::fs::remove_file(log)?;
+    Ok(())
+}
+
+#[test]
+fn the_load_of_ng_sets_calls_up() -> Result<(), Box<dyn std::error::Error>> {
+    if skipped() {
+        return Ok(());
+    }
+    let settings = match NgLoadSettings::new() {
+        Err(PeerError::Cpus) => {
+            eprintln!("skipped: the load needs two CPUs");
+            return Ok(());
+        }
+        settings => NgLoadSettings {
+            calls: 20,
+            in_flight: 4,
+            window: Duration::from_millis(500),
+            warmup: Duration::from_millis(100),
+            paced_per_s: 50,
+            rounds: 1,
+            retries: 0,
+            ..settings?
+        },
+    };
+    let mut seen = Vec::new();
+    let comparison = peer::ng_load(&[NgDaemon::rtpengine("rtpengine")], &settings, |window| seen.push(window.phase))?;
+    assert_eq!(seen, [NgPhase::Filling, NgPhase::FullSpeed, NgPhase::Paced]);
+    let [filling, full, paced] = &comparison.windows[..] else { panic!("{comparison:?}") };
+    // Calls in the making when the last one is there are finished as well.
+    assert!((20..24).contains(&filling.pairs), "{filling:?}");
+    assert_eq!(filling.deletes, filling.pairs - 20, "{filling:?}");
+    for window in [full, paced] {
+        assert!(window.pairs > 0 && window.deletes == window.pairs, "{window:?}");
+        assert!(window.cpu_us_per_pair > 0.0 && window.rss_kib > 1_000, "{window:?}");
+        assert_eq!(window.offer_us.as_ref().map(|latency| latency.count), Some(window.pairs), "{window:?}");
+    }
+    assert!(full.pairs > paced.pairs, "{comparison:?}");
+    assert!(paced.pairs <= 26, "50 a second for half a second: {paced:?}");
+    assert!((comparison.ratio, comparison.cpu_ratio) == (None, None));
+    assert!(ng_comparison_text(&comparison).contains("rtpengine"));
+    Ok(())
+}
+
+#[test]
+fn a_daemon_that_refuses_ends_the_load_of_ng() -> Result<(), Box<dyn std::error::Error>> {
+    if skipped() {
+        return Ok(());
+    }
+    let Ok(settings) = NgLoadSettings::new() else { return Ok(()) };
+    let full = NgDaemon { arguments: vec!["--max-sessions=5".to_owned()], ..NgDaemon::rtpengine("rtpengine") };
+    let refused = peer::ng_load(&[full], &NgLoadSettings { rounds: 1, calls: 20, ..settings }, |_| ());
+    let error = refused.expect_err("only five calls are allowed").to_string();
+    assert!(error.contains("Parallel session limit reached") || error.contains("load limit"), "{error}");
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Topology;
@@ -135,7 +136,9 @@ impl Process {
         namespace: &Namespace,
         cpu: usize,
     ) -> Result<Self, PeerError> {
-        let log = std::env::temp_dir().join(format!("patchcord-lab-{}-{name}.log", std::process::id()));
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let log = std::env::temp_dir().join(format!("patchcord-lab-{}-{number}-{name}.log", std::process::id()));
         let program = PathBuf::from(command.get_program());
         let failed = |source| PeerError::Start { relay: name.to_owned(), program: program.clone(), source };
         let output = File::create(&log).map_err(failed)?;

@@ -57,14 +57,14 @@ impl Template {
     }
 }
 
-/// The cookie of a reply, and whether its result is `ok`. A long reply may be cut off before its result: then it is taken for
-/// `ok` unless it says `error`.
+/// The cookie of a reply, and whether it is no refusal. A long reply may be cut off before its result: that of a call's statistics,
+/// which only a call that was there has.
 pub(super) fn reply(bytes: &[u8]) -> Option<(u64, bool)> {
     let cookie = core::str::from_utf8(bytes.get(..COOKIE_LEN)?).ok()?;
     let cookie = u64::from_str_radix(cookie, 16).ok()?;
     let body = &bytes[COOKIE_LEN..];
     let contains = |text: &[u8]| body.windows(text.len()).any(|window| window == text);
-    Some((cookie, !contains(b"6:result5:error")))
+    Some((cookie, !contains(b"6:result5:error") && !contains(b"6:result10:load limit")))
 }
 
 /// As Kamailio's `rtpengine_manage()` sends it with a few usual flags.
@@ -134,6 +134,7 @@ mod tests {
     fn replies_are_read() {
         assert_eq!(reply(b"0000000000000a0b d6:result2:oke"), Some((0xa0b, true)));
         assert_eq!(reply(b"0000000000000a0b d12:error-reason1:x6:result5:errore"), Some((0xa0b, false)));
+        assert_eq!(reply(b"0000000000000a0b d6:result10:load limite"), Some((0xa0b, false)));
         assert_eq!(reply(b"0a0b d6:result2:oke"), None);
     }
 }
