@@ -7,14 +7,15 @@ use core::fmt::Write as _;
 pub struct Difference {
     /// The scenarios that it is about; `*` stands for any text.
     pub scenario: &'static str,
-    /// The lines that it is about; `*` stands for any text.
+    /// The lines of the first that it is about; `*` stands for any text.
     pub line: &'static str,
+    /// What the second says instead of each of these. `None`: such lines are not compared, wherever they are.
+    pub instead: Option<&'static str>,
     /// Why it is meant.
     pub why: &'static str,
 }
 
-/// Compares transcripts but for the lines that are meant to differ, and marks in `needed` which of these differences there
-/// are.
+/// Compares transcripts but for what is meant to differ, and marks in `needed` which of these differences there are.
 ///
 /// # Errors
 /// They differ otherwise: the lines of both, `-` for the first and `+` for the second.
@@ -25,18 +26,37 @@ pub fn compare(
     meant: &[Difference],
     needed: &mut [bool],
 ) -> Result<(), String> {
-    let about = |difference: &Difference| matches(difference.scenario, scenario);
-    for (difference, needed) in meant.iter().zip(needed).filter(|(difference, _)| about(difference)) {
-        let mine = |line: &&String| matches(difference.line, line);
-        *needed |= first.iter().filter(mine).ne(second.iter().filter(mine));
+    let (mut first, mut second) = (first.to_vec(), second.to_vec());
+    for (difference, needed) in meant.iter().zip(needed) {
+        if !matches(difference.scenario, scenario) {
+            continue;
+        }
+        let about = |line: &String| matches(difference.line, line);
+        match difference.instead {
+            None => {
+                let taken =
+                    [&mut first, &mut second].map(|lines| lines.extract_if(.., |line| about(line)).collect::<Vec<_>>());
+                *needed |= taken[0] != taken[1];
+            }
+            Some(instead) => {
+                // What both say is no difference: only a line that the second has not is replaced.
+                let marks = differing(&first, &second);
+                for (line, differs) in first.iter_mut().zip(marks) {
+                    if differs && about(line) {
+                        instead.clone_into(line);
+                        *needed = true;
+                    }
+                }
+            }
+        }
     }
-    let meant: Vec<&Difference> = meant.iter().filter(|difference| about(difference)).collect();
-    let rest = |lines: &[String]| -> Vec<String> {
-        let kept = lines.iter().filter(|line| !meant.iter().any(|difference| matches(difference.line, line)));
-        kept.cloned().collect()
-    };
-    let (first, second) = (rest(first), rest(second));
     if first == second { Ok(()) } else { Err(side_by_side(&first, &second)) }
+}
+
+/// Which lines of the first the second has not, by the longest common subsequence.
+fn differing(first: &[String], second: &[String]) -> Vec<bool> {
+    let lines = merged(first, second);
+    lines.iter().filter(|(mark, _)| *mark != '+').map(|(mark, _)| *mark == '-').collect()
 }
 
 /// Whether a text is as a pattern says.
@@ -46,8 +66,8 @@ fn matches(pattern: &str, text: &str) -> bool {
     (0..=text.len()).filter(|&at| text.is_char_boundary(at)).any(|at| matches(rest, &text[at..]))
 }
 
-/// The longest common subsequence, and what is beside it; what is the same far from any difference is left out.
-fn side_by_side(first: &[String], second: &[String]) -> String {
+/// The lines of both in one order: ` ` what both have, `-` what only the first has, `+` what only the second has.
+fn merged<'a>(first: &'a [String], second: &'a [String]) -> Vec<(char, &'a String)> {
     let mut lens = vec![vec![0_u32; second.len() + 1]; first.len() + 1];
     for i in (0..first.len()).rev() {
         for j in (0..second.len()).rev() {
@@ -57,18 +77,23 @@ fn side_by_side(first: &[String], second: &[String]) -> String {
     }
     let (mut i, mut j, mut lines) = (0, 0, Vec::new());
     while i < first.len() || j < second.len() {
-        let (mark, line) = if i < first.len() && j < second.len() && first[i] == second[j] {
+        if i < first.len() && j < second.len() && first[i] == second[j] {
+            lines.push((' ', &first[i]));
             (i, j) = (i + 1, j + 1);
-            (' ', &first[i - 1])
         } else if i < first.len() && (j == second.len() || lens[i + 1][j] >= lens[i][j + 1]) {
+            lines.push(('-', &first[i]));
             i += 1;
-            ('-', &first[i - 1])
         } else {
+            lines.push(('+', &second[j]));
             j += 1;
-            ('+', &second[j - 1])
-        };
-        lines.push((mark, line));
+        }
     }
+    lines
+}
+
+/// Both beside each other; what is the same far from any difference is left out.
+fn side_by_side(first: &[String], second: &[String]) -> String {
+    let lines = merged(first, second);
     let mut text = String::new();
     let mut left_out = false;
     for (at, (mark, line)) in lines.iter().enumerate() {
@@ -116,14 +141,16 @@ mod tests {
     #[test]
     fn only_meant_differences_pass() {
         let meant = [
-            Difference { scenario: "x*", line: "b*", why: "" },
-            Difference { scenario: "x*", line: "c", why: "" },
-            Difference { scenario: "y", line: "*", why: "" },
+            Difference { scenario: "x*", line: "b*", instead: None, why: "" },
+            Difference { scenario: "x*", line: "c", instead: Some("C"), why: "" },
+            Difference { scenario: "x*", line: "f", instead: None, why: "" },
+            Difference { scenario: "y", line: "*", instead: None, why: "" },
         ];
-        let mut needed = [false; 3];
-        assert_eq!(compare("xx", &lines("a b1 c"), &lines("a c b2"), &meant, &mut needed), Ok(()));
-        assert_eq!(needed, [true, false, false]);
+        let mut needed = [false; 4];
+        assert_eq!(compare("xx", &lines("a b1 c f"), &lines("a f b2 C"), &meant, &mut needed), Ok(()));
+        assert_eq!(compare("xx", &lines("a c c"), &lines("a c C"), &meant, &mut needed), Ok(()));
+        assert_eq!(needed, [true, true, false, false]);
         let error = compare("xx", &lines("a b1 c d"), &lines("a e"), &meant, &mut needed).expect_err("they differ");
-        assert_eq!(error, " a\n-d\n+e\n");
+        assert_eq!(error, " a\n-C\n-d\n+e\n");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::ng::client::NgClient;
@@ -66,6 +67,9 @@ impl Daemon {
     }
 
     fn start(name: &str, command: &mut Command, arguments: &[&str]) -> Self {
+        // One after the other: where they look for a port that is free, each finds what the one before has taken.
+        static ONE_STARTS: Mutex<()> = Mutex::new(());
+        let _alone = ONE_STARTS.lock().unwrap_or_else(PoisonError::into_inner);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_ports(2).first));
         let ports = free_ports(PORTS);
         command

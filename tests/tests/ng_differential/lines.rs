@@ -63,10 +63,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         stage.next_call();
         stage.offer("a", &sdp_at("127.0.0.9", &[&media("audio", "a", "0"), "c=IN IP4 127.0.0.7"]));
     }),
-    plain("line ends stay as they are", |stage| {
+    plain("line ends of LF only stay", |stage| {
         stage.parties(["a"]);
         stage.offer("a", &audio_with("a", &["a=foo:1"]).replace("\r\n", "\n"));
-        stage.next_call();
+    }),
+    plain("blank lines at the end", |stage| {
+        stage.parties(["a"]);
         stage.offer("a", &[&audio("a"), "\r\n\r\n"].concat());
     }),
     plain("the RTCP attribute", |stage| {
