@@ -6,9 +6,10 @@ use std::sync::Arc;
 use patchcord_relay::command::Command;
 use patchcord_relay::ids::LegId;
 use patchcord_relay::snapshot::LegSnapshot;
+use patchcord_relay::time::MonoTime;
 
 use crate::api::{CallCreated, CallList, CallState, EventKind, NAME_LEN_MAX, WorkerEntry, WorkerList, check_id};
-use crate::call::{Call, CallName};
+use crate::call::{Call, CallName, Leg};
 use crate::control::{CallAnswer, Control, Load};
 use crate::error::{ApiError, ErrorCode};
 use crate::execute::unknown_call;
@@ -210,11 +211,20 @@ impl Control {
         Ok(CallCreated { call: name, worker })
     }
 
-    async fn state(&self, call: &Call) -> Result<CallState, ApiError> {
+    /// Copies of the state of a call's legs.
+    pub(crate) async fn snapshots_of(&self, call: &Call) -> Result<Vec<LegSnapshot>, ApiError> {
         let legs = call.inner().model.legs.0.iter().map(|leg| leg.id).collect::<Vec<_>>();
-        let snapshots = self.leg_snapshots(call.worker, legs).await?;
+        self.leg_snapshots(call.worker, legs).await
+    }
+
+    fn state_of(&self, call: &Call, snapshots: &[LegSnapshot]) -> CallState {
         let model = call.inner().model.clone();
-        Ok(call.state(&model, &snapshots, &self.0.env.interfaces, self.0.now()))
+        call.state(&model, snapshots, &self.0.env.interfaces, self.0.now())
+    }
+
+    async fn state(&self, call: &Call) -> Result<CallState, ApiError> {
+        let snapshots = self.snapshots_of(call).await?;
+        Ok(self.state_of(call, &snapshots))
     }
 
     async fn delete(&self, name: &str) -> Result<Arc<CallState>, ApiError> {
@@ -223,7 +233,19 @@ impl Control {
         if call.inner().closed {
             return Err(unknown_call(name));
         }
-        let state = self.state(&call).await?;
+        let snapshots = self.snapshots_of(&call).await?;
+        let state = self.state_of(&call, &snapshots);
+        self.delete_locked(&call, &snapshots).await?;
+        Ok(Arc::new(state))
+    }
+
+    /// Ends a call whose gate the caller holds, and of whose legs it has copies.
+    pub(crate) async fn delete_locked(&self, call: &Arc<Call>, snapshots: &[LegSnapshot]) -> Result<(), ApiError> {
+        let name = &*call.name.name;
+        if call.inner().closed {
+            return Err(unknown_call(name));
+        }
+        let cut_overs = call.inner().model.records.count;
         let legs = call.inner().model.legs.clone().0;
         let removals: Vec<_> = legs.iter().map(|leg| Command::RemoveLeg { leg: leg.id }).collect();
         if !removals.is_empty()
@@ -242,8 +264,8 @@ impl Control {
             calls.by_name.remove(&call.name.name);
             calls.by_serial.remove(&call.name.serial);
             if call.has_aliases.load(Ordering::Relaxed) {
-                calls.by_name.retain(|_, entry| !Arc::ptr_eq(entry, &call));
-                calls.by_serial.retain(|_, entry| !Arc::ptr_eq(entry, &call));
+                calls.by_name.retain(|_, entry| !Arc::ptr_eq(entry, call));
+                calls.by_serial.retain(|_, entry| !Arc::ptr_eq(entry, call));
             }
             let load = &mut calls.load[call.worker];
             load.legs = load.legs.saturating_sub(u32::try_from(legs.len()).unwrap_or(u32::MAX));
@@ -258,25 +280,28 @@ impl Control {
         }
         self.0.tell(call.event(now, None, EventKind::CallDeleted));
         call.changed.notify_waiters();
-        log_end(&state, call.inner().model.records.count);
-        Ok(Arc::new(state))
+        log_end(call, &legs, snapshots, now, cut_overs);
+        Ok(())
     }
 }
 
 /// The line that an operator reads when somebody complains about a call.
-fn log_end(state: &CallState, cut_overs: u64) {
-    let CallState { call, worker, age_ms, legs, .. } = state;
+fn log_end(call: &Call, legs: &[Leg], snapshots: &[LegSnapshot], now: MonoTime, cut_overs: u64) {
+    if !tracing::enabled!(tracing::Level::INFO) {
+        return;
+    }
     let mut drops = std::collections::BTreeMap::<&str, u64>::new();
-    for (name, count) in legs.iter().flat_map(|leg| &leg.drops) {
-        *drops.entry(name).or_default() += u64::from(*count);
+    for (reason, count) in snapshots.iter().flat_map(|leg| leg.drops.nonzero()) {
+        *drops.entry(reason.name()).or_default() += u64::from(count);
     }
     let drops: Vec<_> = drops.iter().map(|(name, count)| format!("{name}={count}")).collect();
-    let received: u64 = legs.iter().map(|leg| leg.packets).sum();
-    let sent: u64 = legs.iter().map(|leg| leg.sent.packets).sum();
-    let lost: u64 = legs.iter().map(|leg| leg.lost).sum();
+    let received: u64 = snapshots.iter().map(|leg| leg.ingress.packets).sum();
+    let sent: u64 = snapshots.iter().map(|leg| leg.egress.packets).sum();
+    let lost: u64 = snapshots.iter().map(|leg| leg.ingress.lost).sum();
     let parties: Vec<_> = legs.iter().map(|leg| &*leg.party).collect();
     let (parties, drops) = (parties.join(","), drops.join(","));
-    tracing::info!(%call, worker, duration_ms = age_ms, parties, cut_overs, received, sent, lost, drops, "call ended");
+    let (name, worker, duration_ms) = (&call.name.name, call.worker, call.age_ms(now));
+    tracing::info!(call = %name, worker, duration_ms, parties, cut_overs, received, sent, lost, drops, "call ended");
 }
 
 fn deleted(answer: Option<CallAnswer>) -> Result<Arc<CallState>, ApiError> {

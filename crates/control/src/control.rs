@@ -294,8 +294,10 @@ impl Shared {
     /// Tells whoever listens.
     pub(crate) fn tell(&self, event: CallEvent) {
         tracing::trace!(call = %event.call, event = event.kind.name(), party = event.party.as_deref(), "event");
-        // Without a listener there is nobody to tell: no error.
-        drop(self.events.send(Arc::new(event)));
+        // Without a listener there is nobody to tell, as most of the time.
+        if self.events.receiver_count() > 0 {
+            drop(self.events.send(Arc::new(event)));
+        }
     }
 
     /// The number of the call that an event belongs to.

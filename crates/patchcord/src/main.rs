@@ -26,6 +26,11 @@ use clap::Parser;
 use self::cli::{Cli, Command};
 use self::failure::Failure;
 
+/// What one thread allocates for a call another one frees, thousands of times a second: the system's allocator spends a
+/// quarter of the control plane's time on that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // A wrong command line ends here with exit code 2.
     let cli = Cli::parse();

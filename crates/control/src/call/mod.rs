@@ -34,7 +34,7 @@ use crate::ng::Session;
 pub(crate) use commit::Settled;
 pub(crate) use happened::Chore;
 pub(crate) use legs::LEG_BITS;
-pub(crate) use model::CallModel;
+pub(crate) use model::{CallModel, Leg};
 pub(crate) use plan::{CallName, Draft, Plan};
 
 /// How many ids of requests a call remembers.

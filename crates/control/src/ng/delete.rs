@@ -8,6 +8,7 @@ use patchcord_ng::{Dict, Options, reason};
 
 use super::Ng;
 use super::call::said;
+use super::query::{report_of, with_result};
 use super::refuse::Refused;
 use super::session::{Party, PartyId, Session};
 use crate::api::{Command, OneParty};
@@ -46,8 +47,15 @@ impl Ng {
         if doomed == Doomed::Nothing {
             return nothing();
         }
-        let report = self.report(&call).await?;
         let since = call.session().signalled;
+        if delay.is_zero() && doomed == Doomed::Call {
+            // The engine is asked once, for the report and for the log.
+            let snapshots = self.0.control.snapshots_of(&call).await?;
+            let report = report_of(&call, &snapshots);
+            self.0.control.delete_locked(&call, &snapshots).await?;
+            return Ok(with_result(report));
+        }
+        let report = self.report(&call).await?;
         drop(gate);
         if delay.is_zero() {
             self.end(&call, &doomed, since).await;
@@ -60,7 +68,7 @@ impl Ng {
                 }
             });
         }
-        Ok(Dict(core::iter::once((b"result".to_vec(), "ok".into())).chain(report.0).collect()))
+        Ok(with_result(report))
     }
 
     /// Ends it, unless an offer or answer has come since then.

@@ -18,45 +18,53 @@ impl Ng {
     /// Says what is known of a call.
     pub(super) async fn query(&self, options: &Options) -> Result<Dict, Refused> {
         let call = self.find(options)?;
-        let report = self.report(&call).await?;
-        Ok(Dict(core::iter::once((b"result".to_vec(), "ok".into())).chain(report.0).collect()))
+        Ok(with_result(self.report(&call).await?))
     }
 
     /// A call in the shape that clients of the protocol read.
     pub(super) async fn report(&self, call: &Arc<Call>) -> Result<Dict, Refused> {
-        let legs: Vec<_> = call.inner().model.legs.0.iter().map(|leg| (Arc::clone(&leg.party), leg.id)).collect();
-        let ids = legs.iter().map(|(_, id)| *id).collect::<Vec<_>>();
-        let snapshots = self.0.control.leg_snapshots(call.worker, ids).await?;
-        let of_party = |name: &str| {
-            let (_, id) = legs.iter().find(|(party, _)| **party == *name)?;
-            snapshots.iter().find(|snapshot| snapshot.leg == *id)
-        };
-        let session = call.session().clone();
-        let now_s = unix_s();
-        let mut tags = Dict::new();
-        for party in &session.parties {
-            let Some(tag) = party.tag.as_deref() else { continue };
-            tags.set(tag, tag_entry(&session, party, tag, now_s, &of_party));
-        }
-        let mut sources = Dict::new();
-        for snapshot in &snapshots {
-            if let Some(ssrc) = snapshot.ingress.ssrc {
-                sources.set(&ssrc.0.to_string(), source_entry(snapshot, now_s));
-            }
-        }
-        let sum = |count: fn(&IngressStats) -> u64| snapshots.iter().map(|leg| count(&leg.ingress)).sum::<u64>();
-        let errors: u64 = snapshots.iter().map(|leg| leg.drops.total()).sum();
-        let totals = Dict::new()
-            .with("RTP", counters(sum(|stats| stats.packets), sum(|stats| stats.bytes), errors))
-            .with("RTCP", counters(sum(|stats| stats.rtcp_packets), 0, 0));
-        Ok(Dict::new()
-            .with("created", session.created_us / 1_000_000)
-            .with("created_us", session.created_us % 1_000_000)
-            .with("last signal", session.signalled_us / 1_000_000)
-            .with("SSRC", sources)
-            .with("tags", tags)
-            .with("totals", totals))
+        let snapshots = self.0.control.snapshots_of(call).await?;
+        Ok(report_of(call, &snapshots))
     }
+}
+
+/// A reply with what was found.
+pub(super) fn with_result(report: Dict) -> Dict {
+    Dict(core::iter::once((b"result".to_vec(), "ok".into())).chain(report.0).collect())
+}
+
+/// A call in the shape that clients of the protocol read, from copies of its legs.
+pub(super) fn report_of(call: &Call, snapshots: &[LegSnapshot]) -> Dict {
+    let legs: Vec<_> = call.inner().model.legs.0.iter().map(|leg| (Arc::clone(&leg.party), leg.id)).collect();
+    let of_party = |name: &str| {
+        let (_, id) = legs.iter().find(|(party, _)| **party == *name)?;
+        snapshots.iter().find(|snapshot| snapshot.leg == *id)
+    };
+    let session = call.session().clone();
+    let now_s = unix_s();
+    let mut tags = Dict::new();
+    for party in &session.parties {
+        let Some(tag) = party.tag.as_deref() else { continue };
+        tags.set(tag, tag_entry(&session, party, tag, now_s, &of_party));
+    }
+    let mut sources = Dict::new();
+    for snapshot in snapshots {
+        if let Some(ssrc) = snapshot.ingress.ssrc {
+            sources.set(&ssrc.0.to_string(), source_entry(snapshot, now_s));
+        }
+    }
+    let sum = |count: fn(&IngressStats) -> u64| snapshots.iter().map(|leg| count(&leg.ingress)).sum::<u64>();
+    let errors: u64 = snapshots.iter().map(|leg| leg.drops.total()).sum();
+    let totals = Dict::new()
+        .with("RTP", counters(sum(|stats| stats.packets), sum(|stats| stats.bytes), errors))
+        .with("RTCP", counters(sum(|stats| stats.rtcp_packets), 0, 0));
+    Dict::new()
+        .with("created", session.created_us / 1_000_000)
+        .with("created_us", session.created_us % 1_000_000)
+        .with("last signal", session.signalled_us / 1_000_000)
+        .with("SSRC", sources)
+        .with("tags", tags)
+        .with("totals", totals)
 }
 
 fn tag_entry<'a>(

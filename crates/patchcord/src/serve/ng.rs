@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use patchcord_control::Control;
 use patchcord_control::ng::Ng;
-use patchcord_control::ng::listen::{Server, bind_udp, bind_unix, standalone};
+use patchcord_control::ng::listen::{Server, bind_udp, bind_unix};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -63,8 +63,7 @@ async fn open(place: &Listen, server: &Arc<Server<Ng>>, tasks: &mut JoinSet<()>)
         Listen::Http(address) => {
             let listener = TcpListener::bind(address).await?;
             let address = listener.local_addr()?;
-            let service = standalone(server).into_make_service_with_connect_info::<SocketAddr>();
-            tasks.spawn(async move { ended(address, axum::serve(listener, service).await) });
+            tasks.spawn(async move { ended(address, server.http(listener).await) });
             Listen::Http(address)
         }
     })
