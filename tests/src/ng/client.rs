@@ -66,6 +66,15 @@ impl NgClient {
         None
     }
 
+    /// Sends a datagram as it is, once, and gives the next one that comes.
+    ///
+    /// # Panics
+    /// If none comes.
+    pub fn exact(&self, bytes: &[u8]) -> Vec<u8> {
+        self.socket.send(bytes).expect("loopback takes a packet");
+        self.next(Instant::now() + PATIENCE).unwrap_or_else(|| panic!("no reply to {}", bytes.escape_ascii()))
+    }
+
     /// Sends a datagram as it is, and says what came before the reply to a ping that follows it.
     ///
     /// # Panics

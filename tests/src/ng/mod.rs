@@ -8,6 +8,7 @@
 mod client;
 mod compare;
 mod daemon;
+pub mod descriptions;
 mod party;
 mod replies;
 mod scenario;

@@ -145,13 +145,15 @@ impl Stage {
         reply
     }
 
-    /// A datagram without a cookie of ours; what comes back goes into the transcript.
-    pub fn datagram(&mut self, bytes: &[u8]) {
+    /// A datagram as it is, without a cookie of ours. What comes back before the reply to a ping that follows it is given, and goes
+    /// into the transcript.
+    pub fn datagram(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
         self.write(format!("> datagram {}", bytes.escape_ascii()));
         let replies = self.client.datagram(bytes);
-        for reply in replies {
+        for reply in &replies {
             self.write(format!("  {}", reply.escape_ascii()));
         }
+        replies
     }
 
     /// A party sends a packet to a port of the relay, which is named as the transcript names it. Gives who got it, as
@@ -257,7 +259,12 @@ impl Stage {
         }
     }
 
-    fn call(&self) -> &str {
+    /// The name of the call.
+    ///
+    /// # Panics
+    /// Never: there is always a call.
+    #[must_use]
+    pub fn call(&self) -> &str {
         self.calls.last().expect("there is always a call")
     }
 

@@ -3,7 +3,7 @@
 use patchcord_ng::Dict;
 use patchcord_tests::ng::{Packet, Scenario, Setup, Stage};
 
-use crate::descriptions::{audio, sdp};
+use patchcord_tests::ng::descriptions::{audio, sdp};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     plain("an answer to no offer", |stage| {

@@ -3,7 +3,7 @@
 use patchcord_ng::{Dict, Value};
 use patchcord_tests::ng::{Scenario, Setup, Stage};
 
-use crate::descriptions::{audio, sdp};
+use patchcord_tests::ng::descriptions::{audio, sdp};
 
 /// Commands that are about a call.
 const ABOUT_A_CALL: &[&str] = &[

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use patchcord_ng::Dict;
 use patchcord_tests::ng::{Packet, Scenario, Setup, Stage};
 
-use crate::descriptions::{audio, audio_at};
+use patchcord_tests::ng::descriptions::{audio, audio_at};
 
 const LOCALHOST: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 

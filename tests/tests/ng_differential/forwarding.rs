@@ -3,7 +3,7 @@
 use patchcord_ng::Dict;
 use patchcord_tests::ng::{Packet, Scenario, Setup, Stage};
 
-use crate::descriptions::{audio, audio_at, audio_with, muxed, sdp};
+use patchcord_tests::ng::descriptions::{audio, audio_at, audio_with, muxed, sdp};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     plain("packets pass as they are, from the port that the SDP named", |stage| {

@@ -3,7 +3,7 @@
 use patchcord_ng::Dict;
 use patchcord_tests::ng::{Scenario, Setup, Stage};
 
-use crate::descriptions::{audio, audio_with};
+use patchcord_tests::ng::descriptions::{audio, audio_with};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     plain("ICE by default", |stage| combinations(stage, None)),

@@ -3,7 +3,7 @@
 use patchcord_ng::Dict;
 use patchcord_tests::ng::{Packet, Scenario, Setup, Stage};
 
-use crate::descriptions::{audio, audio_at, audio_with};
+use patchcord_tests::ng::descriptions::{audio, audio_at, audio_with};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     with("without a direction the first interface is used", |stage| {

@@ -2,7 +2,7 @@
 
 use patchcord_tests::ng::{Packet, Scenario, Setup, Stage};
 
-use crate::descriptions::audio;
+use patchcord_tests::ng::descriptions::audio;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     with("the signalled address, delayed", "delayed", signalled),

@@ -3,7 +3,7 @@
 use patchcord_ng::Dict;
 use patchcord_tests::ng::{Scenario, Setup, Stage};
 
-use crate::descriptions::{audio, audio_at, audio_with, media, sdp, sdp_at};
+use patchcord_tests::ng::descriptions::{audio, audio_at, audio_with, media, sdp, sdp_at};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     plain("every line in its place", |stage| {

@@ -6,7 +6,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
-mod descriptions;
 mod dialogues;
 mod differences;
 mod errors;

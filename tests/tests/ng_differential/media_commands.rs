@@ -3,7 +3,7 @@
 use patchcord_ng::Dict;
 use patchcord_tests::ng::{Packet, Scenario, Setup, Stage};
 
-use crate::descriptions::{audio, audio_with, sdp};
+use patchcord_tests::ng::descriptions::{audio, audio_with, sdp};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     plain("block media", |stage| around(stage, "block media", "unblock media")),

@@ -3,7 +3,7 @@
 use patchcord_ng::Dict;
 use patchcord_tests::ng::{Scenario, Setup, Stage};
 
-use crate::descriptions::{audio, audio_at, audio_with, media, sdp};
+use patchcord_tests::ng::descriptions::{audio, audio_at, audio_with, media, sdp};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     plain("a call", |stage| {

@@ -3,7 +3,7 @@
 use patchcord_ng::Dict;
 use patchcord_tests::ng::{Packet, Scenario, Setup, Stage};
 
-use crate::descriptions::audio;
+use patchcord_tests::ng::descriptions::audio;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     plain("a call that nobody knows is deleted", |stage| {

@@ -3,7 +3,7 @@
 use patchcord_ng::Dict;
 use patchcord_tests::ng::{Packet, Scenario, Setup, Stage};
 
-use crate::descriptions::audio;
+use patchcord_tests::ng::descriptions::audio;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     plain("a stranger after the party", |stage| strangers(stage, &[], &["a", "x", "a"])),
