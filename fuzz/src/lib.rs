@@ -2,3 +2,4 @@
 
 pub mod ng;
 pub mod rtp;
+pub mod sdp;
