@@ -117,6 +117,19 @@ fn unsafe_code_is_forbidden_outside_the_system_call_layers() {
     }
 }
 
+/// Calls are changed by bridge commands only: who speaks to the engine is the call model.
+#[test]
+fn the_ng_front_speaks_to_no_engine() {
+    let mut found = Vec::new();
+    collect(&root().join("crates/control/src/ng"), &mut found);
+    assert!(found.len() > 10, "the ng front is where it is looked for");
+    for (path, source) in found {
+        for word in ["relay::command", "tell_engine", "engine.apply", "exchange::Request"] {
+            assert!(!source.contains(word), "{}: {word} goes around the call model", path.display());
+        }
+    }
+}
+
 #[test]
 fn every_invariant_in_the_architecture_names_a_test_that_exists() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();

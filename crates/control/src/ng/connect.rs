@@ -150,7 +150,8 @@ mod tests {
         one.absorb(two);
         assert_eq!(one.parties.len(), 4);
         let (a, c) = one.joined("a", "c").expect("both are there");
-        assert_eq!((one.party(a).unwrap().peer, one.party(c).unwrap().peer), (Some(c), Some(a)));
+        let peer = |id| one.party(id).and_then(|party| party.peer);
+        assert_eq!((peer(a), peer(c)), (Some(c), Some(a)));
         assert!(one.joined("a", "a").is_err() && one.joined("a", "x").is_err());
     }
 }
