@@ -23,6 +23,10 @@ pub struct Session {
     pub ice_lite: bool,
     /// Names and values of all attributes, in their order.
     pub attributes: Vec<(String, String)>,
+    /// The version of `o=`.
+    pub origin_version: Option<u64>,
+    /// `v=`.
+    pub version: Option<u32>,
     /// Index of the line `o=`.
     pub(crate) origin_line: Option<usize>,
 }
@@ -35,8 +39,11 @@ impl Session {
                 b'c' => session.address = Some(connection(line, text)?),
                 b'o' => {
                     session.origin_line = Some(index);
+                    session.origin_version =
+                        line.value(text).split_ascii_whitespace().nth(2).and_then(|v| v.parse().ok());
                     session.origin = line.value(text).split_ascii_whitespace().nth(5).and_then(|ip| ip.parse().ok());
                 }
+                b'v' => session.version = line.value(text).parse().ok(),
                 b'a' => session.attribute(line.attribute(text).unwrap_or_default()),
                 _ => {}
             }

@@ -62,6 +62,7 @@ impl Ng {
     /// Plays a file, or audio that came with the request, to the selected parties.
     pub(super) async fn play(&self, options: &Options) -> Result<Dict, Refused> {
         let call = self.find_for_media(options)?;
+        call.session().must_select(options)?;
         let sound = self.sound(options).await?;
         let duration_ms = sound.duration_ms();
         let _gate = call.gate.lock().await;

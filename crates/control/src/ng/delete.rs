@@ -118,7 +118,7 @@ impl Session {
                 // A former branch that answered the same offer: the present one goes on.
                 Some(party) if party.tag.as_deref() != Some(to) => return Doomed::Parties(Vec::new()),
                 Some(party) => vec![self.branch_side(party.id, from_party.map(|party| party.id))],
-                None => from_party.map(|party| party.id).into_iter().collect(),
+                None => return Doomed::Nothing,
             },
             (_, None) => from_party.map(|party| party.id).into_iter().collect(),
         };
@@ -191,6 +191,7 @@ mod tests {
         assert_eq!(session.doomed(&tags(Some("a"), None, None)), Doomed::Call);
         assert_eq!(session.doomed(&tags(None, None, None)), Doomed::Call);
         assert_eq!(session.doomed(&tags(Some("x"), Some("y"), None)), Doomed::Nothing);
+        assert_eq!(session.doomed(&tags(Some("a"), Some("y"), None)), Doomed::Nothing);
         session.remove(&[second]);
         assert_eq!(session.party(a).and_then(|party| party.peer), Some(first));
         assert_eq!(session.doomed(&tags(Some("a"), None, Some("z1"))), Doomed::Call);

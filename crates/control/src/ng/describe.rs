@@ -21,6 +21,10 @@ pub(super) fn described(sdp: &Sdp, options: &Options) -> Result<Vec<Described>, 
     if sdp.media().is_empty() {
         return Err(Refused::Known { reason: reason::INCOMPLETE_SDP, detail: "there is no m= line".to_owned() });
     }
+    if options.flags.sip_source_address && !options.flags.trust_address && options.received_from.is_none() {
+        let detail = "the flag \"SIP source address\" needs `received-from`".to_owned();
+        return Err(Refused::Known { reason: reason::INCOMPLETE_SDP, detail });
+    }
     if let Some(wanted) = options.transport_protocol.as_deref() {
         let change = sdp
             .media()

@@ -28,6 +28,10 @@ impl Ng {
         }
         let sdp =
             Sdp::parse(bytes).map_err(|error| Refused::Known { reason: reason::BAD_SDP, detail: error.to_string() })?;
+        if sdp.session().version != Some(0) {
+            let detail = "it does not begin with v=0 (RFC 8866 5.1)".to_owned();
+            return Err(Refused::Known { reason: reason::BAD_SDP, detail });
+        }
         if is_looped(&sdp, &options) {
             return Ok(Dict::new().with("result", "ok").with("sdp", bytes.to_vec()));
         }
@@ -61,12 +65,15 @@ impl Ng {
             };
             let result = self.0.control.run(&call, None, &mut add).await;
             match (result, told) {
-                (Ok(_), Some((session, told, to))) => {
+                (Ok(_), Some((mut session, told, to))) => {
                     let fallback = self.0.control.any_address();
                     let outcome = Outcome { phase, session: &session, to, told: &told, fallback };
-                    let sdp = rewritten(&sdp, &options, &self.0.config, &outcome);
+                    let mut text = rewritten(&sdp, &options, &self.0.config, &outcome);
+                    if let Some(version) = session.version_of(to, &text, &sdp).filter(|_| options.replace.sdp_version) {
+                        text = text.replacen(&version.was, &version.is, 1);
+                    }
                     *call.session() = session;
-                    return Ok(Dict::new().with("result", "ok").with("sdp", sdp));
+                    return Ok(Dict::new().with("result", "ok").with("sdp", text));
                 }
                 // It ended just now: the offer makes a new one.
                 (Err(error), _) if error.code == ErrorCode::UnknownCall && phase == Phase::Offer => drop(gate),

@@ -212,7 +212,7 @@ impl Exchange<'_, '_> {
         }
         let Mux { agreed: in_use, .. } = self.media(self.to, index).mux;
         // Once in use it stays, unless it is taken back explicitly.
-        let offered = !wish.demux && (said || wish.offer || wish.require || in_use);
+        let offered = in_use || wish.offer || wish.require || (said && !wish.demux);
         self.media(self.to, index).mux.offered = offered;
         self.media(self.from, index).mux.granted = match (wish.reject, wish.accept || wish.demux) {
             (true, _) => Some(false),

@@ -133,7 +133,19 @@ impl Ng {
             Command::Query => self.query(&options()).await,
             Command::List => Ok(self.list(&options())),
             Command::Statistics => Ok(self.statistics()),
-            other => Err(Refused::Because(format!("command \"{}\" is not supported by this relay", other.name()))),
+            other => {
+                // What is wrong with the request beyond that is said first.
+                let options = options();
+                if !matches!(other, Command::Publish | Command::Create | Command::Transform) {
+                    match other {
+                        Command::StartRecording | Command::StopRecording | Command::PauseRecording => {
+                            self.find(&options)?
+                        }
+                        _ => self.find_for_media(&options)?,
+                    };
+                }
+                Err(Refused::Because(format!("command \"{}\" is not supported by this relay", other.name())))
+            }
         }
     }
 }

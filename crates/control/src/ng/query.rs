@@ -130,7 +130,7 @@ fn media_entry(index: usize, media: &Media, snapshot: Option<&LegSnapshot>, now_
         let rtcp = Dict::new()
             .with("local port", leg.advertised_rtcp.port())
             .with("family", family(leg.advertised_rtcp))
-            .with("endpoint", endpoint(leg.remote_rtcp))
+            .with("endpoint", endpoint(leg.remote_rtcp.or_else(|| next_port(leg.remote))))
             .with("flags", vec!["RTCP"])
             .with("stats", counters(rtp.rtcp_packets, 0, 0));
         streams.push(Value::Dict(rtcp));
@@ -169,6 +169,11 @@ fn counters(packets: u64, bytes: u64, errors: u64) -> Dict {
 
 fn family(address: SocketAddr) -> &'static str {
     if address.is_ipv4() { "IPv4" } else { "IPv6" }
+}
+
+/// RFC 3550 11: where RTCP goes without other word.
+fn next_port(rtp: Option<SocketAddr>) -> Option<SocketAddr> {
+    rtp.and_then(|rtp| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?)))
 }
 
 fn endpoint(address: Option<SocketAddr>) -> Dict {

@@ -3,11 +3,14 @@
 //! The call model knows legs and what they hear; a session knows SDP's side of it. It belongs to one call and changes only
 //! together with it: a request works on a copy, which takes the place of the original when the engine has obeyed.
 
+use core::hash::{Hash, Hasher};
 use core::net::SocketAddr;
+use std::collections::hash_map::DefaultHasher;
 use std::sync::Arc;
 
 use crate::interfaces::AddressFamily;
 use patchcord_relay::media::Codec;
+use patchcord_sdp::Sdp;
 
 use crate::api::{Direction, LatchSpec, RelayingName};
 
@@ -46,6 +49,8 @@ pub(super) struct Party {
     pub(super) created_s: u64,
     /// [`Session::signalled`] at its last offer or answer.
     pub(super) signalled: u64,
+    /// A digest of the last SDP that it was sent, and the version of its `o=`.
+    pub(super) told: Option<(u64, u64)>,
     /// It has sent an SDP.
     pub(super) described: bool,
     /// By the index of the m= line.
@@ -107,6 +112,13 @@ pub(super) struct Leg {
     pub(super) bridged_with: Option<PartyId>,
     /// Its m= line has port 0 at present.
     pub(super) disabled: bool,
+}
+
+/// A line `o=` with another version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct VersionLine {
+    pub(super) was: String,
+    pub(super) is: String,
 }
 
 /// Why tags cannot be what they are said to be.
@@ -232,6 +244,26 @@ impl Session {
         }
     }
 
+    /// The line `o=` of an SDP for this party, as it is and as it must be: RFC 3264 8 wants the version to count up when the
+    /// SDP is another one than the last, and not to change otherwise. `None`: it is right as it is.
+    pub(super) fn version_of(&mut self, party: PartyId, text: &str, sdp: &Sdp) -> Option<VersionLine> {
+        let own = sdp.session().origin_version?;
+        let was = text.lines().find(|line| line.starts_with("o="))?.to_owned();
+        let mut digest = DefaultHasher::new();
+        text.replacen(&was, "", 1).hash(&mut digest);
+        let digest = digest.finish();
+        let party = self.party_mut(party)?;
+        let version = match party.told {
+            None => own,
+            Some((told, version)) if told == digest => version,
+            Some((_, version)) => version + 1,
+        };
+        party.told = Some((digest, version));
+        let mut words: Vec<_> = was.split_ascii_whitespace().map(str::to_owned).collect();
+        *words.get_mut(2)? = version.to_string();
+        Some(VersionLine { is: words.join(" "), was }).filter(|line| line.is != line.was)
+    }
+
     /// Takes over the parties of another session, whose names are unlike its own.
     pub(super) fn absorb(&mut self, other: Self) {
         let offset = self.parties_made;
@@ -273,6 +305,7 @@ impl Session {
             family: None,
             created_s: now_s,
             signalled: self.signalled,
+            told: None,
             described: false,
             media: Vec::new(),
         });
@@ -390,6 +423,22 @@ mod tests {
         assert_eq!(session.of_answer("a", "b", None), Ok((a, b)));
         offer(&mut session, "c", Some("d"), None);
         assert_eq!(session.of_answer("a", "d", None), Err(BadTags::Association));
+    }
+
+    #[test]
+    fn the_version_counts_up_with_every_change_and_stays_without_one() {
+        let mut session = Session::default();
+        let party = session.make(Some("a"), None, 0);
+        let mut version = |text: &str| {
+            let text = format!("v=0\r\no=- 7 1 IN IP4 192.0.2.1\r\ns={text}\r\n");
+            let sdp = Sdp::parse(text.as_bytes()).expect("it is SDP");
+            session.version_of(party, &text, &sdp).map(|line| line.is)
+        };
+        let is = |version: u32| Some(format!("o=- 7 {version} IN IP4 192.0.2.1"));
+        assert_eq!(
+            [version("x"), version("x"), version("y"), version("y"), version("x")],
+            [None, None, is(2), is(2), is(3)]
+        );
     }
 
     #[test]
