@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::ng::client::NgClient;
-use crate::ports::free_ports;
+use crate::ports::{Ports, free_ports};
 use crate::process::{Process, Tool};
 use crate::relay::program;
 use crate::wait::eventually;
@@ -21,6 +21,7 @@ const RTPENGINE: Tool = Tool { program: "rtpengine", package: "rtpengine-daemon"
 pub struct Daemon {
     process: Process,
     address: SocketAddr,
+    ports: Ports,
     name: String,
 }
 
@@ -52,6 +53,11 @@ impl Daemon {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its media comes from.
+    pub(super) const fn ports(&self) -> Ports {
+        self.ports
     }
 
     /// What it is called in failures.
@@ -89,6 +95,6 @@ impl Daemon {
             assert_eq!(process.ended(), None, "{name} ended: {}", process.stderr());
             client.try_raw(b"d7:command4:pinge", Duration::from_millis(500))
         });
-        Self { process, address, name: name.to_owned() }
+        Self { process, address, ports, name: name.to_owned() }
     }
 }

@@ -61,7 +61,7 @@ impl Setup {
 /// If the daemon stops answering or relaying.
 #[must_use]
 pub fn transcript(scenario: &Scenario, daemon: &Daemon) -> Vec<String> {
-    let mut stage = Stage::new(daemon.address(), scenario.setup.advertised());
+    let mut stage = Stage::new(daemon.address(), scenario.setup.advertised()).only_from(daemon.ports());
     (scenario.run)(&mut stage);
     stage.finish()
 }

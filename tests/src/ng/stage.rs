@@ -9,6 +9,7 @@ use crate::ng::client::NgClient;
 use crate::ng::party::{Packet, Party, changes};
 use crate::ng::symbols::Symbols;
 use crate::ng::{replies, sdp};
+use crate::ports::Ports;
 use crate::wait::eventually;
 
 const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -24,6 +25,8 @@ pub struct Stage {
     symbols: Symbols,
     transcript: Vec<String>,
     sentinel: Sentinel,
+    /// Where the daemon's media comes from, if that is known: a daemon that ran before may still send to ports that are used anew.
+    media: Option<Ports>,
 }
 
 /// What a daemon answered.
@@ -55,7 +58,13 @@ impl Stage {
         let sentinel = Sentinel::start(&client);
         let symbols = Symbols::new(advertised);
         let calls = vec![new_name()];
-        Self { client, calls, parties: Vec::new(), symbols, transcript: Vec::new(), sentinel }
+        Self { client, calls, parties: Vec::new(), symbols, transcript: Vec::new(), sentinel, media: None }
+    }
+
+    /// Counts only packets from these ports.
+    pub(super) const fn only_from(mut self, media: Ports) -> Self {
+        self.media = Some(media);
+        self
     }
 
     /// Goes on with another call; what was is left as it is, and the names of its ports are forgotten.
@@ -181,6 +190,9 @@ impl Stage {
         let mut arrived = Vec::new();
         for party in &self.parties {
             for (rtcp, from, bytes) in party.take() {
+                if self.media.is_some_and(|media| !(media.first..=media.last).contains(&from.port())) {
+                    continue;
+                }
                 let port = if rtcp { "+1" } else { "" };
                 let from = self.symbols.name(from).unwrap_or_else(|| "a port that no SDP named".to_owned());
                 arrived.push(format!("{}{port} from {from}{}", party.name, changes(sent, &bytes)));

@@ -68,20 +68,17 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     }),
 ];
 
-/// A command for one party or for all, and its end; what both hear meanwhile.
+/// A command for one party or for all, and its end; what both hear meanwhile. Key presses are left out: rtpengine keeps some of
+/// them back for a while, and sends them later, so that two runs differ.
 fn around(stage: &mut Stage, begin: &str, end: &str) {
     stage.parties(["a", "b"]);
-    let events = |party| audio_with(party, &["a=rtpmap:101 telephone-event/8000"]).replace("0 8", "0 8 101");
     for tags in ["", "a", "b", "a b"] {
         stage.next_call();
-        let offered = stage.offer("a", &events("a"));
-        let answered = stage.answer("a b", &events("b"));
+        let [towards_b, towards_a] = call(stage);
         for command in [begin, end] {
             stage.command(command, tags, Dict::new());
-            for payload_type in [0, 101] {
-                stage.send("a", Packet::Rtp(payload_type), answered.port());
-                stage.send("b", Packet::Rtp(payload_type), offered.port());
-            }
+            stage.send("a", Packet::Rtp(0), &towards_a);
+            stage.send("b", Packet::Rtp(0), &towards_b);
         }
     }
 }

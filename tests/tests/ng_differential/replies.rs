@@ -13,7 +13,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         stage.offer("a", &audio("a"));
         stage.command("delete", "nobody", Dict::new());
         stage.command("delete", "nobody", Dict::new().with("flags", vec!["fatal"]));
-        stage.command("delete", "a nobody", Dict::new());
         stage.command("query", "nobody", Dict::new());
     }),
     plain("whose delete ends a call", |stage| {
