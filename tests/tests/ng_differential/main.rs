@@ -1,6 +1,6 @@
 //! The same scenarios against Debian's rtpengine and against `patchcord rtpengine-compat`: the same SDP byte for byte but
-//! for the ports' numbers, the same results and error reasons, the same packets forwarded. What is meant to differ stands in
-//! one place, `differences.rs`, with the reason.
+//! for the ports' numbers, the same results and error reasons, the same packets forwarded. What differs, on purpose or
+//! because it is not built yet, stands in one place, `differences.rs`, with the reason.
 //!
 //! `PATCHCORD_NG_SCENARIO=TEXT` runs only the scenarios whose names contain the text.
 
