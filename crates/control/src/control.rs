@@ -102,6 +102,7 @@ pub(crate) struct Shared {
     pub(crate) legs_max_per_worker: u32,
     pub(crate) runtime: Handle,
     now: Box<dyn Fn() -> MonoTime + Send + Sync>,
+    started: MonoTime,
     calls: RwLock<Calls>,
     next_call: AtomicU64,
     /// Cut-overs that wait, and the call of each: the engine names only the cut-over when one happens.
@@ -171,6 +172,7 @@ impl Control {
             version,
             legs_max_per_worker,
             runtime,
+            started: now(),
             now: Box::new(now),
             calls: RwLock::new(calls),
             next_call: AtomicU64::new(1),
@@ -212,6 +214,16 @@ impl Control {
     /// The workers' clock.
     pub(crate) fn now(&self) -> MonoTime {
         self.0.now()
+    }
+
+    /// How long ago it was started.
+    pub(crate) fn uptime(&self) -> Duration {
+        Duration::from_nanos(self.0.now().nanos_since(self.0.started))
+    }
+
+    /// How many calls have begun so far.
+    pub(crate) fn calls_begun(&self) -> u64 {
+        self.0.next_call.load(Ordering::Relaxed) - 1
     }
 
     /// Tells whoever listens.

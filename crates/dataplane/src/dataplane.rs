@@ -82,6 +82,7 @@ impl Dataplane {
     pub fn start(config: &Config, replies: Sender<(usize, Reply)>) -> Result<Self, StartError> {
         let cpus = placement(&config.workers)?;
         socket::raise_file_limit();
+        socket::grow_file_table();
         let (kind, reason) = choose(config.backend)?;
         tracing::info!(backend = kind.name(), workers = cpus.len(), "{reason}");
         let mut dataplane = Self { workers: Vec::new(), backend: (kind.name(), reason) };

@@ -5,7 +5,7 @@
 use core::net::SocketAddr;
 use std::io;
 use std::net::UdpSocket;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 
 use patchcord_relay::command::Refusal;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -93,21 +93,37 @@ pub(crate) fn raise_file_limit() {
     }
 }
 
-fn receive_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
-    socket.set_recv_buffer_size(bytes)?;
-    if socket.recv_buffer_size()? < bytes {
-        // Beyond net.core.rmem_max: only CAP_NET_ADMIN may.
-        set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes.try_into().unwrap_or(i32::MAX))?;
+/// Has the kernel make its table of open files as large as it may become. It doubles it otherwise when it is full, and a process
+/// with threads waits some 15 ms for all CPUs each time (`expand_fdtable` in linux/fs/file.c).
+pub(crate) fn grow_file_table() {
+    /// Entries at most: sockets of 16,000 calls.
+    const ENTRIES_MAX: u64 = 1 << 16;
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid rlimit to write to.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return;
     }
-    Ok(())
+    let last = libc::c_int::try_from(limit.rlim_cur.min(ENTRIES_MAX)).unwrap_or(1) - 1;
+    let Ok(file) = std::fs::File::open("/dev/null") else { return };
+    // SAFETY: `file` is open; the call takes and gives integers.
+    let highest = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, last) };
+    if highest >= 0 {
+        // SAFETY: the descriptor was made just above and belongs to nobody else.
+        drop(unsafe { std::os::fd::OwnedFd::from_raw_fd(highest) });
+    }
 }
 
+/// Beyond `net.core.rmem_max` if `CAP_NET_ADMIN` allows it, else as far as that. One system call where it does: a call opens four
+/// sockets, and thousands of calls may begin in a second.
+fn receive_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes.try_into().unwrap_or(i32::MAX))
+        .or_else(|_| socket.set_recv_buffer_size(bytes))
+}
+
+/// Likewise.
 fn send_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
-    socket.set_send_buffer_size(bytes)?;
-    if socket.send_buffer_size()? < bytes {
-        set(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes.try_into().unwrap_or(i32::MAX))?;
-    }
-    Ok(())
+    set(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes.try_into().unwrap_or(i32::MAX))
+        .or_else(|_| socket.set_send_buffer_size(bytes))
 }
 
 fn set(socket: &Socket, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {

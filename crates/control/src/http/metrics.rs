@@ -7,7 +7,7 @@ use core::sync::atomic::AtomicU64;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -16,6 +16,7 @@ use prometheus_client::registry::Registry;
 use crate::api::{CommandName, Percentiles, WorkerState};
 use crate::control::Control;
 use crate::error::{ApiError, ErrorCode};
+use crate::ports::PortCounts;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -48,8 +49,13 @@ pub(super) async fn metrics(State(control): State<Control>) -> Result<Response, 
         workers.iter().filter_map(|entry| Some((entry.worker.to_string(), entry.state.as_ref()?))).collect();
     page.workers(&answered);
     page.registry.register("commands", "Bridge commands by name and result", control.0.command_counts.0.clone());
+    let mut known = Registry::with_prefix("rtpengine");
+    Page { registry: &mut known }.known_names(&control, &answered);
     let mut text = String::new();
-    encode(&mut text, &registry).expect("a string takes all that is written to it");
+    encode_registry(&mut text, &registry)
+        .and_then(|()| encode_registry(&mut text, &known))
+        .and_then(|()| encode_eof(&mut text))
+        .expect("a string takes all that is written to it");
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
 }
 
@@ -73,6 +79,29 @@ impl Page<'_> {
             })
         });
         self.gauge("ports", "Media ports: leased, busy (held by other programs) and free", by_state);
+    }
+
+    /// The same under the names that operators' dashboards have from rtpengine. Gauges all of them, because some of these names
+    /// are a gauge and, with `_total`, a counter of one family, which the format forbids.
+    fn known_names(&mut self, control: &Control, workers: &[(String, &WorkerState)]) {
+        let sum = |read: fn(&WorkerState) -> u64| workers.iter().map(|(_, worker)| read(worker)).sum::<u64>() as f64;
+        let (begun, alive) = (control.calls_begun() as f64, control.call_count() as f64);
+        let ports = control.ports();
+        let ports = |read: fn(&PortCounts) -> u32| ports.iter().map(|(_, counts)| f64::from(read(counts))).sum::<f64>();
+        for (name, help, value) in [
+            ("sessions", "Calls", alive),
+            ("sessions_total", "Calls so far", begun),
+            ("closed_sessions_total", "Calls that have ended", begun - alive),
+            ("packets_total", "Datagrams relayed", sum(|worker| worker.forwarded)),
+            ("bytes_total", "UDP payload sent", sum(|worker| worker.sent_bytes)),
+            ("errors_total", "Datagrams not relayed", sum(|worker| worker.drops.values().map(|&n| u64::from(n)).sum())),
+            ("ports", "Media ports", ports(|counts| counts.leased + counts.busy + counts.free)),
+            ("ports_used", "Media ports in use", ports(|counts| counts.leased + counts.busy)),
+            ("ports_free", "Media ports to be had", ports(|counts| counts.free)),
+            ("uptime_seconds", "Seconds since the start", control.uptime().as_secs_f64()),
+        ] {
+            self.gauge(name, help, core::iter::once((Vec::new(), value)));
+        }
     }
 
     fn workers(&mut self, workers: &[(String, &WorkerState)]) {

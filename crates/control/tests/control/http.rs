@@ -278,3 +278,19 @@ fn next(lines: &mut impl Iterator<Item = String>) -> Value {
     assert_eq!(data["event"], event[7..]);
     data
 }
+
+#[test]
+fn dashboards_find_the_names_that_they_know() {
+    let server = Server::start(None);
+    for call in ["first", "second"] {
+        server.json("POST", "/v1/calls", &json!({"call": call}).to_string());
+    }
+    server.json("DELETE", "/v1/calls/first", "");
+    let (status, _, page) = server.request("GET", "/metrics", "", "");
+    assert_eq!(status, 200);
+    for line in ["rtpengine_sessions 1.0", "rtpengine_sessions_total 2.0", "rtpengine_closed_sessions_total 1.0"] {
+        assert!(page.lines().any(|other| other == line), "{line} is not in\n{page}");
+    }
+    assert!(page.contains("rtpengine_ports_free ") && page.contains("patchcord_calls"));
+    assert_eq!(page.matches("# EOF").count(), 1);
+}
