@@ -100,7 +100,9 @@ impl Page<'_> {
             ("ports_free", "Media ports to be had", ports(|counts| counts.free)),
             ("uptime_seconds", "Seconds since the start", control.uptime().as_secs_f64()),
         ] {
-            self.gauge(name, help, core::iter::once((Vec::new(), value)));
+            let gauge = Gauge::<f64, AtomicU64>::default();
+            gauge.set(value);
+            self.registry.register(name, help, gauge);
         }
     }
 

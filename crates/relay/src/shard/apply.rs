@@ -39,6 +39,12 @@ impl Shard {
             }),
             Command::BlockDtmf { leg, blocked } => self.with_leg(*leg, |shard, slot| {
                 shard.legs.cold[slot as usize].dtmf_blocked = *blocked;
+                let mut sink = shard.legs.ingress[slot as usize].first_sink;
+                while *blocked && sink != NO_SLOT {
+                    // Who has heard a key go down must hear it come up.
+                    shard.end_event_in_flight(sink, now);
+                    sink = shard.legs.egress[sink as usize].next_sink;
+                }
             }),
             Command::Relatch { leg, gate } => self.with_leg(*leg, |shard, slot| {
                 shard.legs.cold[slot as usize].latch.relearn(*gate);

@@ -268,3 +268,19 @@ fn blocked_key_presses_are_dropped_by_name_and_nothing_else_is() {
     assert!(matches!(world.send(1, &press), Verdict::Forwarded(_)));
     assert_eq!(world.drops(1, DropReason::DtmfBlocked), 1);
 }
+
+#[test]
+fn a_key_that_is_down_when_it_is_blocked_comes_up_for_who_has_heard_it() {
+    let mut world = World::with_legs([1, 2]);
+    world.bridge(1, 2);
+    let mut stream = Stream::of(1);
+    let mut press = stream.packet();
+    press[1] = 0x80 | 101;
+    press[12..16].copy_from_slice(&[5, 10, 0, 160]);
+    world.send(1, &press[..16]);
+    assert_eq!(world.rtp(2).len(), 1);
+    world.must(&[Command::BlockDtmf { leg: LegId(1), blocked: true }]);
+    let ends = world.take(2);
+    assert_eq!(ends.len(), 3, "three end packets (RFC 4733 2.5.1.4)");
+    assert!(ends.iter().all(|end| end.bytes[13] & 0x80 != 0));
+}
