@@ -25,7 +25,7 @@ impl Kamailio {
         let address = free_port();
         let runtime = Folder::create(&std::env::temp_dir().to_string_lossy(), &format!("kamailio-{}", address.port()));
         let configuration = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/kamailio/kamailio.cfg");
-        let mut command = Tool { program: "kamailio", package: "kamailio kamailio-extra-modules" }.command();
+        let mut command = Tool { program: "kamailio", package: "kamailio" }.command();
         command.args(["-f", configuration, "-DD", "-E", "-m", "64", "-M", "8"]);
         command.args(["-A", &format!("LISTEN=udp:{address}"), "-A", &format!("RELAY=\"udp:{ng}\"")]);
         command.arg("-Y").arg(runtime.path()).arg("-P").arg(runtime.path().join("pid"));
