@@ -164,7 +164,7 @@ fn meaning(reason: &str) -> &'static str {
         "mid_event" => "telephone-event packets whose beginning the listener has not heard: expected at a cut-over",
         "duplicate" => "copies of packets that had been relayed already",
         "too_old" => "so late that they cannot be told from duplicates",
-        "dtmf_blocked" => "key presses that `dtmf-block` (ng: block DTMF) keeps from the listener: expected until it is undone",
+        "dtmf_blocked" => "key presses that `dtmf-block` (ng: block DTMF) keeps from the listener, as asked",
         "outbox_full" => "the transmit list was full: the worker is overloaded",
         _ => "this version has no explanation for it",
     }
