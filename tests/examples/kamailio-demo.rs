@@ -92,10 +92,12 @@ fn main() {
     transferee.request(&mut out, "BYE", "", "");
     let _bye = agent.must_take("BYE");
     patchcord_tests::eventually("the relay has no call", || {
-        relay.client().get("/v1/calls")["calls"].as_array().unwrap().is_empty().then_some(())
+        let calls = relay.client().get("/v1/calls")["calls"].as_array().unwrap().len();
+        let legs: u64 = relay.client().workers().iter().filter_map(|worker| worker["legs"].as_u64()).sum();
+        (calls == 0 && legs == 0).then_some(())
     });
     tell_asked();
-    tell("  check: the relay has no call and no port left behind");
+    tell("  check: the relay has no call and no leg left behind");
 }
 
 /// Passes ng datagrams on, and says what they were.

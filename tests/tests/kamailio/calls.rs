@@ -21,8 +21,9 @@ fn a_call_is_heard_both_ways_and_leaves_nothing_behind() {
     stage.must_be_idle();
 }
 
+/// While nothing has come from the party, whoever sends first is taken for it; the party's first packet ends that for good.
 #[test]
-fn an_intruder_gets_nothing_through_and_takes_nothing_over() {
+fn an_intruder_loses_to_the_party_and_gets_nothing_through_from_then_on() {
     let stage = Stage::new();
     let (mut caller, mut callee) = stage.talking();
     let mut intruder = Media::bind(IPS[2]);

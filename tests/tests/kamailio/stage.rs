@@ -61,9 +61,11 @@ impl Stage {
         names.collect()
     }
 
-    /// Waits until the relay has no call, and none of its ports is leased.
+    /// Waits until the relay has no call, and no worker a leg: their ports are closed then.
     pub(crate) fn must_be_idle(&self) {
         eventually("the relay has no call", || self.calls().is_empty().then_some(()));
+        let is_free = |worker: &Value| worker["legs"].as_u64() == Some(0);
+        eventually("no worker has a leg", || self.relay.client().workers().iter().all(is_free).then_some(()));
     }
 
     pub(crate) fn call(&self, id: &str) -> Value {

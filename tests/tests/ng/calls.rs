@@ -47,7 +47,7 @@ fn a_hold_by_address_zero_ends() {
 }
 
 #[test]
-fn strangers_reach_nobody_before_or_after_the_party() {
+fn strangers_reach_nobody_once_the_party_has_spoken() {
     let (_relay, mut stage) = relay(&[]);
     stage.parties(["a", "b"]);
     stage.party_at("x", [127, 0, 0, 2].into());
