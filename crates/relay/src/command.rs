@@ -3,13 +3,14 @@
 //! Commands come in batches ([`crate::Shard::apply`]): a batch is applied as a whole between two batches of packets, or
 //! refused as a whole with the [`Refusal`] of the first command that cannot be done.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use thiserror::Error;
 
 use crate::ids::{CutOverId, LegId};
 use crate::media::{Codec, Direction, Frames, Repeat};
+use crate::scope::AddressScope;
 use crate::time::MonoTime;
 
 /// The most legs one [`CutOver`] may feed anew: an attended transfer splices two pairs, and each pair may leave one
@@ -159,6 +160,8 @@ pub struct LatchPolicy {
     pub handover: bool,
     /// Learn for receiving only: send to the signalled address all the same.
     pub asymmetric: bool,
+    /// Which hosts may be learned at all.
+    pub learn_from: LearnFrom,
 }
 
 impl Default for LatchPolicy {
@@ -169,8 +172,27 @@ impl Default for LatchPolicy {
             window: Duration::from_secs(3),
             handover: false,
             asymmetric: false,
+            learn_from: LearnFrom::Anywhere,
         }
     }
+}
+
+/// Which hosts a leg may learn its source from, within what its [`LatchMode`] allows. A leg of which signalling has said
+/// nothing has only its mode to go by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LearnFrom {
+    /// Any: whoever is faster than the party is relayed until the party's first packet.
+    #[default]
+    Anywhere,
+    /// The hosts at which the party can be, so that nobody else is relayed even before its first packet: the signalled one, and
+    /// where the party is behind a NAT, what that NAT can make of it.
+    Party {
+        /// How far the address reaches that the party sends to. A signalled address of smaller scope is behind a NAT.
+        vantage: AddressScope,
+        /// Where the party's signalling came from. The NAT that its signalling passed is the one that its media pass; where this is
+        /// not known, media from behind a NAT may come from anywhere.
+        received_from: Option<IpAddr>,
+    },
 }
 
 /// What may be learned about the source address.

@@ -4,7 +4,7 @@
 //! and the passing of time ([`Shard::tick`]); each call hands back [`Outputs`], which borrow the shard, so that nothing can
 //! be fed before what was produced has been taken. Time and randomness are arguments: a seed reproduces a run.
 //!
-//! The code map: `command`, `event`, `snapshot`, `exchange` and `media` are the vocabulary; `shard` is the door; `leg` holds
+//! The code map: `command`, `event`, `snapshot`, `exchange`, `media` and `scope` are the vocabulary; `shard` is the door; `leg` holds
 //! a leg's state (hot ingress and egress, cold rest); `forward` is the packet path; `cut_over` changes sources; `player`
 //! and `housekeeping` are what time brings about.
 
@@ -15,6 +15,7 @@ pub mod event;
 pub mod exchange;
 pub mod ids;
 pub mod media;
+pub mod scope;
 pub mod snapshot;
 pub mod time;
 pub mod verdict;

@@ -1,9 +1,11 @@
 //! How a leg learns its party's address, and how its stream goes on: the engine's policies in JSON.
 
+use core::net::IpAddr;
 use core::time::Duration;
 
-use patchcord_relay::command::{EgressMode, LatchMode, LatchPolicy, RelatchGate, Relaying};
+use patchcord_relay::command::{EgressMode, LatchMode, LatchPolicy, LearnFrom, RelatchGate, Relaying};
 use patchcord_relay::media;
+use patchcord_relay::scope::AddressScope;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -26,20 +28,43 @@ pub struct LatchSpec {
     /// Learn for receiving only, and send to the signalled address all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asymmetric: Option<bool>,
+    /// Which hosts may be learned at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learn_from: Option<LearnFromName>,
+    /// Where the party's signalling came from: the host to learn from, for a party behind NAT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "192.0.2.7")]
+    pub received_from: Option<IpAddr>,
 }
 
 impl LatchSpec {
-    /// The policy, with what is absent taken from `default`.
+    /// The policy, with what is absent taken from `default`, for a leg whose party sends to `told`.
     #[must_use]
-    pub fn over(self, default: LatchPolicy) -> LatchPolicy {
+    pub fn over(self, default: LatchPolicy, told: IpAddr) -> LatchPolicy {
+        let anywhere = match self.learn_from {
+            Some(name) => name == LearnFromName::Anywhere,
+            None => default.learn_from == LearnFrom::Anywhere,
+        };
+        let party = LearnFrom::Party { vantage: AddressScope::of(told), received_from: self.received_from };
         LatchPolicy {
             mode: self.mode.map_or(default.mode, Into::into),
             strict: self.strict.unwrap_or(default.strict),
             window: self.window_ms.map_or(default.window, |ms| Duration::from_millis(ms.into())),
             handover: self.handover.unwrap_or(default.handover),
             asymmetric: self.asymmetric.unwrap_or(default.asymmetric),
+            learn_from: if anywhere { LearnFrom::Anywhere } else { party },
         }
     }
+}
+
+/// Which hosts a leg may learn its source from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LearnFromName {
+    /// The signalled one; for a party behind NAT `received_from`, or any where that is not known.
+    Party,
+    /// Any: whoever is faster than the party is relayed until its first packet.
+    Anywhere,
 }
 
 /// What may be learned about the source address.

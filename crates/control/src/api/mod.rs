@@ -20,7 +20,7 @@ pub use command::{
     PartyRename, Play, Relatch, Ringback, Rollback, Swap, TwoParties,
 };
 pub use event::{CallEvent, CutOverEvent, EventKind, ReceiptFields};
-pub use latch::{Direction, EgressName, GateSpec, LatchModeName, LatchSpec, RelayingName};
+pub use latch::{Direction, EgressName, GateSpec, LatchModeName, LatchSpec, LearnFromName, RelayingName};
 pub use request::{
     BATCH_LEN_MAX, CommandBody, CommandRequest, ID_LEN_MAX, NAME_LEN_MAX, SingleCommandRequest, WAIT_MS_MAX,
 };

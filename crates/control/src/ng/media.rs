@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use patchcord_ng::Options;
 use patchcord_ng::options::Tos;
+use patchcord_relay::command::LearnFrom;
 use patchcord_relay::media::Codec;
 
 use super::NgConfig;
@@ -134,7 +135,7 @@ impl Exchange<'_, '_> {
                 remote: None,
                 remote_rtcp: None,
                 direction: Direction::SendRecv,
-                latch: self.latch(),
+                latch: self.latch_before_answer(),
                 relaying: self.relaying(&line.protocol),
                 muxed: false,
                 codecs: others,
@@ -267,8 +268,16 @@ impl Exchange<'_, '_> {
             strict: flags.strict_source.then_some(true),
             handover: flags.media_handover.then_some(true),
             asymmetric: flags.asymmetric.then_some(true),
+            received_from: self.options.received_from,
             ..LatchSpec::default()
         }
+    }
+
+    /// Of a party that has not said yet where it is: nobody can be told from it, unless everybody may be taken for it.
+    fn latch_before_answer(&self) -> LatchSpec {
+        let anywhere = self.plan.env.latch.learn_from == LearnFrom::Anywhere;
+        let nobody = (!anywhere).then_some(LatchModeName::Signalled);
+        LatchSpec { mode: nobody, received_from: None, ..self.latch() }
     }
 
     /// What the relay has no keys for, or no protocol, it passes unread.

@@ -262,7 +262,7 @@ pub(crate) struct LegArgs {
     /// sendrecv, sendonly, recvonly or inactive, seen from the party.
     #[arg(long)]
     pub(crate) direction: Option<String>,
-    /// off, signalled, first-packet or heuristic.
+    /// off, signalled, first-packet, heuristic or delayed.
     #[arg(long, value_name = "MODE")]
     pub(crate) latch: Option<String>,
     /// continuity, new-ssrc or transparent.

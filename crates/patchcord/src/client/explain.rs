@@ -152,7 +152,7 @@ fn meaning(reason: &str) -> &'static str {
         "malformed" => "shorter than their header says; look at a capture of the sender",
         "truncated" => "longer than the receive buffer; the sender's packets are too big for media",
         "foreign_source" => {
-            "not from the party's latched address: an attempt to inject media, or the party moved (then `patchcord relatch`)"
+            "not from the party's address: an attempt to inject media, or the party moved (then `patchcord relatch`), or it sends from a host that no signalling names (then `learn_from`)"
         }
         "direction" => "the party's direction forbids it to send",
         "muted" => "the party is muted",

@@ -81,6 +81,7 @@ pub(crate) enum Wait {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Media {
     pub(crate) latch: Latch,
+    pub(crate) learn_from: LearnFrom,
     pub(crate) strict: bool,
     pub(crate) window_ms: u32,
     pub(crate) egress: Egress,
@@ -96,6 +97,14 @@ pub(crate) enum Latch {
     FirstPacket,
     Heuristic,
     Delayed,
+}
+
+/// `media.learn_from`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LearnFrom {
+    Party,
+    Anywhere,
 }
 
 /// `media.egress`

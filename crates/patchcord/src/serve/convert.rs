@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use patchcord_control::ng::NgConfig;
-use patchcord_relay::command::{EgressMode, LatchMode, LatchPolicy};
+use patchcord_relay::command::{self, EgressMode, LatchMode, LatchPolicy};
+use patchcord_relay::scope::AddressScope;
 
-use crate::config::{Backend, Config, Egress, Latch, Wait};
+use crate::config::{Backend, Config, Egress, Latch, LearnFrom, Wait};
 use crate::sys;
 
 /// What the workers need to know.
@@ -65,6 +66,11 @@ pub(super) fn control(config: &Config) -> patchcord_control::Config {
             },
             strict: media.strict,
             window: Duration::from_millis(media.window_ms.into()),
+            learn_from: match media.learn_from {
+                // Each leg has its own vantage.
+                LearnFrom::Party => command::LearnFrom::Party { vantage: AddressScope::Global, received_from: None },
+                LearnFrom::Anywhere => command::LearnFrom::Anywhere,
+            },
             ..LatchPolicy::default()
         },
         egress: match media.egress {

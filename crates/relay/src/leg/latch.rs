@@ -2,14 +2,16 @@
 //!
 //! A leg starts with what signalling says, if anything. Depending on the [`LatchMode`] it learns from packets where its
 //! party really is (NAT, asymmetric ports). While it learns, a packet from the signalled address always wins and ends
-//! the learning: an intruder who is faster than the party gains a moment, not the stream. Once settled, a strict leg
-//! drops everything else, and only a command opens the learning again.
+//! the learning: an intruder who is faster than the party gains a moment, not the stream; and not even that where the
+//! policy learns from hosts at which the party can be ([`LearnFrom`]). Once settled, a strict leg drops everything else, and
+//! only a command opens the learning again.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use patchcord_rtp::RtpHeader;
 
-use crate::command::{LatchMode, LatchPolicy, RelatchGate};
+use crate::command::{LatchMode, LatchPolicy, LearnFrom, RelatchGate};
+use crate::scope::AddressScope;
 use crate::time::MonoTime;
 
 /// How well a source matches what signalling said; better is greater.
@@ -174,7 +176,7 @@ impl Latch {
             LatchMode::FirstPacket | LatchMode::Heuristic | LatchMode::Delayed => true,
         };
         let not_the_source = if self.policy.strict { Admission::Foreign } else { Admission::Accepted };
-        if !may_learn {
+        if !may_learn || !self.can_be_at(from.ip()) {
             return not_the_source;
         }
         if rank == Rank::Exact {
@@ -208,6 +210,18 @@ impl Latch {
             }
             Some(_) => not_the_source,
         }
+    }
+
+    /// Whether the party can be at this host, as far as signalling tells.
+    fn can_be_at(&self, host: IpAddr) -> bool {
+        let (LearnFrom::Party { vantage, received_from }, Some(signalled)) = (self.policy.learn_from, self.signalled)
+        else {
+            return true;
+        };
+        // Signalling that came by way of our own network says nothing of the NAT in front of the party.
+        let nat = received_from.filter(|nat| AddressScope::of(*nat) >= vantage);
+        let is_behind_nat = AddressScope::of(signalled.ip()) < vantage;
+        host == signalled.ip() || received_from == Some(host) || (is_behind_nat && nat.is_none())
     }
 
     fn take(&mut self, source: SocketAddr, rank: Rank, settled: bool) {

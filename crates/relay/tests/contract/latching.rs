@@ -1,11 +1,12 @@
 //! Rule 8, first part: where a leg's packets may come from before and after it has latched.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use patchcord_relay::Verdict;
-use patchcord_relay::command::{Command, LatchMode, LatchPolicy, LegSpec};
+use patchcord_relay::command::{Command, LatchMode, LatchPolicy, LearnFrom, LegSpec};
 use patchcord_relay::event::Event;
 use patchcord_relay::ids::{Component, LegId};
+use patchcord_relay::scope::AddressScope;
 use patchcord_relay::verdict::DropReason;
 
 use crate::support::wire::{Stream, origins};
@@ -251,4 +252,61 @@ fn asymmetric_learns_for_receiving_only() {
     assert!(relays(&mut world, stranger(1), &mut Stream::of(1)));
     world.talk(2, &mut Stream::of(2), 1);
     assert_eq!(world.rtp(1)[0].to, party(1));
+}
+
+/// A leg of that signalled address, seen from there, whose signalling came from that host; who is relayed before the party?
+fn heard_before_the_party(
+    mode: LatchMode,
+    signalled: &str,
+    vantage: AddressScope,
+    received_from: Option<&str>,
+    from: &str,
+) -> bool {
+    let address = |text: &str| -> SocketAddr { format!("{text}:4000").parse().expect("it is an address") };
+    let received_from = received_from.map(|host| -> IpAddr { host.parse().expect("it is an address") });
+    let mut world = World::with_legs([2]);
+    let policy = LatchPolicy { learn_from: LearnFrom::Party { vantage, received_from }, ..latch(mode, true) };
+    world.must(&[add(LegSpec { latch: policy, remote_rtp: Some(address(signalled)), ..spec(1) })]);
+    world.bridge(1, 2);
+    world.forget();
+    let heard = relays(&mut world, address(from), &mut Stream::of(9));
+    // Whatever happened, the party itself is heard, and nobody else from then on.
+    assert!(relays(&mut world, address(signalled), &mut Stream::of(1)));
+    assert!(!relays(&mut world, address(from), &mut Stream::of(9)) || from == signalled);
+    heard
+}
+
+#[test]
+fn who_cannot_be_the_party_is_not_heard_even_before_it() {
+    use AddressScope::{Global, Private};
+    for mode in [LatchMode::Heuristic, LatchMode::FirstPacket, LatchMode::Delayed] {
+        let heard = |signalled, vantage, received_from, from| {
+            heard_before_the_party(mode, signalled, vantage, received_from, from)
+        };
+        assert!(!heard("192.0.2.1", Global, None, "203.0.113.9"), "{mode:?}: nothing speaks for a NAT");
+        assert!(!heard("10.0.0.1", Private, None, "10.0.0.9"), "{mode:?}: a neighbour in the same network");
+        assert!(heard("10.0.0.1", Global, None, "203.0.113.9"), "{mode:?}: some NAT");
+        assert!(heard("10.0.0.1", Global, Some("203.0.113.9"), "203.0.113.9"), "{mode:?}: the party's NAT");
+        assert!(!heard("10.0.0.1", Global, Some("203.0.113.9"), "203.0.113.8"), "{mode:?}: another's NAT");
+        assert!(
+            heard("10.0.0.1", Global, Some("10.9.9.9"), "203.0.113.9"),
+            "{mode:?}: a proxy of our own tells nothing"
+        );
+        assert!(
+            heard("192.0.2.1", Global, Some("203.0.113.9"), "203.0.113.9"),
+            "{mode:?}: where its signalling came from"
+        );
+    }
+}
+
+#[test]
+fn a_party_is_learned_at_another_port_of_its_host() {
+    let mut world = World::with_legs([2]);
+    let learn_from = LearnFrom::Party { vantage: AddressScope::Global, received_from: None };
+    world.must(&[add(LegSpec { latch: LatchPolicy { learn_from, ..latch(LatchMode::Heuristic, true) }, ..spec(1) })]);
+    world.bridge(1, 2);
+    let mut stream = Stream::of(1);
+    assert!(!relays(&mut world, stranger(1), &mut stream));
+    assert!(relays(&mut world, same_ip(), &mut stream));
+    assert_eq!(world.leg(1).remote_rtp, Some(same_ip()));
 }
