@@ -88,6 +88,21 @@ pub enum Command {
         /// On or off.
         blocked: bool,
     },
+    /// Sends the party key presses: telephone-events (RFC 4733) in the stream that it receives, one after the other, behind
+    /// those that it is being sent already. While a key is down what the source sends is dropped
+    /// ([`crate::verdict::DropReason::ReplacedByDtmf`]). They stay when the source is replaced; the key that is down then comes up
+    /// first.
+    SendDtmf {
+        /// The leg that will hear them.
+        leg: LegId,
+        /// In this order.
+        steps: Vec<DtmfStep>,
+    },
+    /// The key that the party is being sent comes up, and those behind it are not sent.
+    StopDtmf {
+        /// The leg.
+        leg: LegId,
+    },
     /// Allows the leg to learn another source address.
     Relatch {
         /// The leg.
@@ -106,6 +121,30 @@ pub enum Command {
         by: CutOverId,
     },
 }
+
+/// One step of [`Command::SendDtmf`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DtmfStep {
+    /// A key goes down and comes up.
+    Key {
+        /// As in RFC 4733 3.2: 0 to 9, 10 for `*`, 11 for `#`, 12 to 15 for A to D.
+        event: u8,
+        /// Power as dBm0 with the sign dropped, 0 (loud) to 63.
+        volume: u8,
+        /// How long it is down; not 0.
+        duration_ms: u16,
+        /// How long at least until the next one goes down.
+        pause_ms: u16,
+    },
+    /// Nothing, for so long.
+    Pause {
+        /// Milliseconds.
+        ms: u16,
+    },
+}
+
+/// The most steps of [`Command::SendDtmf`] that can wait for one leg.
+pub const DTMF_STEPS_MAX: usize = 256;
 
 /// A leg to be created.
 #[derive(Clone, Debug, PartialEq)]
@@ -331,6 +370,14 @@ pub enum Refusal {
         /// The leg that would have to hear it.
         sink: LegId,
         /// Which formats met.
+        reason: String,
+    },
+    /// The party cannot be sent key presses, or not these.
+    #[error("{leg} cannot be sent key presses: {reason}")]
+    NoDtmf {
+        /// The leg that would have to hear them.
+        leg: LegId,
+        /// What is in the way.
         reason: String,
     },
     /// A payload type would change its meaning.

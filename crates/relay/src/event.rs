@@ -46,6 +46,15 @@ pub enum Event {
         /// The leg that heard it.
         leg: LegId,
     },
+    /// The key presses of [`crate::command::Command::SendDtmf`] are through, or will not be sent any more.
+    DtmfFinished {
+        /// The leg that heard them.
+        leg: LegId,
+        /// How many were sent since it began, one that was cut short included.
+        sent: u16,
+        /// How many were not: they were stopped, or the leg could not be sent them any more.
+        dropped: u16,
+    },
     /// A triggered cut-over replaced its sources. Its receipts follow, each with the first packet of a new source.
     Switched {
         /// Which one.

@@ -1,4 +1,4 @@
-//! What time brings about: frames of players, timed cut-overs, media timeouts, sender reports.
+//! What time brings about: frames of players, key presses, timed cut-overs, media timeouts, sender reports.
 
 use core::time::Duration;
 
@@ -16,6 +16,7 @@ const REPORT_INTERVAL_NANOS: u64 = 5_000_000_000;
 impl Shard {
     pub(crate) fn keep_house(&mut self, now: MonoTime) {
         self.play_due(now);
+        self.dial_due(now);
         self.fire_timed(now);
         // After a stall one step is enough: what it finds is found by its times, not by how often it looks.
         if self.legs.in_use() > 0 && now >= self.next_inspection {
@@ -32,7 +33,7 @@ impl Shard {
     /// When something is next to be done.
     pub(crate) fn next_chore(&self) -> Option<MonoTime> {
         let inspection = (self.legs.in_use() > 0).then_some(self.next_inspection);
-        [self.wheel.next_due(), self.next_timed, inspection].into_iter().flatten().min()
+        [self.wheel.next_due(), self.dials.next_due(), self.next_timed, inspection].into_iter().flatten().min()
     }
 
     fn inspect(&mut self, slot: Slot, now: MonoTime) {

@@ -5,7 +5,7 @@
 //! be fed before what was produced has been taken. Time and randomness are arguments: a seed reproduces a run.
 //!
 //! The code map: `command`, `event`, `snapshot`, `exchange`, `media` and `scope` are the vocabulary; `shard` is the door; `leg` holds
-//! a leg's state (hot ingress and egress, cold rest); `forward` is the packet path; `cut_over` changes sources; `player`
+//! a leg's state (hot ingress and egress, cold rest); `forward` is the packet path; `cut_over` changes sources; `player`, `dtmf`
 //! and `housekeeping` are what time brings about.
 
 #![forbid(unsafe_code)]
@@ -22,6 +22,7 @@ pub mod verdict;
 
 mod cut_over;
 mod datagram;
+mod dtmf;
 mod forward;
 mod histogram;
 mod housekeeping;

@@ -28,6 +28,11 @@ impl Codec {
             && self.encoding.eq_ignore_ascii_case(&other.encoding)
     }
 
+    /// Whether this is more than events and comfort noise beside other formats.
+    pub(crate) fn carries_media(&self) -> bool {
+        !self.is_telephone_event() && !self.encoding.eq_ignore_ascii_case("CN")
+    }
+
     /// Whether this is RFC 4733's `telephone-event`.
     #[must_use]
     pub fn is_telephone_event(&self) -> bool {

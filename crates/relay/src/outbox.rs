@@ -112,6 +112,11 @@ impl Outbox {
         self.packets.len() < PACKETS_MAX && self.arena.len() - self.arena_used >= len
     }
 
+    /// Whether so many packets of up to `len` bytes each can be taken.
+    pub(crate) const fn has_room_for(&self, packets: usize, len: usize) -> bool {
+        self.packets.len() + packets <= PACKETS_MAX && self.arena.len() - self.arena_used >= packets * len
+    }
+
     /// Lets `fill` write a packet of at most `room` bytes and say how long it became; 0 means no packet after all.
     /// `false` if there is no room, and then `fill` is not called.
     pub(crate) fn push(&mut self, hop: Hop, room: usize, fill: impl FnOnce(&mut [u8]) -> usize) -> bool {

@@ -41,13 +41,15 @@ pub enum DropReason {
     TooOld,
     /// A telephone-event of a party whose key presses are not to be relayed.
     DtmfBlocked,
+    /// The listener is being sent a telephone-event of the relay's own instead.
+    ReplacedByDtmf,
     /// Lost to a full transmit list: more listeners than the batch has room for.
     OutboxFull,
 }
 
 impl DropReason {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::NoLeg,
         Self::UnknownProtocol,
         Self::UnexpectedProtocol,
@@ -65,6 +67,7 @@ impl DropReason {
         Self::Duplicate,
         Self::TooOld,
         Self::DtmfBlocked,
+        Self::ReplacedByDtmf,
         Self::OutboxFull,
     ];
 
@@ -104,6 +107,7 @@ impl DropReason {
             Self::Duplicate => "duplicate",
             Self::TooOld => "too_old",
             Self::DtmfBlocked => "dtmf_blocked",
+            Self::ReplacedByDtmf => "replaced_by_dtmf",
             Self::OutboxFull => "outbox_full",
         }
     }

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use patchcord_relay::command::{Command, EgressMode, LegSpec, Source, Trigger};
+use patchcord_relay::command::{Command, DtmfStep, EgressMode, LegSpec, Source, Trigger};
 use patchcord_relay::ids::{Component, LegId, PortId};
 use patchcord_relay::media::Repeat;
 use patchcord_relay::time::MonoTime;
@@ -232,6 +232,37 @@ fn ticks_of_players_allocate_nothing() {
     assert_eq!(calls, 0);
     assert!(bare.made - made > 17_000, "{} frames and reports", bare.made - made);
     assert_eq!(bare.shard.leg(LegId(3), bare.now).and_then(|leg| leg.pending), None);
+}
+
+#[test]
+fn key_presses_allocate_nothing_once_they_are_commanded() {
+    let key = |event| DtmfStep::Key { event, volume: 10, duration_ms: 100, pause_ms: 40 };
+    for mode in [EgressMode::Continuity, EgressMode::NewSsrc, EgressMode::Transparent] {
+        let mut bare = Bare::with_legs(vec![LegSpec { egress_mode: mode, ..spec(1) }, spec(2), spec(3)]);
+        bare.must(&[cut_over(1, Trigger::Immediate, &[(1, leg(2)), (3, hold())])]);
+        bare.must(&[cut_over(2, on_first_packet_of(3), &[(1, leg(3))])]);
+        let packets = Stream::of(2).packets(200);
+        for packet in &packets[..100] {
+            bare.send(2, packet);
+        }
+        let target = Stream::of(3).packet();
+        for leg in [1, 3] {
+            let steps = [&[key(1); 3][..], &[DtmfStep::Pause { ms: 500 }], &[key(2); 3]].concat();
+            bare.must(&[Command::SendDtmf { leg: LegId(leg), steps }]);
+        }
+        let made = bare.made;
+        let calls = calls_of(|| {
+            for packet in &packets[100..150] {
+                bare.send(2, packet);
+                bare.pass(20);
+            }
+            // In the middle of a key, perhaps: that comes up first.
+            bare.send(3, &target);
+            bare.pass(2_000);
+        });
+        assert_eq!(calls, 0, "{mode:?}");
+        assert!(bare.made - made > 2 * 6 * 7, "{} packets", bare.made - made);
+    }
 }
 
 #[test]

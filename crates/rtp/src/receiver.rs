@@ -1,6 +1,6 @@
 //! What a receiver knows about a source: extended sequence, loss, reordering, duplicates, jitter.
 
-use crate::{NtpTime, ReportBlock, RtpHeader, SequenceNumber, Ssrc};
+use crate::{NtpTime, ReportBlock, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 
 /// RFC 3550 A.1: a step ahead of this many packets or more is not taken for loss.
 const MAX_DROPOUT: u16 = 3000;
@@ -181,6 +181,13 @@ impl ReceiverState {
         }
         let ts_units_a_ms = f64::from(self.clock) * 1e6 / (1_u64 << CLOCK_SHIFT) as f64;
         f64::from(self.jitter_scaled) / 16.0 / ts_units_a_ms
+    }
+
+    /// The timestamp that a packet of the current source would have if it arrived at `now_ns`, with no other delay than the latest
+    /// one: where its media clock stands. Meaningless before the first packet.
+    #[must_use]
+    pub const fn timestamp_at(&self, now_ns: u64) -> RtpTimestamp {
+        RtpTimestamp(self.ts_units(now_ns).wrapping_sub(self.transit_ts_units))
     }
 
     /// The source of the latest packet; `None` before the first.

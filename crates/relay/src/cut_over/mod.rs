@@ -6,6 +6,8 @@
 mod rollback;
 mod validate;
 
+pub(crate) use validate::Plan;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrayvec::ArrayVec;
@@ -224,6 +226,7 @@ impl Shard {
             return;
         }
         self.end_event_in_flight(sink, now);
+        self.release_key(sink, now);
         self.detach(sink, Some((draft.id, now)));
         match source {
             Source::Silence => self.conclude_without_a_packet(sink, draft),

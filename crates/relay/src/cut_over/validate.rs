@@ -5,8 +5,11 @@
 
 use std::borrow::Cow;
 
-use crate::command::{CUT_OVER_CHANGES_MAX, Command, CutOver, LegSpec, Refusal, Source, SourceChange, Trigger};
+use crate::command::{
+    CUT_OVER_CHANGES_MAX, Command, CutOver, LegSpec, Refusal, Relaying, Source, SourceChange, Trigger,
+};
 use crate::ids::{CutOverId, LegId};
+use crate::leg::SourceSlot;
 use crate::leg::formats::{list, payload_type_for, share_a_format};
 use crate::media::{Codec, Repeat};
 use crate::shard::Shard;
@@ -22,6 +25,8 @@ impl Shard {
             added: Vec::new(),
             removed: Vec::new(),
             codecs: Vec::new(),
+            relaying: Vec::new(),
+            dialled: Vec::new(),
             cut_overs: Vec::new(),
             rolled_back: Vec::new(),
             legs: i64::from(self.legs.in_use()),
@@ -33,11 +38,15 @@ impl Shard {
     }
 }
 
-struct Plan<'a> {
-    shard: &'a Shard,
+/// The shard as the commands so far will have left it.
+pub(crate) struct Plan<'a> {
+    pub(crate) shard: &'a Shard,
     added: Vec<&'a LegSpec>,
     removed: Vec<LegId>,
-    codecs: Vec<(LegId, &'a [Codec])>,
+    pub(crate) codecs: Vec<(LegId, &'a [Codec])>,
+    relaying: Vec<(LegId, Relaying)>,
+    /// Steps of key presses that the batch adds.
+    pub(crate) dialled: Vec<(LegId, usize)>,
     /// Those that the batch commands, and those that its rollbacks amount to.
     cut_overs: Vec<Cow<'a, CutOver>>,
     rolled_back: Vec<CutOverId>,
@@ -76,10 +85,15 @@ impl<'a> Plan<'a> {
             Command::SetDirection { leg, .. }
             | Command::SetRtcpMux { leg, .. }
             | Command::SetLatch { leg, .. }
-            | Command::SetRelaying { leg, .. }
             | Command::SetMuted { leg, .. }
             | Command::BlockDtmf { leg, .. }
+            | Command::StopDtmf { leg }
             | Command::Relatch { leg, .. } => self.must_exist(*leg).map(drop),
+            Command::SetRelaying { leg, relaying } => {
+                self.relaying.push((*leg, *relaying));
+                self.must_exist(*leg).map(drop)
+            }
+            Command::SendDtmf { leg, steps } => self.send_dtmf(*leg, steps),
             Command::CutOver(cut_over) => self.cut_over(cut_over),
             Command::Rollback { id, by } => self.rollback(*id, *by),
         }
@@ -220,7 +234,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Finds a leg, in the shard or among those that the batch adds; its local address is the answer.
-    fn must_exist(&self, leg: LegId) -> Result<core::net::SocketAddr, Refusal> {
+    pub(crate) fn must_exist(&self, leg: LegId) -> Result<core::net::SocketAddr, Refusal> {
         if let Some(spec) = self.added.iter().find(|spec| spec.id == leg) {
             return Ok(spec.local_rtp);
         }
@@ -249,7 +263,7 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    fn codecs_of(&self, leg: LegId) -> &[Codec] {
+    pub(crate) fn codecs_of(&self, leg: LegId) -> &[Codec] {
         if let Some((_, codecs)) = self.codecs.iter().rev().find(|(other, _)| *other == leg) {
             return codecs;
         }
@@ -257,6 +271,37 @@ impl<'a> Plan<'a> {
             return &spec.codecs;
         }
         self.shard.legs.slot(leg).map_or(&[], |slot| &self.shard.legs.cold[slot as usize].codecs)
+    }
+
+    /// What an immediate cut-over of the batch gives the leg to hear.
+    pub(crate) fn planned_source(&self, sink: LegId) -> Option<&Source> {
+        let planned = self.cut_overs.iter().rev().filter(|planned| planned.trigger == Trigger::Immediate);
+        planned.flat_map(|planned| &planned.changes).find(|change| change.sink == sink).map(|change| &change.source)
+    }
+
+    /// The leg that this one hears.
+    pub(crate) fn source_of(&self, sink: LegId) -> Option<LegId> {
+        let source = match self.planned_source(sink) {
+            Some(Source::Leg(source)) => *source,
+            Some(Source::Silence | Source::Player { .. }) => return None,
+            None => {
+                let slot = self.shard.legs.slot(sink)?;
+                let SourceSlot::Leg(source) = self.shard.legs.egress[slot as usize].source else { return None };
+                self.shard.legs.cold[source as usize].id
+            }
+        };
+        (!self.removed.contains(&source)).then_some(source)
+    }
+
+    /// Whether what the leg's party sends is relayed unread.
+    pub(crate) fn is_opaque(&self, leg: LegId) -> bool {
+        if let Some((_, relaying)) = self.relaying.iter().rev().find(|(other, _)| *other == leg) {
+            return *relaying == Relaying::Opaque;
+        }
+        if let Some(spec) = self.added.iter().find(|spec| spec.id == leg) {
+            return spec.relaying == Relaying::Opaque;
+        }
+        self.shard.legs.slot(leg).is_some_and(|slot| self.shard.legs.ingress[slot as usize].is_opaque())
     }
 
     fn pending_for(&self, sink: LegId) -> Option<CutOverId> {
@@ -271,10 +316,8 @@ impl<'a> Plan<'a> {
     }
 
     fn hears_a_prompt(&self, leg: LegId) -> bool {
-        let planned = self.cut_overs.iter().rev().filter(|planned| planned.trigger == Trigger::Immediate);
-        let mut changes = planned.flat_map(|planned| &planned.changes);
-        if let Some(change) = changes.find(|change| change.sink == leg) {
-            return matches!(change.source, Source::Player { repeat: Repeat::Times(_), .. });
+        if let Some(source) = self.planned_source(leg) {
+            return matches!(source, Source::Player { repeat: Repeat::Times(_), .. });
         }
         let player = self.shard.legs.slot(leg).and_then(|slot| self.shard.legs.cold[slot as usize].player.as_ref());
         player.is_some_and(crate::player::Player::has_an_end)

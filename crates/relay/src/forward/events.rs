@@ -1,7 +1,7 @@
 //! Telephone-events (RFC 4733) over a cut-over: one that a listener has begun to hear is ended properly, one that it
 //! has not heard the start of is not joined in its middle.
 
-use patchcord_rtp::{RtpHeader, RtpPacket, TelephoneEvent};
+use patchcord_rtp::{RTP_HEADER_LEN, RtpHeader, RtpPacket, TelephoneEvent};
 
 use crate::datagram::Hop;
 use crate::forward::rtp::SourcePacket;
@@ -12,12 +12,12 @@ use crate::time::MonoTime;
 use crate::verdict::DropReason;
 
 /// RFC 4733 2.5.1.4: the final packet is sent three times.
-const END_PACKETS: usize = 3;
+pub(crate) const END_PACKETS: usize = 3;
 /// Events are reported every packet time, 50 ms at most (RFC 4733 2.5.1.2): the listener has given up one that it has
 /// not heard of for so long, and would take an end packet for another key press.
 const FORGOTTEN_NANOS: u64 = 500_000_000;
 /// RTP header and one event.
-const EVENT_PACKET_LEN: usize = 12 + 4;
+pub(crate) const EVENT_PACKET_LEN: usize = RTP_HEADER_LEN + TelephoneEvent::LEN;
 
 impl Shard {
     /// Refuses a packet of an event if the listener missed its start.
@@ -78,13 +78,16 @@ impl Shard {
                 timestamp: in_flight.timestamp,
                 ssrc,
             };
-            self.outbox.push(hop, EVENT_PACKET_LEN, |room| {
-                let header_len = header.build(room);
-                let mut payload = [0; 4];
-                event.write(&mut payload);
-                room[header_len..header_len + payload.len()].copy_from_slice(&payload);
-                header_len + payload.len()
-            });
+            self.outbox.push(hop, EVENT_PACKET_LEN, |room| build_event(room, &header, &event));
         }
     }
+}
+
+/// Writes a packet of one event; gives its length.
+pub(crate) fn build_event(room: &mut [u8], header: &RtpHeader, event: &TelephoneEvent) -> usize {
+    let header_len = header.build(room);
+    let mut payload = [0; TelephoneEvent::LEN];
+    event.write(&mut payload);
+    room[header_len..header_len + payload.len()].copy_from_slice(&payload);
+    header_len + payload.len()
 }

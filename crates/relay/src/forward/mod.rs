@@ -5,6 +5,7 @@ mod opaque;
 mod rtcp;
 mod rtp;
 
+pub(crate) use events::{END_PACKETS, EVENT_PACKET_LEN, build_event};
 pub(crate) use rtp::SourcePacket;
 
 use patchcord_rtp::{Protocol, classify};

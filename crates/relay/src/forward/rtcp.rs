@@ -196,10 +196,10 @@ impl Translation<'_> {
     /// byte need change.
     fn is_verbatim(&self, compound: Compound<'_>, cname: Option<&[u8]>) -> bool {
         let to = &self.shard.egress[self.sink as usize];
-        if to.mode() == EgressMode::Transparent {
+        let back = &self.shard.egress[self.from as usize];
+        if to.is_untouched() && !back.is_shifted() {
             return true;
         }
-        let back = &self.shard.egress[self.from as usize];
         let is_verbatim = |egress: &Egress| egress.is_verbatim() || egress.ssrc().is_none();
         let reports_pass = back.source == SourceSlot::Leg(self.sink) && is_verbatim(back);
         let hears = to.source_ssrc().or(self.reporter);
@@ -312,11 +312,11 @@ impl Translation<'_> {
         writer.source_description(self.ssrc(), self.shard.cold[self.sink as usize].cname.as_bytes())
     }
 
-    /// In the mode that takes a fresh SSRC at each cut-over a stream does end with its source.
+    /// But in continuity mode a stream does end with its source.
     fn bye(&self, writer: &mut CompoundWriter<'_>, bye: &Bye<'_>) -> Result<(), RtcpError> {
         let egress = &self.shard.egress[self.sink as usize];
         let ends = bye.ssrcs().any(|ssrc| egress.source_ssrc() == Some(ssrc));
-        if egress.mode() == EgressMode::NewSsrc && ends { writer.bye(self.ssrc(), None) } else { Ok(()) }
+        if egress.mode() != EgressMode::Continuity && ends { writer.bye(self.ssrc(), None) } else { Ok(()) }
     }
 
     /// The SSRC by which the listener knows this leg's stream; the party's own while it has sent none.

@@ -4,11 +4,10 @@ use core::net::SocketAddr;
 
 use patchcord_rtp::{Arrival, PayloadType, RtpHeader, SequenceNumber, Ssrc};
 
-use crate::command::EgressMode;
 use crate::datagram::{Datagram, Hop, Verdict};
 use crate::event::{Event, Receipt};
 use crate::ids::{Component, PortId};
-use crate::leg::egress::{Incoming, Passed, Splice};
+use crate::leg::egress::{Egress, Incoming, Passed, Splice};
 use crate::leg::latch::Admission;
 use crate::leg::{NO_SLOT, Slot};
 use crate::shard::Shard;
@@ -141,17 +140,17 @@ impl Shard {
     /// What belongs to no stream as the others number it reaches those only to whom packets pass untouched.
     #[cold]
     fn copy_to_translators(&mut self, slot: Slot, packet: &SourcePacket<'_>, otherwise: DropReason) -> Verdict {
-        self.copy_to_all(slot, packet, |mode| mode == EgressMode::Transparent, otherwise)
+        self.copy_to_all(slot, packet, Egress::is_untouched, otherwise)
     }
 
-    /// Sends copies to those listeners whose mode is `wanted`; the datagram itself is used up. `otherwise` is why it is
+    /// Sends copies to those listeners that are `wanted`; the datagram itself is used up. `otherwise` is why it is
     /// dropped if there are none.
     #[cold]
     fn copy_to_all(
         &mut self,
         slot: Slot,
         packet: &SourcePacket<'_>,
-        wanted: impl Fn(EgressMode) -> bool,
+        wanted: impl Fn(&Egress) -> bool,
         otherwise: DropReason,
     ) -> Verdict {
         let ingress = &self.legs.ingress[slot as usize];
@@ -164,7 +163,7 @@ impl Shard {
         }
         let mut verdict = Verdict::Dropped(otherwise);
         while sink != NO_SLOT {
-            if wanted(self.legs.egress[sink as usize].mode()) {
+            if wanted(&self.legs.egress[sink as usize]) {
                 match self.copy_to(sink, packet) {
                     Ok(()) => verdict = Verdict::Consumed,
                     Err(reason) if verdict != Verdict::Consumed => verdict = Verdict::Dropped(reason),
@@ -218,7 +217,7 @@ impl Shard {
         let egress = &self.legs.egress[sink as usize];
         let (source, sink) = (&self.legs.cold[source as usize], &self.legs.cold[sink as usize]);
         let joins_event = packet.is_telephone_event && !packet.header.marker;
-        egress.obstacle().is_none()
+        egress.is_reachable()
             && !joins_event
             && crate::leg::formats::PayloadTypeMap::between(&source.codecs, &sink.codecs)
                 .get(packet.header.payload_type)
@@ -360,7 +359,10 @@ impl Shard {
         if !record.sinks_of(cold.id).any(|sink| self.would_join(sink, slot, packet)) {
             return false;
         }
-        let ends_event = record.sinks_of(cold.id).any(|sink| self.legs.cold[sink as usize].event_in_flight.is_some());
+        let hears_event = |sink: Slot| {
+            self.legs.cold[sink as usize].event_in_flight.is_some() || self.legs.egress[sink as usize].has_key()
+        };
+        let ends_event = record.sinks_of(cold.id).any(hears_event);
         self.fire(id, packet.now);
         ends_event
     }

@@ -41,9 +41,8 @@ pub(crate) struct Egress {
     pub(crate) source: SourceSlot,
     /// Next of the legs that hear the same source.
     pub(crate) next_sink: Slot,
-    mode: EgressMode,
-    /// The party's address is known and its direction lets it receive.
-    ready: bool,
+    numbering: Numbering,
+    gate: Gate,
     following: Following,
     /// Something was sent, ever.
     started: bool,
@@ -68,6 +67,29 @@ pub(crate) struct Egress {
     pub(crate) last_sent_at: MonoTime,
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
+}
+
+/// [`EgressMode`], and what becomes of a translator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Numbering {
+    Continuity,
+    NewSsrc,
+    /// Packets pass untouched.
+    Transparent,
+    /// Packets of our own were put into a stream that passed untouched: what its source sends under the same SSRC is numbered on
+    /// behind them. Another SSRC passes untouched again.
+    Shifted,
+}
+
+/// What may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    /// Nothing: the party's address is unknown, or its direction does not let it receive.
+    Closed,
+    /// What the source sends.
+    Open,
+    /// A telephone-event of our own, in the place of what the source sends.
+    Key,
 }
 
 /// Whether the offsets hold for the next packet.
@@ -110,8 +132,12 @@ impl Egress {
             remote: NOWHERE,
             source: SourceSlot::Silence,
             next_sink: NO_SLOT,
-            mode,
-            ready: false,
+            numbering: match mode {
+                EgressMode::Continuity => Numbering::Continuity,
+                EgressMode::NewSsrc => Numbering::NewSsrc,
+                EgressMode::Transparent => Numbering::Transparent,
+            },
+            gate: Gate::Closed,
             following: Following::Nobody,
             started: false,
             same_payload_types: true,
@@ -137,7 +163,21 @@ impl Egress {
     }
 
     pub(crate) const fn mode(&self) -> EgressMode {
-        self.mode
+        match self.numbering {
+            Numbering::Continuity => EgressMode::Continuity,
+            Numbering::NewSsrc => EgressMode::NewSsrc,
+            Numbering::Transparent | Numbering::Shifted => EgressMode::Transparent,
+        }
+    }
+
+    /// Packets pass as they are: this is a translator that nothing was put into.
+    pub(crate) const fn is_untouched(&self) -> bool {
+        matches!(self.numbering, Numbering::Transparent)
+    }
+
+    /// This is a translator that packets of our own were put into.
+    pub(crate) const fn is_shifted(&self) -> bool {
+        matches!(self.numbering, Numbering::Shifted)
     }
 
     /// The SSRC that the party sees; `None` before the first packet.
@@ -156,7 +196,7 @@ impl Egress {
 
     /// Source numbering is passed on as it is: nothing was ever cut over.
     pub(crate) fn is_verbatim(&self) -> bool {
-        self.mode == EgressMode::Transparent
+        self.is_untouched()
             || (self.follows_any()
                 && self.sequence_offset == 0
                 && self.timestamp_offset == 0
@@ -175,17 +215,18 @@ impl Egress {
 
     pub(crate) fn retire(&mut self) {
         self.remote = NOWHERE;
-        self.ready = false;
+        self.gate = Gate::Closed;
         self.source = SourceSlot::Silence;
         self.next_sink = NO_SLOT;
     }
 
     /// Takes over what signalling, the latch and the direction say.
     pub(crate) fn refresh(&mut self, remote: Option<SocketAddr>, party_receives: bool) {
-        let was_ready = self.ready;
         self.remote = remote.unwrap_or(NOWHERE);
-        self.ready = party_receives && remote.is_some();
-        if self.ready && !was_ready {
+        if !party_receives || remote.is_none() {
+            self.gate = Gate::Closed;
+        } else if self.gate == Gate::Closed {
+            self.gate = Gate::Open;
             self.resume_next();
         }
     }
@@ -211,16 +252,25 @@ impl Egress {
         }
     }
 
-    /// Why nothing can be sent to this leg now, if that is so.
+    /// Why nothing of a source can be sent to this leg now, if that is so.
     #[inline]
     pub(crate) fn obstacle(&self) -> Option<DropReason> {
-        if self.ready {
-            None
-        } else if self.remote == NOWHERE {
-            Some(DropReason::NoRemote)
-        } else {
-            Some(DropReason::SinkDirection)
+        match self.gate {
+            Gate::Open => None,
+            Gate::Key => Some(DropReason::ReplacedByDtmf),
+            Gate::Closed if self.remote == NOWHERE => Some(DropReason::NoRemote),
+            Gate::Closed => Some(DropReason::SinkDirection),
         }
+    }
+
+    /// Whether the party can be sent anything.
+    pub(crate) const fn is_reachable(&self) -> bool {
+        !matches!(self.gate, Gate::Closed)
+    }
+
+    /// Whether a telephone-event of our own is in the source's place.
+    pub(crate) const fn has_key(&self) -> bool {
+        matches!(self.gate, Gate::Key)
     }
 
     /// Whether a packet of `source_ssrc` belongs to the stream that is followed.
@@ -247,7 +297,7 @@ impl Egress {
     #[inline]
     pub(crate) fn pass(&mut self, packet: &Incoming<'_>, rng: &mut Rng) -> Result<Passed, DropReason> {
         let header = packet.header;
-        if self.follows(header.ssrc) && self.mode != EgressMode::Transparent {
+        if self.follows(header.ssrc) && self.numbering != Numbering::Transparent {
             let sequence = header.sequence.wrapping_add(self.sequence_offset);
             let newest = self.claim(sequence)?;
             let timestamp = header.timestamp.wrapping_add(self.timestamp_offset);
@@ -267,7 +317,10 @@ impl Egress {
     #[cold]
     fn pass_slowly(&mut self, packet: &Incoming<'_>, rng: &mut Rng) -> Passed {
         let header = packet.header;
-        if self.mode == EgressMode::Transparent {
+        if self.is_shifted() && header.ssrc != self.ssrc {
+            self.numbering = Numbering::Transparent;
+        }
+        if self.is_untouched() {
             return self.pass_untouched(packet);
         }
         let changed_from = self.source_ssrc().filter(|&ssrc| ssrc != header.ssrc);
@@ -278,7 +331,10 @@ impl Egress {
         self.count(packet, timestamp, Newest::NotByOne);
         // RFC 5761 4: with a marker these payload types would be taken for RTCP.
         let looks_like_rtcp = matches!(packet.payload_type.get(), 64..=95);
-        let starts_talkspurt = splice.gap_nanos.is_some() && packet.clock_rate != VIDEO_CLOCK_RATE && !looks_like_rtcp;
+        let starts_talkspurt = splice.gap_nanos.is_some()
+            && packet.clock_rate != VIDEO_CLOCK_RATE
+            && !looks_like_rtcp
+            && !self.is_shifted();
         let header = RtpHeader {
             marker: header.marker || starts_talkspurt,
             payload_type: packet.payload_type,
@@ -302,7 +358,7 @@ impl Egress {
             self.timestamp_offset = 0;
             self.newest = FIRST_ROLL_OVER + u64::from(header.sequence.0);
             self.first = 0;
-        } else if self.mode == EgressMode::NewSsrc && !self.resumes(header.ssrc) {
+        } else if self.numbering == Numbering::NewSsrc && !self.resumes(header.ssrc) {
             splice.ended_ssrc = Some(self.ssrc);
             self.ssrc = Ssrc(rng.next_u32());
             let sequence = rng.next_u32() as u16;
@@ -311,13 +367,11 @@ impl Egress {
             self.newest = FIRST_ROLL_OVER + u64::from(sequence);
             self.first = self.newest;
         } else {
-            let elapsed = u128::from(packet.now.nanos_since(self.timestamp_at)) * u128::from(packet.clock_rate);
-            // At least one frame: packets arrive in bunches, and a timestamp must not stand still.
-            let frame = match self.frame_ts_units {
-                0 => packet.clock_rate / DEFAULT_FRAMES_PER_SECOND,
-                known => u32::from(known),
+            // The timestamps of a translator are its source's own, which have gone on meanwhile.
+            let step = match self.numbering {
+                Numbering::Shifted => header.timestamp.0.wrapping_sub(self.timestamp),
+                _ => self.elapsed_ts_units(packet.clock_rate, packet.now),
             };
-            let step = ((elapsed / 1_000_000_000) as u32).max(frame).max(1);
             splice.sequence_step = Some(1);
             splice.timestamp_step = Some(step);
             self.newest += 1;
@@ -329,9 +383,19 @@ impl Egress {
         self.sent_window = 1;
         self.following = Following::Source;
         self.started = true;
-        // Longer steps are pauses of the sender, not frames; an eighth of a second of every rate in use fits 16 bits.
-        self.frame_ts_units_max = u16::try_from(packet.clock_rate / 8).unwrap_or(u16::MAX);
+        self.frame_ts_units_max = frame_ts_units_max(packet.clock_rate);
         splice
+    }
+
+    /// The time since the newest packet's timestamp began, in timestamp units.
+    fn elapsed_ts_units(&self, clock_rate: u32, now: MonoTime) -> u32 {
+        let elapsed = u128::from(now.nanos_since(self.timestamp_at)) * u128::from(clock_rate);
+        // At least one frame: packets arrive in bunches, and a timestamp must not stand still.
+        let frame = match self.frame_ts_units {
+            0 => clock_rate / DEFAULT_FRAMES_PER_SECOND,
+            known => u32::from(known),
+        };
+        ((elapsed / 1_000_000_000) as u32).max(frame).max(1)
     }
 
     /// Whether a packet of `source_ssrc` goes on where the same source left off.
@@ -389,20 +453,74 @@ impl Egress {
             ended_ssrc: None,
             former_source_ssrc: self.follows_any().then_some(self.source_ssrc),
         });
-        self.newest = FIRST_ROLL_OVER + u64::from(header.sequence.0);
+        let ahead = header.sequence.distance_from(SequenceNumber(self.newest as u16));
+        let newest = match ahead {
+            _ if joins || !SAME_RUN.contains(&ahead) => Newest::NotByOne,
+            ..=0 => Newest::No,
+            1 => Newest::ByOne,
+            _ => Newest::NotByOne,
+        };
+        if newest != Newest::No {
+            self.newest = FIRST_ROLL_OVER + u64::from(header.sequence.0);
+        }
+        if joins {
+            self.frame_ts_units_max = frame_ts_units_max(packet.clock_rate);
+        }
         self.first = 0;
         self.source_ssrc = header.ssrc;
         self.ssrc = header.ssrc;
         self.following = Following::Source;
         self.started = true;
-        self.count(packet, header.timestamp, Newest::NotByOne);
+        self.count(packet, header.timestamp, newest);
         Passed { header: *header, splice }
     }
 
-    /// Claims the next number for a packet of our own within the present stream: the end of a telephone-event.
+    /// Takes the source's place for a telephone-event of our own, and gives its timestamp. Where nothing was ever sent, `origin` is
+    /// where the stream begins.
+    pub(crate) fn press_key(&mut self, origin: &Origin, clock_rate: u32, now: MonoTime) -> RtpTimestamp {
+        let timestamp = if self.started {
+            RtpTimestamp(self.timestamp).wrapping_add(self.elapsed_ts_units(clock_rate, now))
+        } else {
+            self.started = true;
+            self.ssrc = origin.ssrc;
+            self.newest = FIRST_ROLL_OVER + u64::from(origin.sequence.0);
+            self.first = self.newest + 1;
+            origin.timestamp
+        };
+        if self.is_untouched() {
+            self.numbering = Numbering::Shifted;
+            self.sequence_offset = 0;
+            self.timestamp_offset = 0;
+        }
+        self.gate = Gate::Key;
+        self.resume_next();
+        self.set_clock(timestamp, now);
+        timestamp
+    }
+
+    /// The newest packet's timestamp, and when it began.
+    pub(crate) const fn set_clock(&mut self, timestamp: RtpTimestamp, at: MonoTime) {
+        self.timestamp = timestamp.0;
+        self.timestamp_at = at;
+    }
+
+    /// The source is heard again.
+    pub(crate) fn release_key(&mut self) {
+        if self.has_key() {
+            self.gate = Gate::Open;
+        }
+    }
+
+    /// Time from one packet to the next, nanoseconds; `None` as long as it has not shown.
+    pub(crate) fn frame_nanos(&self, clock_rate: u32) -> Option<u64> {
+        let nanos = u64::from(self.frame_ts_units) * 1_000_000_000 / u64::from(clock_rate.max(1));
+        (nanos > 0).then_some(nanos)
+    }
+
+    /// Claims the next number for a packet of our own within the present stream: of a telephone-event.
     /// `None` if there is no stream, or if numbers are not ours to give.
     pub(crate) fn insert(&mut self, len: usize, now: MonoTime) -> Option<(SequenceNumber, Ssrc)> {
-        if !self.started || self.mode == EgressMode::Transparent {
+        if !self.started || self.is_untouched() {
             return None;
         }
         self.newest += 1;
@@ -412,6 +530,20 @@ impl Egress {
         self.last_sent_at = now;
         Some((SequenceNumber(self.newest as u16), self.ssrc))
     }
+}
+
+/// Longer steps are pauses of the sender, not frames; an eighth of a second of every rate in use fits 16 bits.
+fn frame_ts_units_max(clock_rate: u32) -> u16 {
+    u16::try_from(clock_rate / 8).unwrap_or(u16::MAX)
+}
+
+/// Where a stream begins that has no source yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) ssrc: Ssrc,
+    /// The number before the first one.
+    pub(crate) sequence: SequenceNumber,
+    pub(crate) timestamp: RtpTimestamp,
 }
 
 /// One packet of a source on its way to a listener.

@@ -52,10 +52,12 @@ impl PayloadTypeMap {
 
 /// Whether `sink` can hear `source` without transcoding: they share a format that carries media, not events alone.
 pub(crate) fn share_a_format(source: &[Codec], sink: &[Codec]) -> bool {
-    let carries_media = |codec: &&Codec| !codec.is_telephone_event() && !codec.encoding.eq_ignore_ascii_case("CN");
     source.is_empty()
         || sink.is_empty()
-        || source.iter().filter(carries_media).any(|codec| sink.iter().any(|wanted| wanted.same_format(codec)))
+        || source
+            .iter()
+            .filter(|codec| codec.carries_media())
+            .any(|codec| sink.iter().any(|wanted| wanted.same_format(codec)))
 }
 
 /// The payload type that `codecs` has for these frames; where there is no list, the static one of RFC 3551.

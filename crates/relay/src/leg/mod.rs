@@ -15,6 +15,7 @@ use patchcord_rtp::{RTP_HEADER_LEN, RtpTimestamp, Ssrc};
 use crate::command::LegSpec;
 use crate::datagram::Hop;
 use crate::event::Receipt;
+use crate::dtmf::Dialer;
 use crate::histogram::LatencyHistogram;
 use crate::ids::{Component, CutOverId, LegId, PortId};
 use crate::media::{Codec, Direction};
@@ -70,6 +71,8 @@ pub(crate) struct Cold {
     pub(crate) player: Option<Player>,
     pub(crate) next_report_at: MonoTime,
     pub(crate) cname: Cname,
+    /// Key presses that the party is being sent.
+    pub(crate) dialer: Option<Box<Dialer>>,
     /// Cumulative loss and jitter (timestamp units) of the party's last report block about our stream.
     pub(crate) reported: Option<(i32, u32)>,
     /// The present source's last sender report that this leg's party was sent, as reception reports call it (LSR).
@@ -265,6 +268,7 @@ impl Legs {
         self.cold[at].undo = None;
         self.free.push(slot);
     }
+        self.cold[at].dialer = None;
 
     /// Makes `sink` hear what `source` receives.
     pub(crate) fn link(&mut self, source: Slot, sink: Slot) {
@@ -360,6 +364,7 @@ impl Cold {
             next_report_at: now,
             cname: Cname::unknown(),
             reported: None,
+            dialer: None,
             relayed_report: None,
             sent_before_ssrc: (0, 0),
             former_ssrc: None,

@@ -21,6 +21,7 @@ impl Shard {
             Command::SetDirection { leg, direction } => self.with_leg(*leg, |shard, slot| {
                 shard.legs.cold[slot as usize].direction = *direction;
                 shard.legs.refresh_flags(slot);
+                shard.check_dtmf(slot);
             }),
             Command::SetRtcpMux { leg, muxed } => self.with_leg(*leg, |shard, slot| {
                 let cold = &mut shard.legs.cold[slot as usize];
@@ -46,6 +47,8 @@ impl Shard {
                     sink = shard.legs.egress[sink as usize].next_sink;
                 }
             }),
+            Command::SendDtmf { leg, steps } => self.with_leg(*leg, |shard, slot| shard.send_dtmf(slot, steps, now)),
+            Command::StopDtmf { leg } => self.with_leg(*leg, |shard, slot| shard.stop_dtmf(slot, now)),
             Command::Relatch { leg, gate } => self.with_leg(*leg, |shard, slot| {
                 shard.legs.cold[slot as usize].latch.relearn(*gate);
                 shard.legs.refresh_flags(slot);
@@ -83,6 +86,7 @@ impl Shard {
             self.detach(sink, None);
         }
         self.detach(slot, None);
+        self.forget_dtmf(slot);
         if let Some(undo) = self.legs.cold[slot as usize].undo.take() {
             self.cut_overs.forget(undo.id);
         }

@@ -41,6 +41,8 @@ pub struct Shard {
     pub(crate) legs: Legs,
     pub(crate) cut_overs: CutOvers,
     pub(crate) wheel: Wheel,
+    /// Legs that are being sent key presses.
+    pub(crate) dials: Wheel,
     pub(crate) outbox: Outbox,
     pub(crate) rng: Rng,
     pub(crate) counters: Counters,
@@ -74,6 +76,7 @@ impl Shard {
             legs: Legs::new(legs_max),
             cut_overs: CutOvers::default(),
             wheel: Wheel::new(legs_max),
+            dials: Wheel::new(legs_max),
             outbox: Outbox::new(),
             rng: Rng::new(config.seed),
             counters: Counters::new(),

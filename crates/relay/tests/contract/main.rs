@@ -3,6 +3,7 @@
 mod continuity;
 mod directions;
 mod drops;
+mod dtmf;
 mod formats;
 mod latching;
 mod modes;

@@ -191,7 +191,9 @@ impl Model {
             | Command::SetRtcpMux { leg, .. }
             | Command::SetLatch { leg, .. }
             | Command::SetRelaying { leg, .. }
-            | Command::BlockDtmf { leg, .. } => self.leg(leg.0).map(drop),
+            | Command::BlockDtmf { leg, .. }
+            | Command::SendDtmf { leg, .. }
+            | Command::StopDtmf { leg } => self.leg(leg.0).map(drop),
             Command::CutOver(cut_over) => self.cut_over(cut_over, taken),
             Command::Rollback { id, by } => self.rollback(id.0, by.0, taken),
         }

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use patchcord_relay::command::EgressMode;
+use patchcord_relay::command::{DtmfStep, EgressMode};
 use patchcord_relay::event::Receipt;
 use patchcord_relay::time::MonoTime;
+use patchcord_rtp::TelephoneEvent;
 
+use crate::dialled::Dialled;
+use crate::party::KEY_OF_PARTIES;
 use crate::support::wire::{HeardRtp, Payload};
 use crate::support::{FRAME, PLAYER};
 
@@ -53,6 +56,7 @@ pub(crate) struct Ear {
     splices: Vec<Spliced>,
     pub(crate) splices_total: u64,
     pub(crate) ended_keys: u64,
+    pub(crate) dialled: Dialled,
 }
 
 /// The packet with the highest index so far.
@@ -114,6 +118,7 @@ impl Ear {
             splices: Vec::new(),
             splices_total: 0,
             ended_keys: 0,
+            dialled: Dialled::new(),
         }
     }
 
@@ -164,7 +169,23 @@ impl Ear {
                 self.receive_numbered(&packet);
             }
         }
+        self.end_of_batch();
+    }
+
+    /// Nothing more comes of what has just happened.
+    pub(crate) fn end_of_batch(&mut self) {
         self.before = None;
+        self.dialled.end_of_batch();
+    }
+
+    /// The relay was told to send these keys too.
+    pub(crate) fn expect_keys(&mut self, steps: &[DtmfStep]) {
+        self.dialled.expect(steps);
+    }
+
+    /// The relay says that it is through with the keys.
+    pub(crate) fn finish_keys(&mut self, dropped: u16) {
+        self.dialled.finish(dropped);
     }
 
     fn receive_untouched(&mut self, packet: &HeardRtp) {
@@ -178,7 +199,8 @@ impl Ear {
     }
 
     fn receive_numbered(&mut self, packet: &HeardRtp) {
-        let Some(payload) = payload_of(packet) else { return self.receive_end_of_key(packet) };
+        let Some(payload) = payload_of(packet) else { return self.receive_key(packet) };
+        self.dialled.assert_up(packet);
         self.assert_allowed(packet, payload.origin);
         let Some(newest) = self.newest else { return self.begin(packet, &payload, FIRST_INDEX) };
         if packet.ssrc != newest.ssrc {
@@ -229,10 +251,50 @@ impl Ear {
         self.advance(packet, index);
     }
 
-    /// An end packet of a telephone-event, made by the relay.
-    fn receive_end_of_key(&mut self, packet: &HeardRtp) {
+    /// A packet of a telephone-event, made by the relay.
+    fn receive_key(&mut self, packet: &HeardRtp) {
         assert_eq!((packet.payload_type, packet.bytes.len()), (101, 16), "nothing else is made: {packet:?}");
-        assert!(self.before.is_some(), "an event is ended at a switch: {packet:?}");
+        let event = TelephoneEvent::read(&packet.bytes[12..]).expect("four bytes");
+        if event.event == KEY_OF_PARTIES {
+            return self.receive_end_of_key(packet);
+        }
+        let index = match self.newest {
+            None => {
+                self.ssrcs.push(packet.ssrc);
+                FIRST_INDEX + i64::from(packet.sequence)
+            }
+            Some(newest) => {
+                let index = newest.index_of(packet.sequence);
+                assert_eq!((packet.ssrc, index), (newest.ssrc, newest.index + 1), "{packet:?} after {newest:?}");
+                if packet.marker {
+                    let elapsed = packet.at.nanos_since(newest.timestamp_at) * 8 / 1_000_000;
+                    let elapsed = u32::try_from(elapsed).expect("runs are short");
+                    let step = packet.timestamp.wrapping_sub(newest.timestamp);
+                    assert!(
+                        step >= FRAME && (elapsed..=elapsed.max(FRAME_MAX)).contains(&step),
+                        "a step of {step} after {elapsed}: {packet:?}"
+                    );
+                }
+                index
+            }
+        };
+        assert!(self.sent.insert((packet.ssrc, index)), "sent twice: {packet:?}");
+        let may_be_short = self.before.is_some();
+        if self.dialled.receive(packet, &event, may_be_short) {
+            // The source is spliced on behind it.
+            self.may_splice += 1;
+        }
+        let timestamp_at = match self.newest {
+            Some(newest) if newest.timestamp == packet.timestamp => newest.timestamp_at,
+            _ => packet.at,
+        };
+        let (ssrc, timestamp) = (packet.ssrc, packet.timestamp);
+        self.newest = Some(Newest { ssrc, index, timestamp, timestamp_at, last_at: packet.at });
+    }
+
+    /// An end packet of an event that the source has begun.
+    fn receive_end_of_key(&mut self, packet: &HeardRtp) {
+        assert!(self.before.is_some() || self.dialled.is_expected(), "an event is ended at a switch: {packet:?}");
         let newest = self.newest.expect("an event was in flight");
         let index = newest.index_of(packet.sequence);
         assert_eq!((packet.ssrc, index), (newest.ssrc, newest.index + 1), "{packet:?} after {newest:?}");

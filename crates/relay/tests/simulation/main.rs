@@ -4,6 +4,7 @@
 //! `PATCHCORD_SIM_SEEDS` sets the number of runs; `PATCHCORD_SIM_SEED` runs a single one, as a failure says, and tells what
 //! happens in it.
 
+mod dialled;
 mod ear;
 mod oracle;
 mod party;
@@ -328,6 +329,8 @@ impl Tally {
         self.rolled_back += other.rolled_back;
         self.refused += other.refused;
         self.stale += other.stale;
+        self.dialled += other.dialled;
+        self.cut_short += other.cut_short;
     }
 
     /// Runs in which nothing happens prove nothing.
@@ -340,9 +343,10 @@ impl Tally {
             (self.reports, 20),
             (self.refused, 1),
             (self.stale, 1),
+            (self.dialled, 1),
         ];
         assert!(often.iter().all(|&(count, a_run)| count >= a_run * runs), "in {runs} runs: {self:?}");
-        let seldom = [self.ended_keys, self.cancelled, self.rolled_back];
+        let seldom = [self.ended_keys, self.cancelled, self.rolled_back, self.cut_short];
         assert!(runs < 50 || seldom.iter().all(|&count| count > 0), "in {runs} runs: {self:?}");
     }
 }

@@ -42,6 +42,9 @@ pub(crate) struct Tally {
     pub(crate) rolled_back: u64,
     pub(crate) refused: u64,
     pub(crate) stale: u64,
+    pub(crate) dialled: u64,
+    /// Keys that were cut short, by a switch or because they were stopped.
+    pub(crate) cut_short: u64,
 }
 
 #[derive(Debug, Default)]
@@ -94,7 +97,9 @@ impl Oracle {
                 | Command::SetRtcpMux { .. }
                 | Command::SetLatch { .. }
                 | Command::SetRelaying { .. }
+                | Command::StopDtmf { .. }
                 | Command::BlockDtmf { .. } => {}
+                Command::SendDtmf { leg, steps } => self.leg(leg.0).ear.expect_keys(steps),
             }
         }
     }
@@ -121,6 +126,10 @@ impl Oracle {
                     let ear = &mut self.leg(leg.0).ear;
                     assert!(matches!(ear.source, Hears::Player(_, Some(_))), "{leg} hears {:?}", ear.source);
                     ear.hear_from_now_on(Hears::Silence);
+                }
+                Event::DtmfFinished { leg, sent, dropped } => {
+                    self.leg(leg.0).ear.finish_keys(dropped);
+                    self.tally.dialled += u64::from(sent);
                 }
                 Event::MediaTimeout { .. } => panic!("nobody has a timeout: {event:?}"),
                 _ => {}
@@ -156,7 +165,7 @@ impl Oracle {
             }
         }
         for leg in self.legs.values_mut() {
-            leg.ear.before = None;
+            leg.ear.end_of_batch();
         }
     }
 
@@ -227,6 +236,7 @@ impl Oracle {
         for leg in self.legs.values() {
             self.tally.splices += leg.ear.splices_total;
             self.tally.ended_keys += leg.ear.ended_keys;
+            self.tally.cut_short += leg.ear.dialled.cut_short;
         }
         self.tally
     }
@@ -254,6 +264,7 @@ impl Oracle {
             // The same party again is no change at all.
             if leg.ear.source != source || matches!(source, Hears::Player(..)) {
                 leg.ear.hear_from_now_on(source);
+                leg.ear.dialled.source_is_replaced();
             }
         }
     }

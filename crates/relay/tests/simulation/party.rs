@@ -8,6 +8,9 @@ use crate::support::rng::Rng;
 use crate::support::wire::{Payload, Stream, packet};
 use crate::support::{FRAME, MS, party, rtcp};
 
+/// The key that parties press; lower ones are the relay's.
+pub(crate) const KEY_OF_PARTIES: u8 = 7;
+
 /// How bad the way to the relay is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Network {
@@ -134,7 +137,8 @@ impl Party {
         header.payload_type = PayloadType::new(101).expect("below 128");
         header.marker = sent == 0;
         let mut event = [0; 4];
-        TelephoneEvent { event: 7, end: ends, volume: 10, duration: frames * FRAME as u16 }.write(&mut event);
+        TelephoneEvent { event: KEY_OF_PARTIES, end: ends, volume: 10, duration: frames * FRAME as u16 }
+            .write(&mut event);
         let payload = Payload { marker: header.marker, ..self.stream.payload() };
         self.stream.sequence = self.stream.sequence.wrapping_add(1);
         self.stream.number += 1;

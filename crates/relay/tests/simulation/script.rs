@@ -1,9 +1,10 @@
 //! What the signalling side does: random commands, most of them sensible.
 
-use patchcord_relay::command::{Command, EgressMode, RelatchGate, Trigger};
+use patchcord_relay::command::{Command, DtmfStep, EgressMode, RelatchGate, Trigger};
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::{Direction, Repeat};
 
+use crate::party::KEY_OF_PARTIES;
 use crate::support::rng::Rng;
 use crate::support::{MS, World, add, clip, cut_over, leg, on_first_packet_of, play, spec};
 use patchcord_relay::command::Source;
@@ -14,6 +15,8 @@ pub(crate) struct Script {
     pub(crate) live: Vec<u64>,
     next_leg: u64,
     next_cut_over: u64,
+    /// Translators, which are sent nothing of the relay's own here.
+    translators: Vec<u64>,
 }
 
 /// Parties at a time.
@@ -22,7 +25,7 @@ const LEGS_MAX: usize = 6;
 
 impl Script {
     pub(crate) const fn new() -> Self {
-        Self { live: Vec::new(), next_leg: 1, next_cut_over: 1 }
+        Self { live: Vec::new(), next_leg: 1, next_cut_over: 1, translators: Vec::new() }
     }
 
     /// The next batch of commands.
@@ -61,6 +64,8 @@ impl Script {
                 let other = rng.pick(&directions).filter(|_| rng.chance(400));
                 vec![Command::SetDirection { leg: LegId(a), direction: other.unwrap_or_default() }]
             }
+            85..=86 if !self.translators.contains(&a) => vec![dial(a, rng)],
+            87 => vec![Command::StopDtmf { leg: LegId(a) }],
             85..=94 => {
                 let id = CutOverId(self.next_cut_over.saturating_sub(rng.between(1, 5)));
                 self.next_cut_over += 1;
@@ -83,6 +88,9 @@ impl Script {
             1 | 2 => EgressMode::NewSsrc,
             _ => EgressMode::Continuity,
         };
+        if spec.egress_mode == EgressMode::Transparent {
+            self.translators.push(self.next_leg);
+        }
         self.live.push(self.next_leg);
         self.next_leg += 1;
         add(spec)
@@ -111,6 +119,17 @@ fn trigger(world: &World, survivor: u64, target: u64, rng: &mut Rng) -> Trigger 
         7 | 8 => Trigger::Immediate,
         _ => Trigger::AfterPrompt { leg: LegId(survivor) },
     }
+}
+
+/// Keys of the relay's own: others than those that parties press.
+fn dial(leg: u64, rng: &mut Rng) -> Command {
+    let step = |_| DtmfStep::Key {
+        event: rng.below(u64::from(KEY_OF_PARTIES)) as u8,
+        volume: 10,
+        duration_ms: rng.between(30, 300) as u16,
+        pause_ms: rng.between(30, 200) as u16,
+    };
+    Command::SendDtmf { leg: LegId(leg), steps: (0..3).map(step).collect() }
 }
 
 fn after(rng: &mut Rng) -> Source {
