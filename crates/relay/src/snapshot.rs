@@ -32,6 +32,9 @@ pub struct LegSnapshot {
     pub ingress: IngressStats,
     /// Sent to the party.
     pub egress: EgressStats,
+    /// From the relay to the party and back, microseconds: by the party's last report on a sender report that it was sent (RFC 3550
+    /// 6.4.1).
+    pub round_trip_us: Option<u64>,
     /// Datagrams of this leg that were not relayed.
     pub drops: Drops,
     /// The latest cut-over that took effect towards this leg, with its stale packets up to now.

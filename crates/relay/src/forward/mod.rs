@@ -61,7 +61,7 @@ impl Shard {
         }
         match classify(datagram.packet()) {
             Protocol::Rtp if datagram.port.component() == Component::Rtp => self.forward_rtp(datagram, now),
-            Protocol::Rtcp => self.forward_rtcp(datagram),
+            Protocol::Rtcp => self.forward_rtcp(datagram, now),
             Protocol::Unknown => Verdict::Dropped(DropReason::UnknownProtocol),
             _ => Verdict::Dropped(DropReason::UnexpectedProtocol),
         }

@@ -5,7 +5,7 @@
 
 use core::net::SocketAddr;
 
-use patchcord_rtp::{Arrival, Protocol, RtpHeader, classify};
+use patchcord_rtp::{Arrival, Compound, Protocol, RtpHeader, classify};
 
 use super::rtcp::is_rtcp_source;
 use crate::datagram::{Datagram, Hop, Verdict};
@@ -28,6 +28,9 @@ impl Shard {
         }
         if self.legs.ingress[at].awaited {
             self.fire_for_opaque(slot, now);
+        }
+        if is_rtcp && let Ok(compound) = Compound::parse(datagram.packet()) {
+            self.note_unread_report(slot, compound, datagram.arrived, now);
         }
         if !self.legs.ingress[at].is_open() && !is_rtcp {
             return Verdict::Dropped(DropReason::Muted);

@@ -30,7 +30,7 @@ const OWN_REPORT_LEN_MAX: usize = 160;
 const NACKS_MAX: usize = 64;
 
 impl Shard {
-    pub(super) fn forward_rtcp(&mut self, datagram: &Datagram<'_>) -> Verdict {
+    pub(super) fn forward_rtcp(&mut self, datagram: &Datagram<'_>, now: MonoTime) -> Verdict {
         let slot = datagram.port.slot();
         let at = slot as usize;
         let cold = &mut self.legs.cold[at];
@@ -48,31 +48,44 @@ impl Shard {
             // RTCP shows where RTCP is wanted, as RTP does for RTP; its host was checked above.
             cold.remote_rtcp = Some(datagram.from);
         }
-        self.note_reports(slot, compound);
+        self.note_reports(slot, compound, datagram.arrived);
         let mut sink = self.legs.ingress[at].first_sink;
         while sink != NO_SLOT {
-            self.relay_compound(slot, sink, compound);
+            self.relay_compound(slot, sink, compound, now);
             sink = self.legs.egress[sink as usize].next_sink;
         }
         Verdict::Consumed
     }
 
     /// Keeps what the party says about the stream that we send it, and what it calls itself.
-    fn note_reports(&mut self, slot: Slot, compound: Compound<'_>) {
+    fn note_reports(&mut self, slot: Slot, compound: Compound<'_>, arrived: MonoTime) {
         let own = self.legs.egress[slot as usize].ssrc();
         for packet in compound.packets() {
-            let block = match packet.view() {
-                Ok(RtcpView::SenderReport(report)) => report.report_blocks().find(|block| Some(block.ssrc) == own),
-                Ok(RtcpView::ReceiverReport(report)) => report.report_blocks().find(|block| Some(block.ssrc) == own),
-                _ => None,
-            };
-            if let Some(block) = block {
-                self.legs.cold[slot as usize].reported = Some((block.cumulative_lost, block.jitter));
+            if let Some(block) = block_of(packet, |block| Some(block.ssrc) == own) {
+                let cold = &mut self.legs.cold[slot as usize];
+                cold.reported = Some((block.cumulative_lost, block.jitter));
+                cold.round_trip.note_block(&block, arrived);
             }
         }
     }
 
-    fn relay_compound(&mut self, from: Slot, sink: Slot, compound: Compound<'_>) {
+    /// RTCP that passes unread is looked at all the same, for the round trip alone: what is encrypted fits no sender report.
+    pub(super) fn note_unread_report(&mut self, slot: Slot, compound: Compound<'_>, arrived: MonoTime, now: MonoTime) {
+        for packet in compound.packets() {
+            let round_trip = &mut self.legs.cold[slot as usize].round_trip;
+            if let Some(block) = block_of(packet, |_| true) {
+                round_trip.note_block(&block, arrived);
+            }
+        }
+        let Some(last_sr) = compound.packets().find_map(|packet| sender_report_of(packet, |_| true)) else { return };
+        let mut sink = self.legs.ingress[slot as usize].first_sink;
+        while sink != NO_SLOT {
+            self.legs.cold[sink as usize].round_trip.note_sent(last_sr, now);
+            sink = self.legs.egress[sink as usize].next_sink;
+        }
+    }
+
+    fn relay_compound(&mut self, from: Slot, sink: Slot, compound: Compound<'_>, now: MonoTime) {
         let Some(hop) = self.legs.rtcp_hop(sink) else { return };
         let room = COMPOUND_LEN_MAX.max(compound.as_bytes().len());
         if !self.outbox.has_room(room) {
@@ -101,8 +114,12 @@ impl Shard {
             let source_ssrc = self.legs.egress[sink as usize].source_ssrc();
             let cold = &mut self.legs.cold[sink as usize];
             cold.rtcp_sent += 1;
-            let report = compound.packets().find_map(|packet| sender_report_of(packet, source_ssrc));
-            cold.relayed_report = report.or(cold.relayed_report);
+            if let Some(report) =
+                compound.packets().find_map(|packet| sender_report_of(packet, |ssrc| Some(ssrc) == source_ssrc))
+            {
+                cold.relayed_report = Some(report);
+                cold.round_trip.note_sent(report, now);
+            }
         }
     }
 
@@ -142,7 +159,9 @@ impl Shard {
                 writer.sender_report(ssrc, &info, []).and_then(|()| writer.source_description(ssrc, cname.as_bytes()));
             if written.is_ok() { writer.finish() } else { 0 }
         });
-        self.legs.cold[at].rtcp_sent += 1;
+        let cold = &mut self.legs.cold[at];
+        cold.rtcp_sent += 1;
+        cold.round_trip.note_sent(ntp.middle_32(), now);
     }
 
     /// Tells a listener that an SSRC has ended (RFC 3550 6.6), after an empty report as a compound must begin.
@@ -174,10 +193,19 @@ fn cname_of(packet: RtcpPacket<'_>) -> Option<&[u8]> {
     }
 }
 
-/// What reception reports call a sender report of `ssrc`: the middle of its NTP time (RFC 3550 6.4.1).
-fn sender_report_of(packet: RtcpPacket<'_>, ssrc: Option<Ssrc>) -> Option<u32> {
+/// What reception reports call a sender report of an SSRC that is wanted: the middle of its NTP time (RFC 3550 6.4.1).
+fn sender_report_of(packet: RtcpPacket<'_>, wanted: impl Fn(Ssrc) -> bool) -> Option<u32> {
     match packet.view() {
-        Ok(RtcpView::SenderReport(report)) if Some(report.ssrc) == ssrc => Some(report.info.ntp.middle_32()),
+        Ok(RtcpView::SenderReport(report)) if wanted(report.ssrc) => Some(report.info.ntp.middle_32()),
+        _ => None,
+    }
+}
+
+/// The first report block that is wanted.
+fn block_of(packet: RtcpPacket<'_>, wanted: impl Fn(&ReportBlock) -> bool) -> Option<ReportBlock> {
+    match packet.view() {
+        Ok(RtcpView::SenderReport(report)) => report.report_blocks().find(wanted),
+        Ok(RtcpView::ReceiverReport(report)) => report.report_blocks().find(wanted),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod egress;
 pub(crate) mod formats;
 pub(crate) mod ingress;
 pub(crate) mod latch;
+pub(crate) mod round_trip;
 
 use core::net::SocketAddr;
 use std::collections::HashMap;
@@ -14,8 +15,8 @@ use patchcord_rtp::{RTP_HEADER_LEN, RtpTimestamp, Ssrc};
 
 use crate::command::LegSpec;
 use crate::datagram::Hop;
-use crate::event::Receipt;
 use crate::dtmf::Dialer;
+use crate::event::Receipt;
 use crate::histogram::LatencyHistogram;
 use crate::ids::{Component, CutOverId, LegId, PortId};
 use crate::media::{Codec, Direction};
@@ -27,6 +28,7 @@ use egress::Egress;
 use formats::PayloadTypeMap;
 use ingress::Ingress;
 use latch::Latch;
+use round_trip::RoundTrip;
 
 /// Index of a leg in the tables; [`NO_SLOT`] where there is none.
 pub(crate) type Slot = u32;
@@ -69,12 +71,13 @@ pub(crate) struct Cold {
     pub(crate) rtcp_sent: u64,
     pub(crate) latency: LatencyHistogram,
     pub(crate) player: Option<Player>,
-    pub(crate) next_report_at: MonoTime,
-    pub(crate) cname: Cname,
     /// Key presses that the party is being sent.
     pub(crate) dialer: Option<Box<Dialer>>,
+    pub(crate) next_report_at: MonoTime,
+    pub(crate) cname: Cname,
     /// Cumulative loss and jitter (timestamp units) of the party's last report block about our stream.
     pub(crate) reported: Option<(i32, u32)>,
+    pub(crate) round_trip: RoundTrip,
     /// The present source's last sender report that this leg's party was sent, as reception reports call it (LSR).
     pub(crate) relayed_report: Option<u32>,
     /// Packets and bytes that had been sent when the present SSRC began.
@@ -265,10 +268,10 @@ impl Legs {
         self.cold[at].codecs = Vec::new();
         self.cold[at].codecs_ever = Vec::new();
         self.cold[at].player = None;
+        self.cold[at].dialer = None;
         self.cold[at].undo = None;
         self.free.push(slot);
     }
-        self.cold[at].dialer = None;
 
     /// Makes `sink` hear what `source` receives.
     pub(crate) fn link(&mut self, source: Slot, sink: Slot) {
@@ -361,10 +364,11 @@ impl Cold {
             rtcp_sent: 0,
             latency: LatencyHistogram::default(),
             player: None,
+            dialer: None,
             next_report_at: now,
             cname: Cname::unknown(),
             reported: None,
-            dialer: None,
+            round_trip: RoundTrip::unknown(),
             relayed_report: None,
             sent_before_ssrc: (0, 0),
             former_ssrc: None,

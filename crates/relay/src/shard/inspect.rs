@@ -51,6 +51,7 @@ impl Shard {
                     f64::from(jitter) * 1000.0 / f64::from(rate.max(1))
                 }),
             },
+            round_trip_us: cold.round_trip.us(),
             drops: cold.drops,
             last_cut_over: cold.last_receipt,
         }

@@ -14,6 +14,7 @@ mod refusals;
 mod relaying;
 mod relearning;
 mod rollback;
+mod round_trip;
 mod rtcp;
 mod rtcp_mapping;
 mod source_changes;
