@@ -3,3 +3,4 @@
 pub mod ng;
 pub mod rtp;
 pub mod sdp;
+pub mod stun;

@@ -14,7 +14,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("patchcord-codec", &[]),
     ("patchcord-ng", &[]),
     ("patchcord-sdp", &[]),
-    ("patchcord-relay", &["patchcord-rtp"]),
+    ("patchcord-stun", &[]),
+    ("patchcord-relay", &["patchcord-rtp", "patchcord-stun"]),
     ("patchcord-dataplane", &["patchcord-relay", "patchcord-rtp"]),
     ("patchcord-control", &["patchcord-relay", "patchcord-rtp", "patchcord-codec", "patchcord-ng", "patchcord-sdp"]),
     ("patchcord-lab", &["patchcord-rtp", "patchcord-codec", "patchcord-ng"]),
@@ -34,7 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates whose sources must not know a socket, a file, a clock or a thread: time and randomness are arguments.
-const PURE: &[&str] = &["rtp", "relay", "ng"];
+const PURE: &[&str] = &["rtp", "stun", "relay", "ng"];
 
 /// What betrays one of these. `core::net` addresses are values and allowed.
 const IMPURE_WORDS: &[&str] = &[

@@ -1,0 +1,14 @@
+//! Replays the fuzzer's corpus through the fuzzer's own checks, so that every run of the tests holds what it found.
+
+use std::io;
+
+#[path = "../../../fuzz/src/stun.rs"]
+#[expect(unreachable_pub, reason = "the fuzzers' library is a module here")]
+mod checks;
+#[path = "../../../fuzz/src/replay.rs"]
+mod replay;
+
+#[test]
+fn stun() -> io::Result<()> {
+    replay::replay("stun", checks::stun)
+}
