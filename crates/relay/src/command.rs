@@ -3,6 +3,7 @@
 //! Commands come in batches ([`crate::Shard::apply`]): a batch is applied as a whole between two batches of packets, or
 //! refused as a whole with the [`Refusal`] of the first command that cannot be done.
 
+use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
@@ -16,6 +17,12 @@ use crate::time::MonoTime;
 /// The most legs one [`CutOver`] may feed anew: an attended transfer splices two pairs, and each pair may leave one
 /// party on hold.
 pub const CUT_OVER_CHANGES_MAX: usize = 8;
+/// The fewest characters of an ICE user name fragment (RFC 8839 5.4).
+pub const ICE_UFRAG_LEN_MIN: usize = 4;
+/// The fewest characters of an ICE password.
+pub const ICE_PWD_LEN_MIN: usize = 22;
+/// The most characters of both.
+pub const ICE_TEXT_LEN_MAX: usize = 256;
 
 /// One command to a shard.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +80,15 @@ pub enum Command {
         leg: LegId,
         /// How.
         relaying: Relaying,
+    },
+    /// The party's connectivity checks (RFC 8445 7.3) are answered with these credentials from now on, as a lite agent
+    /// does; `None`: no longer, and the source is what signalling and the latch say. Other credentials than before are an ICE
+    /// restart: what was nominated stays in force until the party nominates anew.
+    SetIce {
+        /// The leg.
+        leg: LegId,
+        /// What both sides know.
+        ice: Option<IceCredentials>,
     },
     /// While muted, nobody hears the leg; the leg itself goes on hearing.
     SetMuted {
@@ -183,6 +199,59 @@ pub enum Relaying {
     Rtp,
     /// Unread: SRTP with the parties' own keys, T.38, anything over UDP. What does not look like RTP passes too.
     Opaque,
+}
+
+/// By what an agent and its peer recognise each other's checks (RFC 8445 5.3).
+#[derive(Clone, PartialEq, Eq)]
+pub struct IceCredentials {
+    /// Our user name fragment: 4 to 256 letters, digits, `+` and `/` (RFC 8839 5.4).
+    pub local_ufrag: String,
+    /// Our password: 22 to 256 of them. Whoever has it is believed to be the party.
+    pub local_pwd: String,
+    /// The party's user name fragment; `None` while it is not known, and then not looked at. Its password is needed by who
+    /// sends checks, which a lite agent does not.
+    pub remote_ufrag: Option<String>,
+}
+
+impl IceCredentials {
+    /// Whether a party can be called so. Parties are forgiven names that RFC 8839 5.4 has too short or not of its letters.
+    #[must_use]
+    pub fn is_remote_ufrag(text: &str) -> bool {
+        (1..=ICE_TEXT_LEN_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+
+    /// What is wrong with them, if anything is.
+    fn fault(&self) -> Option<String> {
+        const MAX: usize = ICE_TEXT_LEN_MAX;
+        let is_ice = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte));
+        for (what, text, min) in [
+            ("user name fragment", &self.local_ufrag, ICE_UFRAG_LEN_MIN),
+            ("password", &self.local_pwd, ICE_PWD_LEN_MIN),
+        ] {
+            if !(min..=MAX).contains(&text.len()) || !is_ice(text) {
+                return Some(format!("our ICE {what} must be {min} to {MAX} letters, digits, + and /"));
+            }
+        }
+        let remote = self.remote_ufrag.as_deref()?;
+        let what = "the party's ICE user name fragment";
+        (!Self::is_remote_ufrag(remote))
+            .then(|| format!("{what} must be 1 to {MAX} characters of ASCII without blanks"))
+    }
+
+    /// # Errors
+    /// They are not what RFC 8839 5.4 allows.
+    pub(crate) fn check(&self, leg: LegId) -> Result<(), Refusal> {
+        self.fault().map_or(Ok(()), |reason| Err(Refusal::BadIce { leg, reason }))
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for IceCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { local_ufrag, local_pwd: _, remote_ufrag } = self;
+        let mut shown = f.debug_struct("IceCredentials");
+        shown.field("local_ufrag", local_ufrag).field("remote_ufrag", remote_ufrag).finish_non_exhaustive()
+    }
 }
 
 /// How a leg finds out where its party sends from.
@@ -398,6 +467,14 @@ pub enum Refusal {
         /// The leg.
         leg: LegId,
         /// What is wrong with which address.
+        reason: String,
+    },
+    /// ICE credentials that no SDP could carry.
+    #[error("{leg}: {reason}")]
+    BadIce {
+        /// The leg.
+        leg: LegId,
+        /// What is wrong with which of them.
         reason: String,
     },
     /// The backend could not open a port. The engine itself never says this.

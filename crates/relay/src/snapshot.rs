@@ -35,10 +35,23 @@ pub struct LegSnapshot {
     /// From the relay to the party and back, microseconds: by the party's last report on a sender report that it was sent (RFC 3550
     /// 6.4.1).
     pub round_trip_us: Option<u64>,
+    /// What ICE has done here; `None`: the leg has none.
+    pub ice: Option<IceSnapshot>,
     /// Datagrams of this leg that were not relayed.
     pub drops: Drops,
     /// The latest cut-over that took effect towards this leg, with its stale packets up to now.
     pub last_cut_over: Option<Receipt>,
+}
+
+/// The connectivity checks of a leg's party (RFC 8445 7.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IceSnapshot {
+    /// The party has nominated where it sends RTP from, and has not restarted ICE since.
+    pub nominated: bool,
+    /// Checks that were answered with success.
+    pub answered: u64,
+    /// Checks that were refused, those without the right credentials included.
+    pub refused: u64,
 }
 
 /// What feeds a leg, without the audio.
@@ -124,7 +137,7 @@ pub struct WorkerSnapshot {
     pub datagrams: u64,
     /// Datagrams that were relayed.
     pub forwarded: u64,
-    /// Datagrams that the engine itself answered to or used up (RTCP).
+    /// Datagrams that the engine itself answered to or used up (RTCP, STUN).
     pub consumed: u64,
     /// Packets sent, players and reports included.
     pub sent: u64,

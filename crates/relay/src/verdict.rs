@@ -13,6 +13,8 @@ pub enum DropReason {
     UnknownProtocol,
     /// STUN, DTLS, ZRTP or TURN, which this leg does not use.
     UnexpectedProtocol,
+    /// A connectivity check of ICE without the credentials of the leg.
+    IceUnauthorized,
     /// Shorter than its header says, or contradicting itself.
     Malformed,
     /// It did not fit the receive buffer.
@@ -49,10 +51,11 @@ pub enum DropReason {
 
 impl DropReason {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::NoLeg,
         Self::UnknownProtocol,
         Self::UnexpectedProtocol,
+        Self::IceUnauthorized,
         Self::Malformed,
         Self::Truncated,
         Self::ForeignSource,
@@ -79,6 +82,7 @@ impl DropReason {
             Self::NoLeg
                 | Self::UnknownProtocol
                 | Self::UnexpectedProtocol
+                | Self::IceUnauthorized
                 | Self::Malformed
                 | Self::Truncated
                 | Self::ForeignSource
@@ -93,6 +97,7 @@ impl DropReason {
             Self::NoLeg => "no_leg",
             Self::UnknownProtocol => "unknown_protocol",
             Self::UnexpectedProtocol => "unexpected_protocol",
+            Self::IceUnauthorized => "ice_unauthorized",
             Self::Malformed => "malformed",
             Self::Truncated => "truncated",
             Self::ForeignSource => "foreign_source",

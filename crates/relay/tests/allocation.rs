@@ -9,12 +9,13 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use patchcord_relay::command::{Command, DtmfStep, EgressMode, LegSpec, Source, Trigger};
+use patchcord_relay::command::{Command, DtmfStep, EgressMode, IceCredentials, LegSpec, Source, Trigger};
 use patchcord_relay::ids::{Component, LegId, PortId};
 use patchcord_relay::media::Repeat;
 use patchcord_relay::time::MonoTime;
 use patchcord_relay::{Datagram, Shard, ShardConfig, Verdict};
 use patchcord_rtp::NtpTime;
+use patchcord_stun::{BINDING, Class, Key, MessageWriter, TransactionId};
 
 use support::wire::Stream;
 use support::{
@@ -346,6 +347,44 @@ fn drops_allocate_nothing() {
     });
     assert_eq!((calls, bare.forwarded), (0, forwarded));
     assert_eq!(bare.shard.worker().drops.total(), 1_000);
+}
+
+/// A request as a party's agent sends it, which nominates.
+fn check(pwd: &str) -> Vec<u8> {
+    let mut room = [0; 200];
+    let mut writer =
+        MessageWriter::new(&mut room, Class::Request, BINDING, TransactionId([1; 12])).expect("there is room");
+    let mut write = || {
+        writer.username("ours:them")?;
+        writer.use_candidate()?;
+        writer.integrity(&Key::new(pwd.as_bytes()))?;
+        writer.fingerprint()
+    };
+    write().expect("there is room");
+    let len = writer.finish();
+    room[..len].to_vec()
+}
+
+#[test]
+fn checks_of_ice_allocate_nothing() {
+    let mut bare = Bare::with_legs(vec![spec(1), spec(2)]);
+    bare.must(&[cut_over(1, Trigger::Immediate, &[(1, leg(2)), (2, leg(1))])]);
+    let pwd = "0123456789abcdefghijkl";
+    let ice = IceCredentials { local_ufrag: "ours".into(), local_pwd: pwd.into(), remote_ufrag: Some("them".into()) };
+    bare.must(&[Command::SetIce { leg: LegId(1), ice: Some(ice) }]);
+    let (right, wrong) = (check(pwd), check("another password than that"));
+    let mut stream = Stream::of(1);
+    let packets = stream.packets(200);
+    let calls = calls_of(|| {
+        for (number, packet) in packets.iter().enumerate() {
+            // From one address after the other, so that each nomination is news.
+            let from = stranger(number as u8 % 7);
+            assert_eq!(bare.send_from(from, 1, &right), Verdict::Consumed);
+            assert!(matches!(bare.send_from(stranger(9), 1, &wrong), Verdict::Dropped(_)));
+            assert!(matches!(bare.send_from(from, 1, packet), Verdict::Forwarded(_)));
+        }
+    });
+    assert_eq!((calls, bare.made), (0, 400), "two answers to each two checks");
 }
 
 #[test]

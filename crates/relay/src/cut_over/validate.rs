@@ -82,6 +82,10 @@ impl<'a> Plan<'a> {
                 self.codecs.push((*leg, codecs));
                 Ok(())
             }
+            Command::SetIce { leg, ice } => {
+                self.must_exist(*leg)?;
+                ice.as_ref().map_or(Ok(()), |ice| ice.check(*leg))
+            }
             Command::SetDirection { leg, .. }
             | Command::SetRtcpMux { leg, .. }
             | Command::SetLatch { leg, .. }

@@ -1,6 +1,7 @@
 //! The packet path: what happens to each received datagram.
 
 mod events;
+mod ice;
 mod opaque;
 mod rtcp;
 mod rtp;
@@ -56,10 +57,16 @@ impl Shard {
         if datagram.truncated {
             return Verdict::Dropped(DropReason::Truncated);
         }
+        let protocol = classify(datagram.packet());
+        if protocol == Protocol::Stun
+            && let Some(verdict) = self.answer_check(datagram)
+        {
+            return verdict;
+        }
         if self.legs.ingress[at].is_opaque() {
             return self.forward_opaque(datagram, now);
         }
-        match classify(datagram.packet()) {
+        match protocol {
             Protocol::Rtp if datagram.port.component() == Component::Rtp => self.forward_rtp(datagram, now),
             Protocol::Rtcp => self.forward_rtcp(datagram, now),
             Protocol::Unknown => Verdict::Dropped(DropReason::UnknownProtocol),

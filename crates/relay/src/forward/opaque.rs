@@ -7,7 +7,6 @@ use core::net::SocketAddr;
 
 use patchcord_rtp::{Arrival, Compound, Protocol, RtpHeader, classify};
 
-use super::rtcp::is_rtcp_source;
 use crate::datagram::{Datagram, Hop, Verdict};
 use crate::event::Event;
 use crate::ids::{Component, PortId};
@@ -67,7 +66,7 @@ impl Shard {
 
     fn admit_rtcp(&mut self, slot: Slot, datagram: &Datagram<'_>) -> Result<(), DropReason> {
         let cold = &mut self.legs.cold[slot as usize];
-        if !is_rtcp_source(cold.latch.remote(), cold.latch.signalled(), cold.remote_rtcp, datagram.from) {
+        if !cold.takes_rtcp_from(datagram.port.component(), datagram.from) {
             return Err(DropReason::ForeignSource);
         }
         cold.rtcp_received += 1;

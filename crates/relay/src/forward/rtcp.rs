@@ -5,8 +5,6 @@
 //! they are about, in its numbering; the CNAME stays the one that the listener knows; BYE is swallowed, because the
 //! egress outlives its source.
 
-use core::net::SocketAddr;
-
 use patchcord_rtp::{
     Bye, Compound, CompoundWriter, Feedback, FeedbackKind, Nack, ReceiverReport, ReportBlock, RtcpError, RtcpPacket,
     RtcpView, SenderInfo, SenderReport, SourceDescription, Ssrc,
@@ -37,7 +35,7 @@ impl Shard {
         if datagram.port.component() == Component::Rtp && !cold.rtcp_muxed {
             return Verdict::Dropped(DropReason::UnexpectedProtocol);
         }
-        if !is_rtcp_source(cold.latch.remote(), cold.latch.signalled(), cold.remote_rtcp, datagram.from) {
+        if !cold.takes_rtcp_from(datagram.port.component(), datagram.from) {
             return Verdict::Dropped(DropReason::ForeignSource);
         }
         let Ok(compound) = Compound::parse(datagram.packet()) else {
@@ -174,16 +172,6 @@ impl Shard {
         });
         self.legs.cold[sink as usize].rtcp_sent += u64::from(sent);
     }
-}
-
-/// RTCP is accepted from where it was signalled or learned to come from, and from the host that RTP comes from.
-pub(super) fn is_rtcp_source(
-    rtp: Option<SocketAddr>,
-    signalled: Option<SocketAddr>,
-    rtcp: Option<SocketAddr>,
-    from: SocketAddr,
-) -> bool {
-    rtcp == Some(from) || [rtp, signalled].into_iter().flatten().any(|known| known.ip() == from.ip())
 }
 
 fn cname_of(packet: RtcpPacket<'_>) -> Option<&[u8]> {

@@ -8,6 +8,7 @@ use crate::datagram::{Datagram, Hop, Verdict};
 use crate::event::{Event, Receipt};
 use crate::ids::{Component, PortId};
 use crate::leg::egress::{Egress, Incoming, Passed, Splice};
+use crate::leg::ice::Opinion;
 use crate::leg::latch::Admission;
 use crate::leg::{NO_SLOT, Slot};
 use crate::shard::Shard;
@@ -240,7 +241,13 @@ impl Shard {
         let cold = &mut self.legs.cold[at];
         let was_settled = cold.latch.is_settled();
         let before = cold.latch.remote();
-        match cold.latch.admit(from, header, self.legs.ingress[at].last_packet_at(), now) {
+        let opinion = cold.ice.as_ref().map_or(Opinion::None, |ice| ice.opinion(Component::Rtp, from));
+        let admission = match opinion {
+            Opinion::None => cold.latch.admit(from, header, self.legs.ingress[at].last_packet_at(), now),
+            Opinion::Valid => cold.latch.admit_valid(from),
+            Opinion::Foreign { .. } => cold.latch.admit_settled(from),
+        };
+        match admission {
             Admission::Foreign => return Err(DropReason::ForeignSource),
             Admission::Accepted => {}
             Admission::Changed => {

@@ -56,6 +56,8 @@ pub(crate) struct Latch {
     current: Option<SocketAddr>,
     rank: Rank,
     settled: bool,
+    /// `current` was nominated by ICE: nothing else is accepted, whatever the policy says.
+    nominated: bool,
     /// First packet of the learning window.
     learning_since: Option<MonoTime>,
     relearning: Option<RelatchGate>,
@@ -70,6 +72,7 @@ impl Latch {
             current: None,
             rank: Rank::Other,
             settled: false,
+            nominated: false,
             learning_since: None,
             relearning: None,
             candidate: None,
@@ -80,11 +83,20 @@ impl Latch {
 
     /// The source in force once nothing can outrank it any more.
     pub(crate) fn settled_source(&self) -> Option<SocketAddr> {
-        if self.settled && self.policy.strict { self.current } else { None }
+        if self.policy.strict || self.nominated { self.settled() } else { None }
+    }
+
+    /// The source that the learning has ended with.
+    pub(crate) fn settled(&self) -> Option<SocketAddr> {
+        self.current.filter(|_| self.settled)
     }
 
     pub(crate) const fn is_settled(&self) -> bool {
         self.settled
+    }
+
+    pub(crate) const fn is_nominated(&self) -> bool {
+        self.nominated
     }
 
     pub(crate) const fn is_relearning(&self) -> bool {
@@ -93,13 +105,17 @@ impl Latch {
 
     /// Where to send to: the learned source, else the signalled address.
     pub(crate) fn remote(&self) -> Option<SocketAddr> {
-        if self.policy.asymmetric { self.signalled.or(self.current) } else { self.current.or(self.signalled) }
+        if self.policy.asymmetric && !self.nominated {
+            self.signalled.or(self.current)
+        } else {
+            self.current.or(self.signalled)
+        }
     }
 
     /// Another policy from now on. What was learned stays, unless nothing may be learned any more.
     pub(crate) fn set_policy(&mut self, policy: LatchPolicy) {
         let was = core::mem::replace(&mut self.policy, policy);
-        if policy.mode == LatchMode::Off && was.mode != LatchMode::Off {
+        if policy.mode == LatchMode::Off && was.mode != LatchMode::Off && !self.nominated {
             self.signal(self.signalled);
         }
     }
@@ -108,9 +124,12 @@ impl Latch {
         self.signalled
     }
 
-    /// Signalling named an address. The same address again changes nothing; another one starts the learning anew.
+    /// Signalling named an address. The same address again changes nothing; another one starts the learning anew, unless the
+    /// party has nominated one: what it has proved goes before what it has written.
     pub(crate) fn set_signalled(&mut self, signalled: SocketAddr) {
-        if self.signalled != Some(signalled) {
+        if self.nominated {
+            self.signalled = Some(signalled);
+        } else if self.signalled != Some(signalled) {
             self.signal(Some(signalled));
         }
     }
@@ -131,10 +150,46 @@ impl Latch {
         }
     }
 
-    /// Opens the learning by command. The present source stays in force until another one has passed the gate.
+    /// The party has nominated its source (RFC 8445 7.3.1.5); says whether that is news.
+    pub(crate) fn nominate(&mut self, source: SocketAddr) -> bool {
+        let is_news = !self.nominated || self.current != Some(source);
+        self.take(source, self.rank_of(source), true);
+        self.nominated = true;
+        self.relearning = None;
+        self.candidate = None;
+        is_news
+    }
+
+    /// There is no ICE any more: what signalling says holds again.
+    pub(crate) fn forget_nomination(&mut self) {
+        let was = core::mem::replace(&mut self.nominated, false);
+        if was && self.signalled.is_some() && self.current != self.signalled {
+            self.signal(self.signalled);
+        }
+    }
+
+    /// Opens the learning by command. The present source stays in force until another one has passed the gate; one that was
+    /// nominated stays until another is.
     pub(crate) fn relearn(&mut self, gate: RelatchGate) {
+        if self.nominated {
+            return;
+        }
         self.relearning = Some(gate);
         self.candidate = None;
+    }
+
+    /// A packet from a source that has proved by ICE to be the party.
+    pub(crate) fn admit_valid(&mut self, from: SocketAddr) -> Admission {
+        if self.settled || self.current == Some(from) {
+            return Admission::Accepted;
+        }
+        self.take(from, self.rank_of(from), false);
+        Admission::Changed
+    }
+
+    /// A packet from a source that has not proved what others have: only what was settled before is accepted still.
+    pub(crate) fn admit_settled(&self, from: SocketAddr) -> Admission {
+        if self.settled() == Some(from) { Admission::Accepted } else { Admission::Foreign }
     }
 
     /// Judges the source of one well-formed RTP packet, or of a datagram that is none; `last_packet_at` is when the leg accepted its last one.
@@ -145,6 +200,9 @@ impl Latch {
         last_packet_at: Option<MonoTime>,
         now: MonoTime,
     ) -> Admission {
+        if self.nominated {
+            return self.admit_settled(from);
+        }
         if self.relearning.is_some()
             && self.current != Some(from)
             && self.passes_gate(from, header, last_packet_at, now)

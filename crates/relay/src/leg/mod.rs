@@ -4,6 +4,7 @@
 
 pub(crate) mod egress;
 pub(crate) mod formats;
+pub(crate) mod ice;
 pub(crate) mod ingress;
 pub(crate) mod latch;
 pub(crate) mod round_trip;
@@ -26,6 +27,7 @@ use crate::verdict::Drops;
 
 use egress::Egress;
 use formats::PayloadTypeMap;
+use ice::{Ice, Opinion};
 use ingress::Ingress;
 use latch::Latch;
 use round_trip::RoundTrip;
@@ -54,6 +56,7 @@ pub(crate) struct Cold {
     /// Where RTCP goes to, if not to the RTP address.
     pub(crate) remote_rtcp: Option<SocketAddr>,
     pub(crate) latch: Latch,
+    pub(crate) ice: Option<Box<Ice>>,
     pub(crate) direction: Direction,
     pub(crate) muted: bool,
     /// Telephone-events of the party are not relayed.
@@ -270,6 +273,7 @@ impl Legs {
         self.cold[at].player = None;
         self.cold[at].dialer = None;
         self.cold[at].undo = None;
+        self.cold[at].ice = None;
         self.free.push(slot);
     }
 
@@ -304,10 +308,13 @@ impl Legs {
         let cold = &self.cold[slot as usize];
         let rtp = self.egress[slot as usize].remote()?;
         if cold.rtcp_muxed {
-            return Some(Hop { port: PortId::new(slot, Component::Rtp), to: cold.remote_rtcp.unwrap_or(rtp) });
+            let to = cold.remote_rtcp.filter(|_| !cold.latch.is_nominated()).unwrap_or(rtp);
+            return Some(Hop { port: PortId::new(slot, Component::Rtp), to });
         }
         // RFC 3550 11: without other word RTCP goes to the next higher port.
-        let to = cold.remote_rtcp.or_else(|| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?)))?;
+        let nominated = cold.ice.as_ref().and_then(|ice| ice.nominated(Component::Rtcp));
+        let to =
+            nominated.or(cold.remote_rtcp).or_else(|| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?)))?;
         Some(Hop { port: PortId::new(slot, Component::Rtcp), to })
     }
 
@@ -348,6 +355,7 @@ impl Cold {
             rtcp_muxed: spec.local_rtcp.is_none(),
             remote_rtcp: spec.remote_rtcp,
             latch: Latch::new(spec.latch, spec.remote_rtp),
+            ice: None,
             direction: spec.direction,
             muted: false,
             dtmf_blocked: false,
@@ -382,6 +390,25 @@ impl Cold {
             pending: None,
             awaited_by: None,
             prompt_awaited_by: None,
+        }
+    }
+
+    /// RTCP is accepted from where ICE says; without, from where it was signalled or learned to come from, and from the host
+    /// that RTP comes from.
+    pub(crate) fn takes_rtcp_from(&self, component: Component, from: SocketAddr) -> bool {
+        let known = match component {
+            Component::Rtp => self.latch.settled(),
+            Component::Rtcp => self.remote_rtcp,
+        };
+        match self.ice.as_ref().map_or(Opinion::None, |ice| ice.opinion(component, from)) {
+            Opinion::Valid => true,
+            Opinion::Foreign { nominated } => !nominated && known == Some(from),
+            Opinion::None if component == Component::Rtp && self.latch.is_nominated() => known == Some(from),
+            Opinion::None => {
+                let signalled = self.latch.signalled().filter(|_| !self.latch.is_nominated());
+                let hosts = [self.latch.remote(), signalled];
+                self.remote_rtcp == Some(from) || hosts.into_iter().flatten().any(|known| known.ip() == from.ip())
+            }
         }
     }
 

@@ -2,8 +2,9 @@
 
 use core::net::SocketAddr;
 
-use crate::command::{Command, LegSpec};
+use crate::command::{Command, IceCredentials, LegSpec};
 use crate::ids::LegId;
+use crate::leg::ice::Ice;
 use crate::leg::{NO_SLOT, Slot};
 use crate::media::Codec;
 use crate::shard::Shard;
@@ -34,6 +35,7 @@ impl Shard {
             Command::SetRelaying { leg, relaying } => self.with_leg(*leg, |shard, slot| {
                 shard.legs.ingress[slot as usize].set_relaying(*relaying);
             }),
+            Command::SetIce { leg, ice } => self.with_leg(*leg, |shard, slot| shard.set_ice(slot, ice.as_ref())),
             Command::SetMuted { leg, muted } => self.with_leg(*leg, |shard, slot| {
                 shard.legs.cold[slot as usize].muted = *muted;
                 shard.legs.refresh_flags(slot);
@@ -102,6 +104,20 @@ impl Shard {
         }
         cold.latch.set_signalled(rtp);
         self.legs.refresh_flags(slot);
+    }
+
+    fn set_ice(&mut self, slot: Slot, credentials: Option<&IceCredentials>) {
+        let cold = &mut self.legs.cold[slot as usize];
+        match (credentials, &mut cold.ice) {
+            (Some(credentials), Some(ice)) => ice.renew(credentials),
+            (Some(credentials), none) => *none = Some(Box::new(Ice::new(credentials))),
+            (None, Some(_)) => {
+                cold.ice = None;
+                cold.latch.forget_nomination();
+                self.legs.refresh_flags(slot);
+            }
+            (None, None) => {}
+        }
     }
 
     fn set_codecs(&mut self, slot: Slot, codecs: &[Codec]) {

@@ -13,6 +13,7 @@ impl Shard {
         let (ingress, egress, cold) = (&self.legs.ingress[at], &self.legs.egress[at], &self.legs.cold[at]);
         let refused = cold.drops.nonzero().filter(|(reason, _)| reason.precedes_reception());
         let unreceived: u64 = refused.map(|(_, count)| u64::from(count)).sum();
+        let checks = cold.ice.as_ref().map_or(0, |ice| ice.received);
         LegSnapshot {
             leg: cold.id,
             local_rtp: cold.local_rtp,
@@ -27,7 +28,7 @@ impl Shard {
             },
             pending: cold.pending,
             ingress: IngressStats {
-                datagrams: ingress.receiver.packets() + cold.rtcp_received + cold.stragglers + unreceived,
+                datagrams: ingress.receiver.packets() + cold.rtcp_received + cold.stragglers + checks + unreceived,
                 packets: ingress.receiver.packets(),
                 bytes: ingress.bytes,
                 rtcp_packets: cold.rtcp_received,
@@ -52,6 +53,7 @@ impl Shard {
                 }),
             },
             round_trip_us: cold.round_trip.us(),
+            ice: cold.ice.as_ref().map(|ice| ice.snapshot()),
             drops: cold.drops,
             last_cut_over: cold.last_receipt,
         }

@@ -5,6 +5,7 @@ mod directions;
 mod drops;
 mod dtmf;
 mod formats;
+mod ice;
 mod latching;
 mod modes;
 mod opaque;

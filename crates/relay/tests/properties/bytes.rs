@@ -1,9 +1,10 @@
 //! Random bytes as datagrams: nothing panics, and each is counted once.
 
 use patchcord_relay::Verdict;
-use patchcord_relay::command::{Command, Trigger};
+use patchcord_relay::command::{Command, IceCredentials, Trigger};
 use patchcord_relay::ids::{Component, LegId};
 use patchcord_relay::media::Direction;
+use patchcord_stun::{BINDING, Class, Key, Message, MessageWriter, TransactionId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -30,6 +31,10 @@ enum Base {
     Rtp,
     Rtcp,
     Nack,
+    /// A nominating check with the credentials of leg 2, or without.
+    Check {
+        right: bool,
+    },
 }
 
 fn mangled() -> impl Strategy<Value = Mangled> {
@@ -44,6 +49,7 @@ fn mangled() -> impl Strategy<Value = Mangled> {
         Just(Base::Rtp),
         Just(Base::Rtcp),
         Just(Base::Nack),
+        any::<bool>().prop_map(|right| Base::Check { right }),
     ];
     let component = prop_oneof![5 => Just(Component::Rtp), 1 => Just(Component::Rtcp)];
     let cut = proptest::option::weighted(0.3, 0..80_usize);
@@ -63,6 +69,7 @@ impl Mangled {
                 compound.extend_from_slice(&rtcp::bye(stream.ssrc));
                 compound
             }
+            Base::Check { right } => check(if right { PWD } else { "another password than that" }),
             Base::Nack => rtcp::nack(stream.ssrc, 0x5000_0001, &[(9, 7), (12, 0)]),
         };
         bytes.truncate(self.cut.unwrap_or(usize::MAX));
@@ -74,6 +81,25 @@ impl Mangled {
         let from = if self.foreign { stranger(1) } else { party(self.leg) };
         Arriving { leg: self.leg, component: self.component, from, bytes }
     }
+}
+
+/// The attribute with its header.
+const FINGERPRINT_LEN: usize = 8;
+const PWD: &str = "0123456789abcdefghijkl";
+
+fn check(pwd: &str) -> Vec<u8> {
+    let mut room = [0; 200];
+    let transaction = TransactionId([1; 12]);
+    let mut writer = MessageWriter::new(&mut room, Class::Request, BINDING, transaction).expect("there is room");
+    let mut write = || {
+        writer.username("ours:them")?;
+        writer.use_candidate()?;
+        writer.integrity(&Key::new(pwd.as_bytes()))?;
+        writer.fingerprint()
+    };
+    write().expect("there is room");
+    let len = writer.finish();
+    room[..len].to_vec()
 }
 
 proptest! {
@@ -88,6 +114,10 @@ proptest! {
         if truncated {
             world.must(&[Command::SetDirection { leg: LegId(2), direction: Direction::SendOnly }]);
         }
+        let ice = IceCredentials { local_ufrag: "ours".into(), local_pwd: PWD.into(), remote_ufrag: None };
+        world.must(&[Command::SetIce { leg: LegId(2), ice: Some(ice) }]);
+        let right = check(PWD);
+        let mut nominated = false;
         let mut streams = [1, 2, 3, 4].map(Stream::of);
         for batch in batches {
             let arriving: Vec<_> = batch
@@ -97,6 +127,12 @@ proptest! {
                     mangled.arriving(&mut streams[stream])
                 })
                 .collect();
+            nominated |= arriving.iter().any(|packet| {
+                // What stands behind the integrity is not protected by it.
+                let protected = packet.bytes.get(..right.len() - FINGERPRINT_LEN);
+                let sound = Message::parse(&packet.bytes).is_ok() && protected == right.get(..right.len() - FINGERPRINT_LEN);
+                packet.leg == 2 && packet.component == Component::Rtp && sound
+            });
             let before = world.shard.worker();
             let verdicts = world.deliver_batch(&arriving);
             let after = world.shard.worker();
@@ -112,6 +148,8 @@ proptest! {
             world.assert_balanced();
             world.pass(7);
         }
+        // However it was damaged, no check but a right one has proved anything.
+        prop_assert_eq!(world.leg(2).ice.map(|ice| ice.nominated), Some(nominated));
         // Whatever came, the relay has sent nothing but well-formed packets: reading them panics otherwise.
         for id in 1..=3 {
             world.rtp(id);
@@ -119,7 +157,9 @@ proptest! {
                 rtcp::parse(&heard.bytes);
             }
             let leg = world.leg(id);
-            let counted = leg.drops.total() + leg.ingress.packets + leg.ingress.rtcp_packets;
+            // Of STUN no more is counted as received than was answered: keep-alives there are none.
+            let answered = leg.ice.map_or(0, |ice| ice.answered + ice.refused);
+            let counted = leg.drops.total() + leg.ingress.packets + leg.ingress.rtcp_packets + answered;
             prop_assert!(leg.ingress.datagrams <= counted, "{:?}", leg);
         }
     }

@@ -191,6 +191,7 @@ impl Model {
             | Command::SetRtcpMux { leg, .. }
             | Command::SetLatch { leg, .. }
             | Command::SetRelaying { leg, .. }
+            | Command::SetIce { leg, .. }
             | Command::BlockDtmf { leg, .. }
             | Command::SendDtmf { leg, .. }
             | Command::StopDtmf { leg } => self.leg(leg.0).map(drop),

@@ -98,6 +98,7 @@ impl Oracle {
                 | Command::SetLatch { .. }
                 | Command::SetRelaying { .. }
                 | Command::StopDtmf { .. }
+                | Command::SetIce { .. }
                 | Command::BlockDtmf { .. } => {}
                 Command::SendDtmf { leg, steps } => self.leg(leg.0).ear.expect_keys(steps),
             }
