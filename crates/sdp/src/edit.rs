@@ -43,7 +43,8 @@ pub enum MediaEdit {
 /// How a relayed media section is to be.
 #[derive(Clone, Debug)]
 pub struct Relay {
-    /// For its `c=`, or that of the session if it has none; `None`: it stays, as the zero address does.
+    /// For its `c=`, or that of the session if it has none; a `c=` of its own is added where the session's is another one's
+    /// then. `None`: it stays, as the zero address does.
     pub address: Option<IpAddr>,
     /// Where media is received.
     pub port: u16,

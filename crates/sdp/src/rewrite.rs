@@ -31,7 +31,7 @@ impl Sdp {
     #[must_use]
     pub fn rewrite(&self, edit: &Edit) -> String {
         let mut writer =
-            Writer { sdp: self, out: String::with_capacity(self.text.len() + 512), line_end: self.line_end() };
+            Writer { sdp: self, out: String::with_capacity(self.text.len() + 512), line_end: self.line_end(), connection: None };
         writer.session(edit);
         for (media, edit) in self.media.iter().zip(edit.media.iter().chain(core::iter::repeat(&MediaEdit::Keep))) {
             match edit {
@@ -54,6 +54,8 @@ struct Writer<'a> {
     sdp: &'a Sdp,
     out: String,
     line_end: &'static str,
+    /// What `c=` of the session says, if it was changed.
+    connection: Option<IpAddr>,
 }
 
 impl Writer<'_> {
@@ -64,13 +66,18 @@ impl Writer<'_> {
             MediaEdit::Relay(relay) => Some((media, relay)),
             MediaEdit::Keep | MediaEdit::Disable { .. } => None,
         });
-        let in_place_of_own = sdp.media.iter().zip(&edit.media).filter(|(media, _)| media.own_address.is_none());
-        let in_place_of_own = in_place_of_own.filter_map(|(_, edit)| match edit {
+        // What is disabled has no say where something is relayed: the zero address may be meant to stay.
+        let without_own = sdp.media.iter().zip(&edit.media).filter(|(media, _)| media.own_address.is_none());
+        let of_relayed = without_own.clone().find_map(|(_, edit)| match edit {
             MediaEdit::Relay(relay) => Some(relay.address),
-            MediaEdit::Disable { address } => Some(*address),
-            MediaEdit::Keep => None,
+            MediaEdit::Keep | MediaEdit::Disable { .. } => None,
         });
-        let connection = edit.connection.or_else(|| in_place_of_own.clone().next().flatten());
+        let of_disabled = without_own.clone().find_map(|(_, edit)| match edit {
+            MediaEdit::Disable { address } => Some(*address),
+            MediaEdit::Keep | MediaEdit::Relay(_) => None,
+        });
+        let connection = edit.connection.or_else(|| of_relayed.or(of_disabled).flatten());
+        self.connection = connection.filter(|_| sdp.session.address.is_some());
         let any_relayed = relayed.clone().next().is_some();
         let keeps_ice = relayed.clone().any(|(_, relay)| relay.ice == Ice::Keep);
         for (index, line) in sdp.lines[..end].iter().enumerate() {
@@ -81,7 +88,7 @@ impl Writer<'_> {
                     let name = edit.session_name.as_deref().unwrap_or_default();
                     self.line(&format!("s={name}"));
                 }
-                (b'c', Some(address)) => self.connection(line, address),
+                (b'c', Some(address)) => self.connection(address),
                 (b'a', _) if name.is_some_and(|name| edit.without.contains(&name)) => {}
                 // Each relayed section says it for itself.
                 (b'a', _) if any_relayed && name.is_some_and(is_direction) => {}
@@ -120,7 +127,7 @@ impl Writer<'_> {
             let goes =
                 |(name, value)| is_managed(name, value, media.is_rtp()) || ICE.contains(&name) || is_direction(name);
             match (line.attribute(&sdp.text), address) {
-                (None, Some(address)) if line.kind == b'c' => self.connection(line, address),
+                (None, Some(address)) if line.kind == b'c' => self.connection(address),
                 (Some(attribute), _) if goes(attribute) => {}
                 _ => self.copy(line),
             }
@@ -140,12 +147,22 @@ impl Writer<'_> {
             let direction = relay.direction.is_some() && is_direction(name);
             ice || direction || is_managed(name, value, is_rtp)
         };
+        // Where the session's own line is another section's address, this one needs a line of its own (RFC 8866 5.7), between
+        // `i=` and the rest.
+        let own = relay.address.filter(|_| media.own_address.is_none() && self.connection.is_some());
+        let mut own = own.filter(|address| self.connection != Some(*address));
         for line in &lines[1..] {
+            if let Some(address) = own.take_if(|_| line.kind != b'i') {
+                self.connection(address);
+            }
             match (line.attribute(&sdp.text), relay.address) {
                 (Some((name, value)), _) if managed(name, value) => {}
-                (None, Some(address)) if line.kind == b'c' => self.connection(line, address),
+                (None, Some(address)) if line.kind == b'c' => self.connection(address),
                 _ => self.copy(line),
             }
+        }
+        if let Some(address) = own {
+            self.connection(address);
         }
         if let Some(mid) = media.mid.as_ref().or(relay.mid.as_ref()) {
             self.line(&format!("a=mid:{mid}"));
@@ -215,9 +232,7 @@ impl Writer<'_> {
         self.line(&text);
     }
 
-    fn connection(&mut self, line: &Line, address: IpAddr) {
-        // The zero address says that nothing is to be sent; whoever wants it replaced asks for that in the edit.
-        let _ = line;
+    fn connection(&mut self, address: IpAddr) {
         self.line(&format!("c=IN {} {address}", family_of(address)));
     }
 

@@ -54,6 +54,36 @@ fn managed_lines_move_to_the_end_and_all_others_stay() {
 }
 
 #[test]
+fn sections_on_other_addresses_than_the_session_s_say_so() {
+    let sdp = parse(
+        "v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 0 RTP/AVP 0\r\nm=audio 4000 RTP/AVP 0\r\nm=image 4002 udptl t38\r\ni=fax\r\na=x\r\n\
+         m=image 4004 udptl t38\r\nm=image 4006 udptl t38\r\nc=IN IP4 192.0.2.1\r\n",
+    );
+    let at = |port, address: &str| {
+        let address = Some(address.parse().expect("an address"));
+        MediaEdit::Relay(Box::new(Relay { address, rtcp: None, direction: None, ..relay(port) }))
+    };
+    let disabled = MediaEdit::Disable { address: Some([203, 0, 113, 1].into()) };
+    let here = "198.51.100.7";
+    let media = vec![disabled, at(30_000, here), at(30_002, "2001:db8::7"), at(30_004, "198.51.100.8"), at(30_006, here)];
+    let expected = "v=0\r\nc=IN IP4 198.51.100.7\r\nm=audio 0 RTP/AVP 0\r\nm=audio 30000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n\
+        a=rtcp-mux\r\na=ptime:20\r\nm=image 30002 udptl t38\r\ni=fax\r\nc=IN IP6 2001:db8::7\r\na=x\r\na=rtcp-mux\r\na=ptime:20\r\n\
+        m=image 30004 udptl t38\r\nc=IN IP4 198.51.100.8\r\na=rtcp-mux\r\na=ptime:20\r\nm=image 30006 udptl t38\r\n\
+        c=IN IP4 198.51.100.7\r\na=rtcp-mux\r\na=ptime:20\r\n";
+    assert_eq!(sdp.rewrite(&Edit { media, ..Edit::default() }), expected);
+}
+
+#[test]
+fn a_zero_address_of_the_session_stays_for_the_section_that_is_in_use() {
+    let sdp = parse("v=0\r\nc=IN IP4 0.0.0.0\r\nm=audio 0 RTP/AVP 0\r\nm=image 4002 udptl t38\r\n");
+    let disabled = MediaEdit::Disable { address: Some([198, 51, 100, 7].into()) };
+    let held = Relay { address: None, rtcp: None, rtcp_mux: false, ptime_ms: None, direction: None, ..relay(30_002) };
+    let media = vec![disabled, MediaEdit::Relay(Box::new(held))];
+    let expected = "v=0\r\nc=IN IP4 0.0.0.0\r\nm=audio 0 RTP/AVP 0\r\nm=image 30002 udptl t38\r\n";
+    assert_eq!(sdp.rewrite(&Edit { media, ..Edit::default() }), expected);
+}
+
+#[test]
 fn an_edit_of_nothing_changes_nothing() {
     for text in [OFFER.to_owned(), OFFER.replace("\r\n", "\n"), "v=0\n\n\nx=?\nm=audio 1 RTP/AVP 0\n\n".to_owned()] {
         let sdp = parse(&text);
