@@ -117,30 +117,36 @@ impl Control {
         self.make(Some(name))
     }
 
-    /// Puts everything of `other` into `call`; both names mean that one from now on. The caller holds the gates of both, which
-    /// live on one worker.
+    /// Both names mean `call` from now on, whose model has the legs of `other` already ([`Call::lend`]). The caller holds the
+    /// gates of both, which live on one worker.
     pub(crate) fn merge(&self, call: &Arc<Call>, other: &Arc<Call>) {
         {
-            let mut from = other.inner();
-            from.closed = true;
-            let model = core::mem::take(&mut from.model);
-            drop(from);
-            call.inner().model.absorb(model);
-        }
-        let mut calls = self.0.calls_mut();
-        for entry in calls.by_name.values_mut() {
-            if Arc::ptr_eq(entry, other) {
-                *entry = Arc::clone(call);
+            let mut calls = self.0.calls_mut();
+            for entry in calls.by_name.values_mut() {
+                if Arc::ptr_eq(entry, other) {
+                    *entry = Arc::clone(call);
+                }
             }
-        }
-        for entry in calls.by_serial.values_mut() {
-            if Arc::ptr_eq(entry, other) {
-                *entry = Arc::clone(call);
+            for entry in calls.by_serial.values_mut() {
+                if Arc::ptr_eq(entry, other) {
+                    *entry = Arc::clone(call);
+                }
             }
+            let load = &mut calls.load[call.worker];
+            load.calls = load.calls.saturating_sub(1);
+            call.has_aliases.store(true, Ordering::Relaxed);
         }
-        let load = &mut calls.load[call.worker];
-        load.calls = load.calls.saturating_sub(1);
-        call.has_aliases.store(true, Ordering::Relaxed);
+        let put_off = other.inner().hand_over();
+        for (at, event) in put_off {
+            let chores = call.inner().happened(call, at, event, &|event| self.tell(event));
+            self.begin_chores(call, chores);
+        }
+    }
+
+    /// A call that was lent to another one is by itself again.
+    pub(crate) fn take_back(&self, call: &Arc<Call>) {
+        let chores = call.inner().give_up(call, &|event| self.tell(event));
+        self.begin_chores(call, chores);
     }
 
     /// The names of so many calls.

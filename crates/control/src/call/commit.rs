@@ -7,6 +7,7 @@ use patchcord_relay::ids::CutOverId;
 use patchcord_relay::time::MonoTime;
 
 use super::happened::Chore;
+use super::model::CallModel;
 use super::plan::{Draft, Plan};
 use super::record::Record;
 use super::{Call, Inner, Tell};
@@ -30,6 +31,13 @@ impl Inner {
     pub(crate) fn give_up(&mut self, call: &Call, tell: Tell<'_>) -> Vec<Chore> {
         let put_off = self.land();
         put_off.into_iter().flat_map(|(at, event)| self.happened(call, at, event, tell)).collect()
+    }
+
+    /// The call is part of another one from now on, whose model has its legs already. Gives what the engine told meanwhile.
+    pub(crate) fn hand_over(&mut self) -> Vec<(MonoTime, Event)> {
+        self.closed = true;
+        self.model = CallModel::default();
+        self.land()
     }
 
     /// The engine applied the batch at `at`: the plan is in force.

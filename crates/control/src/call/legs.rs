@@ -136,17 +136,14 @@ impl Plan<'_> {
             let call = &self.call.name;
             return Err(ApiError::new(ErrorCode::PartyExists, format!("call {call} has a party {name} already")));
         }
-        for leg in &mut self.model.legs.0 {
-            if let Some(media) = leg.media_of(&fields.party) {
-                leg.party = if media.is_empty() { Arc::clone(&name) } else { format!("{name}/{media}").into() };
-            }
-        }
+        self.model.legs.rename(&[(fields.party.clone(), name.as_ref().to_owned())]);
         let renamed = EventKind::PartyRenamed { name: Arc::clone(&name) };
         self.news.push((Some(fields.party.as_str().into()), renamed));
         Ok(Draft::Done(name))
     }
 
-    fn has_party(&self, party: &str) -> bool {
+    /// Whether it has any media.
+    pub(crate) fn has_party(&self, party: &str) -> bool {
         self.model.legs.0.iter().any(|leg| leg.media_of(party).is_some())
     }
 

@@ -104,6 +104,17 @@ impl Call {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A copy of its model for a call that is to take it over; until that has come to something, what the engine tells is put off.
+    /// `None`: it has ended.
+    pub(crate) fn lend(&self) -> Option<CallModel> {
+        let mut inner = self.inner();
+        if inner.closed {
+            return None;
+        }
+        inner.take_off();
+        Some(inner.model.clone())
+    }
+
     /// The number of the call that a leg belongs to.
     pub(crate) const fn serial_of(leg: LegId) -> u64 {
         leg.0 >> LEG_BITS

@@ -155,6 +155,16 @@ impl Legs {
         parties
     }
 
+    /// Calls parties otherwise, with all their media: from what to what.
+    pub(crate) fn rename(&mut self, names: &[(String, String)]) {
+        for leg in &mut self.0 {
+            let renamed = names.iter().find_map(|(party, name)| Some((name, leg.media_of(party)?)));
+            if let Some((name, media)) = renamed {
+                leg.party = if media.is_empty() { name.as_str().into() } else { format!("{name}/{media}").into() };
+            }
+        }
+    }
+
     /// What feeds the leg.
     pub(crate) fn heard(&self, leg: &Leg) -> Heard {
         let Hearing { peer, hold, play } = &leg.hearing;

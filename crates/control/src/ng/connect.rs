@@ -9,8 +9,10 @@ use super::call::{call_id, said, unix_us};
 use super::control::ok;
 use super::refuse::Refused;
 use super::session::{PartyId, Session};
-use crate::api::{Bridge, Command, PartyRename};
+use crate::api::{Bridge, Command, EventKind};
 use crate::call::{Call, Plan};
+use crate::error::{ApiError, ErrorCode};
+use crate::execute::unknown_call;
 
 impl Ng {
     /// Joins the party of `from-tag` with the party of `to-tag`, which may be of the call `to-call-id`. The two calls are one
@@ -22,17 +24,45 @@ impl Ng {
         let second = said(options.to_call_id.as_ref()).unwrap_or(first);
         let find = |name: &str| self.0.control.find(name).map_err(|_| Refused::from(reason::UNKNOWN_CALL));
         let (call, other) = (find(first)?, find(second)?);
-        if !Arc::ptr_eq(&call, &other) {
-            self.merge(&call, &other).await?;
+        if Arc::ptr_eq(&call, &other) {
+            let _gate = call.gate.lock().await;
+            return self.join(&call, None, from, to).await;
         }
-        let _gate = call.gate.lock().await;
-        let before = call.session().clone();
+        if call.worker != other.worker {
+            let why = format!(
+                "the calls {} and {} live on different workers; run the relay with one worker to join them",
+                call.name.name, other.name.name
+            );
+            return Err(Refused::Because(why));
+        }
+        // Always in the same order, or two requests could wait for each other.
+        let (one, two) = if call.name.serial < other.name.serial { (&call, &other) } else { (&other, &call) };
+        let _gates = (one.gate.lock().await, two.gate.lock().await);
+        self.join(&call, Some(&other), from, to).await
+    }
+
+    /// Joins parties of a call, or of two calls that are one then; refused, both are as they were. The caller holds the gates.
+    async fn join(&self, call: &Arc<Call>, other: Option<&Arc<Call>>, from: &str, to: &str) -> Result<Dict, Refused> {
+        let control = &self.0.control;
+        let mut before = call.session().clone();
+        // Parties of the same name in the second call get another one.
+        let renames = other.map(|other| other.session().renames(&before)).unwrap_or_default();
+        if let Some(other) = other {
+            let mut session = other.session().clone();
+            session.apply_renames(&renames);
+            before.absorb(session);
+        }
         let mut next = None;
         let mut add = |plan: &mut Plan<'_>| {
             let mut session = before.clone();
-            let parties = session.joined(from, to).map_err(|bad| {
-                crate::error::ApiError::new(crate::error::ErrorCode::BadTags, Refused::from(bad).to_string())
-            })?;
+            let parties = session
+                .joined(from, to)
+                .map_err(|bad| ApiError::new(ErrorCode::BadTags, Refused::from(bad).to_string()))?;
+            if let Some(other) = other {
+                let mut model = other.lend().ok_or_else(|| unknown_call(&other.name.name))?;
+                model.legs.rename(&renames);
+                plan.model.absorb(model);
+            }
             for (a, b) in session.bridges(parties) {
                 if plan.model.legs.named(&a).is_some() && plan.model.legs.named(&b).is_some() {
                     plan.add(&Command::Bridge(Bridge { a, b, trigger: None }))?;
@@ -42,41 +72,25 @@ impl Ng {
             next = Some(session);
             Ok(())
         };
-        self.0.control.run(&call, None, &mut add).await?;
-        if let Some(session) = next {
-            *call.session() = session;
+        let result = control.run(call, None, &mut add).await;
+        if let Some(other) = other {
+            match &result {
+                Ok(_) => {
+                    for (party, name) in &renames {
+                        let renamed = EventKind::PartyRenamed { name: name.as_str().into() };
+                        control.tell(other.event(control.now(), Some(party.as_str().into()), renamed));
+                    }
+                    control.merge(call, other);
+                    tracing::info!(call = %call.name.name, other = %other.name.name, "two calls are one");
+                }
+                Err(_) => control.take_back(other),
+            }
+        }
+        result?;
+        if let Some(next) = next {
+            *call.session() = next;
         }
         Ok(ok())
-    }
-
-    /// Makes one call of two: parties of the same name in the second get another one.
-    async fn merge(&self, call: &Arc<Call>, other: &Arc<Call>) -> Result<(), Refused> {
-        if call.worker != other.worker {
-            let why = format!(
-                "the calls {} and {} live on different workers; run the relay with one worker to join them",
-                call.name.name, other.name.name
-            );
-            return Err(Refused::Because(why));
-        }
-        // Always in the same order, or two requests could wait for each other.
-        let (one, two) = if call.name.serial < other.name.serial { (call, other) } else { (other, call) };
-        let _gates = (one.gate.lock().await, two.gate.lock().await);
-        let taken = call.session().clone();
-        let renames = other.session().clone().renames(&taken);
-        let mut rename = |plan: &mut Plan<'_>| {
-            renames.iter().try_for_each(|(party, name)| {
-                let known = plan.model.legs.named(party).is_some();
-                let rename = PartyRename { party: party.clone(), name: name.clone() };
-                if known { plan.add(&Command::PartyRename(rename)) } else { Ok(()) }
-            })
-        };
-        self.0.control.run(other, None, &mut rename).await?;
-        let mut session = other.session().clone();
-        session.apply_renames(&renames);
-        self.0.control.merge(call, other);
-        call.session().absorb(session);
-        tracing::info!(call = %call.name.name, other = %other.name.name, "two calls are one");
-        Ok(())
     }
 }
 
