@@ -317,11 +317,12 @@ impl Exchange<'_, '_> {
             let Some(tag) = party.tag.clone() else { continue };
             let (present, wanted) = (Arc::clone(&party.name), self.session.free_name(&tag));
             let named = *present == *tag || !wanted.starts_with(&*tag);
-            let taken = self.plan.model.legs.named(&wanted).is_some();
+            let taken = self.plan.has_party(&wanted);
             if named || taken {
                 continue;
             }
-            if self.plan.model.legs.named(&present).is_some() {
+            // Its first media may be disabled and have no leg.
+            if self.plan.has_party(&present) {
                 let rename = PartyRename { party: present.as_ref().to_owned(), name: wanted.as_ref().to_owned() };
                 self.plan.add(&Command::PartyRename(rename))?;
             }

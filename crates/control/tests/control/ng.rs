@@ -227,6 +227,47 @@ async fn connect_joins_parties_of_two_calls_which_are_one_then() {
 }
 
 #[tokio::test]
+async fn a_connect_that_is_refused_leaves_both_calls_as_they_were() {
+    let relay = Relay::new();
+    let proxy = Proxy::new(&relay, at_once());
+    proxy.call("one").await;
+    let other = sdp(6000, "").replace("RTP/AVP 0 101", "RTP/AVP 8");
+    for (command, tag) in [("offer", "c"), ("answer", "c")] {
+        let entries = [("call-id", "two"), ("from-tag", tag), ("to-tag", "d"), ("sdp", &other)];
+        let entries = if command == "offer" { &[entries[0], entries[1], entries[3]][..] } else { &entries };
+        must(&proxy.ask(command, entries).await);
+    }
+    let seen = async || {
+        let calls = [relay.control.snapshot("one").await.unwrap(), relay.control.snapshot("two").await.unwrap()];
+        calls.map(|call| (call.call, call.parties, call.bridges, call.cut_overs.len()))
+    };
+    let before = seen().await;
+    assert_eq!((&*before[0].0, &*before[1].0), ("one", "two"));
+    for (to, expected) in [("d", "a cannot hear that source"), ("x", "Invalid dialogue association")] {
+        let connect = [("call-id", "one"), ("from-tag", "a"), ("to-tag", to), ("to-call-id", "two")];
+        let reply = proxy.ask("connect", &connect).await;
+        assert!(reason(&reply).starts_with(expected), "{reply:?}");
+        assert_eq!(seen().await, before);
+    }
+    must(&proxy.ask("delete", &[("call-id", "two")]).await);
+    assert_eq!(relay.control.list().calls.len(), 1);
+}
+
+#[tokio::test]
+async fn a_party_whose_first_media_is_disabled_gets_its_name_all_the_same() {
+    let relay = Relay::new();
+    let proxy = Proxy::new(&relay, at_once());
+    let sdp = sdp(0, "m=audio 4002 RTP/AVP 0\r\n");
+    must(&proxy.ask("offer", &[("call-id", "c"), ("from-tag", "a"), ("sdp", &sdp)]).await);
+    let answer = [("call-id", "c"), ("from-tag", "a"), ("to-tag", "b"), ("sdp", sdp.as_str())];
+    must(&proxy.ask("answer", &answer).await);
+    let call = relay.control.snapshot("c").await.unwrap();
+    assert_eq!(call.bridges, [["a/1".into(), "b/1".into()]]);
+    must(&proxy.ask("block media", &[("call-id", "c"), ("from-tag", "b")]).await);
+    assert!(relay.control.snapshot("c").await.unwrap().legs.iter().any(|leg| &*leg.party == "b/1" && leg.muted));
+}
+
+#[tokio::test]
 async fn media_is_blocked_silenced_and_played() {
     let relay = Relay::new();
     let proxy = Proxy::new(&relay, at_once());
