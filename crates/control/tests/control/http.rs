@@ -12,7 +12,8 @@ use patchcord_control::http::{BODY_LEN_MAX, router};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::relay::{Relay, TestWorker, config};
+use crate::relay::{Relay, config};
+use crate::worker::TestWorker;
 
 struct Server {
     address: SocketAddr,

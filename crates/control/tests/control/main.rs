@@ -11,3 +11,6 @@ mod random;
 mod refusals;
 mod relay;
 mod swap;
+#[path = "../../../../fuzz/src/worker.rs"]
+#[expect(unreachable_pub, dead_code, reason = "the fuzzers' library is a module here, and needs more of it")]
+mod worker;
