@@ -72,6 +72,6 @@ pub fn flags(bytes: &[u8]) {
         let lists = [&options.direction, &options.codec.strip, &options.codec.transcode, &options.sdes.order];
         let kept: usize = lists.iter().flat_map(|list| list.iter()).map(String::len).sum();
         assert!(kept <= text.len(), "what is kept was said");
-        let _ = options.dtmf_events();
+        let _ = options.dtmf_event();
     }
 }

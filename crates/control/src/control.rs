@@ -321,7 +321,8 @@ impl Shared {
             | Event::FirstPacket { leg, .. }
             | Event::MediaTimeout { leg, .. }
             | Event::SsrcChanged { leg, .. }
-            | Event::PlayFinished { leg } => leg,
+            | Event::PlayFinished { leg }
+            | Event::DtmfFinished { leg, .. } => leg,
             _ => LegId(0),
         };
         Some(Call::serial_of(leg))

@@ -53,6 +53,8 @@ pub enum ErrorCode {
     Incompatible,
     /// The trigger can never fire.
     BadTrigger,
+    /// The party cannot be sent key presses.
+    NoDtmf,
     /// A payload type would change its meaning within a session.
     PayloadTypeChanged,
     /// An address that cannot be a remote of this leg.
@@ -102,6 +104,7 @@ impl ErrorCode {
             Self::TooLarge => 413,
             Self::Incompatible
             | Self::BadTrigger
+            | Self::NoDtmf
             | Self::PayloadTypeChanged
             | Self::BadAddress
             | Self::PortUnavailable
@@ -140,6 +143,7 @@ impl ErrorCode {
             Self::TooLarge => "too-large",
             Self::Incompatible => "incompatible",
             Self::BadTrigger => "bad-trigger",
+            Self::NoDtmf => "no-dtmf",
             Self::PayloadTypeChanged => "payload-type-changed",
             Self::BadAddress => "bad-address",
             Self::PortUnavailable => "port-unavailable",

@@ -141,7 +141,7 @@ pub struct Options {
     pub repeat_duration_ms: Option<u32>,
     /// `start-pos` of `play media`, frames.
     pub start_pos: Option<u32>,
-    /// `code` or `digit` of `play DTMF`: see [`Options::dtmf_events`].
+    /// `code` or `digit` of `play DTMF`: see [`Options::dtmf_event`].
     pub code: Option<String>,
     /// `duration`, milliseconds.
     pub duration_ms: Option<u32>,
@@ -193,23 +193,22 @@ impl Options {
         options
     }
 
-    /// The events that `play DTMF` plays, as in RFC 4733 3.2: 0-9, 10 for `*`, 11 for `#`, 12-15 for A-D. `None`: `code` is
-    /// missing or names something else.
+    /// The event that `play DTMF` plays, as in RFC 4733 3.2: 0-9, 10 for `*`, 11 for `#`, 12-15 for A-D; said by its number or by
+    /// the character on the key. `None`: `code` is missing or names something else.
     #[must_use]
-    pub fn dtmf_events(&self) -> Option<Vec<u8>> {
+    pub fn dtmf_event(&self) -> Option<u8> {
         let code = self.code.as_deref()?.trim();
-        // An integer is one event, and so is a text of two digits: 10 to 15 are never two events.
-        if let Ok(event @ 10..=15) = code.parse() {
-            return Some(vec![event]);
+        if let Ok(event) = code.parse() {
+            return Some(event).filter(|event| *event <= 15);
         }
-        let events = code.bytes().map(|byte| match byte.to_ascii_uppercase() {
-            digit @ b'0'..=b'9' => Some(digit - b'0'),
-            b'*' => Some(10),
-            b'#' => Some(11),
-            letter @ b'A'..=b'D' => Some(letter - b'A' + 12),
+        match code.as_bytes() {
+            b"*" => Some(10),
+            b"#" => Some(11),
+            [letter] => Some(letter.to_ascii_uppercase())
+                .filter(|letter| (b'A'..=b'D').contains(letter))
+                .map(|letter| letter - b'A' + 12),
             _ => None,
-        });
-        events.collect::<Option<Vec<_>>>().filter(|events| !events.is_empty())
+        }
     }
 
     /// Keeps what means nothing.

@@ -9,6 +9,7 @@ mod client;
 mod compare;
 mod daemon;
 pub mod descriptions;
+mod keys;
 mod party;
 mod replies;
 mod scenario;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use patchcord_ng::{Dict, Value};
 
 use crate::ng::client::NgClient;
+use crate::ng::keys::Keys;
 use crate::ng::party::{Packet, Party, changes};
 use crate::ng::symbols::Symbols;
 use crate::ng::{replies, sdp};
@@ -183,6 +184,25 @@ impl Stage {
         let all = if arrived.is_empty() { "nobody".to_owned() } else { arrived.join(", ") };
         self.write(format!("{party} sends {packet:?} to {to}: {all}"));
         arrived
+    }
+
+    /// A party goes on sending to a port until another one has heard so many key presses to their ends (RFC 4733).
+    ///
+    /// # Panics
+    /// If it does not hear them.
+    pub fn await_keys(&mut self, party: &str, to: &str, listener: &str, count: usize) {
+        let address = self.symbols.address(to).unwrap_or_else(|| panic!("there is no port {to}"));
+        let at = |parties: &[Party], name: &str| {
+            parties.iter().position(|known| known.name == name).unwrap_or_else(|| panic!("there is no party {name}"))
+        };
+        let (speaks, hears) = (at(&self.parties, party), at(&self.parties, listener));
+        let mut heard = Keys::default();
+        eventually(&format!("{listener} hears {count} keys"), || {
+            self.parties[speaks].send(Packet::Rtp(0), address);
+            heard.take(&self.parties[hears]);
+            (heard.ended() >= count).then_some(())
+        });
+        self.write(format!("{listener} hears {heard} of {party}"));
     }
 
     /// What the parties have got: who from where, and what is not as it was sent.

@@ -5,6 +5,7 @@
 mod bad_input;
 mod calls;
 mod limits;
+mod quality;
 mod transfers;
 
 use std::net::SocketAddr;

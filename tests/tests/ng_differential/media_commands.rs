@@ -3,7 +3,7 @@
 use patchcord_ng::Dict;
 use patchcord_tests::ng::{Packet, Scenario, Setup, Stage};
 
-use patchcord_tests::ng::descriptions::{audio, audio_with, sdp};
+use patchcord_tests::ng::descriptions::{audio, audio_with, media, sdp};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     plain("block media", |stage| around(stage, "block media", "unblock media")),
@@ -20,6 +20,35 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         stage.command("play DTMF", "a", Dict::new());
         stage.command("play DTMF", "a", Dict::new().with("code", "x"));
         stage.command("play DTMF", "a", Dict::new().with("code", 99_i64));
+    }),
+    plain("play DTMF", |stage| {
+        stage.parties(["a", "b"]);
+        let events = ["a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-15"];
+        let audio = |party: &str| sdp(&[&media("audio", party, "0 101"), events[0], events[1]]);
+        let inject = || Dict::new().with("flags", vec!["inject DTMF"]);
+        let towards_b = stage.offer_with("a", &audio("a"), inject()).port().to_owned();
+        let towards_a = stage.answer_with("a b", &audio("b"), inject()).port().to_owned();
+        stage.send("a", Packet::Rtp(0), &towards_a);
+        stage.send("b", Packet::Rtp(0), &towards_b);
+        let key = |code: &str| Dict::new().with("code", code).with("duration", 100_i64).with("volume", 10_i64);
+        for (party, port, listener) in [("a", &towards_a, "b"), ("b", &towards_b, "a")] {
+            stage.command("play DTMF", party, key("7"));
+            stage.command("play DTMF", party, key("#").with("pause", 100_i64));
+            stage.command("play DTMF", party, key("13").with("volume", -10_i64));
+            stage.await_keys(party, port, listener, 3);
+        }
+    }),
+    plain("play DTMF that cannot be", |stage| {
+        stage.parties(["a", "b"]);
+        call(stage);
+        for code in ["x", "", "16", "123", "-1", "AB"] {
+            stage.command("play DTMF", "a", Dict::new().with("code", code));
+        }
+        stage.command("play DTMF", "a", Dict::new());
+        stage.command("play DTMF", "a", Dict::new().with("digit", 16_i64));
+        stage.command("play DTMF", "", Dict::new().with("code", "5"));
+        stage.command("play DTMF", "", Dict::new().with("code", "x"));
+        stage.command("play DTMF", "nobody", Dict::new().with("code", "x"));
     }),
     plain("subscribe to a party", |stage| {
         let ports = subscription(stage, "a", Dict::new());

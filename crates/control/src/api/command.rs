@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::address;
 use super::codec::CodecSpec;
+use super::dtmf::DtmfSend;
 use super::latch::{Direction, EgressName, GateSpec, LatchSpec, RelayingName};
 use super::trigger::{KeepOld, Repeat, Trigger};
 use crate::interfaces::AddressFamily;
@@ -41,6 +42,10 @@ pub enum Command {
     DtmfBlock(OneParty),
     /// Undoes `dtmf-block`.
     DtmfUnblock(OneParty),
+    /// The party hears key presses (RFC 4733) of the relay's own.
+    DtmfSend(DtmfSend),
+    /// Ends these.
+    DtmfStop(OneParty),
     /// Whether two parties could be bridged; changes nothing.
     Check(TwoParties),
     /// Each hears the other.
@@ -81,6 +86,8 @@ impl Command {
             Self::Unmute(_) => CommandName::Unmute,
             Self::DtmfBlock(_) => CommandName::DtmfBlock,
             Self::DtmfUnblock(_) => CommandName::DtmfUnblock,
+            Self::DtmfSend(_) => CommandName::DtmfSend,
+            Self::DtmfStop(_) => CommandName::DtmfStop,
             Self::Check(_) => CommandName::Check,
             Self::Bridge(_) => CommandName::Bridge,
             Self::Unbridge(_) => CommandName::Unbridge,
@@ -113,6 +120,8 @@ pub enum CommandName {
     Unmute,
     DtmfBlock,
     DtmfUnblock,
+    DtmfSend,
+    DtmfStop,
     Check,
     Bridge,
     Unbridge,
@@ -143,6 +152,8 @@ impl CommandName {
             Self::Unmute => "unmute",
             Self::DtmfBlock => "dtmf-block",
             Self::DtmfUnblock => "dtmf-unblock",
+            Self::DtmfSend => "dtmf-send",
+            Self::DtmfStop => "dtmf-stop",
             Self::Check => "check",
             Self::Bridge => "bridge",
             Self::Unbridge => "unbridge",

@@ -81,6 +81,13 @@ pub enum EventKind {
     },
     /// What was played to the party has ended.
     PlayFinished,
+    /// The key presses for the party are through, or will not be sent any more.
+    DtmfFinished {
+        /// How many keys were sent, one that was cut short included.
+        sent: u16,
+        /// How many were not: they were stopped, or the party could not be sent them any more.
+        dropped: u16,
+    },
     /// One direction of a cut-over took effect.
     CutOver(CutOverEvent),
     /// A waiting cut-over will not happen.
@@ -167,6 +174,7 @@ impl EventKind {
             Self::MediaTimeout { .. } => "media-timeout",
             Self::SsrcChanged { .. } => "ssrc-changed",
             Self::PlayFinished => "play-finished",
+            Self::DtmfFinished { .. } => "dtmf-finished",
             Self::CutOver(_) => "cut-over",
             Self::CutOverCancelled { .. } => "cut-over-cancelled",
             Self::RolledBack { .. } => "rolled-back",

@@ -4,6 +4,7 @@ mod address;
 mod answer;
 mod codec;
 mod command;
+mod dtmf;
 mod event;
 mod latch;
 mod request;
@@ -19,6 +20,7 @@ pub use command::{
     Bridge, Command, CommandName, Hold, LegCodecs, LegCreate, LegDirection, LegLatch, LegRemote, LegRtcpMux, OneParty,
     PartyRename, Play, Relatch, Ringback, Rollback, Swap, TwoParties,
 };
+pub use dtmf::{DTMF_DIGITS_MAX, DtmfSend};
 pub use event::{CallEvent, CutOverEvent, EventKind, ReceiptFields};
 pub use latch::{Direction, EgressName, GateSpec, LatchModeName, LatchSpec, LearnFromName, RelayingName};
 pub use request::{

@@ -111,6 +111,8 @@ pub struct LegState {
     pub duplicates: u64,
     /// Interarrival jitter (RFC 3550 A.8).
     pub jitter_ms: f64,
+    /// From the relay to the party and back, by the party's last report (RFC 3550 6.4.1).
+    pub round_trip_us: Option<u64>,
     /// Milliseconds since the last accepted packet.
     pub idle_ms: Option<u64>,
     /// The party's SSRC.

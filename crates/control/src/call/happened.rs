@@ -48,6 +48,9 @@ impl Inner {
             Event::SsrcChanged { leg, from, to } => {
                 self.plain(call, at, leg, EventKind::SsrcChanged { from: from.0, to: to.0 }, tell);
             }
+            Event::DtmfFinished { leg, sent, dropped } => {
+                self.plain(call, at, leg, EventKind::DtmfFinished { sent, dropped }, tell);
+            }
             other => tracing::debug!(call = %call.name.name, event = ?other, "the engine told something unknown"),
         }
         Vec::new()

@@ -159,12 +159,6 @@ impl Plan<'_> {
         Ok(draft)
     }
 
-    pub(super) fn block_dtmf(&mut self, party: &str, blocked: bool) -> Result<Draft, ApiError> {
-        let (leg, draft) = self.one(party)?;
-        self.tell_engine(command::Command::BlockDtmf { leg, blocked });
-        Ok(draft)
-    }
-
     /// Whoever heard the leg hears silence; a waiting cut-over that comes to nothing without it is cancelled, and left
     /// alone otherwise. The engine does all of that by itself.
     pub(crate) fn leg_delete(&mut self, party: &str) -> Result<Draft, ApiError> {
@@ -210,7 +204,7 @@ impl Plan<'_> {
         same.map_or_else(|| codecs.into(), |leg| Arc::clone(&leg.codecs))
     }
 
-    fn one(&self, party: &str) -> Result<(LegId, Draft), ApiError> {
+    pub(super) fn one(&self, party: &str) -> Result<(LegId, Draft), ApiError> {
         let leg = self.leg(party)?;
         Ok((leg.id, Draft::Done(Arc::clone(&leg.party))))
     }

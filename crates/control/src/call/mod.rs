@@ -8,6 +8,7 @@
 mod change;
 mod check;
 mod commit;
+mod dtmf;
 mod happened;
 mod hearing;
 mod legs;
@@ -29,7 +30,7 @@ use tokio::sync::Notify;
 use crate::api::{CallEvent, CommandAnswer, EventKind};
 use crate::error::ApiError;
 use crate::idempotency::Answers;
-use crate::ng::Session;
+use crate::ng::{Quality, Session};
 
 pub(crate) use commit::Settled;
 pub(crate) use happened::Chore;
@@ -59,6 +60,8 @@ pub(crate) struct Call {
     pub(crate) has_aliases: AtomicBool,
     /// What ng signalling has said of it; changed only by who holds the gate.
     session: Mutex<Session>,
+    /// How good it has been; only calls that ng signalling made are sampled.
+    quality: Mutex<Option<Box<Quality>>>,
     /// Told at every change of a cut-over.
     pub(crate) changed: Notify,
 }
@@ -96,6 +99,7 @@ impl Call {
             }),
             has_aliases: AtomicBool::new(false),
             session: Mutex::default(),
+            quality: Mutex::default(),
             changed: Notify::new(),
         }
     }
@@ -113,6 +117,10 @@ impl Call {
         }
         inner.take_off();
         Some(inner.model.clone())
+    }
+
+    pub(crate) fn quality(&self) -> MutexGuard<'_, Option<Box<Quality>>> {
+        self.quality.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of the call that a leg belongs to.

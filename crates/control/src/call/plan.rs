@@ -111,6 +111,8 @@ impl<'a> Plan<'a> {
             Command::Unmute(fields) => self.mute(&fields.party, false)?,
             Command::DtmfBlock(fields) => self.block_dtmf(&fields.party, true)?,
             Command::DtmfUnblock(fields) => self.block_dtmf(&fields.party, false)?,
+            Command::DtmfSend(fields) => self.dtmf_send(fields)?,
+            Command::DtmfStop(fields) => self.dtmf_stop(&fields.party)?,
             Command::Check(fields) => self.check(fields)?,
             Command::Bridge(fields) => self.bridge(fields)?,
             Command::Unbridge(fields) => self.unbridge(fields)?,
@@ -170,6 +172,9 @@ impl<'a> Plan<'a> {
             Refusal::BadTrigger(_) => (ErrorCode::BadTrigger, refusal.to_string()),
             Refusal::Incompatible { sink, reason } => {
                 (ErrorCode::Incompatible, format!("{} cannot hear that source: {reason}", self.party(*sink)))
+            }
+            Refusal::NoDtmf { leg, reason } => {
+                (ErrorCode::NoDtmf, format!("{} cannot be sent key presses: {reason}", self.party(*leg)))
             }
             Refusal::PayloadTypeChanged { leg, payload_type, was, wanted } => (
                 ErrorCode::PayloadTypeChanged,

@@ -115,6 +115,7 @@ fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, interfaces: &
         reordered: ingress.reordered,
         duplicates: ingress.duplicates,
         jitter_ms: ingress.jitter_ms,
+        round_trip_us: snapshot.round_trip_us,
         idle_ms: ingress.idle_ms,
         ssrc: ingress.ssrc.map(|ssrc| ssrc.0),
         sent: SentState {

@@ -81,6 +81,9 @@ impl Ng {
                         control.tell(other.event(control.now(), Some(party.as_str().into()), renamed));
                     }
                     control.merge(call, other);
+                    if let Some(quality) = other.quality().take() {
+                        call.quality().get_or_insert_default().absorb(*quality);
+                    }
                     tracing::info!(call = %call.name.name, other = %other.name.name, "two calls are one");
                 }
                 Err(_) => control.take_back(other),

@@ -99,6 +99,9 @@ impl Exchange<'_, '_> {
         }
         media.codecs.clone_from(&line.codecs);
         media.mux.said = line.mux;
+        for party in [self.from, self.to] {
+            self.media(party, index).read |= self.options.flags.inject_dtmf;
+        }
         let (mux, mux_required) = self.agree_on_mux(index);
         let (own, others) = self.codecs(index);
 
@@ -110,7 +113,7 @@ impl Exchange<'_, '_> {
             remote_rtcp: if receives { line.remote_rtcp } else { leg.and_then(|leg| leg.remote_rtcp) },
             direction: self.direction(line),
             latch: self.latch(),
-            relaying: self.relaying(&line.protocol),
+            relaying: self.relaying(self.from, index, &line.protocol),
             muxed: self.media(self.from, index).mux.agreed,
             codecs: own,
             family: line.remote.map(|remote| AddressFamily::of(remote.ip())),
@@ -125,7 +128,7 @@ impl Exchange<'_, '_> {
                 remote_rtcp: leg.remote_rtcp,
                 direction: if leg.disabled { Direction::SendRecv } else { leg.direction },
                 latch: leg.latch,
-                relaying: self.relaying(&line.protocol),
+                relaying: self.relaying(self.to, index, &line.protocol),
                 muxed: self.media(self.to, index).mux.agreed,
                 codecs: others,
                 family,
@@ -136,7 +139,7 @@ impl Exchange<'_, '_> {
                 remote_rtcp: None,
                 direction: Direction::SendRecv,
                 latch: self.latch_before_answer(),
-                relaying: self.relaying(&line.protocol),
+                relaying: self.relaying(self.to, index, &line.protocol),
                 muxed: false,
                 codecs: others,
                 family: self.family_of(self.to).or(family),
@@ -281,9 +284,9 @@ impl Exchange<'_, '_> {
     }
 
     /// What the relay has no keys for, or no protocol, it passes unread.
-    fn relaying(&self, protocol: &str) -> RelayingName {
-        let readable = matches!(protocol, "RTP/AVP" | "RTP/AVPF");
-        if readable && !self.config.relay_unread { RelayingName::Rtp } else { RelayingName::Opaque }
+    fn relaying(&mut self, party: PartyId, index: usize, protocol: &str) -> RelayingName {
+        let read = !self.config.relay_unread || self.media(party, index).read;
+        if is_readable(protocol) && read { RelayingName::Rtp } else { RelayingName::Opaque }
     }
 
     /// `direction` names the interface towards the sender first, then the one towards the receiver.
@@ -485,6 +488,11 @@ impl Exchange<'_, '_> {
         });
         Ok(())
     }
+}
+
+/// RTP as it is, without keys.
+pub(super) fn is_readable(protocol: &str) -> bool {
+    matches!(protocol, "RTP/AVP" | "RTP/AVPF")
 }
 
 /// How a leg is to be.

@@ -10,10 +10,12 @@ mod connect;
 mod control;
 mod delete;
 mod describe;
+mod dtmf;
 mod exchange;
 pub mod listen;
 mod media;
 mod mos;
+mod quality;
 mod query;
 mod refuse;
 mod server;
@@ -30,6 +32,7 @@ use self::control::Gate;
 use crate::control::Control;
 use refuse::Refused;
 
+pub(crate) use quality::Quality;
 pub(crate) use session::Session;
 
 /// How the front behaves.
@@ -49,7 +52,7 @@ pub struct NgConfig {
     pub enforce_direction: bool,
     /// `a=group` lines are left out of SDPs, as rtpengine does.
     pub drop_bundle: bool,
-    /// Everything is relayed unread, as rtpengine does, whatever it is.
+    /// Everything is relayed unread, as rtpengine does, whatever it is; but for RTP that `play DTMF` puts keys into.
     pub relay_unread: bool,
     /// A changed remote address gives the other side a new local port, as rtpengine does.
     pub ports_follow_remote: bool,
@@ -96,6 +99,7 @@ impl Ng {
     pub fn new(control: Control, config: NgConfig) -> Self {
         let ng = Self(Arc::new(Shared { control, config, counts: Counts::default() }));
         ng.look_after_calls();
+        ng.sample_calls();
         ng
     }
 
@@ -129,6 +133,7 @@ impl Ng {
             Command::UnsilenceMedia => self.gate(&options(), Gate::Unsilence).await,
             Command::PlayMedia => self.play(&options()).await,
             Command::StopMedia => self.stop(&options()).await,
+            Command::PlayDtmf => self.play_dtmf(&options()).await,
             Command::Connect => self.connect(&options()).await,
             Command::Query => self.query(&options()).await,
             Command::List => Ok(self.list(&options())),

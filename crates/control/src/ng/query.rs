@@ -8,7 +8,7 @@ use patchcord_relay::snapshot::{IngressStats, LegSnapshot};
 
 use super::Ng;
 use super::call::unix_s;
-use super::mos::mos;
+use super::quality::Quality;
 use super::refuse::Refused;
 use super::session::{Media, Party, Session};
 use crate::api::Direction;
@@ -47,10 +47,11 @@ pub(super) fn report_of(call: &Call, snapshots: &[LegSnapshot]) -> Dict {
         let Some(tag) = party.tag.as_deref() else { continue };
         tags.set(tag, tag_entry(&session, party, tag, now_s, &of_party));
     }
+    let quality = call.quality().as_deref().cloned().unwrap_or_default().up_to_now(snapshots, now_s);
     let mut sources = Dict::new();
     for snapshot in snapshots {
         if let Some(ssrc) = snapshot.ingress.ssrc {
-            sources.set(&ssrc.0.to_string(), source_entry(snapshot, now_s));
+            sources.set(&ssrc.0.to_string(), source_entry(snapshot, &quality));
         }
     }
     let sum = |count: fn(&IngressStats) -> u64| snapshots.iter().map(|leg| count(&leg.ingress)).sum::<u64>();
@@ -139,28 +140,16 @@ fn media_entry(index: usize, media: &Media, snapshot: Option<&LegSnapshot>, now_
     entry.with("flags", flags)
 }
 
-/// Reception of one source: what was measured here, over its whole life.
-fn source_entry(snapshot: &LegSnapshot, now_s: u64) -> Dict {
+/// Reception of one source: what was measured here.
+fn source_entry(snapshot: &LegSnapshot, quality: &Quality) -> Dict {
     let LegSnapshot { ingress, .. } = snapshot;
-    let expected = ingress.packets + ingress.lost;
-    let loss = if expected == 0 { 0.0 } else { ingress.lost as f64 / expected as f64 };
-    let round_trip_ms = 0.0;
-    let score = (mos(loss, ingress.jitter_ms, round_trip_ms) * 10.0).round() as u64;
-    let block = || {
-        Dict::new()
-            .with("reported at", now_s)
-            .with("MOS", score)
-            .with("jitter", ingress.jitter_ms.round() as u64)
-            .with("packet loss", (loss * 100.0).round() as u64)
-            .with("samples", 1_u64)
-    };
-    Dict::new()
+    let mut entry = Dict::new()
         .with("packets", ingress.packets)
         .with("bytes", ingress.bytes)
         .with("packets lost", ingress.lost)
-        .with("average MOS", block())
-        .with("lowest MOS", block())
-        .with("highest MOS", block())
+        .with("cumulative loss", ingress.lost);
+    quality.describe(snapshot.leg, &mut entry);
+    entry
 }
 
 fn counters(packets: u64, bytes: u64, errors: u64) -> Dict {

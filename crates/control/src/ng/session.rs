@@ -70,6 +70,8 @@ pub(super) struct Media {
     pub(super) mid: Option<String>,
     pub(super) ptime_ms: Option<u32>,
     pub(super) mux: Mux,
+    /// It is read though everything else may pass unread: keys are, or will be, put into it.
+    pub(super) read: bool,
     /// The leg that relays it; `None` while the media is disabled.
     pub(super) leg: Option<Leg>,
     /// Legs of other addresses of the other side, where ports follow these.

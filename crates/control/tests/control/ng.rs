@@ -8,16 +8,16 @@ use patchcord_ng::{Dict, Request, Transport, Value};
 
 use crate::relay::{Relay, config};
 
-struct Proxy {
-    ng: Ng,
+pub(crate) struct Proxy {
+    pub(crate) ng: Ng,
 }
 
 impl Proxy {
-    fn new(relay: &Relay, config: NgConfig) -> Self {
+    pub(crate) fn new(relay: &Relay, config: NgConfig) -> Self {
         Self { ng: Ng::new(relay.control.clone(), config) }
     }
 
-    async fn ask(&self, command: &str, entries: &[(&str, &str)]) -> Dict {
+    pub(crate) async fn ask(&self, command: &str, entries: &[(&str, &str)]) -> Dict {
         let mut dict = Dict::new().with("command", command);
         for (key, value) in entries {
             dict.set(key, *value);
@@ -38,24 +38,24 @@ impl Proxy {
     }
 
     /// A call between `a` at port 4000 and `b` at port 5000 of some address.
-    async fn call(&self, call: &str) {
+    pub(crate) async fn call(&self, call: &str) {
         must(&self.offer(call, "a", None, 4000).await);
         must(&self.answer(call, "a", "b", 5000).await);
     }
 }
 
-fn sdp(port: u16, attributes: &str) -> String {
+pub(crate) fn sdp(port: u16, attributes: &str) -> String {
     format!(
         "v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n{attributes}"
     )
 }
 
-fn must(reply: &Dict) -> &Dict {
+pub(crate) fn must(reply: &Dict) -> &Dict {
     assert_eq!(reply.text("result").as_deref(), Some("ok"), "{reply:?}");
     reply
 }
 
-fn reason(reply: &Dict) -> String {
+pub(crate) fn reason(reply: &Dict) -> String {
     assert_eq!(reply.text("result").as_deref(), Some("error"), "{reply:?}");
     reply.text("error-reason").unwrap().into_owned()
 }
@@ -70,7 +70,7 @@ fn leased(relay: &Relay) -> u32 {
     relay.control.ports().iter().map(|(_, counts)| counts.leased).sum()
 }
 
-fn at_once() -> NgConfig {
+pub(crate) fn at_once() -> NgConfig {
     NgConfig { delete_delay: Duration::ZERO, ..NgConfig::default() }
 }
 

@@ -308,22 +308,28 @@ fn received_from_is_a_pair_or_an_address() {
 }
 
 #[test]
-fn dtmf_is_a_number_or_characters() {
-    for (code, events) in [
-        (Value::Integer(0), Some(vec![0])),
-        (Value::Integer(11), Some(vec![11])),
-        (Value::from("*"), Some(vec![10])),
-        (Value::from("#"), Some(vec![11])),
-        (Value::from("d"), Some(vec![15])),
-        (Value::from("123A"), Some(vec![1, 2, 3, 12])),
-        (Value::from("16"), Some(vec![1, 6])),
+fn dtmf_is_a_number_or_a_character() {
+    for (code, event) in [
+        (Value::Integer(0), Some(0)),
+        (Value::Integer(11), Some(11)),
+        (Value::from("7"), Some(7)),
+        (Value::from("12"), Some(12)),
+        (Value::from("*"), Some(10)),
+        (Value::from("#"), Some(11)),
+        (Value::from("A"), Some(12)),
+        (Value::from("d"), Some(15)),
+        // One key a message, as rtpengine has it.
+        (Value::from("123"), None),
+        (Value::from("AB"), None),
+        (Value::from("16"), None),
+        (Value::Integer(16), None),
         (Value::from("x"), None),
         (Value::from(""), None),
         (Value::Integer(-1), None),
     ] {
-        assert_eq!(of(&[("code", code.clone())]).dtmf_events(), events, "{code:?}");
+        assert_eq!(of(&[("code", code.clone())]).dtmf_event(), event, "{code:?}");
     }
-    assert_eq!(Options::default().dtmf_events(), None);
+    assert_eq!(Options::default().dtmf_event(), None);
 }
 
 #[test]

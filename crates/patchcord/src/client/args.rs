@@ -190,6 +190,24 @@ pub(crate) enum ClientCommand {
     Mute(PartyTarget),
     /// The party is heard again.
     Unmute(PartyTarget),
+    /// Send a party key presses, as RFC 4733 telephone-events.
+    Dtmf {
+        #[command(flatten)]
+        on: PartyTarget,
+        /// 0 to 9, *, #, A to D; w waits for half a second, W for a second, a comma for two.
+        digits: String,
+        /// How long each key is down.
+        #[arg(long, value_name = "MS")]
+        duration_ms: Option<u64>,
+        /// How long at least from one key to the next.
+        #[arg(long, value_name = "MS")]
+        pause_ms: Option<u64>,
+        /// The power of the tones that the keys stand for, 0 to -63.
+        #[arg(long, value_name = "DBM0", allow_negative_numbers = true)]
+        volume_dbm0: Option<i64>,
+    },
+    /// End the key presses that a party is being sent.
+    DtmfStop(PartyTarget),
     /// Let a leg learn another source address.
     Relatch {
         #[command(flatten)]

@@ -65,6 +65,15 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
         }
         ClientCommand::Mute(on) => party("mute", on),
         ClientCommand::Unmute(on) => party("unmute", on),
+        ClientCommand::Dtmf { on, digits, duration_ms, pause_ms, volume_dbm0 } => {
+            let mut request = party("dtmf-send", on);
+            request.body["digits"] = json!(digits);
+            put(&mut request.body, "duration_ms", duration_ms);
+            put(&mut request.body, "pause_ms", pause_ms);
+            put(&mut request.body, "volume_dbm0", volume_dbm0);
+            request
+        }
+        ClientCommand::DtmfStop(on) => party("dtmf-stop", on),
         ClientCommand::Relatch { on, gate } => {
             let mut request = party("relatch", on);
             request.body["gate"] = match gate.parse::<u8>() {
@@ -194,6 +203,11 @@ mod tests {
         assert_eq!(body("relatch|c|p")["gate"], json!("signalled"));
         assert_eq!(body("play|c|p|welcome|--repeat|3")["repeat"], json!(3));
         assert_eq!(body("play|c|p|welcome|--repeat|forever")["repeat"], json!("forever"));
+        assert_eq!(
+            body("dtmf|c|p|12w#|--duration-ms|80|--volume-dbm0|-10"),
+            json!({ "command": "dtmf-send", "party": "p", "digits": "12w#", "duration_ms": 80, "volume_dbm0": -10 })
+        );
+        assert_eq!(body("dtmf-stop|c|p"), json!({ "command": "dtmf-stop", "party": "p" }));
         assert_eq!(body("rollback|c|--of|x"), json!({ "command": "rollback", "of": "x" }));
     }
 

@@ -165,6 +165,7 @@ fn meaning(reason: &str) -> &'static str {
         "duplicate" => "copies of packets that had been relayed already",
         "too_old" => "so late that they cannot be told from duplicates",
         "dtmf_blocked" => "key presses that `dtmf-block` (ng: block DTMF) keeps from the listener, as asked",
+        "replaced_by_dtmf" => "audio in whose place the listener was sent a key press, as asked",
         "outbox_full" => "the transmit list was full: the worker is overloaded",
         _ => "this version has no explanation for it",
     }

@@ -55,6 +55,7 @@ pub(crate) struct Leg {
     pub(crate) reordered: u64,
     pub(crate) duplicates: u64,
     pub(crate) jitter_ms: f64,
+    pub(crate) round_trip_us: Option<u64>,
     pub(crate) idle_ms: Option<u64>,
     pub(crate) ssrc: Option<u32>,
     pub(crate) sent: Sent,

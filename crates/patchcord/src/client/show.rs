@@ -38,6 +38,7 @@ pub(crate) fn call(call: &Call) -> String {
         ">RECEIVED",
         ">LOST",
         ">JITTER ms",
+        ">RTT ms",
         ">SENT",
         ">p50 us",
         ">p99 us",
@@ -52,6 +53,7 @@ pub(crate) fn call(call: &Call) -> String {
             leg.packets.to_string(),
             leg.lost.to_string(),
             format!("{:.2}", leg.jitter_ms),
+            leg.round_trip_us.map_or_else(|| "-".to_owned(), |us| format!("{:.1}", us as f64 / 1e3)),
             leg.sent.packets.to_string(),
             percentile(leg.relay_latency_us, leg.relay_latency_us.p50),
             percentile(leg.relay_latency_us, leg.relay_latency_us.p99),
@@ -263,7 +265,7 @@ mod tests {
               "advertised": "127.0.0.1:30000", "remote": "127.0.0.1:40000", "latched": true, "direction": "sendrecv",
               "muted": false, "codecs": ["0 PCMU/8000"], "peer": "agent", "held": false, "hears": "agent", "pending": null,
               "packets": 250, "bytes": 43000, "rtcp_packets": 1, "datagrams": 251, "lost": 3, "reordered": 0,
-              "duplicates": 0, "jitter_ms": 0.12, "idle_ms": 14, "ssrc": 305419896,
+              "duplicates": 0, "jitter_ms": 0.12, "round_trip_us": 42310, "idle_ms": 14, "ssrc": 305419896,
               "sent": {"packets": 249, "bytes": 42828, "rtcp_packets": 1, "ssrc": 2271560481u32, "next_sequence": 4711,
                 "reported_lost": null, "reported_jitter_ms": null},
               "relay_latency_us": {"count": 249, "p50": 18, "p99": 60, "p999": 88}, "drops": {"no_sink": 12}}],
@@ -272,9 +274,16 @@ mod tests {
               "receipts": [{"party": "transferee", "trigger": "on-first-packet", "at_us": 5120331, "gap_us": 20011,
                 "seq_step": 1, "ts_step": 160, "stale": 0, "command_to_effect_us": 812004}]}]});
         let text = call(&serde_json::from_value(documented).expect("as documented"));
-        for part in
-            ["call c1", "transferee", "127.0.0.1:40000", "0.12", "bridge transferee <-> agent", "20011", "812004"]
-        {
+        for part in [
+            "call c1",
+            "transferee",
+            "127.0.0.1:40000",
+            "0.12",
+            "42.3",
+            "bridge transferee <-> agent",
+            "20011",
+            "812004",
+        ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
     }

@@ -1,0 +1,132 @@
+//! Key presses as a client writes them.
+
+use core::ops::RangeInclusive;
+
+use patchcord_relay::command::DtmfStep;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The most keys and pauses of one command.
+pub const DTMF_DIGITS_MAX: usize = 128;
+/// How long a key can be down. Receivers need 40 ms (ITU-T Q.24).
+const DURATION_MS: RangeInclusive<u16> = 40..=5000;
+const PAUSE_MS: RangeInclusive<u16> = 20..=5000;
+/// What a payload can say (RFC 4733 2.3.4).
+const VOLUME_DBM0: RangeInclusive<i16> = -63..=0;
+
+/// Fields of `dtmf-send`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DtmfSend {
+    /// The party that will hear the keys.
+    pub party: String,
+    /// `0` to `9`, `*`, `#`, `A` to `D`; `w` waits for half a second, `W` for a second, `,` for two.
+    #[schema(example = "1234#", min_length = 1, max_length = 128)]
+    pub digits: String,
+    /// How long each key is down.
+    #[serde(default = "default_duration_ms")]
+    #[schema(minimum = 40, maximum = 5000)]
+    pub duration_ms: u16,
+    /// How long at least from one key to the next.
+    #[serde(default = "default_pause_ms")]
+    #[schema(minimum = 20, maximum = 5000)]
+    pub pause_ms: u16,
+    /// The power of the tones that the keys stand for.
+    #[serde(default = "default_volume_dbm0")]
+    #[schema(minimum = -63, maximum = 0)]
+    pub volume_dbm0: i16,
+}
+
+const fn default_duration_ms() -> u16 {
+    100
+}
+
+const fn default_pause_ms() -> u16 {
+    100
+}
+
+const fn default_volume_dbm0() -> i16 {
+    -8
+}
+
+impl DtmfSend {
+    /// The keys and pauses, one after the other.
+    ///
+    /// # Errors
+    /// Which field cannot be, and why.
+    pub fn steps(&self) -> Result<Vec<DtmfStep>, String> {
+        let &Self { duration_ms, pause_ms, volume_dbm0, .. } = self;
+        within("duration_ms", &duration_ms, &DURATION_MS)?;
+        within("pause_ms", &pause_ms, &PAUSE_MS)?;
+        within("volume_dbm0", &volume_dbm0, &VOLUME_DBM0)?;
+        let count = self.digits.chars().count();
+        if !(1..=DTMF_DIGITS_MAX).contains(&count) {
+            return Err(format!("`digits` has {count} characters; 1 to {DTMF_DIGITS_MAX} are possible"));
+        }
+        let volume = u8::try_from(volume_dbm0.unsigned_abs()).unwrap_or(u8::MAX);
+        let step = |(at, digit): (usize, char)| match digit {
+            'w' => Ok(DtmfStep::Pause { ms: 500 }),
+            'W' => Ok(DtmfStep::Pause { ms: 1000 }),
+            ',' => Ok(DtmfStep::Pause { ms: 2000 }),
+            _ => match event(digit) {
+                Some(event) => Ok(DtmfStep::Key { event, volume, duration_ms, pause_ms }),
+                None => Err(format!(
+                    "`digits` has {digit:?} at place {}: keys are 0 to 9, *, #, A to D, and pauses w, W and a comma",
+                    at + 1
+                )),
+            },
+        };
+        self.digits.chars().enumerate().map(step).collect()
+    }
+}
+
+/// The code of a key (RFC 4733 3.2).
+fn event(key: char) -> Option<u8> {
+    let place = "0123456789*#ABCD".find(key.to_ascii_uppercase())?;
+    u8::try_from(place).ok()
+}
+
+fn within<T: PartialOrd + core::fmt::Display>(
+    field: &str,
+    value: &T,
+    possible: &RangeInclusive<T>,
+) -> Result<(), String> {
+    if possible.contains(value) {
+        return Ok(());
+    }
+    Err(format!("`{field}` is {value}; {} to {} are possible", possible.start(), possible.end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn send(digits: &str) -> DtmfSend {
+        let digits = digits.to_owned();
+        DtmfSend { party: "a".to_owned(), digits, duration_ms: 100, pause_ms: 50, volume_dbm0: -10 }
+    }
+
+    #[test]
+    fn digits_are_keys_and_pauses() {
+        let key = |event| DtmfStep::Key { event, volume: 10, duration_ms: 100, pause_ms: 50 };
+        let pause = |ms| DtmfStep::Pause { ms };
+        assert_eq!(send("0*#aD").steps(), Ok(vec![key(0), key(10), key(11), key(12), key(15)]));
+        assert_eq!(send("wW,9").steps(), Ok(vec![pause(500), pause(1000), pause(2000), key(9)]));
+    }
+
+    #[test]
+    fn what_cannot_be_is_named() {
+        for (command, words) in [
+            (send("12x"), "'x' at place 3"),
+            (send(""), "has 0 characters"),
+            (send(&"1".repeat(129)), "has 129 characters"),
+            (DtmfSend { duration_ms: 39, ..send("1") }, "`duration_ms` is 39; 40 to 5000"),
+            (DtmfSend { pause_ms: 5001, ..send("1") }, "`pause_ms` is 5001"),
+            (DtmfSend { volume_dbm0: 1, ..send("1") }, "`volume_dbm0` is 1; -63 to 0"),
+            (DtmfSend { volume_dbm0: -64, ..send("1") }, "`volume_dbm0` is -64"),
+        ] {
+            let error = command.steps().expect_err(words);
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}

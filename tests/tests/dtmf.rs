@@ -1,0 +1,141 @@
+//! Key presses that the relay sends, as a party gets them from its socket.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
+use patchcord_lab::endpoint::{Endpoint, EndpointOptions, Endpoints, Playback};
+use patchcord_rtp::{RtpHeader, TelephoneEvent};
+use patchcord_tests::stage::{address, number_of, numbered_stream};
+use patchcord_tests::{Client, PATIENCE, Relay};
+use serde_json::json;
+
+/// Packets of a party: three seconds.
+const PACKETS: u32 = 150;
+const EVENTS: u8 = 101;
+
+/// Gives call `c1` a party that takes telephone-events.
+fn join(client: &Client, endpoints: &Endpoints, party: &str) -> Endpoint {
+    let local = ([127, 0, 0, 1], 0).into();
+    let endpoint = endpoints.add(party, local, EndpointOptions::default()).unwrap();
+    let codecs = json!(["PCMU", format!("{EVENTS} telephone-event/8000")]);
+    let remote = endpoint.local_addr().to_string();
+    let create = json!({"command": "leg-create", "party": party, "remote": remote, "codecs": codecs});
+    endpoint.set_remote(address(&client.command("c1", create)[0], "local"));
+    endpoint
+}
+
+/// One packet that a party got.
+struct Heard {
+    header: RtpHeader,
+    event: Option<TelephoneEvent>,
+    /// Whose word it is.
+    speaker: Option<u32>,
+}
+
+/// Everything in one stream without a hole.
+fn heard(endpoint: &Endpoint) -> Vec<Heard> {
+    let recording = endpoint.recording();
+    let heard: Vec<_> = recording
+        .rtp()
+        .map(|(header, received)| Heard {
+            header,
+            event: (header.payload_type.get() == EVENTS).then(|| TelephoneEvent::read(received.payload())).flatten(),
+            speaker: number_of(received.payload()).map(|(number, _)| number),
+        })
+        .collect();
+    for pair in heard.windows(2) {
+        let [before, after] = [&pair[0].header, &pair[1].header];
+        assert_eq!(after.ssrc, before.ssrc);
+        assert_eq!(after.sequence, before.sequence.next(), "{before:?} {after:?}");
+        assert!(after.timestamp.wrapping_sub(before.timestamp) < 1 << 31, "{before:?} {after:?}");
+    }
+    heard
+}
+
+/// The keys that were pressed; each is begun once and ended three times, on one timestamp.
+fn keys(heard: &[Heard]) -> String {
+    let mut keys = String::new();
+    let events: Vec<_> = heard.iter().filter_map(|packet| packet.event.map(|event| (packet.header, event))).collect();
+    for press in events.chunk_by(|(_, _), (next, _)| !next.marker) {
+        let (first, event) = press[0];
+        assert!(first.marker, "{first:?}");
+        assert!(press.iter().all(|(header, same)| (header.timestamp, same.event) == (first.timestamp, event.event)));
+        assert!(press.is_sorted_by_key(|(_, event)| event.duration));
+        let ends = press.iter().map(|(_, event)| event.end).collect::<Vec<_>>();
+        assert_eq!((ends.iter().filter(|end| **end).count(), ends.ends_with(&[true; 3])), (3, true), "{ends:?}");
+        keys.extend(event.key());
+    }
+    keys
+}
+
+fn keys_between_words(backend: &str) {
+    let relay = Relay::start(&["--workers", "1", "--backend", backend]);
+    let client = relay.client();
+    let mut events = relay.events();
+    client.create_call("c1");
+    let endpoints = Endpoints::start().unwrap();
+    let (alice, bob) = (join(client, &endpoints, "alice"), join(client, &endpoints, "bob"));
+    client.command("c1", json!({"command": "bridge", "a": "alice", "b": "bob"}));
+    bob.play(numbered_stream(2, PACKETS), Playback::default()).unwrap();
+    alice.wait_for_packets(10, PATIENCE).unwrap();
+    client.command("c1", json!({"command": "dtmf-send", "party": "alice", "digits": "12*#D"}));
+    let finished = events.wait_for_that("dtmf-finished", PATIENCE, |event| event["party"] == "alice");
+    assert_eq!((&finished["sent"], &finished["dropped"]), (&json!(5), &json!(0)));
+    bob.wait_until_played(PATIENCE).unwrap();
+    let leg = client.wait_for_leg("c1", "bob", "all packets", |leg| leg["packets"] == PACKETS);
+    let replaced = leg["drops"]["replaced_by_dtmf"].as_u64().unwrap_or(0);
+    assert!(replaced >= 5, "{backend}: each key takes the place of some words: {leg}");
+    let sent = client.leg("c1", "alice")["sent"]["packets"].as_u64().unwrap();
+    alice.wait_for_packets(sent, PATIENCE).unwrap();
+    let heard = heard(&alice);
+    assert_eq!(keys(&heard), "12*#D", "{backend}");
+    let words = heard.iter().filter(|packet| packet.speaker == Some(2)).count() as u64;
+    assert_eq!(words + replaced, u64::from(PACKETS), "{backend}");
+    let presses = heard.iter().filter(|packet| packet.event.is_some()).count() as u64;
+    assert_eq!(words + presses, sent, "{backend}");
+}
+
+#[test]
+fn keys_are_heard_between_the_words_with_io_uring() {
+    keys_between_words("io-uring");
+}
+
+#[test]
+fn keys_are_heard_between_the_words_with_mmsg() {
+    keys_between_words("mmsg");
+}
+
+#[test]
+fn keys_for_the_transferee_survive_the_swap() {
+    let relay = Relay::start(&["--workers", "1"]);
+    let client = relay.client();
+    let mut events = relay.events();
+    client.create_call("c1");
+    let endpoints = Endpoints::start().unwrap();
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|party| join(client, &endpoints, party));
+    client.command("c1", json!({"command": "bridge", "a": "alice", "b": "bob"}));
+    bob.play(numbered_stream(2, PACKETS), Playback::default()).unwrap();
+    alice.wait_for_packets(10, PATIENCE).unwrap();
+    // The first key is down for so long that the swap ends it.
+    client.command(
+        "c1",
+        json!({"commands": [
+            {"command": "swap", "survivor": "alice", "old": "bob", "new": "carol"},
+            {"command": "dtmf-send", "party": "alice", "digits": "1", "duration_ms": 5000},
+            {"command": "dtmf-send", "party": "alice", "digits": "23"}]}),
+    );
+    alice.wait_for_more_packets(5, PATIENCE).unwrap();
+    carol.play(numbered_stream(3, PACKETS), Playback::default()).unwrap();
+    let finished = events.wait_for("dtmf-finished", PATIENCE);
+    assert_eq!(finished["sent"], 3, "{finished}");
+    carol.wait_until_played(PATIENCE).unwrap();
+    client.wait_for_leg("c1", "carol", "all packets", |leg| leg["packets"] == PACKETS);
+    let sent = client.leg("c1", "alice")["sent"]["packets"].as_u64().unwrap();
+    alice.wait_for_packets(sent, PATIENCE).unwrap();
+    let heard = heard(&alice);
+    assert_eq!(keys(&heard), "123");
+    let mut speakers: Vec<_> = heard.iter().filter_map(|packet| packet.speaker).collect();
+    speakers.dedup();
+    assert_eq!(speakers, [2, 3]);
+    let first_end = heard.iter().position(|packet| packet.event.is_some_and(|event| event.end)).unwrap();
+    assert_eq!(heard[first_end + 3].speaker, Some(3), "the swap waits for nothing but the three end packets");
+}
