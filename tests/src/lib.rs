@@ -1,13 +1,15 @@
 //! End-to-end tests and the tests that hold the architecture.
 //!
 //! What they share: a relay as a process of its own ([`Relay`]), its API from a client's side ([`Client`], [`Events`]), the
-//! voices of the captures ([`voices`]), what the kernel knows about the relay ([`kernel`]), and proxies ([`ng`]).
+//! voices of the captures ([`voices`]), what the kernel knows about the relay ([`kernel`]), proxies ([`ng`]) and telephones with
+//! ICE ([`ice`]).
 //!
 //! Everything here panics when something does not go as it should: it serves tests only, and the text says what to do.
 
 mod client;
 mod events;
 mod folder;
+pub mod ice;
 pub mod kernel;
 pub mod ng;
 mod ports;

@@ -59,6 +59,8 @@ pub enum ErrorCode {
     PayloadTypeChanged,
     /// An address that cannot be a remote of this leg.
     BadAddress,
+    /// ICE credentials that no SDP could carry.
+    BadIce,
     /// The system refuses the local address.
     PortUnavailable,
     /// The cut-over would change too many legs.
@@ -107,6 +109,7 @@ impl ErrorCode {
             | Self::NoDtmf
             | Self::PayloadTypeChanged
             | Self::BadAddress
+            | Self::BadIce
             | Self::PortUnavailable
             | Self::BadChanges
             | Self::UnknownInterface
@@ -146,6 +149,7 @@ impl ErrorCode {
             Self::NoDtmf => "no-dtmf",
             Self::PayloadTypeChanged => "payload-type-changed",
             Self::BadAddress => "bad-address",
+            Self::BadIce => "bad-ice",
             Self::PortUnavailable => "port-unavailable",
             Self::BadChanges => "bad-changes",
             Self::UnknownInterface => "unknown-interface",

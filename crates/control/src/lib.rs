@@ -19,6 +19,7 @@ mod env;
 mod error;
 mod execute;
 pub mod http;
+mod ice;
 mod idempotency;
 mod interfaces;
 pub mod ng;

@@ -89,7 +89,11 @@ pub enum Ice {
         ufrag: String,
         /// `a=ice-pwd`.
         pwd: String,
+        /// `a=ice-options:trickle` (RFC 8840 4.1.1).
+        trickle: bool,
         /// `a=candidate`.
         candidates: Vec<crate::Candidate>,
+        /// `a=end-of-candidates` (RFC 8840 8.2).
+        end_of_candidates: bool,
     },
 }

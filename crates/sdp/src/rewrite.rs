@@ -188,11 +188,16 @@ impl Writer<'_> {
         if let Some(ptime) = relay.ptime_ms {
             self.line(&format!("a=ptime:{ptime}"));
         }
-        if let Ice::Own { ufrag, pwd, candidates } = &relay.ice {
+        if let Ice::Own { ufrag, pwd, trickle, candidates, end_of_candidates } = &relay.ice {
             self.line(&format!("a=ice-ufrag:{ufrag}"));
             self.line(&format!("a=ice-pwd:{pwd}"));
+            if *trickle {
+                self.line("a=ice-options:trickle");
+            }
             candidates.iter().for_each(|candidate| self.line(&format!("a=candidate:{candidate}")));
-            self.line("a=end-of-candidates");
+            if *end_of_candidates {
+                self.line("a=end-of-candidates");
+            }
         }
     }
 

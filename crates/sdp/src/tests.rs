@@ -126,9 +126,15 @@ fn ice_is_removed_kept_or_our_own() {
     );
     assert!(with(Ice::Keep).contains("a=ice-lite") && with(Ice::Keep).contains("a=candidate:1 1 UDP"));
     let candidate = Candidate::read("2 1 UDP 7 198.51.100.7 30000 typ host").expect("a candidate");
-    let own = with(Ice::Own { ufrag: "u".into(), pwd: "p".into(), candidates: vec![candidate] });
+    let own = with(Ice::Own {
+        ufrag: "u".into(),
+        pwd: "p".into(),
+        trickle: true,
+        candidates: vec![candidate],
+        end_of_candidates: true,
+    });
     assert!(own.ends_with(
-        "a=ice-ufrag:u\r\na=ice-pwd:p\r\na=candidate:2 1 UDP 7 198.51.100.7 30000 typ host\r\na=end-of-candidates\r\n"
+        "a=ice-ufrag:u\r\na=ice-pwd:p\r\na=ice-options:trickle\r\na=candidate:2 1 UDP 7 198.51.100.7 30000 typ host\r\na=end-of-candidates\r\n"
     ));
     assert!(!own.contains("ice-lite") && !own.contains("abcd"));
 }

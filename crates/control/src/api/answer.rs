@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::command::CommandName;
+use super::ice::LegIceDone;
 use super::trigger::TriggerName;
 
 /// A call was created.
@@ -46,6 +47,8 @@ pub struct Outcome {
 pub enum Detail {
     /// Of `leg-create`.
     Created(Box<LegCreated>),
+    /// Of `leg-ice` with ICE.
+    Ice(Box<LegIceDone>),
     /// Of `check`.
     Check(CheckResult),
     /// Of a command that changes sources.

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::address;
 use super::codec::CodecSpec;
 use super::dtmf::DtmfSend;
+use super::ice::LegIce;
 use super::latch::{Direction, EgressName, GateSpec, LatchSpec, RelayingName};
 use super::trigger::{KeepOld, Repeat, Trigger};
 use crate::interfaces::AddressFamily;
@@ -28,6 +29,8 @@ pub enum Command {
     LegRtcpMux(LegRtcpMux),
     /// Changes how the leg learns its source, and whether what the party sends is read.
     LegLatch(LegLatch),
+    /// Answers the party's connectivity checks (RFC 8445), or no longer.
+    LegIce(LegIce),
     /// Ends a leg and frees its ports.
     LegDelete(OneParty),
     /// Gives a party another name.
@@ -79,6 +82,7 @@ impl Command {
             Self::LegDirection(_) => CommandName::LegDirection,
             Self::LegRtcpMux(_) => CommandName::LegRtcpMux,
             Self::LegLatch(_) => CommandName::LegLatch,
+            Self::LegIce(_) => CommandName::LegIce,
             Self::LegDelete(_) => CommandName::LegDelete,
             Self::PartyRename(_) => CommandName::PartyRename,
             Self::Relatch(_) => CommandName::Relatch,
@@ -113,6 +117,7 @@ pub enum CommandName {
     LegDirection,
     LegRtcpMux,
     LegLatch,
+    LegIce,
     LegDelete,
     PartyRename,
     Relatch,
@@ -145,6 +150,7 @@ impl CommandName {
             Self::LegDirection => "leg-direction",
             Self::LegRtcpMux => "leg-rtcp-mux",
             Self::LegLatch => "leg-latch",
+            Self::LegIce => "leg-ice",
             Self::LegDelete => "leg-delete",
             Self::PartyRename => "party-rename",
             Self::Relatch => "relatch",

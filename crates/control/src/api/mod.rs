@@ -6,6 +6,7 @@ mod codec;
 mod command;
 mod dtmf;
 mod event;
+mod ice;
 mod latch;
 mod request;
 mod state;
@@ -22,6 +23,7 @@ pub use command::{
 };
 pub use dtmf::{DTMF_DIGITS_MAX, DtmfSend};
 pub use event::{CallEvent, CutOverEvent, EventKind, ReceiptFields};
+pub use ice::{IceState, LegIce, LegIceDone, Secret};
 pub use latch::{Direction, EgressName, GateSpec, LatchModeName, LatchSpec, LearnFromName, RelayingName};
 pub use request::{
     BATCH_LEN_MAX, CommandBody, CommandRequest, ID_LEN_MAX, NAME_LEN_MAX, SingleCommandRequest, WAIT_MS_MAX,

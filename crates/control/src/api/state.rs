@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::answer::{CutOverState, ReceiptView};
 use super::command::CommandName;
+use super::ice::IceState;
 use super::latch::Direction;
 use super::trigger::TriggerName;
 
@@ -80,6 +81,8 @@ pub struct LegState {
     pub remote: Option<SocketAddr>,
     /// Whether the source address is settled.
     pub latched: bool,
+    /// Its connectivity checks; null: it has no ICE.
+    pub ice: Option<IceState>,
     /// Seen from the party.
     pub direction: Direction,
     /// Whether nobody hears it.

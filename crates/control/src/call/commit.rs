@@ -107,6 +107,7 @@ impl Inner {
             command: command.name(),
             detail: match draft {
                 Draft::Created(created) => Detail::Created(created),
+                Draft::Ice(done) => Detail::Ice(done),
                 Draft::Check(result) => Detail::Check(result),
                 Draft::Done(party) => Detail::Done(PartyDone { party }),
                 Draft::Deleted { party, cancelled } => Detail::Deleted(LegDeleted {

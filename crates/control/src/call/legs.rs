@@ -69,6 +69,7 @@ impl Plan<'_> {
             party: Arc::clone(&party),
             lease,
             codecs: self.shared(codecs),
+            ice: None,
             hearing: Hearing::default(),
             changed_by: None,
         });

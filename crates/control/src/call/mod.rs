@@ -11,6 +11,7 @@ mod commit;
 mod dtmf;
 mod happened;
 mod hearing;
+mod ice;
 mod legs;
 mod model;
 mod plan;

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use patchcord_relay::command::IceCredentials;
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::{Codec, Repeat};
 use patchcord_relay::time::MonoTime;
@@ -37,6 +38,8 @@ pub(crate) struct Leg {
     pub(crate) party: Arc<str>,
     pub(crate) lease: Lease,
     pub(crate) codecs: Arc<[Codec]>,
+    /// What its connectivity checks must have; `None`: they are not answered.
+    pub(crate) ice: Option<Arc<IceCredentials>>,
     pub(crate) hearing: Hearing,
     /// The latest cut-over that changed `hearing` or what is derived from it.
     pub(crate) changed_by: Option<CutOverId>,

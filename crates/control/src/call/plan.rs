@@ -9,7 +9,7 @@ use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::time::MonoTime;
 
 use super::model::{CallModel, Leg};
-use crate::api::{CheckResult, Command, EventKind, LegCreated};
+use crate::api::{CheckResult, Command, EventKind, LegCreated, LegIceDone};
 use crate::env::Env;
 use crate::error::{ApiError, ErrorCode};
 use crate::interfaces::{Lease, NewLeases};
@@ -47,6 +47,7 @@ pub(crate) struct CallName {
 #[derive(Debug)]
 pub(crate) enum Draft {
     Created(Box<LegCreated>),
+    Ice(Box<LegIceDone>),
     Deleted {
         party: Arc<str>,
         cancelled: Vec<CutOverId>,
@@ -104,6 +105,7 @@ impl<'a> Plan<'a> {
             Command::LegDirection(fields) => self.leg_direction(fields)?,
             Command::LegRtcpMux(fields) => self.leg_rtcp_mux(fields)?,
             Command::LegLatch(fields) => self.leg_latch(fields)?,
+            Command::LegIce(fields) => self.leg_ice(fields)?,
             Command::LegDelete(fields) => self.leg_delete(&fields.party)?,
             Command::PartyRename(fields) => self.party_rename(fields)?,
             Command::Relatch(fields) => self.relatch(fields)?,
@@ -184,6 +186,7 @@ impl<'a> Plan<'a> {
                 ),
             ),
             Refusal::BadAddress { leg, reason } => (ErrorCode::BadAddress, format!("{}: {reason}", self.party(*leg))),
+            Refusal::BadIce { leg, reason } => (ErrorCode::BadIce, format!("{}: {reason}", self.party(*leg))),
             Refusal::PortUnavailable { .. } => (ErrorCode::PortUnavailable, refusal.to_string()),
             _ => (ErrorCode::Refused, refusal.to_string()),
         };

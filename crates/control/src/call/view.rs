@@ -100,6 +100,7 @@ fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, interfaces: &
         advertised: interfaces.advertised(leg.lease, local),
         remote: snapshot.remote_rtp,
         latched: snapshot.latched,
+        ice: snapshot.ice.map(Into::into),
         direction: snapshot.direction.into(),
         muted: snapshot.muted,
         codecs: leg.codecs.iter().map(|codec: &Codec| rtpmap(codec)).collect(),

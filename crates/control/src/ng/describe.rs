@@ -8,6 +8,7 @@ use patchcord_rtp::PayloadType;
 use patchcord_sdp::{Edit, Ice, Media, MediaEdit, Relay, RtcpAttribute, Sdp};
 
 use super::NgConfig;
+use super::ice;
 use super::media::{Described, Phase, Told};
 use super::refuse::Refused;
 use super::session::{PartyId, Session};
@@ -36,10 +37,10 @@ pub(super) fn described(sdp: &Sdp, options: &Options) -> Result<Vec<Described>, 
             return Err(Refused::Because(why));
         }
     }
-    sdp.media().iter().map(|media| line(media, options)).collect()
+    sdp.media().iter().map(|media| line(sdp, media, options)).collect()
 }
 
-fn line(media: &Media, options: &Options) -> Result<Described, Refused> {
+fn line(sdp: &Sdp, media: &Media, options: &Options) -> Result<Described, Refused> {
     let address = media.address.ok_or(reason::INCOMPLETE_SDP);
     let enabled = media.port != 0;
     let (remote, remote_rtcp) = match address {
@@ -76,6 +77,7 @@ fn line(media: &Media, options: &Options) -> Result<Described, Refused> {
         mux: media.rtcp_mux,
         mid: media.mid.clone(),
         ptime_ms: media.ptime_ms,
+        ice: ice::described(sdp, media),
         codecs: media.codecs.iter().filter_map(codec).filter(usable).collect(),
     })
 }
@@ -127,15 +129,20 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
     if options.flags.loop_protect {
         edit.attributes.push(format!("{LOOP_MARK}:patchcord"));
     }
+    if told.iter().any(|told| matches!(told, Told::Here { ice: Some(_), .. })) {
+        // RFC 8839 5.3: it sends no checks, and leaves the choice to the other side.
+        edit.attributes.push("ice-lite".to_owned());
+    }
     let other = session.party(to);
     edit.media = sdp
         .media()
         .iter()
         .zip(told)
         .enumerate()
-        .map(|(index, (media, told))| match *told {
+        .map(|(index, (media, told))| match told {
             Told::Disabled => MediaEdit::Disable { address: here },
-            Told::Here { rtp, rtcp, mux, mux_required } => {
+            Told::Here { rtp, rtcp, mux, mux_required, ice } => {
+                let (mux, mux_required) = (*mux, *mux_required);
                 let address = options.media_address.unwrap_or(rtp.ip());
                 let is_rtp = media.is_rtp();
                 // An answer says what its offer said, where it says nothing itself.
@@ -165,7 +172,13 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
                         .ptime_ms
                         .or_else(|| offered.and_then(|offered| offered.ptime_ms))
                         .filter(|_| is_rtp),
-                    ice: Ice::Remove,
+                    ice: ice.as_deref().map_or(Ice::Remove, |ice| Ice::Own {
+                        ufrag: ice.ufrag.clone(),
+                        pwd: ice.pwd.0.clone(),
+                        trickle: ice.trickles,
+                        candidates: ice.candidates.clone(),
+                        end_of_candidates: ice.ends,
+                    }),
                 }))
             }
         })

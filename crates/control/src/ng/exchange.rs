@@ -26,6 +26,11 @@ impl Ng {
         if phase == Phase::Answer && to_tag.is_none() {
             return Err(reason::NO_TO_TAG.into());
         }
+        if options.flags.fragment && !bytes.starts_with(b"v=") {
+            // RFC 8840: candidates that follow. A lite agent sends no checks and has no use for them.
+            self.find(&options)?;
+            return Ok(Dict::new().with("result", "ok"));
+        }
         let sdp =
             Sdp::parse(bytes).map_err(|error| Refused::Known { reason: reason::BAD_SDP, detail: error.to_string() })?;
         if sdp.session().version != Some(0) {

@@ -9,6 +9,7 @@ use patchcord_relay::command::LearnFrom;
 use patchcord_relay::media::Codec;
 
 use super::NgConfig;
+use super::ice::{DescribedIce, ToldIce};
 use super::session::{Leg, Mux, PartyId, Session, leg_name};
 use crate::api::{
     Bridge, CodecParts, CodecSpec, Command, Direction, EgressName, LatchModeName, LatchSpec, LegCodecs, LegCreate,
@@ -36,10 +37,11 @@ pub(super) struct Described {
     pub(super) codecs: Vec<Codec>,
     pub(super) mid: Option<String>,
     pub(super) ptime_ms: Option<u32>,
+    pub(super) ice: DescribedIce,
 }
 
 /// What the other side is to be told of an m= line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     /// It is disabled.
     Disabled,
@@ -51,6 +53,7 @@ pub(super) enum Told {
         mux: bool,
         /// There is no port for RTCP to fall back on.
         mux_required: bool,
+        ice: Option<Box<ToldIce>>,
     },
 }
 
@@ -102,6 +105,7 @@ impl Exchange<'_, '_> {
         for party in [self.from, self.to] {
             self.media(party, index).read |= self.options.flags.inject_dtmf;
         }
+        self.note_ice(index, line);
         let (mux, mux_required) = self.agree_on_mux(index);
         let (own, others) = self.codecs(index);
 
@@ -121,7 +125,8 @@ impl Exchange<'_, '_> {
         };
         let family = from.family;
         self.set_leg(self.from, index, from)?;
-        self.follow_remote(index, line.remote)?;
+        // The address of a line with ICE is one of its candidates; where the party is, its checks show.
+        self.follow_remote(index, line.remote.filter(|_| line.ice.remote.is_none()))?;
         let to = match self.media(self.to, index).leg.clone() {
             Some(leg) => Want {
                 remote: leg.remote,
@@ -148,9 +153,11 @@ impl Exchange<'_, '_> {
         };
         self.set_leg(self.to, index, to)?;
         self.bridge(index)?;
+        let rtcp_muxed = mux && (mux_required || self.phase == Phase::Answer);
+        let ice = self.agree_on_ice(index, line, rtcp_muxed)?.map(Box::new);
         let Some(leg) = &mut self.media(self.to, index).leg else { return Ok(Told::Disabled) };
         leg.told_to = leg.told_to.or(line.remote);
-        Ok(Told::Here { rtp: leg.advertised, rtcp: leg.advertised_rtcp, mux, mux_required })
+        Ok(Told::Here { rtp: leg.advertised, rtcp: leg.advertised_rtcp, mux, mux_required, ice })
     }
 
     /// Where ports follow the remote side: another address of the sender gives the receiver another local port, and the same
@@ -340,7 +347,7 @@ impl Exchange<'_, '_> {
         self.session.party(party).and_then(|party| party.family)
     }
 
-    fn media(&mut self, party: PartyId, index: usize) -> &mut super::session::Media {
+    pub(super) fn media(&mut self, party: PartyId, index: usize) -> &mut super::session::Media {
         let party = self.session.parties.iter_mut().find(|other| other.id == party);
         party.expect("both sides of an exchange are parties of its session").media_mut(index)
     }

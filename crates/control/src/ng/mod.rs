@@ -12,6 +12,7 @@ mod delete;
 mod describe;
 mod dtmf;
 mod exchange;
+mod ice;
 pub mod listen;
 mod media;
 mod mos;

@@ -72,6 +72,7 @@ pub(super) struct Media {
     pub(super) mux: Mux,
     /// It is read though everything else may pass unread: keys are, or will be, put into it.
     pub(super) read: bool,
+    pub(super) ice: Ice,
     /// The leg that relays it; `None` while the media is disabled.
     pub(super) leg: Option<Leg>,
     /// Legs of other addresses of the other side, where ports follow these.
@@ -89,6 +90,43 @@ pub(super) struct Mux {
     pub(super) granted: Option<bool>,
     /// It is in force.
     pub(super) agreed: bool,
+}
+
+/// ICE, as far as a party and the relay have agreed on it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ice {
+    /// The party has sent an SDP with this line.
+    pub(super) described: bool,
+    /// What its latest SDP has.
+    pub(super) said: Option<Box<RemoteIce>>,
+    /// What its SDP had when it was told our present credentials, or answered to them: others are a restart.
+    pub(super) paired_with: Option<Box<RemoteIce>>,
+    /// It was offered ICE.
+    pub(super) offered: bool,
+    /// Its own offer is to be answered without.
+    pub(super) rejected: bool,
+    /// Its latest SDP says that candidates may follow (RFC 8840).
+    pub(super) trickles: bool,
+}
+
+impl Ice {
+    /// Nobody has said anything of it.
+    pub(super) const fn is_unused(&self) -> bool {
+        self.said.is_none() && self.paired_with.is_none() && !self.offered
+    }
+}
+
+/// A party's credentials. The password serves only to notice that it is another one.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct RemoteIce {
+    pub(super) ufrag: String,
+    pub(super) pwd: String,
+}
+
+impl core::fmt::Debug for RemoteIce {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("RemoteIce").field("ufrag", &self.ufrag).finish_non_exhaustive()
+    }
 }
 
 /// What a leg has been told.

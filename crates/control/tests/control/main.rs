@@ -6,6 +6,7 @@ mod calls;
 mod dtmf;
 mod hearing;
 mod http;
+mod ice;
 mod idempotency;
 mod ng;
 mod random;

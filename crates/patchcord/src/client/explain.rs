@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::args::Connection;
 use super::call_path;
-use super::model::{Call, Leg, Worker, Workers};
+use super::model::{Call, Ice, Leg, Worker, Workers};
 use crate::failure::Failure;
 use crate::output;
 
@@ -57,6 +57,9 @@ fn explain(call: &Call, worker: Option<&Worker>) -> Vec<Finding> {
         let about = format!("party {}", leg.party);
         say(&about, hears(call, leg));
         say(&about, latch(leg));
+        if let Some(ice) = leg.ice {
+            say(&about, checks(ice));
+        }
         say(&about, arrives(leg));
         if leg.muted {
             say(&about, "is muted: nobody hears it until `patchcord unmute`".to_owned());
@@ -118,6 +121,20 @@ fn latch(leg: &Leg) -> String {
     }
 }
 
+fn checks(ice: Ice) -> String {
+    let Ice { nominated, answered, refused } = ice;
+    match (nominated, answered, refused) {
+        (true, ..) => format!("has nominated its address by ICE: {answered} checks answered, {refused} refused"),
+        (false, 0, 0) => {
+            "has ICE, and has sent no check: does it know the candidates, and do they reach the relay?".to_owned()
+        }
+        (false, 0, _) => format!(
+            "has ICE, and all of its {refused} checks were refused: look at the ice-ufrag and ice-pwd of its SDP"
+        ),
+        (false, ..) => format!("has ICE, and has not nominated yet: {answered} checks answered, {refused} refused"),
+    }
+}
+
 fn arrives(leg: &Leg) -> String {
     match leg.idle_ms {
         None if leg.datagrams == 0 => format!("has never sent anything to {}", leg.advertised),
@@ -147,12 +164,15 @@ fn meaning(reason: &str) -> &'static str {
         "no_leg" => "no leg lives behind the port any more; the sender has not noticed yet that the call is over",
         "unknown_protocol" => "neither RTP nor RTCP nor anything else of RFC 7983; something else is sent to this port",
         "unexpected_protocol" => {
-            "STUN, DTLS, ZRTP or TURN, which this leg does not use; the sender expects ICE or DTLS-SRTP"
+            "STUN, DTLS, ZRTP or TURN, which this leg does not use; the sender expects ICE (see `leg-ice`) or DTLS-SRTP"
+        }
+        "ice_unauthorized" => {
+            "ICE checks without this leg's user name and password: from before a restart, of another call, or somebody's guesses"
         }
         "malformed" => "shorter than their header says; look at a capture of the sender",
         "truncated" => "longer than the receive buffer; the sender's packets are too big for media",
         "foreign_source" => {
-            "not from the party's address: an attempt to inject media, or the party moved (then `patchcord relatch`), or it sends from a host that no signalling names (then `learn_from`)"
+            "not from the party's latched or nominated address: an attempt to inject media, or the party moved (then `patchcord relatch`), or it sends from a host that no signalling names (then `learn_from`)"
         }
         "direction" => "the party's direction forbids it to send",
         "muted" => "the party is muted",

@@ -42,6 +42,7 @@ pub(crate) struct Leg {
     pub(crate) advertised: String,
     pub(crate) remote: Option<String>,
     pub(crate) latched: bool,
+    pub(crate) ice: Option<Ice>,
     pub(crate) direction: String,
     pub(crate) muted: bool,
     pub(crate) codecs: Vec<String>,
@@ -61,6 +62,15 @@ pub(crate) struct Leg {
     pub(crate) sent: Sent,
     pub(crate) relay_latency_us: Percentiles,
     pub(crate) drops: BTreeMap<String, u64>,
+}
+
+/// A party's connectivity checks.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Ice {
+    pub(crate) nominated: bool,
+    pub(crate) answered: u64,
+    pub(crate) refused: u64,
 }
 
 /// What was sent to a party.
