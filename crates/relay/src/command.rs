@@ -90,6 +90,15 @@ pub enum Command {
         /// What both sides know.
         ice: Option<IceCredentials>,
     },
+    /// What arrives at the leg's ports is taken as if it had arrived at those of another leg, whose latch judges it and whose
+    /// listeners hear it: a port that a party was told before, and goes on using for a while. Nobody hears the leg itself
+    /// meanwhile. Refused if the other leg is such a door.
+    SetDoor {
+        /// The leg.
+        leg: LegId,
+        /// The leg that it leads to; `None`: its ports are its own again.
+        into: Option<LegId>,
+    },
     /// While muted, nobody hears the leg; the leg itself goes on hearing.
     SetMuted {
         /// The leg.
@@ -426,6 +435,14 @@ pub enum Refusal {
         leg: LegId,
         /// The one that waits.
         pending: CutOverId,
+    },
+    /// A door must lead to a leg that is heard.
+    #[error("{leg} cannot be a door into {into}, which is one itself or is the same leg")]
+    BadDoor {
+        /// The leg that was to be a door.
+        leg: LegId,
+        /// Where it was to lead.
+        into: LegId,
     },
     /// A cut-over with no changes, too many, or the same sink twice.
     #[error("a cut-over needs 1 to {CUT_OVER_CHANGES_MAX} changes and each leg at most once as sink: {0}")]

@@ -27,6 +27,7 @@ impl Shard {
             codecs: Vec::new(),
             relaying: Vec::new(),
             dialled: Vec::new(),
+            doors: Vec::new(),
             cut_overs: Vec::new(),
             rolled_back: Vec::new(),
             legs: i64::from(self.legs.in_use()),
@@ -47,6 +48,8 @@ pub(crate) struct Plan<'a> {
     relaying: Vec<(LegId, Relaying)>,
     /// Steps of key presses that the batch adds.
     pub(crate) dialled: Vec<(LegId, usize)>,
+    /// Where legs lead that the batch makes doors, or no longer doors.
+    doors: Vec<(LegId, Option<LegId>)>,
     /// Those that the batch commands, and those that its rollbacks amount to.
     cut_overs: Vec<Cow<'a, CutOver>>,
     rolled_back: Vec<CutOverId>,
@@ -86,6 +89,7 @@ impl<'a> Plan<'a> {
                 self.must_exist(*leg)?;
                 ice.as_ref().map_or(Ok(()), |ice| ice.check(*leg))
             }
+            Command::SetDoor { leg, into } => self.set_door(*leg, *into),
             Command::SetDirection { leg, .. }
             | Command::SetRtcpMux { leg, .. }
             | Command::SetLatch { leg, .. }
@@ -117,6 +121,20 @@ impl<'a> Plan<'a> {
         }
         self.added.push(spec);
         self.legs += 1;
+        Ok(())
+    }
+
+    fn set_door(&mut self, leg: LegId, into: Option<LegId>) -> Result<(), Refusal> {
+        self.must_exist(leg)?;
+        if let Some(into) = into {
+            self.must_exist(into)?;
+            let planned = self.doors.iter().rev().find(|(other, _)| *other == into).map(|(_, into)| into.is_some());
+            let present = || self.shard.legs.slot(into).is_some_and(|slot| self.shard.legs.is_door(slot));
+            if into == leg || planned.unwrap_or_else(present) {
+                return Err(Refusal::BadDoor { leg, into });
+            }
+        }
+        self.doors.push((leg, into));
         Ok(())
     }
 

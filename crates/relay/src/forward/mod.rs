@@ -12,7 +12,7 @@ pub(crate) use rtp::SourcePacket;
 use patchcord_rtp::{Protocol, classify};
 
 use crate::datagram::{Datagram, Verdict};
-use crate::ids::Component;
+use crate::ids::{Component, PortId};
 use crate::leg::NO_SLOT;
 use crate::leg::ingress::Ingress;
 use crate::shard::Shard;
@@ -50,9 +50,17 @@ impl Shard {
     }
 
     fn judge(&mut self, datagram: &mut Datagram<'_>, now: MonoTime) -> Verdict {
-        let at = datagram.port.slot() as usize;
+        let mut at = datagram.port.slot() as usize;
         if !self.legs.ingress.get(at).is_some_and(Ingress::is_live) {
             return Verdict::Dropped(DropReason::NoLeg);
+        }
+        if self.legs.ingress[at].is_door() {
+            let Some(into) = self.legs.behind_door(datagram.port.slot()) else {
+                return Verdict::Dropped(DropReason::NoLeg);
+            };
+            // From here on it has come in by the other leg's port, and counts there.
+            datagram.port = PortId::new(into, datagram.port.component());
+            at = into as usize;
         }
         if datagram.truncated {
             return Verdict::Dropped(DropReason::Truncated);

@@ -45,6 +45,8 @@ enum Life {
     Gone,
     Rtp,
     Opaque,
+    /// What arrives is another leg's.
+    Door,
 }
 
 impl Life {
@@ -90,6 +92,18 @@ impl Ingress {
 
     pub(crate) const fn set_relaying(&mut self, relaying: Relaying) {
         self.life = Life::of(relaying);
+    }
+
+    /// Whether what arrives is taken for another leg.
+    pub(crate) const fn is_door(&self) -> bool {
+        matches!(self.life, Life::Door)
+    }
+
+    /// Makes it a door; says how it has relayed until now.
+    pub(crate) const fn become_door(&mut self) -> Relaying {
+        let was = if self.is_opaque() { Relaying::Opaque } else { Relaying::Rtp };
+        self.life = Life::Door;
+        was
     }
 
     pub(crate) const fn is_open(&self) -> bool {

@@ -10,11 +10,11 @@ pub(crate) mod latch;
 pub(crate) mod round_trip;
 
 use core::net::SocketAddr;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use patchcord_rtp::{RTP_HEADER_LEN, RtpTimestamp, Ssrc};
 
-use crate::command::LegSpec;
+use crate::command::{LegSpec, Relaying};
 use crate::datagram::Hop;
 use crate::dtmf::Dialer;
 use crate::event::Receipt;
@@ -204,6 +204,9 @@ pub(crate) struct Legs {
     pub(crate) egress: Vec<Egress>,
     pub(crate) cold: Vec<Cold>,
     slots: HashMap<LegId, Slot>,
+    /// Legs whose packets are taken for another leg's: which one's, and how they relay otherwise. Few are, so that others
+    /// have no room for it.
+    doors: BTreeMap<Slot, (Slot, Relaying)>,
     free: Vec<Slot>,
     capacity: u32,
 }
@@ -217,6 +220,7 @@ impl Legs {
             egress: Vec::with_capacity(room),
             cold: Vec::with_capacity(room),
             slots: HashMap::with_capacity(room),
+            doors: BTreeMap::new(),
             free: Vec::with_capacity(room),
             capacity,
         }
@@ -265,6 +269,8 @@ impl Legs {
     pub(crate) fn remove(&mut self, slot: Slot) {
         let at = slot as usize;
         self.slots.remove(&self.cold[at].id);
+        self.set_door(slot, None);
+        self.end_doors_into(slot);
         self.ingress[at].retire();
         self.egress[at].retire();
         // What the leg held (codec names, a player's frames) goes now, not when the slot is used again.
@@ -275,6 +281,51 @@ impl Legs {
         self.cold[at].undo = None;
         self.cold[at].ice = None;
         self.free.push(slot);
+    }
+
+    pub(crate) fn is_door(&self, slot: Slot) -> bool {
+        self.ingress[slot as usize].is_door()
+    }
+
+    /// The leg that a door leads to.
+    pub(crate) fn behind_door(&self, slot: Slot) -> Option<Slot> {
+        self.doors.get(&slot).map(|&(into, _)| into)
+    }
+
+    /// Makes the leg a door into another one, which is none, or ends that. Doors into the leg lead on.
+    pub(crate) fn set_door(&mut self, slot: Slot, into: Option<Slot>) {
+        let ingress = &mut self.ingress[slot as usize];
+        match (into, self.doors.get_mut(&slot)) {
+            (Some(into), Some((present, _))) => *present = into,
+            (Some(into), None) => {
+                let relaying = ingress.become_door();
+                self.doors.insert(slot, (into, relaying));
+            }
+            (None, Some(&mut (_, relaying))) => {
+                ingress.set_relaying(relaying);
+                self.doors.remove(&slot);
+            }
+            (None, None) => {}
+        }
+        if let Some(into) = into {
+            for (present, _) in self.doors.values_mut().filter(|(present, _)| *present == slot) {
+                *present = into;
+            }
+        }
+    }
+
+    /// What the party sends is read, or relayed unread, from now on; for a door: as soon as it is none.
+    pub(crate) fn set_relaying(&mut self, slot: Slot, relaying: Relaying) {
+        match self.doors.get_mut(&slot) {
+            Some((_, otherwise)) => *otherwise = relaying,
+            None => self.ingress[slot as usize].set_relaying(relaying),
+        }
+    }
+
+    fn end_doors_into(&mut self, slot: Slot) {
+        while let Some((&door, _)) = self.doors.iter().find(|(_, (into, _))| *into == slot) {
+            self.set_door(door, None);
+        }
     }
 
     /// Makes `sink` hear what `source` receives.

@@ -33,9 +33,13 @@ impl Shard {
                 shard.legs.refresh_flags(slot);
             }),
             Command::SetRelaying { leg, relaying } => self.with_leg(*leg, |shard, slot| {
-                shard.legs.ingress[slot as usize].set_relaying(*relaying);
+                shard.legs.set_relaying(slot, *relaying);
             }),
             Command::SetIce { leg, ice } => self.with_leg(*leg, |shard, slot| shard.set_ice(slot, ice.as_ref())),
+            Command::SetDoor { leg, into } => {
+                let into = into.and_then(|into| self.legs.slot(into));
+                self.with_leg(*leg, |shard, slot| shard.legs.set_door(slot, into));
+            }
             Command::SetMuted { leg, muted } => self.with_leg(*leg, |shard, slot| {
                 shard.legs.cold[slot as usize].muted = *muted;
                 shard.legs.refresh_flags(slot);

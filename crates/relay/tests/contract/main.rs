@@ -2,6 +2,7 @@
 
 mod continuity;
 mod directions;
+mod doors;
 mod drops;
 mod dtmf;
 mod formats;

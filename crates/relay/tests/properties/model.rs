@@ -192,6 +192,8 @@ impl Model {
             | Command::SetLatch { leg, .. }
             | Command::SetRelaying { leg, .. }
             | Command::SetIce { leg, .. }
+            // Not among the steps: where a door leads is the latch's affair, which the model leaves out.
+            | Command::SetDoor { leg, .. }
             | Command::BlockDtmf { leg, .. }
             | Command::SendDtmf { leg, .. }
             | Command::StopDtmf { leg } => self.leg(leg.0).map(drop),
