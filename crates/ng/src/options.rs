@@ -155,8 +155,8 @@ pub struct Options {
     // The rest.
     /// `supports`: what the asker understands, in small letters with hyphens.
     pub supports: Vec<String>,
-    /// `limit` of `list`.
-    pub limit: Option<u32>,
+    /// `limit` of `list`, as it came: below zero it is a mistake.
+    pub limit: Option<i64>,
     /// `template`: the name of a set of flags in the configuration.
     pub template: Option<String>,
     /// `record-call`: on or off.

@@ -34,5 +34,15 @@ pub const NO_COMMAND: &str = "Dictionary contains no key \"command\"";
 pub const TOO_MANY_CALLS: &str = "Parallel session limit reached";
 /// No more ports: Kamailio tries another relay on exactly this text.
 pub const NO_PORTS: &str = "Ran out of ports";
+/// A tag that a `subscribe answer` or `unsubscribe` names, and nobody has.
+pub const UNKNOWN_TO_TAG: &str = "To-tag not found";
+/// The SDP of a `subscribe answer` is no answer to what was offered.
+pub const BAD_SUBSCRIPTION_ANSWER: &str = "Failed to process subscription answer";
+/// A `subscribe request` for nobody.
+pub const NO_PUBLISHER: &str = "No monologues matched";
+/// A `subscribe request` for all parties of a call that has none.
+pub const NO_PARTICIPANT: &str = "No call participant specified";
+/// The `limit` of a `list` is below zero.
+pub const BAD_LIMIT: &str = "invalid limit, must be >= 0";
 /// The `warning` of a `delete` that found nothing to delete.
 pub const NOTHING_DELETED: &str = "Call-ID not found or tags didn't match";

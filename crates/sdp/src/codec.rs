@@ -68,7 +68,8 @@ impl Codec {
     }
 
     /// The same, written.
-    pub(crate) fn rtpmap(&self) -> String {
+    #[must_use]
+    pub fn rtpmap(&self) -> String {
         let Self { payload_type, encoding, clock_rate, channels } = self;
         match channels {
             1 => format!("{payload_type} {encoding}/{clock_rate}"),

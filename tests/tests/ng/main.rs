@@ -6,6 +6,7 @@ mod bad_input;
 mod calls;
 mod limits;
 mod quality;
+mod subscriptions;
 mod transfers;
 
 use std::net::SocketAddr;

@@ -31,6 +31,8 @@ pub enum Command {
     LegLatch(LegLatch),
     /// Answers the party's connectivity checks (RFC 8445), or no longer.
     LegIce(LegIce),
+    /// A leg's ports lead to another leg, or no longer.
+    LegDoor(LegDoor),
     /// Ends a leg and frees its ports.
     LegDelete(OneParty),
     /// Gives a party another name.
@@ -67,6 +69,10 @@ pub enum Command {
     Stop(OneParty),
     /// The party hears a country's ringing tone.
     Ringback(Ringback),
+    /// The party hears what another one sends, who notices nothing.
+    Monitor(Monitor),
+    /// Undoes `monitor`.
+    Unmonitor(OneParty),
     /// Undoes an earlier command's cut-over.
     Rollback(Rollback),
 }
@@ -83,6 +89,7 @@ impl Command {
             Self::LegRtcpMux(_) => CommandName::LegRtcpMux,
             Self::LegLatch(_) => CommandName::LegLatch,
             Self::LegIce(_) => CommandName::LegIce,
+            Self::LegDoor(_) => CommandName::LegDoor,
             Self::LegDelete(_) => CommandName::LegDelete,
             Self::PartyRename(_) => CommandName::PartyRename,
             Self::Relatch(_) => CommandName::Relatch,
@@ -101,6 +108,8 @@ impl Command {
             Self::Play(_) => CommandName::Play,
             Self::Stop(_) => CommandName::Stop,
             Self::Ringback(_) => CommandName::Ringback,
+            Self::Monitor(_) => CommandName::Monitor,
+            Self::Unmonitor(_) => CommandName::Unmonitor,
             Self::Rollback(_) => CommandName::Rollback,
         }
     }
@@ -118,6 +127,7 @@ pub enum CommandName {
     LegRtcpMux,
     LegLatch,
     LegIce,
+    LegDoor,
     LegDelete,
     PartyRename,
     Relatch,
@@ -136,6 +146,8 @@ pub enum CommandName {
     Play,
     Stop,
     Ringback,
+    Monitor,
+    Unmonitor,
     Rollback,
 }
 
@@ -151,6 +163,7 @@ impl CommandName {
             Self::LegRtcpMux => "leg-rtcp-mux",
             Self::LegLatch => "leg-latch",
             Self::LegIce => "leg-ice",
+            Self::LegDoor => "leg-door",
             Self::LegDelete => "leg-delete",
             Self::PartyRename => "party-rename",
             Self::Relatch => "relatch",
@@ -169,6 +182,8 @@ impl CommandName {
             Self::Play => "play",
             Self::Stop => "stop",
             Self::Ringback => "ringback",
+            Self::Monitor => "monitor",
+            Self::Unmonitor => "unmonitor",
             Self::Rollback => "rollback",
         }
     }
@@ -284,6 +299,17 @@ pub struct LegLatch {
     pub relaying: RelayingName,
 }
 
+/// Fields of `leg-door`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LegDoor {
+    /// The party.
+    pub party: String,
+    /// The party that whatever arrives at its ports is taken to come from; absent: it is its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<String>,
+}
+
 /// Fields of `party-rename`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -390,6 +416,16 @@ pub struct Ringback {
     /// Whose ringing tone: `us`, `uk`, `de`, `fr`, or another country whose tones are known.
     #[schema(example = "us")]
     pub country: String,
+}
+
+/// Fields of `monitor`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Monitor {
+    /// The party that listens.
+    pub party: String,
+    /// The party whose media it hears.
+    pub of: String,
 }
 
 /// Fields of `rollback`.

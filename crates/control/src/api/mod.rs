@@ -18,8 +18,8 @@ pub use answer::{
 };
 pub use codec::{CodecParts, CodecSpec, rtpmap};
 pub use command::{
-    Bridge, Command, CommandName, Hold, LegCodecs, LegCreate, LegDirection, LegLatch, LegRemote, LegRtcpMux, OneParty,
-    PartyRename, Play, Relatch, Ringback, Rollback, Swap, TwoParties,
+    Bridge, Command, CommandName, Hold, LegCodecs, LegCreate, LegDirection, LegDoor, LegLatch, LegRemote, LegRtcpMux,
+    Monitor, OneParty, PartyRename, Play, Relatch, Ringback, Rollback, Swap, TwoParties,
 };
 pub use dtmf::{DTMF_DIGITS_MAX, DtmfSend};
 pub use event::{CallEvent, CutOverEvent, EventKind, ReceiptFields};

@@ -94,6 +94,9 @@ pub struct LegState {
     pub peer: Option<Arc<str>>,
     /// Whether it is on hold.
     pub held: bool,
+    /// The party that it monitors.
+    #[schema(value_type = Option<String>)]
+    pub monitors: Option<Arc<str>>,
     /// A party, `silence`, `hold:NAME`, `play:NAME` or `ringback:COUNTRY`.
     pub hears: String,
     /// The number of the cut-over that it waits for.

@@ -58,8 +58,10 @@ impl Plan<'_> {
             }
             self.must_not_wait(was, will, immediate)?;
             // While a cut-over waits, other commands may change what its parties hear: all of them are given their source
-            // explicitly when it happens. Only audio that goes on is left alone, or it would begin anew.
-            let goes_on = heard == will_hear && (immediate || matches!(heard, Heard::Player { .. }));
+            // explicitly when it happens. Only audio that goes on is left alone, or it would begin anew; and whoever goes on
+            // monitoring somebody, which has nothing to do with the cut-over.
+            let left_alone = matches!(heard, Heard::Player { .. }) || (!settled && matches!(heard, Heard::Leg(_)));
+            let goes_on = heard == will_hear && (immediate || left_alone);
             if !goes_on {
                 let source = match will_hear {
                     Heard::Silence => Source::Silence,

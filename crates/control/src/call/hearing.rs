@@ -1,7 +1,7 @@
-//! Commands about what parties hear: bridge, swap, hold, play and their opposites.
+//! Commands about what parties hear: bridge, swap, hold, play, monitor and their opposites.
 //!
-//! A party hears the topmost of: what is played to it, hold audio (if it is on hold), its peer (if each is the other's
-//! peer and the peer is not on hold), silence. A command changes this state of one or more parties; all sources that
+//! A party hears the topmost of: what is played to it, hold audio (if it is on hold), what the party sends that it monitors,
+//! its peer (if each is the other's peer and the peer is not on hold), silence. A command changes this state of one or more parties; all sources that
 //! differ then are one cut-over, done by the engine in one step.
 //!
 //! - `bridge a b`: each is the other's peer; both lose hold and play. A former peer is left with silence, but on hold it
@@ -11,11 +11,16 @@
 //!   the end of a prompt, uncovers what is below.
 //! - `swap survivor old new`: a bridge of `survivor` and `new` that parks `old` with hold audio or silence. It needs
 //!   `old` as the survivor's peer, or none.
+//! - `monitor party of`: the party hears what `of` sends, whatever `of` hears or is bridged with, until `unmonitor`, which
+//!   uncovers the peer. `of` and its peer notice nothing, and whoever has the party as peer goes on hearing it. `hold` and `play`
+//!   cover it; `bridge` and `swap` end it for the parties that they name. It stays while `of` is held, bridged anew or
+//!   swapped; the deletion of `of` ends it.
 //!
 //! A cut-over with a trigger changes nothing until the trigger fires: with `on-first-packet` the survivor goes on hearing the
 //! old party, hold audio or ringback up to the new party's first packet, which is then the first that it hears. Until then:
 //!
-//! - The parties that the command names may be held, resumed, played something: for them the cut-over sets everything anew.
+//! - The parties that the command names may be held, resumed, played something, and may monitor somebody: for them the
+//!   cut-over sets everything anew.
 //!   Their peers must not change, and nothing at all may change about a party that will lose its peer; that is refused
 //!   (`cut-over-pending`) rather than mixed up.
 //! - The deletion of a leg that it needs cancels it; so does `rollback`. A swap does not need `old`, who may hang up early.
@@ -28,7 +33,7 @@ use patchcord_relay::media::Repeat;
 use std::sync::Arc;
 
 use super::change::{How, no_encoding};
-use super::model::{Hold, Leg, Play};
+use super::model::{Hearing, Hold, Leg, Play};
 use super::plan::{Draft, Plan};
 use crate::api::{self, CommandName, KeepOld, Trigger};
 use crate::audio::{self, Sound};
@@ -137,6 +142,24 @@ impl Plan<'_> {
         self.start(leg.id, sound, "ringback", Repeat::Forever, CommandName::Ringback)
     }
 
+    pub(super) fn monitor(&mut self, fields: &api::Monitor) -> Result<Draft, ApiError> {
+        let (party, of) = self.two(&fields.party, &fields.of)?;
+        self.set_monitor(party, Some(Box::new(of)), CommandName::Monitor)
+    }
+
+    pub(super) fn unmonitor(&mut self, party: &str) -> Result<Draft, ApiError> {
+        let party = self.leg(party)?.id;
+        self.set_monitor(party, None, CommandName::Unmonitor)
+    }
+
+    fn set_monitor(&mut self, party: LegId, of: Option<Box<LegId>>, command: CommandName) -> Result<Draft, ApiError> {
+        let mut after = self.model.legs.clone();
+        if let Some(leg) = after.get_mut(party) {
+            leg.hearing.monitor = of;
+        }
+        self.change(after, &How::now(command))
+    }
+
     /// Plays audio that has no name in the library.
     pub(crate) fn play_sound(&mut self, party: &str, sound: Arc<Sound>, repeat: api::Repeat) -> Result<(), ApiError> {
         let leg = self.leg(party)?;
@@ -156,10 +179,11 @@ impl Plan<'_> {
         legs.0.iter().filter(listens).map(|leg| leg.party.as_ref().to_owned()).collect()
     }
 
-    /// The legs that have this one as peer, whatever they hear now.
+    /// The legs that have this one as peer or monitor it, whatever they hear now.
     pub(crate) fn peers_of(&self, party: &str) -> Vec<String> {
         let Some(id) = self.model.legs.named(party).map(|leg| leg.id) else { return Vec::new() };
-        let peers = self.model.legs.0.iter().filter(|leg| leg.hearing.peer == Some(id));
+        let hears = |hearing: &Hearing| hearing.peer == Some(id) || hearing.monitor.as_deref() == Some(&id);
+        let peers = self.model.legs.0.iter().filter(|leg| hears(&leg.hearing));
         peers.map(|leg| leg.party.as_ref().to_owned()).collect()
     }
 

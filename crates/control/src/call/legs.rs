@@ -10,8 +10,8 @@ use patchcord_relay::media::Codec;
 use super::model::{Hearing, Leg};
 use super::plan::{Draft, Plan};
 use crate::api::{
-    CodecSpec, CutOverState, EventKind, LegCodecs, LegCreate, LegCreated, LegDirection, LegLatch, LegRemote,
-    LegRtcpMux, NAME_LEN_MAX, PartyRename, Relatch,
+    CodecSpec, CutOverState, EventKind, LegCodecs, LegCreate, LegCreated, LegDirection, LegDoor, LegLatch,
+    LegRemote, LegRtcpMux, NAME_LEN_MAX, PartyRename, Relatch,
 };
 use crate::error::{ApiError, ErrorCode};
 use crate::interfaces::AddressFamily;
@@ -120,6 +120,17 @@ impl Plan<'_> {
         let told = self.env.interfaces.advertised(lease, local).ip();
         self.tell_engine(command::Command::SetLatch { leg, policy: fields.latch.over(self.env.latch, told) });
         self.tell_engine(command::Command::SetRelaying { leg, relaying: fields.relaying.into() });
+        Ok(draft)
+    }
+
+    /// What arrives at the party's ports is the other one's; nobody hears the party itself then.
+    pub(super) fn leg_door(&mut self, fields: &LegDoor) -> Result<Draft, ApiError> {
+        let (leg, draft) = self.one(&fields.party)?;
+        let into = match &fields.into {
+            Some(into) => Some(self.two(&fields.party, into)?.1),
+            None => None,
+        };
+        self.tell_engine(command::Command::SetDoor { leg, into });
         Ok(draft)
     }
 

@@ -1,7 +1,7 @@
 //! What a call is known to be: its legs, and what each party hears.
 //!
-//! A party hears the topmost of three things: what is played to it, hold audio, its peer. Commands change these three; what
-//! that means for the engine's sources is derived from them ([`Legs::heard`]), so that ending one thing always brings back the
+//! A party hears the topmost of four things: what is played to it, hold audio, whom it monitors, its peer. Commands change
+//! these; what that means for the engine's sources is derived from them ([`Legs::heard`]), so that ending one thing always brings back the
 //! right other one.
 
 use std::sync::Arc;
@@ -51,6 +51,8 @@ pub(crate) struct Hearing {
     /// Whom it is bridged with: they hear each other if both have the other as peer. A party on hold keeps its peer here
     /// even while that peer is bridged with somebody else.
     pub(crate) peer: Option<LegId>,
+    /// Whom it hears without being heard. Few do: the number is kept elsewhere.
+    pub(crate) monitor: Option<Box<LegId>>,
     /// It is on hold.
     pub(crate) hold: Option<Hold>,
     /// Something is played to it.
@@ -170,7 +172,10 @@ impl Legs {
 
     /// What feeds the leg.
     pub(crate) fn heard(&self, leg: &Leg) -> Heard {
-        let Hearing { peer, hold, play } = &leg.hearing;
+        let Hearing { peer, monitor, hold, play } = &leg.hearing;
+        if let (None, None, Some(of)) = (play, hold, monitor) {
+            return Heard::Leg(**of);
+        }
         match (play, hold, peer) {
             (Some(play), ..) if play.finished => Heard::Silence,
             (Some(play), ..) => {
@@ -187,7 +192,7 @@ impl Legs {
         }
     }
 
-    /// Makes the two each other's peer; they are left without hold and play.
+    /// Makes the two each other's peer; they are left without hold and play, and monitor nobody.
     pub(crate) fn bridge(&mut self, a: LegId, b: LegId) {
         self.leave(a);
         self.leave(b);
@@ -210,7 +215,7 @@ impl Legs {
     /// Takes the party off hold and brings it together with its peer again, whoever that talks to by now.
     pub(crate) fn resume(&mut self, id: LegId) {
         let Some(leg) = self.get_mut(id) else { return };
-        leg.hearing = Hearing { peer: leg.hearing.peer, ..Hearing::default() };
+        (leg.hearing.hold, leg.hearing.play) = (None, None);
         let Some(peer) = leg.hearing.peer else { return };
         if self.get(peer).is_some_and(|other| other.hearing.peer != Some(id)) {
             self.leave(peer);
@@ -223,7 +228,7 @@ impl Legs {
     /// Parks a party that a swap has replaced.
     pub(crate) fn park(&mut self, id: LegId, hold: Option<Hold>) {
         self.leave(id);
-        self.set(id, Hearing { peer: None, hold, play: None });
+        self.set(id, Hearing { hold, ..Hearing::default() });
     }
 
     /// The leg's present peer is left alone; on hold it keeps the leg in mind.
@@ -243,17 +248,18 @@ impl Legs {
         }
     }
 
-    /// Takes a leg out; nobody has it as peer any more.
+    /// Takes a leg out; nobody has it as peer or monitors it any more.
     pub(crate) fn remove(&mut self, id: LegId) {
         self.0.retain(|leg| leg.id != id);
         self.forget_the_gone();
     }
 
-    /// Nobody has a peer that is gone.
+    /// Nobody has a peer that is gone, or monitors one.
     pub(crate) fn forget_the_gone(&mut self) {
         let alive: Vec<LegId> = self.0.iter().map(|leg| leg.id).collect();
         for leg in &mut self.0 {
             leg.hearing.peer = leg.hearing.peer.filter(|peer| alive.contains(peer));
+            leg.hearing.monitor = leg.hearing.monitor.take().filter(|of| alive.contains(of));
         }
     }
 }

@@ -106,6 +106,7 @@ impl<'a> Plan<'a> {
             Command::LegRtcpMux(fields) => self.leg_rtcp_mux(fields)?,
             Command::LegLatch(fields) => self.leg_latch(fields)?,
             Command::LegIce(fields) => self.leg_ice(fields)?,
+            Command::LegDoor(fields) => self.leg_door(fields)?,
             Command::LegDelete(fields) => self.leg_delete(&fields.party)?,
             Command::PartyRename(fields) => self.party_rename(fields)?,
             Command::Relatch(fields) => self.relatch(fields)?,
@@ -124,6 +125,8 @@ impl<'a> Plan<'a> {
             Command::Play(fields) => self.play(fields)?,
             Command::Stop(fields) => self.stop(&fields.party)?,
             Command::Ringback(fields) => self.ringback(fields)?,
+            Command::Monitor(fields) => self.monitor(fields)?,
+            Command::Unmonitor(fields) => self.unmonitor(&fields.party)?,
             Command::Rollback(fields) => self.rollback(&fields.of)?,
         };
         self.drafts.push(draft);
@@ -184,6 +187,10 @@ impl<'a> Plan<'a> {
                     "{}: payload type {payload_type} is {was} in this session and cannot become {wanted}",
                     self.party(*leg)
                 ),
+            ),
+            Refusal::BadDoor { leg, into } => (
+                ErrorCode::BadRequest,
+                format!("{} cannot be a door into {}, which is one itself", self.party(*leg), self.party(*into)),
             ),
             Refusal::BadAddress { leg, reason } => (ErrorCode::BadAddress, format!("{}: {reason}", self.party(*leg))),
             Refusal::BadIce { leg, reason } => (ErrorCode::BadIce, format!("{}: {reason}", self.party(*leg))),

@@ -118,8 +118,9 @@ impl Record {
     pub(crate) fn is_void_without(&self, leg: LegId) -> bool {
         let mut staying = self.parts.iter().filter(|part| part.sink && part.leg != leg).peekable();
         let hears_it = |part: &Part| {
-            let Hearing { peer, hold, play } = &part.hearing;
-            *peer == Some(leg) && hold.is_none() && play.is_none()
+            let Hearing { peer, monitor, hold, play } = &part.hearing;
+            let source = monitor.as_deref().or(peer.as_ref());
+            source == Some(&leg) && hold.is_none() && play.is_none()
         };
         self.prompt == Some(leg) || staying.peek().is_none() || staying.any(hears_it)
     }

@@ -106,6 +106,7 @@ fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, interfaces: &
         codecs: leg.codecs.iter().map(|codec: &Codec| rtpmap(codec)).collect(),
         peer: leg.hearing.peer.and_then(|peer| model.legs.get(peer)).map(|peer| Arc::clone(&peer.party)),
         held: leg.hearing.hold.is_some(),
+        monitors: leg.hearing.monitor.as_deref().and_then(|of| model.legs.get(*of)).map(|of| Arc::clone(&of.party)),
         hears: hears(&model.legs, leg),
         pending: model.records.pending_for(leg.id).map(|record| record.id.0),
         packets: ingress.packets,

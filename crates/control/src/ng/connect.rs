@@ -8,7 +8,7 @@ use super::Ng;
 use super::call::{call_id, said, unix_us};
 use super::control::ok;
 use super::refuse::Refused;
-use super::session::{PartyId, Session};
+use super::session::{PartyId, Role, Session};
 use crate::api::{Bridge, Command, EventKind};
 use crate::call::{Call, Plan};
 use crate::error::{ApiError, ErrorCode};
@@ -103,12 +103,14 @@ impl Session {
         let id = |tag: &str| self.tagged(tag).map(|party| party.id);
         let (from, to) =
             (id(from).ok_or(super::session::BadTags::Unknown)?, id(to).ok_or(super::session::BadTags::Unknown)?);
-        if from == to {
+        let listens = |id| self.party(id).is_some_and(|party| party.role == Role::Subscriber);
+        if from == to || listens(from) || listens(to) {
             return Err(super::session::BadTags::Association);
         }
         for (one, other) in [(from, to), (to, from)] {
             if let Some(party) = self.party_mut(one) {
                 party.peer = Some(other);
+                party.role = Role::Dialogue;
             }
         }
         Ok((from, to))

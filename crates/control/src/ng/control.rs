@@ -32,7 +32,7 @@ impl Ng {
         let call = self.find_for_media(options)?;
         let _gate = call.gate.lock().await;
         let session = call.session().clone();
-        let parties = session.selected(options)?.unwrap_or_else(|| session.parties.iter().collect());
+        let parties = session.selected(options)?.unwrap_or_else(|| session.speakers().collect());
         let mut add = |plan: &mut Plan<'_>| {
             for leg in legs_of(&parties, plan) {
                 match gate {
@@ -123,7 +123,7 @@ impl Session {
     /// The parties that a request selects by tag, label, address or `all`; `None`: it selects none.
     pub(super) fn selected(&self, options: &Options) -> Result<Option<Vec<&Party>>, Refused> {
         if options.flags.all {
-            return Ok(Some(self.parties.iter().collect()));
+            return Ok(Some(self.speakers().collect()));
         }
         if let Some(tag) = said(options.from_tag.as_ref()) {
             let party = self.tagged(tag).ok_or("From-tag given, but no such tag exists")?;

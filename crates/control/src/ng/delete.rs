@@ -10,7 +10,7 @@ use super::Ng;
 use super::call::said;
 use super::query::{report_of, with_result};
 use super::refuse::Refused;
-use super::session::{Party, PartyId, Session};
+use super::session::{Party, PartyId, Role, Session};
 use crate::api::{Command, OneParty};
 use crate::call::{Call, Plan};
 use crate::error::ApiError;
@@ -24,6 +24,13 @@ enum Doomed {
     Parties(Vec<PartyId>),
     /// Nothing has these tags.
     Nothing,
+}
+
+/// How often signalling had spoken when something was to end: if it speaks again, that goes on.
+#[derive(Clone, Debug)]
+struct Said {
+    of_call: u64,
+    of_parties: Vec<(PartyId, u64)>,
 }
 
 impl Ng {
@@ -47,7 +54,7 @@ impl Ng {
         if doomed == Doomed::Nothing {
             return nothing();
         }
-        let since = call.session().signalled;
+        let since = call.session().said_of(&doomed);
         if delay.is_zero() && doomed == Doomed::Call {
             // The engine is asked once, for the report and for the log.
             let snapshots = self.0.control.snapshots_of(&call).await?;
@@ -58,13 +65,13 @@ impl Ng {
         let report = self.report(&call).await?;
         drop(gate);
         if delay.is_zero() {
-            self.end(&call, &doomed, since).await;
+            self.end(&call, &doomed, &since).await;
         } else {
             let (ng, call) = (self.clone(), Arc::downgrade(&call));
             self.0.control.spawn(async move {
                 tokio::time::sleep(delay).await;
                 if let Some(call) = call.upgrade() {
-                    ng.end(&call, &doomed, since).await;
+                    ng.end(&call, &doomed, &since).await;
                 }
             });
         }
@@ -72,23 +79,23 @@ impl Ng {
     }
 
     /// Ends it, unless an offer or answer has come since then.
-    async fn end(&self, call: &Arc<Call>, doomed: &Doomed, since: u64) {
+    async fn end(&self, call: &Arc<Call>, doomed: &Doomed, since: &Said) {
         let result = match doomed {
             Doomed::Nothing => Ok(()),
-            Doomed::Call if call.session().signalled != since => Ok(()),
+            Doomed::Call if call.session().signalled != since.of_call => Ok(()),
             Doomed::Call => self.0.control.delete_call(&call.name.name, None).await.map(drop),
-            Doomed::Parties(parties) => self.end_parties(call, parties, since).await,
+            Doomed::Parties(_) => self.end_parties(call, &since.of_parties).await,
         };
         if let Err(error) = result {
             tracing::debug!(call = %call.name.name, %error, "nothing left to delete");
         }
     }
 
-    async fn end_parties(&self, call: &Arc<Call>, parties: &[PartyId], since: u64) -> Result<(), ApiError> {
+    async fn end_parties(&self, call: &Arc<Call>, parties: &[(PartyId, u64)]) -> Result<(), ApiError> {
         let _gate = call.gate.lock().await;
         let mut session = call.session().clone();
-        let silent = |id: &&PartyId| session.party(**id).is_some_and(|party| party.signalled <= since);
-        let parties: Vec<_> = parties.iter().filter(silent).copied().collect();
+        let silent = |(id, said): &&(PartyId, u64)| session.party(*id).is_some_and(|party| party.signalled == *said);
+        let parties: Vec<_> = parties.iter().filter(silent).map(|(id, _)| *id).collect();
         let legs = session.legs_of(&parties);
         session.remove(&parties);
         let mut add = |plan: &mut Plan<'_>| {
@@ -103,7 +110,7 @@ impl Ng {
 
 impl Session {
     /// What a request's tags name. A branch of a forked call is one party; whoever else is left with nobody to talk to goes
-    /// with it.
+    /// with it. With a subscriber or a publisher nobody goes, and when nobody is left but subscribers, they go too.
     fn doomed(&self, options: &Options) -> Doomed {
         let branch = said(options.via_branch.as_ref()).and_then(|branch| self.of_branch(branch));
         let (from, to) = (said(options.from_tag.as_ref()), said(options.to_tag.as_ref()));
@@ -122,7 +129,25 @@ impl Session {
             },
             (_, None) => from_party.map(|party| party.id).into_iter().collect(),
         };
-        // Nobody goes on alone.
+        if parties.iter().any(|&id| self.party(id).is_some_and(|party| party.role == Role::Dialogue)) {
+            self.add_the_lonely(&mut parties);
+        }
+        let stays = |party: &Party| party.role != Role::Subscriber && !parties.contains(&party.id);
+        let nobody_stays = self.parties.len() <= parties.len();
+        if nobody_stays || (!self.parties.iter().any(stays) && self.speakers().next().is_some()) {
+            return Doomed::Call;
+        }
+        Doomed::Parties(parties)
+    }
+
+    fn said_of(&self, doomed: &Doomed) -> Said {
+        let parties = if let Doomed::Parties(parties) = doomed { &parties[..] } else { &[] };
+        let of_party = |&id: &PartyId| Some((id, self.party(id)?.signalled));
+        Said { of_call: self.signalled, of_parties: parties.iter().filter_map(of_party).collect() }
+    }
+
+    /// Nobody goes on alone.
+    fn add_the_lonely(&self, parties: &mut Vec<PartyId>) {
         loop {
             let stays = |id: PartyId| !parties.contains(&id) && self.party(id).is_some();
             let has_company = |id: PartyId| {
@@ -133,14 +158,13 @@ impl Session {
                         && (talks_to(other, id) || self.party(id).is_some_and(|party| talks_to(party, other.id)))
                 })
             };
-            let lonely: Vec<_> =
-                self.parties.iter().map(|party| party.id).filter(|&id| stays(id) && !has_company(id)).collect();
+            let talking = self.parties.iter().filter(|party| party.role == Role::Dialogue).map(|party| party.id);
+            let lonely: Vec<_> = talking.filter(|&id| stays(id) && !has_company(id)).collect();
             if lonely.is_empty() {
-                break;
+                return;
             }
             parties.extend(lonely);
         }
-        if parties.len() >= self.parties.len() { Doomed::Call } else { Doomed::Parties(parties) }
     }
 
     /// Of two parties in dialogue the one that is a branch: the other one may have further branches.
@@ -157,9 +181,12 @@ impl Session {
         doomed.flat_map(Party::leg_names).collect()
     }
 
-    fn remove(&mut self, parties: &[PartyId]) {
+    pub(super) fn remove(&mut self, parties: &[PartyId]) {
         self.parties.retain(|party| !parties.contains(&party.id));
         let alive: Vec<PartyId> = self.parties.iter().map(|party| party.id).collect();
+        for media in self.parties.iter_mut().flat_map(|party| &mut party.media) {
+            media.hears = media.hears.filter(|source| alive.contains(&source.party));
+        }
         for index in 0..self.parties.len() {
             let id = self.parties[index].id;
             if self.parties[index].peer.is_some_and(|peer| !alive.contains(&peer)) {

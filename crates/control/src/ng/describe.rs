@@ -163,7 +163,7 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
                     port: rtp.port(),
                     protocol: protocol.filter(|_| is_rtp),
                     formats_without: offered.map_or_else(Vec::new, |offered| not_offered(media, offered)),
-                    mid: offered.and_then(|offered| offered.mid.clone()).or_else(|| own_mid(options, index)),
+                    mid: offered.and_then(|offered| offered.mid.clone()).or_else(|| given_mid(other, phase, index)),
                     direction: direction(media, options, is_zero),
                     rtcp: attribute
                         .then_some(RtcpAttribute { port: rtcp_port, address: Some(address).filter(|_| full) }),
@@ -224,9 +224,9 @@ fn not_offered(media: &Media, offered: &super::session::Media) -> Vec<String> {
     media.codecs.iter().filter(|codec| !known(codec)).map(|codec| codec.payload_type.to_string()).collect()
 }
 
-/// `a=mid` of our own, where that is asked for.
-fn own_mid(options: &Options, index: usize) -> Option<String> {
-    options.flags.generate_mid.then(|| (index + 1).to_string())
+/// `a=mid` of our own, where that is asked for in this offer or was in an earlier one.
+fn given_mid(other: Option<&super::session::Party>, phase: Phase, index: usize) -> Option<String> {
+    other.filter(|_| phase == Phase::Offer)?.media.get(index)?.given_mid.clone()
 }
 
 /// Whether another relay has handled the SDP already, and it is to be left alone then.

@@ -10,16 +10,17 @@ use patchcord_relay::media::Codec;
 
 use super::NgConfig;
 use super::ice::{DescribedIce, ToldIce};
-use super::session::{Leg, Mux, PartyId, Session, leg_name};
+use super::session::{Leg, Mux, PartyId, Role, Session, leg_name};
 use crate::api::{
     Bridge, CodecParts, CodecSpec, Command, Direction, EgressName, LatchModeName, LatchSpec, LegCodecs, LegCreate,
-    LegDirection, LegLatch, LegRemote, LegRtcpMux, OneParty, PartyRename, RelayingName,
+    LegDirection, LegDoor, LegLatch, LegRemote, LegRtcpMux, OneParty, PartyRename, RelayingName,
 };
 use crate::call::{Draft, Plan};
 use crate::error::ApiError;
 use crate::interfaces::AddressFamily;
 
-/// Legs of one media that are kept for addresses of before, where ports follow the remote side.
+/// Legs of one media that are kept for addresses of before, where ports follow the remote side; their ports lead to the
+/// present leg.
 const SPARE_LEGS_MAX: usize = 7;
 
 /// What an SDP says of one m= line, as far as relaying goes.
@@ -83,6 +84,7 @@ impl Exchange<'_, '_> {
         self.choose_interfaces();
         self.name_parties()?;
         let told = lines.iter().enumerate().map(|(index, line)| self.line(index, line)).collect();
+        self.keep_subscribers()?;
         if let Some(party) = self.session.party_mut(self.from) {
             party.described = true;
         }
@@ -106,6 +108,9 @@ impl Exchange<'_, '_> {
             self.media(party, index).read |= self.options.flags.inject_dtmf;
         }
         self.note_ice(index, line);
+        if self.phase == Phase::Offer && self.options.flags.generate_mid && line.mid.is_none() {
+            self.media(self.to, index).given_mid = Some((index + 1).to_string());
+        }
         let (mux, mux_required) = self.agree_on_mux(index);
         let (own, others) = self.codecs(index);
 
@@ -199,6 +204,20 @@ impl Exchange<'_, '_> {
         if let Some(leg) = &mut self.media(self.to, index).leg {
             leg.told_to = Some(remote);
         }
+        self.open_doors(index)
+    }
+
+    /// Ports that the receiver was told before lead to the present one: it goes on using them until it knows better.
+    fn open_doors(&mut self, index: usize) -> Result<(), ApiError> {
+        let media = self.media(self.to, index);
+        let Some(present) = media.leg.as_ref().map(|leg| leg.number) else { return Ok(()) };
+        let spare: Vec<_> = media.spare.iter().map(|leg| leg.number).collect();
+        let into = self.leg_name(self.to, present);
+        self.plan.add(&Command::LegDoor(LegDoor { party: into.clone(), into: None }))?;
+        for number in spare {
+            let party = self.leg_name(self.to, number);
+            self.plan.add(&Command::LegDoor(LegDoor { party, into: Some(into.clone()) }))?;
+        }
         Ok(())
     }
 
@@ -225,7 +244,9 @@ impl Exchange<'_, '_> {
         // Once in use it stays, unless it is taken back explicitly.
         let offered = in_use || wish.offer || wish.require || (said && !wish.demux);
         self.media(self.to, index).mux.offered = offered;
-        self.media(self.from, index).mux.granted = match (wish.reject, wish.accept || wish.demux) {
+        // Where it is offered on, the receiver decides; split, the relay does.
+        let splits = wish.demux && !wish.offer && !wish.require;
+        self.media(self.from, index).mux.granted = match (wish.reject, wish.accept || splits) {
             (true, _) => Some(false),
             (false, true) => Some(true),
             (false, false) => None,
@@ -270,7 +291,7 @@ impl Exchange<'_, '_> {
         }
     }
 
-    fn latch(&self) -> LatchSpec {
+    pub(super) fn latch(&self) -> LatchSpec {
         let flags = &self.options.flags;
         let fixed = flags.asymmetric.then_some(LatchModeName::FirstPacket);
         LatchSpec {
@@ -291,13 +312,13 @@ impl Exchange<'_, '_> {
     }
 
     /// What the relay has no keys for, or no protocol, it passes unread.
-    fn relaying(&mut self, party: PartyId, index: usize, protocol: &str) -> RelayingName {
+    pub(super) fn relaying(&mut self, party: PartyId, index: usize, protocol: &str) -> RelayingName {
         let read = !self.config.relay_unread || self.media(party, index).read;
         if is_readable(protocol) && read { RelayingName::Rtp } else { RelayingName::Opaque }
     }
 
     /// `direction` names the interface towards the sender first, then the one towards the receiver.
-    fn choose_interfaces(&mut self) {
+    pub(super) fn choose_interfaces(&mut self) {
         let family = self.options.address_family.map(|family| match family {
             patchcord_ng::options::AddressFamily::Ip4 => AddressFamily::Ip4,
             patchcord_ng::options::AddressFamily::Ip6 => AddressFamily::Ip6,
@@ -343,7 +364,7 @@ impl Exchange<'_, '_> {
         Ok(())
     }
 
-    fn family_of(&self, party: PartyId) -> Option<AddressFamily> {
+    pub(super) fn family_of(&self, party: PartyId) -> Option<AddressFamily> {
         self.session.party(party).and_then(|party| party.family)
     }
 
@@ -356,12 +377,12 @@ impl Exchange<'_, '_> {
         self.session.party(party).map_or_else(String::new, |party| party.leg_name(index))
     }
 
-    fn leg_name(&self, party: PartyId, number: usize) -> String {
+    pub(super) fn leg_name(&self, party: PartyId, number: usize) -> String {
         self.session.party(party).map_or_else(String::new, |party| leg_name(&party.name, number))
     }
 
     /// RFC 3264 8.2: the index stays, and so does the port, for the day that the media comes back.
-    fn disable(&mut self, party: PartyId, index: usize) -> Result<(), ApiError> {
+    pub(super) fn disable(&mut self, party: PartyId, index: usize) -> Result<(), ApiError> {
         let name = self.name(party, index);
         let Some(leg) = &mut self.media(party, index).leg else { return Ok(()) };
         leg.disabled = true;
@@ -394,7 +415,7 @@ impl Exchange<'_, '_> {
     }
 
     /// Has the leg be as wanted: created, or told what is different.
-    fn set_leg(&mut self, party: PartyId, index: usize, want: Want) -> Result<(), ApiError> {
+    pub(super) fn set_leg(&mut self, party: PartyId, index: usize, want: Want) -> Result<(), ApiError> {
         let name = self.leg_name(party, want.number);
         let Some(mut leg) = self.media(party, index).leg.take() else {
             return self.create_leg(party, index, name, want);
@@ -449,7 +470,12 @@ impl Exchange<'_, '_> {
             (.., true) => Some(EgressName::NewSsrc),
             _ => None,
         };
-        let media_timeout_ms = self.options.media_timeout_s.map(|seconds| seconds.saturating_mul(1000));
+        let listens = self.session.party(party).is_some_and(|party| party.role == Role::Subscriber);
+        let media_timeout_ms = match self.options.media_timeout_s.map(|seconds| seconds.saturating_mul(1000)) {
+            // Nothing is expected of whoever only listens.
+            _ if listens => Some(0),
+            timeout => timeout,
+        };
         self.plan.add(&Command::LegCreate(LegCreate {
             party: name.clone(),
             codecs: specs(&codecs),
@@ -503,16 +529,16 @@ pub(super) fn is_readable(protocol: &str) -> bool {
 }
 
 /// How a leg is to be.
-struct Want {
-    remote: Option<SocketAddr>,
-    remote_rtcp: Option<SocketAddr>,
-    direction: Direction,
-    latch: LatchSpec,
-    relaying: RelayingName,
-    muxed: bool,
-    codecs: Vec<Codec>,
-    family: Option<AddressFamily>,
-    number: usize,
+pub(super) struct Want {
+    pub(super) remote: Option<SocketAddr>,
+    pub(super) remote_rtcp: Option<SocketAddr>,
+    pub(super) direction: Direction,
+    pub(super) latch: LatchSpec,
+    pub(super) relaying: RelayingName,
+    pub(super) muxed: bool,
+    pub(super) codecs: Vec<Codec>,
+    pub(super) family: Option<AddressFamily>,
+    pub(super) number: usize,
 }
 
 impl Leg {

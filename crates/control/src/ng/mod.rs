@@ -2,8 +2,8 @@
 //!
 //! A request's way: a listener takes it from its transport (`listen`), [`Ng`] finds the command's handler, and that ends in
 //! a batch of bridge commands for the call. `session` is what signalling has said of a call; `exchange` takes an offer or
-//! answer through parsing, planning (`media`) and rewriting (`rewrite`); the other files are one command, or a family of them,
-//! each.
+//! answer through parsing, planning (`media`) and rewriting (`describe`); `subscribe` and `publish` go the same way, with
+//! `subscription` and `own_sdp` in place of the last two; the other files are one command, or a family of them, each.
 
 mod call;
 mod connect;
@@ -16,18 +16,22 @@ mod ice;
 pub mod listen;
 mod media;
 mod mos;
+mod own_sdp;
+mod publish;
 mod quality;
 mod query;
 mod refuse;
 mod server;
 mod session;
+mod subscribe;
+mod subscription;
 mod timeouts;
 
 use core::sync::atomic::AtomicU64;
 use core::time::Duration;
 use std::sync::Arc;
 
-use patchcord_ng::{Command, Dict, Options, Request, reason};
+use patchcord_ng::{Command, Dict, Options, Request, Value, reason};
 
 use self::control::Gate;
 use crate::control::Control;
@@ -118,7 +122,9 @@ impl Ng {
     }
 
     async fn obey(&self, request: &Dict) -> Result<Dict, Refused> {
-        let name = request.text("command").ok_or(Refused::Because(reason::NO_COMMAND.into()))?;
+        // A number is no command.
+        let name = request.get("command").filter(|name| matches!(name, Value::Bytes(_)));
+        let name = name.and_then(Value::text).ok_or(Refused::Because(reason::NO_COMMAND.into()))?;
         let command = Command::from_name(&name).ok_or(Refused::Because(reason::UNKNOWN_COMMAND.into()))?;
         let options = || Options::read(request);
         match command {
@@ -136,24 +142,47 @@ impl Ng {
             Command::StopMedia => self.stop(&options()).await,
             Command::PlayDtmf => self.play_dtmf(&options()).await,
             Command::Connect => self.connect(&options()).await,
+            Command::SubscribeRequest => self.subscribe(&options()).await,
+            Command::SubscribeAnswer => self.subscribe_answer(&options()).await,
+            Command::Unsubscribe => self.unsubscribe(&options()).await,
+            Command::Publish => self.publish(&options()).await,
             Command::Query => self.query(&options()).await,
-            Command::List => Ok(self.list(&options())),
+            Command::List => self.list(&options()),
             Command::Statistics => Ok(self.statistics()),
             other => {
                 // What is wrong with the request beyond that is said first.
                 let options = options();
-                if !matches!(other, Command::Publish | Command::Create | Command::Transform) {
+                if !matches!(other, Command::Create | Command::Transform) {
                     match other {
                         Command::StartRecording | Command::StopRecording | Command::PauseRecording => {
                             self.find(&options)?
                         }
+                        Command::StartForwarding | Command::StopForwarding => {
+                            let call = self.find_for_media(&options)?;
+                            call.session().selected(&options)?;
+                            call
+                        }
                         _ => self.find_for_media(&options)?,
                     };
                 }
-                Err(Refused::Because(format!("command \"{}\" is not supported by this relay", other.name())))
+                Err(not_supported(other))
             }
         }
     }
+}
+
+/// A command that is known and not obeyed, and what to do instead.
+fn not_supported(command: Command) -> Refused {
+    let instead = match command {
+        Command::StartForwarding
+        | Command::StopForwarding
+        | Command::StartRecording
+        | Command::StopRecording
+        | Command::PauseRecording => "; use \"subscribe request\" for a live copy of the media",
+        Command::Create | Command::CreateAnswer | Command::Mesh => "; use \"offer\", \"answer\" and \"connect\"",
+        _ => "",
+    };
+    Refused::Because(format!("command \"{}\" is not supported by this relay{instead}", command.name()))
 }
 
 impl listen::Answer for Ng {

@@ -7,7 +7,7 @@ use patchcord_ng::{Dict, Options, Value};
 use patchcord_relay::snapshot::{IngressStats, LegSnapshot};
 
 use super::Ng;
-use super::call::unix_s;
+use super::call::{said, unix_s};
 use super::quality::Quality;
 use super::refuse::Refused;
 use super::session::{Media, Party, Session};
@@ -15,10 +15,16 @@ use crate::api::Direction;
 use crate::call::Call;
 
 impl Ng {
-    /// Says what is known of a call.
+    /// Says what is known of a call; of no party, if a tag is given that none of them has.
     pub(super) async fn query(&self, options: &Options) -> Result<Dict, Refused> {
         let call = self.find(options)?;
-        Ok(with_result(self.report(&call).await?))
+        let tag = said(options.from_tag.as_ref());
+        let is_unknown = tag.is_some_and(|tag| call.session().tagged(tag).is_none());
+        let mut report = self.report(&call).await?;
+        if is_unknown {
+            report.set("tags", Dict::new());
+        }
+        Ok(with_result(report))
     }
 
     /// A call in the shape that clients of the protocol read.
@@ -84,6 +90,20 @@ fn tag_entry<'a>(
     }
     if let Some(peer) = party.peer.and_then(|peer| session.party(peer)).and_then(|peer| peer.tag.as_deref()) {
         entry.set("in dialogue with", peer);
+    }
+    let hears = |one: &Party, other: &Party| {
+        one.media.iter().filter_map(|media| media.hears).any(|source| source.party == other.id)
+    };
+    for (key, related) in [
+        ("subscriptions", session.parties.iter().filter(|other| hears(party, other)).collect::<Vec<_>>()),
+        ("subscribers", session.parties.iter().filter(|other| hears(other, party)).collect()),
+    ] {
+        let related = related.into_iter().filter_map(|other| other.tag.as_deref());
+        let related: Vec<_> =
+            related.map(|tag| Value::Dict(Dict::new().with("tag", tag).with("type", "pub/sub"))).collect();
+        if !related.is_empty() {
+            entry.set(key, related);
+        }
     }
     let medias = party
         .media

@@ -61,6 +61,12 @@ impl From<ApiError> for Refused {
     }
 }
 
+impl From<BadTags> for ApiError {
+    fn from(bad: BadTags) -> Self {
+        Self::new(ErrorCode::BadTags, Refused::from(bad).to_string())
+    }
+}
+
 impl From<BadTags> for Refused {
     fn from(bad: BadTags) -> Self {
         let detail = match bad {

@@ -2,20 +2,20 @@
 
 use core::sync::atomic::Ordering;
 
-use patchcord_ng::{Dict, Options};
+use patchcord_ng::{Dict, Options, reason};
 
 use super::Ng;
+use super::refuse::Refused;
 
 /// How many calls `list` names unless it is told otherwise.
-const LIST_MAX: u32 = 32;
+const LIST_MAX: i64 = 32;
 
 impl Ng {
     /// Names calls.
-    pub(super) fn list(&self, options: &Options) -> Dict {
-        let limit = options.limit.unwrap_or(LIST_MAX);
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    pub(super) fn list(&self, options: &Options) -> Result<Dict, Refused> {
+        let limit = usize::try_from(options.limit.unwrap_or(LIST_MAX)).map_err(|_| reason::BAD_LIMIT)?;
         let calls = self.0.control.names(limit);
-        Dict::new().with("result", "ok").with("calls", calls)
+        Ok(Dict::new().with("result", "ok").with("calls", calls))
     }
 
     /// Counts over all calls.

@@ -30,10 +30,23 @@ pub(crate) struct Session {
     pub(super) signalled: u64,
 }
 
-/// One side of a dialogue: what SIP tells apart by a tag.
+/// What a party is in the call for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It talks to another one.
+    #[default]
+    Dialogue,
+    /// It sends, and others may subscribe.
+    Publisher,
+    /// It hears others, who do not hear it.
+    Subscriber,
+}
+
+/// One side of a dialogue, a publisher or a subscriber: what SIP tells apart by a tag.
 #[derive(Clone, Debug)]
 pub(super) struct Party {
     pub(super) id: PartyId,
+    pub(super) role: Role,
     /// What the call model calls it.
     pub(super) name: Arc<str>,
     /// Unknown until it answers.
@@ -47,12 +60,14 @@ pub(super) struct Party {
     pub(super) interface: Option<Arc<str>>,
     pub(super) family: Option<AddressFamily>,
     pub(super) created_s: u64,
-    /// [`Session::signalled`] at its last offer or answer.
+    /// [`Session::signalled`] at its last offer or answer; counts on with each subscription.
     pub(super) signalled: u64,
     /// A digest of the last SDP that it was sent, and the version of its `o=`.
     pub(super) told: Option<(u64, u64)>,
     /// It has sent an SDP.
     pub(super) described: bool,
+    /// The last SDP that it sent: a subscriber's offer is made of it.
+    pub(super) sdp: Option<Arc<str>>,
     /// By the index of the m= line.
     pub(super) media: Vec<Media>,
 }
@@ -68,6 +83,8 @@ pub(super) struct Media {
     pub(super) codecs: Vec<Codec>,
     /// What its own SDP says: `a=mid` and `a=ptime`.
     pub(super) mid: Option<String>,
+    /// A `a=mid` of the relay's own that the party was offered.
+    pub(super) given_mid: Option<String>,
     pub(super) ptime_ms: Option<u32>,
     pub(super) mux: Mux,
     /// It is read though everything else may pass unread: keys are, or will be, put into it.
@@ -77,6 +94,18 @@ pub(super) struct Media {
     pub(super) leg: Option<Leg>,
     /// Legs of other addresses of the other side, where ports follow these.
     pub(super) spare: Vec<Leg>,
+    /// Whose media a subscriber hears here.
+    pub(super) hears: Option<Source>,
+}
+
+/// Media that is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) party: PartyId,
+    /// The index of its m= line.
+    pub(super) media: usize,
+    /// The number of the leg that it is received by.
+    pub(super) leg: usize,
 }
 
 /// RTCP on the RTP port (RFC 5761), as far as a party and the relay have agreed on it.
@@ -185,6 +214,11 @@ impl Session {
         present.or_else(|| self.parties.iter().find(|party| party.former_tags.iter().any(|former| **former == *tag)))
     }
 
+    /// All but subscribers.
+    pub(super) fn speakers(&self) -> impl Iterator<Item = &Party> {
+        self.parties.iter().filter(|party| party.role != Role::Subscriber)
+    }
+
     /// The two sides of an offer: who sent it and who will get it. Whoever is not known yet is made.
     pub(super) fn of_offer(
         &mut self,
@@ -193,7 +227,8 @@ impl Session {
         via_branch: Option<&str>,
         now_s: u64,
     ) -> Result<(PartyId, PartyId), BadTags> {
-        if to_tag == Some(from_tag) {
+        let listens = |tag: &str| self.tagged(tag).is_some_and(|party| party.role == Role::Subscriber);
+        if to_tag == Some(from_tag) || listens(from_tag) || to_tag.is_some_and(listens) {
             return Err(BadTags::Association);
         }
         let from = match self.tagged(from_tag) {
@@ -229,6 +264,11 @@ impl Session {
             && (party.peer.is_none() || answered)
         {
             party.peer = Some(from);
+        }
+        for id in [from, to] {
+            if let Some(party) = self.party_mut(id) {
+                party.role = Role::Dialogue;
+            }
         }
         Ok((from, to))
     }
@@ -284,6 +324,17 @@ impl Session {
         }
     }
 
+    /// Keeps the SDP that a party has sent, and the name that came with it.
+    pub(super) fn note_description(&mut self, party: PartyId, sdp: &str, label: Option<&str>) {
+        let Some(party) = self.party_mut(party) else { return };
+        if party.sdp.as_deref() != Some(sdp) {
+            party.sdp = Some(sdp.into());
+        }
+        if let Some(label) = label.filter(|label| party.label.as_deref() != Some(label)) {
+            party.label = Some(label.into());
+        }
+    }
+
     /// The line `o=` of an SDP for this party, as it is and as it must be: RFC 3264 8 wants the version to count up when the
     /// SDP is another one than the last, and not to change otherwise. `None`: it is right as it is.
     pub(super) fn version_of(&mut self, party: PartyId, text: &str, sdp: &Sdp) -> Option<VersionLine> {
@@ -311,6 +362,9 @@ impl Session {
         for mut party in other.parties {
             party.id = moved(party.id);
             party.peer = party.peer.map(moved);
+            for hears in party.media.iter_mut().filter_map(|media| media.hears.as_mut()) {
+                hears.party = moved(hears.party);
+            }
             let legs = party.media.iter_mut().flat_map(|media| media.leg.iter_mut().chain(&mut media.spare));
             legs.for_each(|leg| leg.bridged_with = leg.bridged_with.map(moved));
             party.signalled = self.signalled;
@@ -335,6 +389,7 @@ impl Session {
         let name = self.free_name(tag.unwrap_or("callee"));
         self.parties.push(Party {
             id,
+            role: Role::Dialogue,
             name,
             tag: tag.map(Into::into),
             former_tags: Vec::new(),
@@ -347,6 +402,7 @@ impl Session {
             signalled: self.signalled,
             told: None,
             described: false,
+            sdp: None,
             media: Vec::new(),
         });
         id

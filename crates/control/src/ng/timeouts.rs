@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use super::{Ng, Shared};
 use crate::api::{Direction, EventKind};
-use crate::call::Call;
+use crate::call::{Call, Leg};
 
 /// The longest time between two looks.
 const LOOK_MAX: Duration = Duration::from_secs(15);
@@ -47,7 +47,9 @@ impl Ng {
         if age < shortest {
             return None;
         }
-        let legs: Vec<_> = call.inner().model.legs.0.iter().map(|leg| (leg.id, leg.hearing.hold.is_some())).collect();
+        // Whoever only listens says nothing about the call.
+        let speaks = |leg: &&Leg| leg.hearing.monitor.is_none();
+        let legs: Vec<_> = call.inner().model.legs.0.iter().filter(speaks).map(|leg| (leg.id, leg.hearing.hold.is_some())).collect();
         let on_hold = legs.iter().any(|(_, held)| *held);
         let snapshots =
             self.0.control.leg_snapshots(call.worker, legs.iter().map(|(id, _)| *id).collect()).await.ok()?;

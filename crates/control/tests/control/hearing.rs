@@ -147,3 +147,80 @@ async fn a_muted_party_is_not_heard() {
     relay.talk(&mut phones[0]);
     assert_eq!(relay.state().await.legs[1].sent.packets, 1);
 }
+
+#[tokio::test]
+async fn a_monitor_hears_a_party_that_notices_nothing() {
+    let relay = Relay::new();
+    let mut phones = relay.call(&["a", "b", "m"]).await;
+    relay.run(json!({"command": "monitor", "party": "m", "of": "a"})).await.unwrap();
+    for (command, hears) in [
+        (json!({"command": "check", "a": "a", "b": "b"}), ["b", "a", "a"]),
+        (json!({"command": "hold", "party": "a"}), ["hold:hold", "silence", "a"]),
+        (json!({"command": "resume", "party": "a"}), ["b", "a", "a"]),
+        (json!({"command": "hold", "party": "m"}), ["b", "a", "hold:hold"]),
+        (json!({"command": "play", "party": "m", "audio": "silence", "repeat": "forever"}), ["b", "a", "play:silence"]),
+        (json!({"command": "resume", "party": "m"}), ["b", "a", "a"]),
+        (json!({"command": "unbridge", "a": "a", "b": "b"}), ["silence", "silence", "a"]),
+        (json!({"command": "unmonitor", "party": "m"}), ["silence", "silence", "silence"]),
+        (json!({"command": "monitor", "party": "m", "of": "b"}), ["silence", "silence", "b"]),
+        (json!({"command": "bridge", "a": "m", "b": "a"}), ["m", "silence", "a"]),
+        (json!({"command": "monitor", "party": "m", "of": "b"}), ["m", "silence", "b"]),
+        (json!({"command": "unmonitor", "party": "m"}), ["m", "silence", "a"]),
+    ] {
+        relay.run(command.clone()).await.unwrap();
+        assert_eq!(relay.hears_of(["a", "b", "m"]).await, hears, "after {command}");
+    }
+    relay.run(json!({"command": "bridge", "a": "a", "b": "b"})).await.unwrap();
+    relay.run(json!({"command": "monitor", "party": "m", "of": "a"})).await.unwrap();
+    let sent = async |relay: &Relay| relay.state().await.legs.iter().map(|leg| leg.sent.packets).collect::<Vec<_>>();
+    // Hold audio and the prompt were heard before.
+    let before = sent(&relay).await;
+    for phone in &mut phones {
+        relay.talk(phone);
+    }
+    let heard: Vec<_> = sent(&relay).await.iter().zip(before).map(|(after, before)| after - before).collect();
+    assert_eq!(heard, [1, 1, 1], "each hears one packet, and nobody hears the listener");
+    let state = relay.state().await;
+    assert_eq!(state.legs[2].drops.get("no_sink"), Some(&1));
+    assert_eq!(state.legs[2].monitors.as_deref(), Some("a"));
+    assert_eq!(state.bridges, [["a".into(), "b".into()]]);
+}
+
+#[tokio::test]
+async fn a_monitor_stays_over_a_swap_and_ends_with_its_party() {
+    let relay = Relay::new();
+    relay.call(&["customer", "agent", "m", "expert"]).await;
+    relay.run(json!({"command": "monitor", "party": "m", "of": "customer"})).await.unwrap();
+    relay.run(json!({"command": "swap", "survivor": "customer", "old": "agent", "new": "expert"})).await.unwrap();
+    // Nothing that waits has to do with who listens.
+    relay.run(json!({"command": "unmonitor", "party": "m"})).await.unwrap();
+    relay.run(json!({"command": "monitor", "party": "m", "of": "customer"})).await.unwrap();
+    let swap = json!({"command": "swap", "survivor": "customer", "old": "agent", "new": "expert", "trigger": "immediate"});
+    let error = relay.run(swap.clone()).await.expect_err("one waits");
+    assert_eq!(error.code, ErrorCode::CutOverPending);
+    relay.run(json!({"command": "leg-delete", "party": "expert"})).await.unwrap();
+    relay.party_with("expert", 6000, json!(["PCMU"])).await;
+    relay.run(swap).await.unwrap();
+    assert_eq!(relay.hears_of(["customer", "agent", "m"]).await, ["expert", "hold:hold", "customer"]);
+    let error = relay.run(json!({"command": "monitor", "party": "m", "of": "m"})).await.expect_err("it is one party");
+    assert_eq!(error.code, ErrorCode::BadRequest);
+    relay.run(json!({"command": "leg-delete", "party": "customer"})).await.unwrap();
+    assert_eq!(relay.hears_of(["expert", "agent", "m"]).await, ["silence", "hold:hold", "silence"]);
+    assert_eq!(relay.state().await.legs.iter().find(|leg| &*leg.party == "m").unwrap().monitors, None);
+}
+
+#[tokio::test]
+async fn a_monitor_needs_a_format_in_common_and_can_be_undone() {
+    let relay = Relay::new();
+    relay.call(&["a", "b"]).await;
+    relay.party_with("o", 5000, json!(["96 opus/48000/2"])).await;
+    let error = relay.run(json!({"command": "monitor", "party": "o", "of": "a"})).await.expect_err("no format");
+    assert_eq!(error.code, ErrorCode::Incompatible);
+    relay.party_with("m", 5002, json!(["PCMU"])).await;
+    relay.run_as("listen", json!({"command": "monitor", "party": "m", "of": "b"})).await.unwrap();
+    relay.run_as("move", json!({"command": "monitor", "party": "m", "of": "a"})).await.unwrap();
+    for (undone, hears) in [("move", "b"), ("listen", "silence")] {
+        relay.run(json!({"command": "rollback", "of": undone})).await.unwrap();
+        assert_eq!(relay.hears_of(["m"]).await, [hears], "after the rollback of {undone}");
+    }
+}

@@ -265,7 +265,7 @@ fn the_description_has_every_path_and_command() {
         let name = reference.split('"').next().unwrap();
         assert!(schemas.get(name).is_some(), "{name} is used but not described");
     }
-    for command in ["leg-create", "swap", "rollback", "ringback"] {
+    for command in ["leg-create", "swap", "rollback", "ringback", "monitor", "leg-door"] {
         assert!(schemas["Command"].to_string().contains(command), "{}", schemas["Command"]);
     }
     assert!(schemas["ErrorCode"].to_string().contains("ports-exhausted"));

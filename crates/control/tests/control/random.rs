@@ -47,6 +47,11 @@ enum Step {
     },
     Ringback(&'static str),
     Stop(&'static str),
+    Monitor {
+        party: &'static str,
+        of: &'static str,
+    },
+    Unmonitor(&'static str),
     Mute {
         party: &'static str,
         muted: bool,
@@ -69,6 +74,7 @@ const ENDED: &str = "ended";
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Ears {
     peer: Option<&'static str>,
+    monitors: Option<&'static str>,
     held: bool,
     /// What is played, and whether it goes on for ever.
     play: Option<(&'static str, bool)>,
@@ -154,6 +160,8 @@ fn command() -> impl Strategy<Value = Step> {
         2 => (party(), any::<bool>()).prop_map(|(party, forever)| Step::Play { party, forever }),
         1 => party().prop_map(Step::Ringback),
         1 => party().prop_map(Step::Stop),
+        3 => (party(), party()).prop_map(|(party, of)| Step::Monitor { party, of }),
+        1 => party().prop_map(Step::Unmonitor),
         1 => (party(), any::<bool>()).prop_map(|(party, muted)| Step::Mute { party, muted }),
         2 => (0..6_usize).prop_map(Step::Rollback),
     ]
@@ -186,6 +194,8 @@ impl Step {
             }
             Self::Ringback(party) => json!({"command": "ringback", "party": party, "country": "us"}),
             Self::Stop(party) => json!({"command": "stop", "party": party}),
+            Self::Monitor { party, of } => json!({"command": "monitor", "party": party, "of": of}),
+            Self::Unmonitor(party) => json!({"command": "unmonitor", "party": party}),
             Self::Mute { party, muted } => json!({"command": if *muted { "mute" } else { "unmute" }, "party": party}),
             Self::Rollback(back) => {
                 let of = asked.iter().rev().nth(*back)?;
@@ -204,6 +214,7 @@ impl Model {
             Ears { play: Some(("us", _)), .. } => "ringback:us".to_owned(),
             Ears { play: Some((audio, _)), .. } => format!("play:{audio}"),
             Ears { held: true, .. } => "hold:hold".to_owned(),
+            Ears { monitors: Some(of), .. } => (*of).to_owned(),
             Ears { peer: Some(peer), .. } => match self.ears.get(peer) {
                 Some(other) if other.peer == Some(name) && !other.held => (*peer).to_owned(),
                 _ => "silence".to_owned(),
@@ -236,6 +247,7 @@ impl Model {
         self.ears.remove(name);
         for ears in self.ears.values_mut() {
             ears.peer = ears.peer.filter(|peer| *peer != name);
+            ears.monitors = ears.monitors.filter(|of| *of != name);
         }
     }
 
@@ -321,6 +333,8 @@ impl Model {
             Step::Play { party, forever } => self.ears.entry(party).or_default().play = Some(("silence", forever)),
             Step::Ringback(party) => self.ears.entry(party).or_default().play = Some(("us", true)),
             Step::Stop(party) => self.ears.entry(party).or_default().play = None,
+            Step::Monitor { party, of } => self.ears.entry(party).or_default().monitors = Some(of),
+            Step::Unmonitor(party) => self.ears.entry(party).or_default().monitors = None,
             _ => {}
         }
     }
@@ -339,6 +353,7 @@ impl Model {
             let alive: Vec<_> = self.ears.keys().copied().collect();
             for ears in self.ears.values_mut() {
                 ears.peer = ears.peer.filter(|peer| alive.contains(peer));
+                ears.monitors = ears.monitors.filter(|of| alive.contains(of));
             }
         }
     }

@@ -19,10 +19,10 @@ impl Options {
             // Read elsewhere.
             "command" | "cookie" | "rtpp-flags" => true,
 
-            "call-id" => text(&mut self.call_id, value),
-            "to-call-id" => text(&mut self.to_call_id, value),
-            "from-tag" => text(&mut self.from_tag, value),
-            "to-tag" => text(&mut self.to_tag, value),
+            "call-id" => name(&mut self.call_id, value),
+            "to-call-id" => name(&mut self.to_call_id, value),
+            "from-tag" => name(&mut self.from_tag, value),
+            "to-tag" => name(&mut self.to_tag, value),
             "via-branch" => text(&mut self.via_branch, value),
             "label" | "from-label" => text(&mut self.label, value),
             "set-label" => text(&mut self.set_label, value),
@@ -220,6 +220,11 @@ fn set<T>(field: &mut Option<T>, value: Option<T>) -> bool {
 
 fn text(field: &mut Option<String>, value: &Value) -> bool {
     set(field, value.text().map(std::borrow::Cow::into_owned))
+}
+
+/// What names something is a text: a number there is a mistake of the asker's, and no name.
+fn name(field: &mut Option<String>, value: &Value) -> bool {
+    matches!(value, Value::Bytes(_)) && text(field, value)
 }
 
 fn bytes(field: &mut Option<Vec<u8>>, value: &Value) -> bool {

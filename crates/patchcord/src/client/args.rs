@@ -186,6 +186,15 @@ pub(crate) enum ClientCommand {
         #[arg(long, default_value = "us")]
         country: String,
     },
+    /// Let a party hear what another one sends, who notices nothing.
+    Monitor {
+        #[command(flatten)]
+        on: PartyTarget,
+        /// The party that it hears.
+        of: String,
+    },
+    /// End that.
+    Unmonitor(PartyTarget),
     /// Nobody hears the party.
     Mute(PartyTarget),
     /// The party is heard again.

@@ -63,6 +63,12 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
             request.body["country"] = json!(country);
             request
         }
+        ClientCommand::Monitor { on, of } => {
+            let mut request = party("monitor", on);
+            request.body["of"] = json!(of);
+            request
+        }
+        ClientCommand::Unmonitor(on) => party("unmonitor", on),
         ClientCommand::Mute(on) => party("mute", on),
         ClientCommand::Unmute(on) => party("unmute", on),
         ClientCommand::Dtmf { on, digits, duration_ms, pause_ms, volume_dbm0 } => {
@@ -208,6 +214,7 @@ mod tests {
             json!({ "command": "dtmf-send", "party": "p", "digits": "12w#", "duration_ms": 80, "volume_dbm0": -10 })
         );
         assert_eq!(body("dtmf-stop|c|p"), json!({ "command": "dtmf-stop", "party": "p" }));
+        assert_eq!(body("monitor|c|p|q"), json!({ "command": "monitor", "party": "p", "of": "q" }));
         assert_eq!(body("rollback|c|--of|x"), json!({ "command": "rollback", "of": "x" }));
     }
 

@@ -101,6 +101,9 @@ fn hears(call: &Call, leg: &Leg) -> String {
             (Some(peer), _) => format!("hears nothing: its peer {peer} is on hold or bridged elsewhere"),
             (None, _) => "hears nothing: it is bridged to nobody".to_owned(),
         },
+        _ if leg.monitors.as_ref() == Some(&leg.hears) => {
+            format!("monitors {}, who does not hear it, until `patchcord unmonitor`", leg.hears)
+        }
         _ => format!("hears {}", leg.hears),
     };
     match leg.pending {
@@ -215,5 +218,7 @@ mod tests {
         assert!(hears(&call, &leg("silence", Some("b"))).contains("peer b is on hold"));
         assert!(hears(&call, &leg("silence", None)).contains("bridged to nobody"));
         assert_eq!(hears(&call, &leg("agent", Some("agent"))), "hears agent");
+        let listener = Leg { monitors: Some("agent".to_owned()), ..leg("agent", None) };
+        assert!(hears(&call, &listener).contains("patchcord unmonitor"));
     }
 }

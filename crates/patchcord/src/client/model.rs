@@ -48,6 +48,7 @@ pub(crate) struct Leg {
     pub(crate) codecs: Vec<String>,
     pub(crate) peer: Option<String>,
     pub(crate) held: bool,
+    pub(crate) monitors: Option<String>,
     pub(crate) hears: String,
     pub(crate) pending: Option<u64>,
     pub(crate) packets: u64,
