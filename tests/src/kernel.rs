@@ -34,13 +34,13 @@ pub struct UdpPort {
     pub drops: u64,
 }
 
-/// All UDP ports of IPv4 sockets in this network namespace.
+/// All UDP ports of IPv4 sockets in the network namespace that this thread is in.
 ///
 /// # Panics
 /// If `/proc` is not there.
 #[must_use]
 pub fn udp_ports() -> BTreeMap<u16, UdpPort> {
-    let table = fs::read_to_string("/proc/net/udp").expect("/proc is mounted");
+    let table = fs::read_to_string("/proc/thread-self/net/udp").expect("/proc is mounted");
     table.lines().skip(1).filter_map(row).collect()
 }
 

@@ -1,7 +1,9 @@
 //! Port ranges that nobody uses, for relays that run side by side.
 
 use std::fmt;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::num::ParseIntError;
+use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 /// Ranges are looked for below the kernel's own range for ports of no matter which number (`ip_local_port_range`).
@@ -20,6 +22,15 @@ pub struct Ports {
 impl fmt::Display for Ports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.first, self.last)
+    }
+}
+
+impl FromStr for Ports {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        Ok(Self { first: first.parse()?, last: last.parse()? })
     }
 }
 
@@ -57,7 +68,16 @@ pub fn free_ports(count: u16) -> Ports {
 /// # Panics
 /// If there is none.
 #[must_use]
-pub fn free_port() -> std::net::SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has free ports");
+pub fn free_port() -> SocketAddr {
+    free_port_on(Ipv4Addr::LOCALHOST.into())
+}
+
+/// [`free_port`] of another address of this host.
+///
+/// # Panics
+/// If there is none, or the address is not of this host.
+#[must_use]
+pub fn free_port_on(ip: IpAddr) -> SocketAddr {
+    let socket = UdpSocket::bind((ip, 0)).unwrap_or_else(|error| panic!("{ip}: {error}"));
     socket.local_addr().expect("it is bound")
 }

@@ -1,11 +1,19 @@
 //! The three voices of the captures: what they say, as packets and as audio.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use patchcord_codec::{Audio, Law};
+use patchcord_codec::analysis::{Heard, Stretch, order_heard, timeline};
+use patchcord_codec::{Audio, Law, TELEPHONE_RATE};
 use patchcord_lab::capture::Capture;
 use patchcord_lab::stream::RtpStream;
 use patchcord_rtp::{RtpHeader, RtpPacket};
+
+/// Their names.
+pub const NAMES: [&str; 3] = ["transferee", "agent", "target"];
+
+/// Mean correlation of a stretch with what was sent: a lost packet or two may be in it.
+const SAME_SOUND: f64 = 0.9;
 
 /// The stream of `transferee`, `agent` or `target` from `captures/`.
 ///
@@ -38,13 +46,46 @@ pub fn audio(stream: &RtpStream) -> Audio {
     Audio::telephone(samples)
 }
 
+/// Makes sure that a telephone's recording has these voices in this order, each as it was sent, and nothing else for as
+/// long as a second.
+///
+/// # Panics
+/// If it has not.
+pub fn must_be_heard(recording: &Audio, order: &[&str]) {
+    with_stretches(recording, |stretches| {
+        assert_eq!(order_heard(stretches), order, "{stretches:#?}");
+        for stretch in stretches.iter().filter(|stretch| stretch.end - stretch.start > TELEPHONE_RATE as usize) {
+            let same = stretch.heard == Heard::Silence || stretch.correlation > SAME_SOUND;
+            assert!(same, "{order:?} and something else: {stretches:#?}");
+        }
+    });
+}
+
+/// [`must_be_heard`] for a telephone that stretches and conceals what it plays: only the order counts.
+///
+/// # Panics
+/// If the recording has not these voices in this order.
+pub fn must_be_heard_in_order(recording: &Audio, order: &[&str]) {
+    with_stretches(recording, |stretches| assert_eq!(order_heard(stretches), order, "{stretches:#?}"));
+}
+
+fn with_stretches(recording: &Audio, then: impl FnOnce(&[Stretch<'_>])) {
+    let once = NAMES.map(|name| {
+        let voice = audio(&stream(name));
+        // Its beginning again, so that a window across the end is found too.
+        (name, voice.looped(voice.duration() + Duration::from_secs(1)).samples)
+    });
+    let references: Vec<(&str, &[i16])> = once.iter().map(|(name, samples)| (*name, &samples[..])).collect();
+    then(&timeline(&recording.samples, recording.sample_rate, &references));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_captures_hold_speech() {
-        for name in ["transferee", "agent", "target"] {
+        for name in NAMES {
             assert!(audio(&stream(name)).duration().as_secs() >= 20, "{name}");
         }
     }

@@ -129,6 +129,14 @@ impl Namespace {
         Ok(())
     }
 
+    /// Sends whatever is for none of its own networks to this neighbour.
+    ///
+    /// # Errors
+    /// What `ip` said.
+    pub fn route_by_default(&self, neighbour: IpAddr) -> Result<(), NetnsError> {
+        ip(&["-n", &self.name, "route", "add", "default", "via", &neighbour.to_string()])
+    }
+
     /// Runs a closure in a thread of its own inside the namespace and waits for it. Sockets that it opens stay in the namespace,
     /// as do threads and processes that it starts.
     ///

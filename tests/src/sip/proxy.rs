@@ -1,9 +1,10 @@
 //! Kamailio with the configuration that the documentation shows.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
+use super::DOMAIN;
 use crate::folder::Folder;
-use crate::ports::free_port;
+use crate::ports::free_port_on;
 use crate::process::{Process, Tool};
 use crate::wait::eventually;
 
@@ -22,7 +23,16 @@ impl Kamailio {
     /// If it does not start.
     #[must_use]
     pub fn start(ng: SocketAddr) -> Self {
-        let address = free_port();
+        Self::start_on(Ipv4Addr::LOCALHOST.into(), ng)
+    }
+
+    /// [`Kamailio::start`] on another address of this host, or of the network namespace that the thread is in.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start_on(ip: IpAddr, ng: SocketAddr) -> Self {
+        let address = free_port_on(ip);
         let runtime = Folder::create(&std::env::temp_dir().to_string_lossy(), &format!("kamailio-{}", address.port()));
         let configuration = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/kamailio/kamailio.cfg");
         let mut command = Tool { program: "kamailio", package: "kamailio" }.command();
@@ -44,6 +54,15 @@ impl Kamailio {
         self.address
     }
 
+    /// Waits until a telephone has registered for this user.
+    ///
+    /// # Panics
+    /// If none does.
+    pub fn wait_for_registration(&self, user: &str) {
+        let registered = || options(self.address, &format!("{user}@{DOMAIN}")).filter(|reply| !reply.contains(" 404 "));
+        eventually(&format!("{user} has registered"), || registered().map(drop));
+    }
+
     /// What it has written on stderr so far.
     #[must_use]
     pub fn stderr(&self) -> String {
@@ -52,16 +71,24 @@ impl Kamailio {
 }
 
 fn answers(proxy: SocketAddr) -> Option<()> {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has free ports");
+    // It sends the request on to its addressee, which is this socket, or answers: either way it lives.
+    options(proxy, "").map(drop)
+}
+
+/// Asks for a user, or for nobody at the socket that asks, and gives what comes first.
+fn options(proxy: SocketAddr, user: &str) -> Option<String> {
+    let socket = UdpSocket::bind((proxy.ip(), 0)).expect("it has free ports");
     let own = socket.local_addr().expect("it is bound");
     socket.set_read_timeout(Some(std::time::Duration::from_millis(100))).expect("a timeout");
+    let user = if user.is_empty() { format!("nobody@{own}") } else { user.to_owned() };
+    let port = own.port();
     let options = format!(
-        "OPTIONS sip:nobody@{own} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKready;rport\r\nMax-Forwards: 1\r\n\
-         From: <sip:a@{own}>;tag=r\r\nTo: <sip:nobody@{own}>\r\nCall-ID: ready@{own}\r\nCSeq: 1 OPTIONS\r\n\
+        "OPTIONS sip:{user} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKready{port};rport\r\nMax-Forwards: 5\r\n\
+         From: <sip:a@{own}>;tag=r\r\nTo: <sip:{user}>\r\nCall-ID: ready{port}@{own}\r\nCSeq: 1 OPTIONS\r\n\
          Content-Length: 0\r\n\r\n"
     );
     socket.send_to(options.as_bytes(), proxy).ok()?;
     let mut buffer = [0; 2048];
-    // It sends the request on to its addressee, which is this socket, or answers: either way it lives.
-    socket.recv(&mut buffer).ok().map(drop)
+    let len = socket.recv(&mut buffer).ok()?;
+    Some(String::from_utf8_lossy(&buffer[..len]).into_owned())
 }

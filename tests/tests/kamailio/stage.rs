@@ -1,10 +1,9 @@
 //! A relay, a proxy, and telephones.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Deref;
 
-use patchcord_tests::sip::{Call, Kamailio, Media, Phone};
-use patchcord_tests::{Relay, eventually, free_port};
-use serde_json::Value;
+use patchcord_tests::sip::{Call, Media, Phone, Switch};
 
 /// The caller's, the callee's and a third party's address.
 pub(crate) const IPS: [IpAddr; 3] = [
@@ -14,23 +13,24 @@ pub(crate) const IPS: [IpAddr; 3] = [
 ];
 
 /// Everything but the telephones.
-pub(crate) struct Stage {
-    pub(crate) relay: Relay,
-    pub(crate) kamailio: Kamailio,
+pub(crate) struct Stage(Switch);
+
+impl Deref for Stage {
+    type Target = Switch;
+
+    fn deref(&self) -> &Switch {
+        &self.0
+    }
 }
 
 impl Stage {
     pub(crate) fn new() -> Self {
-        let ng = free_port();
-        Self::with(ng, ng, &[])
+        Self(Switch::start(&[]))
     }
 
     /// The relay listens at one address, Kamailio is told another; the relay gets more arguments.
     pub(crate) fn with(listens: SocketAddr, told: SocketAddr, arguments: &[&str]) -> Self {
-        let listens = listens.to_string();
-        let arguments = [&["--ng", &listens, "--set", "ng.delete_delay_s=0"], arguments].concat();
-        let relay = Relay::start(&arguments);
-        Self { relay, kamailio: Kamailio::start(told) }
+        Self(Switch::with_ng(listens, told, arguments))
     }
 
     pub(crate) fn phone(&self, name: &'static str, ip: IpAddr) -> Phone {
@@ -52,24 +52,6 @@ impl Stage {
             Talker { call: out, phone: caller, relay: media_of(&answer) },
             Talker { call: inbound, phone: callee, relay: media_of(&offer) },
         )
-    }
-
-    /// The calls that the relay has.
-    pub(crate) fn calls(&self) -> Vec<String> {
-        let list = self.relay.client().get("/v1/calls");
-        let names = list["calls"].as_array().unwrap().iter().map(|call| call["call"].as_str().unwrap().to_owned());
-        names.collect()
-    }
-
-    /// Waits until the relay has no call, and no worker a leg: their ports are closed then.
-    pub(crate) fn must_be_idle(&self) {
-        eventually("the relay has no call", || self.calls().is_empty().then_some(()));
-        let is_free = |worker: &Value| worker["legs"].as_u64() == Some(0);
-        eventually("no worker has a leg", || self.relay.client().workers().iter().all(is_free).then_some(()));
-    }
-
-    pub(crate) fn call(&self, id: &str) -> Value {
-        self.relay.client().call(id)
     }
 }
 

@@ -5,6 +5,7 @@
 mod bad_input;
 mod calls;
 mod limits;
+mod opensips;
 mod quality;
 mod subscriptions;
 mod transfers;

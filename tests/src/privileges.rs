@@ -1,0 +1,18 @@
+//! Tests that need root.
+
+use patchcord_lab::netns;
+
+/// Whether this process may do what root may do to the network. If not, says that the test is skipped and why.
+///
+/// # Panics
+/// If not, in continuous integration.
+#[allow(clippy::print_stderr, reason = "a skipped test names its reason")]
+#[must_use]
+pub fn privileged(why: &str) -> bool {
+    if netns::may_create() {
+        return true;
+    }
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "continuous integration must run as root: {why}");
+    eprintln!("skipped: needs root: {why}");
+    false
+}

@@ -1,0 +1,226 @@
+//! baresip as a telephone: it speaks from a file, records what it hears, and is told what to do over its control socket.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use patchcord_codec::{Audio, wav};
+use serde_json::{Value, json};
+
+use super::DOMAIN;
+use crate::folder::Folder;
+use crate::ports::free_ports;
+use crate::process::{Process, Tool};
+use crate::voices;
+use crate::wait::{PATIENCE, eventually};
+
+const BARESIP: Tool = Tool { program: "baresip", package: "baresip-core" };
+
+/// So long it can speak: longer than any test, as it falls silent at the end of its file.
+const SPEECH: Duration = Duration::from_secs(180);
+
+/// A running baresip that has registered with the proxy.
+#[derive(Debug)]
+pub struct Baresip {
+    name: &'static str,
+    process: Process,
+    control: TcpStream,
+    received: Receiver<Value>,
+    /// What has come and nobody has waited for yet.
+    kept: Vec<Value>,
+    folder: Folder,
+}
+
+impl Baresip {
+    /// A telephone at this address that says what the captures' voice of its name says, and answers every call by itself.
+    /// Its user is its name.
+    ///
+    /// # Panics
+    /// If it does not start or cannot register.
+    #[must_use]
+    pub fn start(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr) -> Self {
+        Self::start_with(name, ip, proxy, "auto")
+    }
+
+    /// [`Baresip::start`] for one that rings until the command `accept`.
+    ///
+    /// # Panics
+    /// If it does not start or cannot register.
+    #[must_use]
+    pub fn start_that_rings(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr) -> Self {
+        Self::start_with(name, ip, proxy, "manual")
+    }
+
+    fn start_with(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr, answers: &str) -> Self {
+        let ports = free_ports(24);
+        let (sip, control, media) = (ports.first, ports.first + 2, ports.first + 4);
+        let folder = Folder::create(&std::env::temp_dir().to_string_lossy(), &format!("baresip-{name}-{sip}"));
+        let speech = folder.path().join("speech.wav");
+        wav::write_file(&speech, &voices::audio(&voices::stream(name)).looped(SPEECH)).expect("the folder is there");
+        let path = folder.path().display();
+        let mut config = format!(
+            "poll_method epoll\nsip_listen {ip}:{sip}\nnet_interface {ip}\nrtp_ports {media}-{}\ncall_max_calls 4\n\
+             audio_source aufile,{}\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
+             ctrl_tcp_listen 127.0.0.1:{control}\nsnd_path {path}\nstatmode_default off\nmodule_path {}\n",
+            ports.last,
+            speech.display(),
+            modules().display()
+        );
+        for module in ["module g711.so", "module aufile.so", "module sndfile.so", "module_tmp account.so"] {
+            let _ = writeln!(config, "{module}");
+        }
+        config += "module_app menu.so\nmodule_app ctrl_tcp.so\n";
+        let account = format!(
+            "<sip:{name}@{DOMAIN}>;regint=600;audio_codecs=PCMU;outbound=\"sip:{proxy};lr\";answermode={answers}\n"
+        );
+        for (file, content) in [("config", config.as_str()), ("accounts", account.as_str()), ("contacts", "")] {
+            fs::write(folder.path().join(file), content).expect("the folder is there");
+        }
+        let said = File::create(folder.path().join("said")).expect("the folder is there");
+        let mut command = BARESIP.command();
+        command.arg("-f").arg(folder.path()).stdin(Stdio::null()).stdout(said);
+        let mut process = Process::start(name, &mut command);
+        let socket = eventually(&format!("{name}'s baresip takes commands"), || {
+            assert_eq!(process.ended(), None, "baresip has ended: {}", process.stderr());
+            TcpStream::connect((Ipv4Addr::LOCALHOST, control)).ok()
+        });
+        let (sender, received) = channel();
+        let reader = socket.try_clone().expect("a socket can be cloned");
+        thread::spawn(move || read(BufReader::new(reader), &sender));
+        let mut phone = Self { name, process, control: socket, received, kept: Vec::new(), folder };
+        eventually(&format!("{name} has registered"), || {
+            phone.command("reginfo", "").contains("Expires").then_some(())
+        });
+        phone
+    }
+
+    /// The address that others call it by.
+    #[must_use]
+    pub fn uri(&self) -> String {
+        format!("sip:{}@{DOMAIN}", self.name)
+    }
+
+    /// Calls somebody, and waits until both sides say that they talk.
+    ///
+    /// # Panics
+    /// If it does not come to that.
+    pub fn call(&mut self, other: &mut Self) {
+        self.command("dial", &other.uri());
+        for phone in [self, other] {
+            phone.wait_for("CALL_ESTABLISHED");
+        }
+    }
+
+    /// Gives a command of its menu (`hold`, `resume`, `transfer`, `hangup`) and what it answers.
+    ///
+    /// # Panics
+    /// If it does not know it.
+    pub fn command(&mut self, command: &str, parameters: &str) -> String {
+        let text = json!({"command": command, "params": parameters, "token": "test"}).to_string();
+        // A netstring.
+        write!(self.control, "{}:{text},", text.len()).expect("it reads its control socket");
+        let answer = self.next(&format!("an answer to {command}"), |message| message["response"] == true);
+        assert_eq!(answer["ok"], true, "{command} {parameters}: {answer}");
+        answer["data"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits for the first event of this type that has not been taken yet.
+    ///
+    /// # Panics
+    /// If it does not come.
+    pub fn wait_for(&mut self, event: &str) -> Value {
+        self.next(event, |message| message["event"] == true && message["type"] == event)
+    }
+
+    /// Ends it, its calls too, and gives what it has heard: a recording for each call, in their order.
+    ///
+    /// # Panics
+    /// If it does not end.
+    #[must_use]
+    pub fn put_down(mut self) -> Vec<Audio> {
+        self.process.terminate();
+        self.process.wait();
+        let files = fs::read_dir(self.folder.path()).expect("the folder is there");
+        // dump-2026-01-31-12-00-00-dec.wav is what was decoded, in a call that began then.
+        let mut recordings: Vec<_> = files
+            .map(|file| file.expect("the folder can be read").path())
+            .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
+            .collect();
+        recordings.sort();
+        recordings.iter().map(|path| wav::read_file(path).unwrap_or_else(|error| panic!("{error}"))).collect()
+    }
+
+    /// How many samples it has recorded of its present call.
+    ///
+    /// # Panics
+    /// If it records nothing.
+    #[must_use]
+    pub fn samples_heard(&self) -> usize {
+        let files = fs::read_dir(self.folder.path()).expect("the folder is there");
+        let recordings = files.map(|file| file.expect("the folder can be read").path());
+        let latest = recordings.filter(|path| path.to_string_lossy().ends_with("-dec.wav")).max();
+        let length = fs::metadata(latest.expect("it records")).expect("it is there").len();
+        // 16 bits a sample, after the header.
+        usize::try_from(length.saturating_sub(44) / 2).expect("a file of some seconds")
+    }
+
+    fn next(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        if let Some(at) = self.kept.iter().position(&wanted) {
+            return self.kept.remove(at);
+        }
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.received.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(message) if wanted(&message) => return message,
+                Ok(message) => self.kept.push(message),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("{}: waited in vain for {what}; others came: {:?}", self.name, self.kept)
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("{}: baresip has closed its control socket: {}", self.name, self.process.stderr())
+                }
+            }
+        }
+    }
+}
+
+/// Where Debian has its modules: `/usr/lib/baresip/modules`, or with the architecture in between.
+fn modules() -> &'static Path {
+    let places = [
+        "/usr/lib/baresip/modules",
+        "/usr/lib/x86_64-linux-gnu/baresip/modules",
+        "/usr/lib/aarch64-linux-gnu/baresip/modules",
+    ];
+    places.map(Path::new).into_iter().find(|place| place.is_dir()).expect("baresip-core brings its modules")
+}
+
+/// Hands on the netstrings that it sends.
+fn read(mut from: impl Read, sender: &Sender<Value>) {
+    let mut byte = [0];
+    let mut length = 0;
+    while from.read_exact(&mut byte).is_ok() {
+        match byte[0] {
+            digit @ b'0'..=b'9' => length = length * 10 + usize::from(digit - b'0'),
+            b':' => {
+                let mut text = vec![0; length];
+                if from.read_exact(&mut text).is_err() {
+                    return;
+                }
+                let text = String::from_utf8_lossy(&text);
+                let message = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+                if sender.send(message).is_err() {
+                    return;
+                }
+                length = 0;
+            }
+            // The comma after each.
+            _ => {}
+        }
+    }
+}
