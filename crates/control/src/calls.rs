@@ -223,44 +223,41 @@ impl Control {
         self.leg_snapshots(call.worker, legs).await
     }
 
-    fn state_of(&self, call: &Call, snapshots: &[LegSnapshot]) -> CallState {
-        let model = call.inner().model.clone();
-        call.state(&model, snapshots, &self.0.env.interfaces, self.0.now())
-    }
-
     async fn state(&self, call: &Call) -> Result<CallState, ApiError> {
         let snapshots = self.snapshots_of(call).await?;
-        Ok(self.state_of(call, &snapshots))
+        let model = call.inner().model.clone();
+        Ok(call.state(&model, &snapshots, &self.0.env.interfaces, self.0.now()))
     }
 
     async fn delete(&self, name: &str) -> Result<Arc<CallState>, ApiError> {
         let call = self.find(name)?;
         let _gate = call.gate.lock().await;
-        if call.inner().closed {
-            return Err(unknown_call(name));
-        }
-        let snapshots = self.snapshots_of(&call).await?;
-        let state = self.state_of(&call, &snapshots);
-        self.delete_locked(&call, &snapshots).await?;
-        Ok(Arc::new(state))
+        // As it was until then: a cut-over that waits is cancelled by the end.
+        let model = call.inner().model.clone();
+        let snapshots = self.delete_locked(&call).await?;
+        Ok(Arc::new(call.state(&model, &snapshots, &self.0.env.interfaces, self.0.now())))
     }
 
-    /// Ends a call whose gate the caller holds, and of whose legs it has copies.
-    pub(crate) async fn delete_locked(&self, call: &Arc<Call>, snapshots: &[LegSnapshot]) -> Result<(), ApiError> {
+    /// Ends a call whose gate the caller holds; gives the last copies of its legs.
+    pub(crate) async fn delete_locked(&self, call: &Arc<Call>) -> Result<Vec<LegSnapshot>, ApiError> {
         let name = &*call.name.name;
         if call.inner().closed {
             return Err(unknown_call(name));
         }
         let cut_overs = call.inner().model.records.count;
         let legs = call.inner().model.legs.clone().0;
-        let removals: Vec<_> = legs.iter().map(|leg| Command::RemoveLeg { leg: leg.id }).collect();
-        if !removals.is_empty()
-            && let Err((_, refusal)) = self.0.engine.apply(call.worker, removals.clone()).await?
-        {
-            // The engine has lost one of them. The ports of that one are free; the others must not stay behind.
-            tracing::error!(call = name, %refusal, "the engine had lost legs of a call");
-            for removal in removals {
-                let _lost = self.0.engine.apply(call.worker, vec![removal]).await?;
+        let mut snapshots = Vec::new();
+        if !legs.is_empty() {
+            let removals: Vec<_> = legs.iter().map(|leg| Command::RemoveLeg { leg: leg.id }).collect();
+            let ids = legs.iter().map(|leg| leg.id).collect();
+            let result;
+            (snapshots, result) = self.0.engine.legs_and_apply(call.worker, ids, removals.clone()).await?;
+            if let Err((_, refusal)) = result {
+                // The engine has lost one of them. The ports of that one are free; the others must not stay behind.
+                tracing::error!(call = name, %refusal, "the engine had lost legs of a call");
+                for removal in removals {
+                    let _lost = self.0.engine.apply(call.worker, vec![removal]).await?;
+                }
             }
         }
         let now = self.0.now();
@@ -286,8 +283,8 @@ impl Control {
         }
         self.0.tell(call.event(now, None, EventKind::CallDeleted));
         call.changed.notify_waiters();
-        log_end(call, &legs, snapshots, now, cut_overs);
-        Ok(())
+        log_end(call, &legs, &snapshots, now, cut_overs);
+        Ok(snapshots)
     }
 }
 

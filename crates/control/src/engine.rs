@@ -74,6 +74,25 @@ impl Engine {
         }
     }
 
+    /// Copies of these legs' state, and right after that a batch. Both are on their way before either is answered, so that the
+    /// worker is woken once. There is no time limit, as for [`Engine::apply`].
+    ///
+    /// # Errors
+    /// As for [`Engine::apply`].
+    pub(crate) async fn legs_and_apply(
+        &self,
+        worker: usize,
+        legs: Vec<LegId>,
+        commands: Vec<Command>,
+    ) -> Result<(Vec<LegSnapshot>, Result<Applied, (usize, Refusal)>), ApiError> {
+        let (_, snapshots) = self.ask(worker, |ticket| Request::Legs { ticket, legs })?;
+        let (_, applied) = self.ask(worker, |ticket| Request::Apply { ticket, commands })?;
+        match (snapshots.await, applied.await) {
+            (Ok(Reply::Legs { legs, .. }), Ok(Reply::Applied { result, .. })) => Ok((legs, result)),
+            _ => Err(unavailable(worker, "stopped while it had a request")),
+        }
+    }
+
     /// The worker's counters.
     pub(crate) async fn worker(&self, worker: usize) -> Result<WorkerSnapshot, ApiError> {
         match self.question(worker, |ticket| Request::Worker { ticket }).await? {

@@ -123,7 +123,7 @@ impl NgClient {
 }
 
 /// A new cookie with the blank behind it. Daemons remember cookies whoever sent them: no other client may have it.
-fn new_cookie() -> String {
+pub(super) fn new_cookie() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{}_{} ", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use patchcord_ng::{Dict, Value};
 
 use crate::ng::client::NgClient;
+use crate::ng::front::Front;
 use crate::ng::keys::Keys;
 use crate::ng::party::{Packet, Party, changes};
 use crate::ng::symbols::Symbols;
@@ -26,6 +27,8 @@ pub struct Stage {
     symbols: Symbols,
     transcript: Vec<String>,
     sentinel: Sentinel,
+    /// Where requests go instead.
+    front: Option<Front>,
     /// Where the daemon's media comes from, if that is known: a daemon that ran before may still send to ports that are used anew.
     media: Option<Ports>,
 }
@@ -59,13 +62,18 @@ impl Stage {
         let sentinel = Sentinel::start(&client);
         let symbols = Symbols::new(advertised);
         let calls = vec![new_name()];
-        Self { client, calls, parties: Vec::new(), symbols, transcript: Vec::new(), sentinel, media: None }
+        Self { client, calls, parties: Vec::new(), symbols, transcript: Vec::new(), sentinel, front: None, media: None }
     }
 
     /// Counts only packets from these ports.
     pub(super) const fn only_from(mut self, media: Ports) -> Self {
         self.media = Some(media);
         self
+    }
+
+    /// Sends requests over another front from now on.
+    pub fn over(&mut self, front: Front) {
+        self.front = Some(front);
     }
 
     /// Goes on with another call; what was is left as it is, and the names of its ports are forgotten.
@@ -143,7 +151,10 @@ impl Stage {
         let request = self.filled_in(request);
         let heading = ["command", "from-tag", "to-tag"].map(|key| request.text(key).unwrap_or_default());
         self.write(format!("> {}", heading.join(" ").trim_end()));
-        let dict = self.client.request(&request);
+        let dict = match &mut self.front {
+            Some(front) => front.request(&request),
+            None => self.client.request(&request),
+        };
         self.reply(dict)
     }
 

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod calls;
+mod fronts;
 mod limits;
 mod opensips;
 mod quality;

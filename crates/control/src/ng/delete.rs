@@ -56,11 +56,8 @@ impl Ng {
         }
         let since = call.session().said_of(&doomed);
         if delay.is_zero() && doomed == Doomed::Call {
-            // The engine is asked once, for the report and for the log.
-            let snapshots = self.0.control.snapshots_of(&call).await?;
-            let report = report_of(&call, &snapshots);
-            self.0.control.delete_locked(&call, &snapshots).await?;
-            return Ok(with_result(report));
+            let snapshots = self.0.control.delete_locked(&call).await?;
+            return Ok(with_result(report_of(&call, &snapshots)));
         }
         let report = self.report(&call).await?;
         drop(gate);
