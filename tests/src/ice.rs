@@ -46,12 +46,12 @@ impl IcePhone {
         Self { credentials, components, ssrc: 0x5eed, sequence: 1 }
     }
 
-    /// Its audio. The address that it names as its own is one where nobody is: its candidates say where it is.
+    /// Its audio. As a browser it names no address as its own (RFC 8840 4.1.1): its checks show where it is.
     #[must_use]
     pub fn sdp(&self, protocol: &str) -> String {
         let IceCreds { ufrag, pass } = &self.credentials;
         let mut sdp = format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.9\r\ns=-\r\nc=IN IP4 127.0.0.9\r\nt=0 0\r\nm=audio 9 {protocol} 0\r\n\
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.9\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=audio 9 {protocol} 0\r\n\
              a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pass}\r\n"
         );
         if self.components.len() == 1 {

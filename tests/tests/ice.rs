@@ -46,6 +46,13 @@ impl Stage {
         legs.into_iter().find(|leg| leg["party"] == party).unwrap()
     }
 
+    /// Waits until the relay knows what both have nominated.
+    fn await_nomination(&self, phones: &mut [&mut IcePhone]) {
+        until("both are nominated", phones, |_| {
+            ["a", "b"].iter().all(|party| self.leg(party)["ice"]["nominated"] == true)
+        });
+    }
+
     /// Somebody who knows the relay's ports, which are no secret, sends to both.
     fn intrude(&self, towards: &[SocketAddr]) {
         let intruder = UdpSocket::bind("127.0.0.66:0").unwrap();
@@ -98,7 +105,9 @@ fn two_with_ice_talk_and_nobody_else_is_heard() {
 
         let ports = [a.nominated(1).unwrap(), b.nominated(1).unwrap()];
         stage.intrude(&ports);
+        // At once, while the relay may not have heard yet what they have chosen.
         talk(&mut a, &mut b);
+        stage.await_nomination(&mut [&mut a, &mut b]);
         for (party, phone) in [("a", &a), ("b", &b)] {
             let leg = stage.leg(party);
             assert_eq!(leg["ice"]["nominated"], json!(true), "{protocol}: {leg}");
@@ -164,6 +173,7 @@ fn a_phone_that_changes_its_network_restarts_ice_and_goes_on() {
     assert_eq!((b.nominated(1), again.contains(&format!(" {} typ host", b_before.unwrap().port()))), (b_before, true));
     assert_eq!(stage.leg("a")["remote"], json!(moved.address(1).to_string()));
 
+    stage.await_nomination(&mut [&mut moved, &mut b]);
     // Where it was before, nobody is heard any more.
     a.speak();
     talk(&mut moved, &mut b);

@@ -250,8 +250,8 @@ impl Control {
         if !legs.is_empty() {
             let removals: Vec<_> = legs.iter().map(|leg| Command::RemoveLeg { leg: leg.id }).collect();
             let ids = legs.iter().map(|leg| leg.id).collect();
-            let result;
-            (snapshots, result) = self.0.engine.legs_and_apply(call.worker, ids, removals.clone()).await?;
+            let (last, result) = self.0.engine.legs_and_apply(call.worker, ids, removals.clone()).await?;
+            snapshots = last;
             if let Err((_, refusal)) = result {
                 // The engine has lost one of them. The ports of that one are free; the others must not stay behind.
                 tracing::error!(call = name, %refusal, "the engine had lost legs of a call");

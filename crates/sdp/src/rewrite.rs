@@ -30,8 +30,12 @@ impl Sdp {
     /// The description with the edit done.
     #[must_use]
     pub fn rewrite(&self, edit: &Edit) -> String {
-        let mut writer =
-            Writer { sdp: self, out: String::with_capacity(self.text.len() + 512), line_end: self.line_end(), connection: None };
+        let mut writer = Writer {
+            sdp: self,
+            out: String::with_capacity(self.text.len() + 512),
+            line_end: self.line_end(),
+            connection: None,
+        };
         writer.session(edit);
         for (media, edit) in self.media.iter().zip(edit.media.iter().chain(core::iter::repeat(&MediaEdit::Keep))) {
             match edit {

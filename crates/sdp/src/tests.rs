@@ -65,7 +65,8 @@ fn sections_on_other_addresses_than_the_session_s_say_so() {
     };
     let disabled = MediaEdit::Disable { address: Some([203, 0, 113, 1].into()) };
     let here = "198.51.100.7";
-    let media = vec![disabled, at(30_000, here), at(30_002, "2001:db8::7"), at(30_004, "198.51.100.8"), at(30_006, here)];
+    let media =
+        vec![disabled, at(30_000, here), at(30_002, "2001:db8::7"), at(30_004, "198.51.100.8"), at(30_006, here)];
     let expected = "v=0\r\nc=IN IP4 198.51.100.7\r\nm=audio 0 RTP/AVP 0\r\nm=audio 30000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n\
         a=rtcp-mux\r\na=ptime:20\r\nm=image 30002 udptl t38\r\ni=fax\r\nc=IN IP6 2001:db8::7\r\na=x\r\na=rtcp-mux\r\na=ptime:20\r\n\
         m=image 30004 udptl t38\r\nc=IN IP4 198.51.100.8\r\na=rtcp-mux\r\na=ptime:20\r\nm=image 30006 udptl t38\r\n\

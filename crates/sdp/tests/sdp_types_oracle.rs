@@ -28,11 +28,13 @@ fn tolerated(error: &ParserError) -> bool {
     };
     match error {
         // Whether there is a `v=0`, and which, is the caller's business: rtpengine and the ng front refuse these.
-        NoVersion | InvalidVersion(..) | MultipleVersions(_) => true,
-        // A control character within a line stays there; blanks on a line alone are a blank line.
-        InvalidLineFormat(..) => true,
-        // The last of several counts, or none of them is looked at.
-        MultipleOrigins(_)
+        // A control character within a line stays there; blanks on a line alone are a blank line. The last of several counts, or none
+        // of them is looked at.
+        NoVersion
+        | InvalidVersion(..)
+        | MultipleVersions(_)
+        | InvalidLineFormat(..)
+        | MultipleOrigins(_)
         | MultipleSessionNames(_)
         | MultipleSessionDescription(_)
         | MultipleUris(_)
@@ -64,11 +66,12 @@ fn tolerated(error: &ParserError) -> bool {
 /// What a relay refuses: it must know where media goes, and somebody could mean harm.
 fn refused(error: &SdpError, theirs: &Session) -> bool {
     match error {
-        // Bytes that are no text in lines that the other parser does not look into.
-        SdpError::NotText { .. } => true,
-        SdpError::TooLong(_) | SdpError::TooManyLines | SdpError::TooManyMedia => true,
-        // A letter that is none: `=x` and `1=x`.
-        SdpError::NotALine { .. } => true,
+        // Bytes that are no text in lines that the other parser does not look into; a letter that is none: `=x` and `1=x`.
+        SdpError::NotText { .. }
+        | SdpError::TooLong(_)
+        | SdpError::TooManyLines
+        | SdpError::TooManyMedia
+        | SdpError::NotALine { .. } => true,
         // A host name, an address of the other family, another network.
         SdpError::Malformed { what: "c=", .. } => {
             let all = theirs.connection.iter().chain(theirs.medias.iter().flat_map(|media| &media.connections));
@@ -106,10 +109,14 @@ fn same_media(ours: &Media, theirs: &sdp_types::Media, session: &Session) -> Res
     let own = theirs.connections.last().and_then(address);
     compare("own address", &ours.own_address, &own)?;
     compare("address", &ours.address, &own.or(session.connection.as_ref().and_then(address)))?;
-    let direction = direction(&theirs.attributes).or_else(|| self::direction(&session.attributes));
+    let direction = direction(&theirs.attributes).or_else(|| direction(&session.attributes));
     compare("direction", &ours.direction, &direction.unwrap_or_default())?;
     compare("attributes", &ours.attributes, &pairs(&theirs.attributes))?;
-    compare("rtcp-mux", &ours.rtcp_mux, &theirs.attributes.iter().any(|attribute| attribute.attribute.trim_end() == "rtcp-mux"))?;
+    compare(
+        "rtcp-mux",
+        &ours.rtcp_mux,
+        &theirs.attributes.iter().any(|attribute| attribute.attribute.trim_end() == "rtcp-mux"),
+    )?;
     codecs(ours, theirs)
 }
 
@@ -130,9 +137,9 @@ fn codecs(ours: &Media, theirs: &sdp_types::Media) -> Result<(), String> {
     }
     // What the other one finds for a format of the m= line is found here.
     for format in ours.formats.iter().filter(|_| ours.is_rtp()) {
-        let named = values.iter().filter_map(|value| value.parse::<RtpMap>().ok());
+        let mut named = values.iter().filter_map(|value| value.parse::<RtpMap>().ok());
         let known = |map: RtpMap| map.payload_type.to_string() == *format && !map.encoding_name.trim().is_empty();
-        if named.map(known).any(|known| known) {
+        if named.any(known) {
             let found = ours.codecs.iter().any(|codec| codec.payload_type.to_string() == *format);
             compare("whether there is a codec", &found, &true)?;
         }
@@ -236,7 +243,8 @@ fn what_is_tolerated_is_tolerated_on_purpose() {
 /// Lines of a media section, as the book has them.
 fn attribute() -> impl Strategy<Value = String> {
     prop_oneof![
-        (0_u8..128, "[A-Za-z][A-Za-z0-9-]{0,8}", 1_u32..200_000).prop_map(|(n, name, rate)| format!("rtpmap:{n} {name}/{rate}")),
+        (0_u8..128, "[A-Za-z][A-Za-z0-9-]{0,8}", 1_u32..200_000)
+            .prop_map(|(n, name, rate)| format!("rtpmap:{n} {name}/{rate}")),
         (96_u8..128, 1_u8..9).prop_map(|(n, channels)| format!("rtpmap:{n} opus/48000/{channels}")),
         Just("sendonly".to_owned()),
         Just("recvonly".to_owned()),
@@ -274,11 +282,13 @@ fn section() -> impl Strategy<Value = String> {
 
 fn description() -> impl Strategy<Value = String> {
     let attributes = proptest::collection::vec(attribute(), 0..3);
-    (connection(), attributes, proptest::collection::vec(section(), 0..5)).prop_map(|(connection, attributes, sections)| {
-        let attributes: String = attributes.iter().map(|attribute| format!("a={attribute}\r\n")).collect();
-        let head = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\n";
-        format!("{head}{connection}t=0 0\r\n{attributes}{}", sections.concat())
-    })
+    (connection(), attributes, proptest::collection::vec(section(), 0..5)).prop_map(
+        |(connection, attributes, sections)| {
+            let attributes: String = attributes.iter().map(|attribute| format!("a={attribute}\r\n")).collect();
+            let head = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\n";
+            format!("{head}{connection}t=0 0\r\n{attributes}{}", sections.concat())
+        },
+    )
 }
 
 /// Bytes that get into a text. Tabs are not among them: they part words here, and are letters of a word there.

@@ -6,6 +6,7 @@ use std::io;
 #[expect(unreachable_pub, reason = "the fuzzers' library is a module here")]
 mod checks;
 #[path = "../../../fuzz/src/replay.rs"]
+#[expect(dead_code, reason = "other corpora are replayed otherwise")]
 mod replay;
 
 #[test]

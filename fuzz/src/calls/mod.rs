@@ -322,16 +322,9 @@ fn describes_the_relay(options: &Options, answer: &Dict, legs: &BTreeSet<SocketA
 }
 
 fn control_config() -> Config {
-    let lan = Interface {
-        name: "lan".to_owned(),
-        address: [10, 0, 0, 1].into(),
-        advertised: Some([203, 0, 113, 1].into()),
-    };
-    let six = Interface {
-        name: "six".to_owned(),
-        address: [0xfd00, 0, 0, 0, 0, 0, 0, 1].into(),
-        advertised: None,
-    };
+    let lan =
+        Interface { name: "lan".to_owned(), address: [10, 0, 0, 1].into(), advertised: Some([203, 0, 113, 1].into()) };
+    let six = Interface { name: "six".to_owned(), address: [0xfd00, 0, 0, 0, 0, 0, 0, 1].into(), advertised: None };
     Config {
         interfaces: vec![lan, six],
         ports: PORTS,

@@ -170,10 +170,10 @@ fn chosen(index: usize, what: u8, choices: &mut Choices<'_>) -> Step {
     };
     let dict = request(command, choices);
     let mut body = Vec::new();
-    if choices.next() % 2 == 0 {
+    if choices.next().is_multiple_of(2) {
         bencode::encode_dict(&dict, &mut body);
     } else {
-        body = json::encode(&dict).into();
+        body = json::encode(&dict);
     }
     damage(&mut body, choices);
     Step::Datagram([format!("1_{index} ").as_bytes(), &body].concat())

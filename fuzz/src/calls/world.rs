@@ -1,6 +1,7 @@
 //! All calls at one moment, and what must hold of them at any.
 
 use core::net::SocketAddr;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -54,7 +55,10 @@ impl World {
             let parties: BTreeSet<_> = state.legs.iter().map(|leg| &leg.party).collect();
             assert_eq!(parties.len(), state.legs.len(), "{name}: parties have names of their own");
             for leg in &state.legs {
-                assert!(ports.insert(leg.local) && ports.insert(leg.local_rtcp), "{name}: {leg:?} has a port of another");
+                assert!(
+                    ports.insert(leg.local) && ports.insert(leg.local_rtcp),
+                    "{name}: {leg:?} has a port of another"
+                );
             }
             let own: Vec<_> = state.legs.iter().map(|leg| i64::from(leg.local.port())).collect();
             let told: Vec<_> = local_ports(query);
@@ -97,7 +101,7 @@ async fn ask(ng: &Ng, dict: Dict) -> Dict {
 pub async fn names(ng: &Ng) -> Vec<String> {
     let list = ask(ng, Dict::new().with("command", "list").with("limit", 1_000_000_i64)).await;
     let calls = list.list("calls").unwrap_or_default();
-    calls.iter().filter_map(Value::text).map(|name| name.into_owned()).collect()
+    calls.iter().filter_map(Value::text).map(Cow::into_owned).collect()
 }
 
 fn without_times(dict: &mut Dict) {

@@ -69,7 +69,8 @@ impl Front {
     /// `POST` to `/ng`, or without cookies to `/ng-plain`, of the server at this base.
     #[must_use]
     pub fn http(base: &str, cookies: bool) -> Self {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).timeout_global(Some(PATIENCE));
+        let agent =
+            ureq::Agent::config_builder().http_status_as_error(false).proxy(None).timeout_global(Some(PATIENCE));
         let path = if cookies { "ng" } else { "ng-plain" };
         Self::Http { agent: agent.build().new_agent(), url: format!("{base}/{path}"), cookies }
     }

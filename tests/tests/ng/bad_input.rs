@@ -154,16 +154,22 @@ fn garbage_on_any_front_ends_at_most_its_own_connection() {
         for bomb in bombs().iter().filter(|bomb| !is_stream || bomb.ends_with(b"e")) {
             refused(&front.raw(bomb), bomb);
         }
-        for dict in [offer("garbage"), Dict::new(), Dict::new().with("command", "answer"), offer("").with("call-id", "")] {
+        for dict in
+            [offer("garbage"), Dict::new(), Dict::new().with("command", "answer"), offer("").with("call-id", "")]
+        {
             let bytes = encoded(&dict);
             refused(&front.raw(&bytes), &bytes);
         }
-        assert_eq!(front.request(&Dict::new().with("command", "ping")).text("result").as_deref(), Some("pong"), "{name}");
+        assert_eq!(
+            front.request(&Dict::new().with("command", "ping")).text("result").as_deref(),
+            Some("pong"),
+            "{name}"
+        );
         alive(&mut stage, &towards_b, &towards_a);
     }
     for (name, bytes) in [
-        ("no cookie", b"hello, is anybody there?".to_vec()),
-        ("no dictionary", b"1 hello".to_vec()),
+        ("no dictionary", b"hello, who is there?".to_vec()),
+        ("no value", b"1 hello".to_vec()),
         ("a cookie without end", vec![b'x'; 70_000]),
         ("a message without end", [b"1 d".to_vec(), b"1:a".repeat(30_000)].concat()),
         ("a string without end", b"1 d7:command99999999:x".to_vec()),
@@ -185,7 +191,8 @@ fn garbage_on_any_front_ends_at_most_its_own_connection() {
         assert_eq!(front.next(&[]), None, "{len} bytes of a message");
     }
     // HTTP says it by the status, WebSocket by silence, or by the end where a frame is too long.
-    for (name, mut front) in fronts.connect().into_iter().filter(|(name, front)| front.cookies() && !name.contains(' ')) {
+    for (name, mut front) in fronts.connect().into_iter().filter(|(name, front)| front.cookies() && !name.contains(' '))
+    {
         match name {
             "HTTP" => {
                 for bytes in [&b""[..], b"nocookie", b" de", &[b'x'; 70_000]] {

@@ -114,9 +114,15 @@ fn a_repetition_gets_the_first_reply_on_whatever_front_it_comes() {
         assert_eq!(legs(&call), 2, "{name}");
         // The same cookie with another content is another request.
         let delete = format!("{call} d7:command6:delete7:call-id{}:{call}12:delete-delayi0ee", call.len());
-        assert!(front.exact(delete.as_bytes()).unwrap().starts_with(format!("{call} d6:result2:ok").as_bytes()), "{name}");
+        assert!(
+            front.exact(delete.as_bytes()).unwrap().starts_with(format!("{call} d6:result2:ok").as_bytes()),
+            "{name}"
+        );
         assert_eq!(front.exact(&message), Some(first), "{name}: though the call has ended since");
-        assert_eq!(udp.exact(b"gone d7:command5:query7:call-id3:xxxe"), b"gone d6:result5:error12:error-reason15:Unknown call-ide");
+        assert_eq!(
+            udp.exact(b"gone d7:command5:query7:call-id3:xxxe"),
+            b"gone d6:result5:error12:error-reason15:Unknown call-ide"
+        );
     }
 }
 
@@ -132,7 +138,8 @@ fn a_repetition_of_what_still_runs_waits_for_it_on_whatever_front_it_comes() {
     patchcord_codec::wav::write_file(&file, &audio).unwrap();
     let content = fs::read(&file).unwrap();
 
-    let names: Vec<_> = fronts.connect().into_iter().filter(|(_, front)| front.cookies()).map(|(name, _)| name).collect();
+    let names: Vec<_> =
+        fronts.connect().into_iter().filter(|(_, front)| front.cookies()).map(|(name, _)| name).collect();
     for (index, name) in names.into_iter().enumerate() {
         let pipe = fronts.folder.path().join(format!("pipe-{index}"));
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());

@@ -50,7 +50,10 @@ fn a_subscriber_hears_and_is_not_heard() {
     }
     let state = relay.client().call(stage.call());
     let recorder = state["legs"].as_array().unwrap().iter().find(|leg| leg["party"] == "recorder").unwrap();
-    assert_eq!((&recorder["monitors"], &recorder["hears"], &recorder["direction"]), (&json!("a"), &json!("a"), &json!("recvonly")));
+    assert_eq!(
+        (&recorder["monitors"], &recorder["hears"], &recorder["direction"]),
+        (&json!("a"), &json!("a"), &json!("recvonly"))
+    );
     // It can be refused and taken back without the parties noticing.
     answered(&mut stage, "recorder", &audio_with("r", &["a=inactive"]));
     assert_eq!(listeners(&mut stage, "a", &towards_a), ["b"]);
@@ -65,7 +68,7 @@ fn a_recorder_hears_each_party_on_a_line_of_its_own() {
     let offered = stage.offer_with("a", &audio("a"), Dict::new().with("label", "caller")).port().to_owned();
     let towards_a = stage.answer("a b", &audio("b")).port().to_owned();
     let all = stage.command("subscribe request", "- recorder", Dict::new().with("flags", vec!["all"]));
-    assert_eq!(all.dict.list("from-tags").map(|tags| tags.to_vec()), Some(vec!["a".into(), "b".into()]));
+    assert_eq!(all.dict.list("from-tags").map(<[Value]>::to_vec), Some(vec!["a".into(), "b".into()]));
     let tag_medias = all.dict.list("tag-medias").unwrap();
     let told: Vec<_> = tag_medias
         .iter()

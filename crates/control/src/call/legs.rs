@@ -10,8 +10,8 @@ use patchcord_relay::media::Codec;
 use super::model::{Hearing, Leg};
 use super::plan::{Draft, Plan};
 use crate::api::{
-    CodecSpec, CutOverState, EventKind, LegCodecs, LegCreate, LegCreated, LegDirection, LegDoor, LegLatch,
-    LegRemote, LegRtcpMux, NAME_LEN_MAX, PartyRename, Relatch,
+    CodecSpec, CutOverState, EventKind, LegCodecs, LegCreate, LegCreated, LegDirection, LegDoor, LegLatch, LegRemote,
+    LegRtcpMux, NAME_LEN_MAX, PartyRename, Relatch,
 };
 use crate::error::{ApiError, ErrorCode};
 use crate::interfaces::AddressFamily;

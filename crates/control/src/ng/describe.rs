@@ -157,7 +157,9 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
                 let rtcp_port = if mux && (mux_required || phase == Phase::Answer) { rtp.port() } else { rtcp.port() };
                 let attribute = is_rtp && !options.flags.no_rtcp_attribute;
                 let full = options.flags.full_rtcp_attribute;
-                let is_zero = media.address.is_some_and(|address| address.is_unspecified());
+                // With ICE it says only that candidates will be found, or follow (RFC 8840 4.1.1).
+                let has_ice = media.ice_ufrag.is_some() && media.ice_pwd.is_some();
+                let is_zero = media.address.is_some_and(|address| address.is_unspecified()) && !has_ice;
                 MediaEdit::Relay(Box::new(Relay {
                     address: Some(address).filter(|_| !is_zero || options.replace.zero_address),
                     port: rtp.port(),

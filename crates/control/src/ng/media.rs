@@ -286,6 +286,8 @@ impl Exchange<'_, '_> {
         let said = if self.config.enforce_direction { line.direction } else { Direction::SendRecv };
         match (line.remote, said) {
             (Some(_), said) => said,
+            // Its address is found out by checks: that it names none says nothing.
+            (None, said) if line.ice.remote.is_some() => said,
             (None, Direction::SendRecv | Direction::SendOnly) => Direction::SendOnly,
             (None, Direction::RecvOnly | Direction::Inactive) => Direction::Inactive,
         }

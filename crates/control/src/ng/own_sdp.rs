@@ -167,7 +167,8 @@ pub(super) fn answer(sdp: &Sdp, told: &[Told], options: &Options, author: Author
 pub(super) fn accepted(media: &Media) -> &str {
     let events = |format: &&String| {
         let codec = media.codecs.iter().find(|codec| codec.payload_type.to_string() == **format);
-        codec.is_some_and(|codec| ["telephone-event", "CN"].iter().any(|name| codec.encoding.eq_ignore_ascii_case(name)))
+        codec
+            .is_some_and(|codec| ["telephone-event", "CN"].iter().any(|name| codec.encoding.eq_ignore_ascii_case(name)))
     };
     let first = media.formats.iter().find(|format| !events(format)).or_else(|| media.formats.first());
     first.map_or("", String::as_str)
@@ -191,7 +192,11 @@ mod tests {
     #[test]
     fn sections_have_addresses_of_their_own() {
         let mut text = String::new();
-        sections("v=0\nc=IN IP4 192.0.2.7\nm=audio 1 RTP/AVP 0\na=x\nm=video 2 RTP/AVP 96\nc=IN IP4 192.0.2.8\n", ADDRESS, &mut text);
+        sections(
+            "v=0\nc=IN IP4 192.0.2.7\nm=audio 1 RTP/AVP 0\na=x\nm=video 2 RTP/AVP 96\nc=IN IP4 192.0.2.8\n",
+            ADDRESS,
+            &mut text,
+        );
         assert_eq!(
             text,
             "m=audio 1 RTP/AVP 0\r\nc=IN IP4 192.0.2.7\r\na=x\r\nm=video 2 RTP/AVP 96\r\nc=IN IP4 192.0.2.8\r\n"

@@ -90,8 +90,8 @@ impl Exchange<'_, '_> {
                 return Ok(Told::Disabled);
             }
             let leg = self.media(publisher, index).leg.clone();
-            let sends = !self.config.enforce_direction
-                || matches!(line.direction, Direction::SendRecv | Direction::SendOnly);
+            let sends =
+                !self.config.enforce_direction || matches!(line.direction, Direction::SendRecv | Direction::SendOnly);
             let want = Want {
                 remote: line.remote.or(leg.and_then(|leg| leg.remote)),
                 remote_rtcp: line.remote_rtcp,

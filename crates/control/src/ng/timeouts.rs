@@ -49,7 +49,8 @@ impl Ng {
         }
         // Whoever only listens says nothing about the call.
         let speaks = |leg: &&Leg| leg.hearing.monitor.is_none();
-        let legs: Vec<_> = call.inner().model.legs.0.iter().filter(speaks).map(|leg| (leg.id, leg.hearing.hold.is_some())).collect();
+        let legs: Vec<_> =
+            call.inner().model.legs.0.iter().filter(speaks).map(|leg| (leg.id, leg.hearing.hold.is_some())).collect();
         let on_hold = legs.iter().any(|(_, held)| *held);
         let snapshots =
             self.0.control.leg_snapshots(call.worker, legs.iter().map(|(id, _)| *id).collect()).await.ok()?;

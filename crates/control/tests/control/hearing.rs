@@ -195,7 +195,8 @@ async fn a_monitor_stays_over_a_swap_and_ends_with_its_party() {
     // Nothing that waits has to do with who listens.
     relay.run(json!({"command": "unmonitor", "party": "m"})).await.unwrap();
     relay.run(json!({"command": "monitor", "party": "m", "of": "customer"})).await.unwrap();
-    let swap = json!({"command": "swap", "survivor": "customer", "old": "agent", "new": "expert", "trigger": "immediate"});
+    let swap =
+        json!({"command": "swap", "survivor": "customer", "old": "agent", "new": "expert", "trigger": "immediate"});
     let error = relay.run(swap.clone()).await.expect_err("one waits");
     assert_eq!(error.code, ErrorCode::CutOverPending);
     relay.run(json!({"command": "leg-delete", "party": "expert"})).await.unwrap();

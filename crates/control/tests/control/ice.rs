@@ -1,6 +1,6 @@
 //! ICE over both fronts: whose checks are answered, and what the parties are told.
 
-use patchcord_control::api::{Detail, LegIceDone};
+use patchcord_control::api::{Detail, Direction, LegIceDone};
 use patchcord_control::ng::listen::Answer;
 use patchcord_control::ng::{Ng, NgConfig};
 use patchcord_ng::{Dict, Request, Transport};
@@ -259,6 +259,17 @@ async fn a_line_with_ice_keeps_its_ports_where_others_change_them() {
         let after = port(&stage.offer_again(&side(4002, "aaaa")).await);
         assert_eq!(before == after, with_ice);
     }
+}
+
+#[tokio::test]
+async fn the_zero_address_is_no_hold_where_checks_find_the_party() {
+    let stage = Stage::new(|_| {});
+    let zero = |sdp: String| sdp.replace("c=IN IP4 10.0.0.9", "c=IN IP4 0.0.0.0").replace("m=audio 4000", "m=audio 9");
+    let towards_b = stage.offer(&zero(ice(4000, "aaaa")), &[]).await;
+    assert!(towards_b.contains("c=IN IP4 203.0.113.1") && towards_b.contains("a=sendrecv"), "{towards_b}");
+    stage.answer(&ice(5000, "bbbb"), &[]).await;
+    let legs = stage.relay.control.snapshot("c").await.unwrap().legs;
+    assert!(legs[0].direction == Direction::SendRecv && legs[0].remote.is_none(), "{:?}", legs[0]);
 }
 
 #[tokio::test]

@@ -82,8 +82,7 @@ impl Relay {
     pub(crate) fn with(config: Config, workers: usize) -> Self {
         let clock = Arc::new(AtomicU64::new(1_000_000_000));
         let shard = ShardConfig { legs_max: config.legs_max_per_worker, seed: 7 };
-        let workers: Vec<_> =
-            (0..workers).map(|number| TestWorker::new(number, shard, Arc::clone(&clock))).collect();
+        let workers: Vec<_> = (0..workers).map(|number| TestWorker::new(number, shard, Arc::clone(&clock))).collect();
         let dynamic = workers.iter().map(|worker| Arc::clone(worker) as Arc<dyn Worker>).collect();
         let reading = Arc::clone(&clock);
         let now = move || MonoTime::from_nanos(reading.load(Ordering::Relaxed));

@@ -77,8 +77,11 @@ impl Shard {
         let (slot, component, from) = (datagram.port.slot(), datagram.port.component(), datagram.from);
         let cold = &mut self.legs.cold[slot as usize];
         let Some(ice) = &mut cold.ice else { return };
-        ice.note_valid(component, from);
+        let is_first = ice.note_valid(component, from);
         if !nominates {
+            if is_first && component == Component::Rtp && cold.latch.reach(from) {
+                self.legs.refresh_flags(slot);
+            }
             return;
         }
         ice.nominate(component, from);

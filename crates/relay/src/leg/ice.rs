@@ -123,11 +123,14 @@ impl Sources {
         self.valid.contains(&Some(source))
     }
 
-    fn note(&mut self, source: SocketAddr) {
+    /// Says whether it is the first one with these credentials.
+    fn note(&mut self, source: SocketAddr) -> bool {
+        let is_first = self.valid[0].is_none();
         if !self.is_valid(source) {
             self.valid[usize::from(self.next)] = Some(source);
             self.next = (self.next + 1) % VALID_MAX as u8;
         }
+        is_first
     }
 
     /// Other credentials: everything is to be proved anew.
@@ -228,9 +231,9 @@ impl Ice {
         }
     }
 
-    /// The source has proved to be the party.
-    pub(crate) fn note_valid(&mut self, component: Component, source: SocketAddr) {
-        self.sources_mut(component).note(source);
+    /// The source has proved to be the party; says whether it is the first one that has.
+    pub(crate) fn note_valid(&mut self, component: Component, source: SocketAddr) -> bool {
+        self.sources_mut(component).note(source)
     }
 
     /// The party has nominated the source.

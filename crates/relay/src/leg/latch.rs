@@ -160,6 +160,16 @@ impl Latch {
         is_news
     }
 
+    /// The party's first check has come from there: while nothing better is known, media goes there. The address that
+    /// signalling says may be one where nobody is (RFC 8840 4.1.1). Says whether that changes anything.
+    pub(crate) fn reach(&mut self, source: SocketAddr) -> bool {
+        let changes = !self.settled && self.current != Some(source);
+        if changes {
+            self.take(source, self.rank_of(source), false);
+        }
+        changes
+    }
+
     /// There is no ICE any more: what signalling says holds again.
     pub(crate) fn forget_nomination(&mut self) {
         let was = core::mem::replace(&mut self.nominated, false);

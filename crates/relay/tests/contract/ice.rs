@@ -312,7 +312,9 @@ fn before_any_check_the_latch_holds_and_then_who_has_proved_to_be_the_party() {
     // The latch would follow the first that comes, while nobody comes from the signalled address.
     assert!(matches!(deliver(&mut world, stranger(1), &mut stream), Verdict::Forwarded(_)));
     check(&mut world, 1, stranger(2), &plain());
+    assert_eq!(world.leg(1).remote_rtp, Some(stranger(2)), "media goes to the first that has proved to be the party");
     check(&mut world, 1, stranger(3), &plain());
+    assert_eq!(world.leg(1).remote_rtp, Some(stranger(2)));
     assert_eq!(deliver(&mut world, stranger(1), &mut stream), dropped(DropReason::ForeignSource));
     assert_eq!(deliver(&mut world, party(1), &mut stream), dropped(DropReason::ForeignSource));
     for valid in [stranger(2), stranger(3)] {

@@ -99,6 +99,7 @@ impl Oracle {
                 | Command::SetRelaying { .. }
                 | Command::StopDtmf { .. }
                 | Command::SetIce { .. }
+                | Command::SetDoor { .. }
                 | Command::BlockDtmf { .. } => {}
                 Command::SendDtmf { leg, steps } => self.leg(leg.0).ear.expect_keys(steps),
             }
