@@ -54,6 +54,11 @@ fn a_whole_transfer_can_be_driven_from_the_command_line() {
     relay.ok(&["mute", "c1", "target"]);
     assert!(relay.ok(&["show", "c1"]).contains("muted"));
     relay.ok(&["unmute", "c1", "target"]);
+    relay.ok(&["monitor", "c1", "agent", "transferee"]);
+    assert_eq!(hears(&relay, "agent"), "transferee");
+    assert!(relay.ok(&["explain", "c1"]).contains("monitors transferee"));
+    relay.ok(&["unmonitor", "c1", "agent"]);
+    assert_eq!(hears(&relay, "agent"), "silence");
     relay.ok(&["relatch", "c1", "target", "--gate", "5"]);
     relay.ok(&["direction", "c1", "target", "recvonly"]);
     relay.ok(&["remote", "c1", "target", "127.0.0.1:5006"]);

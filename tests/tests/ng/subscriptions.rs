@@ -110,7 +110,10 @@ fn a_subscriber_goes_on_hearing_the_survivor_of_a_transfer() {
     assert_eq!(listeners(&mut stage, "a", &towards_a), ["d", "r"]);
     let name = stage.call().to_owned();
     relay.client().command(&name, json!({"command": "hold", "party": "a"}));
-    assert_eq!(listeners(&mut stage, "a", &towards_a), ["r"], "what it says on hold is recorded too");
+    let mut on_hold = listeners(&mut stage, "a", &towards_a);
+    // It hears music itself.
+    on_hold.retain(|listener| listener != "a");
+    assert_eq!(on_hold, ["r"], "what it says on hold is recorded too");
     relay.client().command(&name, json!({"command": "resume", "party": "a"}));
     assert_eq!(listeners(&mut stage, "a", &towards_a), ["d", "r"]);
     // Whoever is recorded leaves: there is nothing to be heard, and nobody else to be disturbed.

@@ -141,7 +141,7 @@ fn intrude(hosts: &Hosts) {
     let before = [refused(&parties[0]), refused(&parties[1])];
     switch.wait_for_talk(&call, 2 * TALK);
     for (party, before) in parties.iter().zip(before) {
-        eventually("the stranger has kept on sending", || (refused(party) > before + TALK).then_some(()));
+        eventually("the relay refuses what the stranger sends", || (refused(party) > before + TALK).then_some(()));
     }
     assert_eq!(stranger.received(), 0, "the stranger was sent media");
 

@@ -22,6 +22,7 @@ impl Ng {
         let is_unknown = tag.is_some_and(|tag| call.session().tagged(tag).is_none());
         let mut report = self.report(&call).await?;
         if is_unknown {
+            report.0.retain(|(key, _)| key != b"tags");
             report.set("tags", Dict::new());
         }
         Ok(with_result(report))
