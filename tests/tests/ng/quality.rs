@@ -1,5 +1,6 @@
 //! Round trip and score of a call whose parties report over real sockets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use patchcord_lab::endpoint::{Endpoint, EndpointOptions, Endpoints, Playback, RtcpReports};
@@ -48,7 +49,7 @@ fn a_query_tells_score_and_round_trip_of_parties_that_report() {
     }
     let streams = [(&alice, numbered_stream(1, 500)), (&bob, numbered_stream(2, 500))];
     for (endpoint, stream) in &streams {
-        endpoint.play(stream.clone(), Playback::default()).unwrap();
+        endpoint.play(Arc::clone(stream), Playback::default()).unwrap();
     }
     for party in ["alice", "bob"] {
         relay.client().wait_for_leg("c1", party, "a round trip", |leg| leg["round_trip_us"].is_u64());

@@ -30,11 +30,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         let towards_a = stage.answer_with("a b", &audio("b"), inject()).port().to_owned();
         stage.send("a", Packet::Rtp(0), &towards_a);
         stage.send("b", Packet::Rtp(0), &towards_b);
-        let key = |code: &str| Dict::new().with("code", code).with("duration", 100_i64).with("volume", 10_i64);
+        let key =
+            |code: &str, volume: i64| Dict::new().with("code", code).with("duration", 100_i64).with("volume", volume);
         for (party, port, listener) in [("a", &towards_a, "b"), ("b", &towards_b, "a")] {
-            stage.command("play DTMF", party, key("7"));
-            stage.command("play DTMF", party, key("#").with("pause", 100_i64));
-            stage.command("play DTMF", party, key("13").with("volume", -10_i64));
+            stage.command("play DTMF", party, key("7", 10));
+            stage.command("play DTMF", party, key("#", 10).with("pause", 100_i64));
+            stage.command("play DTMF", party, key("13", -10));
             stage.await_keys(party, port, listener, 3);
         }
     }),
