@@ -139,3 +139,29 @@ impl Engine {
 fn unavailable(worker: usize, what: &str) -> ApiError {
     ApiError::new(ErrorCode::WorkerUnavailable, format!("worker {worker} {what}; look at /v1/workers and the log"))
 }
+
+/// A leg that was just added, as a worker tells of it.
+#[cfg(test)]
+pub(crate) fn new_leg(id: LegId) -> LegSnapshot {
+    use patchcord_relay::command::{Command, EgressMode, LatchPolicy, LegSpec, Relaying};
+    use patchcord_relay::{Shard, ShardConfig};
+
+    let mut shard = Shard::new(ShardConfig { legs_max: 1, seed: 1 });
+    let spec = LegSpec {
+        id,
+        local_rtp: ([127, 0, 0, 1], 30_000).into(),
+        local_rtcp: None,
+        remote_rtp: None,
+        remote_rtcp: None,
+        codecs: Vec::new(),
+        direction: patchcord_relay::media::Direction::SendRecv,
+        latch: LatchPolicy::default(),
+        egress_mode: EgressMode::Continuity,
+        media_timeout: None,
+        relaying: Relaying::Rtp,
+        dscp: None,
+    };
+    let now = patchcord_relay::time::MonoTime::ZERO;
+    assert!(shard.apply(&[Command::AddLeg(Box::new(spec))], now).is_ok(), "there is room for one");
+    shard.leg(id, now).expect("it was added")
+}

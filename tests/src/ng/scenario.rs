@@ -21,6 +21,8 @@ pub struct Scenario {
 pub enum Setup {
     /// With one interface of both families.
     Plain,
+    /// With one interface of one address.
+    OneAddress,
     /// With this mode of `--endpoint-learning`.
     Learning(&'static str),
     /// With two interfaces `int` and `ext`, of which `ext` advertises another address.
@@ -37,6 +39,7 @@ impl Setup {
     pub fn arguments(self) -> Vec<&'static str> {
         match self {
             Self::Plain => vec!["--interface=127.0.0.1", "--interface=::1"],
+            Self::OneAddress => vec!["--interface=127.0.0.1"],
             Self::Learning("off") => vec!["--interface=127.0.0.1", "--endpoint-learning=off"],
             Self::Learning("immediate") => vec!["--interface=127.0.0.1", "--endpoint-learning=immediate"],
             Self::Learning("heuristic") => vec!["--interface=127.0.0.1", "--endpoint-learning=heuristic"],
@@ -49,7 +52,7 @@ impl Setup {
 
     fn advertised(self) -> &'static [(IpAddr, IpAddr)] {
         match self {
-            Self::Plain | Self::Learning(_) => &[],
+            Self::Plain | Self::OneAddress | Self::Learning(_) => &[],
             Self::Interfaces => &[ADVERTISED],
         }
     }

@@ -47,7 +47,7 @@ fn a_query_tells_score_and_round_trip_of_parties_that_report() {
     for (endpoint, reply) in [(&alice, &answered), (&bob, &offered)] {
         endpoint.set_remote(([127, 0, 0, 1], port(reply)).into());
     }
-    let streams = [(&alice, numbered_stream(1, 500)), (&bob, numbered_stream(2, 500))];
+    let streams = [(&alice, numbered_stream(1, 700)), (&bob, numbered_stream(2, 700))];
     for (endpoint, stream) in &streams {
         endpoint.play(Arc::clone(stream), Playback::default()).unwrap();
     }
@@ -80,5 +80,5 @@ fn a_query_tells_score_and_round_trip_of_parties_that_report() {
     let last = proxy.request(&about("delete").with("delete-delay", 0_i64));
     let average = last.dict("SSRC").and_then(|sources| sources.dict(&streams[0].1.ssrc.0.to_string()));
     let samples = number(average.and_then(|source| source.dict("average MOS")).unwrap(), "samples");
-    assert!(samples >= 2, "ten seconds are two samples at least: {samples}");
+    assert!(samples >= 2, "fourteen seconds are two samples at least: {samples}");
 }

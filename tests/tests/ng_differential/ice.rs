@@ -1,4 +1,5 @@
-//! ICE (RFC 8445) in session descriptions.
+//! ICE (RFC 8445) in session descriptions, where a leg has one address: candidates are of that one here, and of all addresses of the
+//! interface in rtpengine.
 
 use patchcord_ng::Dict;
 use patchcord_tests::ng::{Scenario, Setup, Stage};
@@ -94,5 +95,5 @@ fn ice(party: &str, ufrag: &str) -> String {
 }
 
 const fn plain(name: &'static str, run: fn(&mut Stage)) -> Scenario {
-    Scenario { name, setup: Setup::Plain, run }
+    Scenario { name, setup: Setup::OneAddress, run }
 }

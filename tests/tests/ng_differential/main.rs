@@ -45,6 +45,7 @@ const GROUPS: &[&[Scenario]] = &[
 
 const SETUPS: &[Setup] = &[
     Setup::Plain,
+    Setup::OneAddress,
     Setup::Interfaces,
     Setup::Learning("delayed"),
     Setup::Learning("heuristic"),

@@ -14,7 +14,7 @@
 //! - `monitor party of`: the party hears what `of` sends, whatever `of` hears or is bridged with, until `unmonitor`, which
 //!   uncovers the peer. `of` and its peer notice nothing, and whoever has the party as peer goes on hearing it. `hold` and `play`
 //!   cover it; `bridge` and `swap` end it for the parties that they name. It stays while `of` is held, bridged anew or
-//!   swapped; the deletion of `of` ends it.
+//!   swapped; the deletion of `of` leaves silence in its place, as the end of a source always does.
 //!
 //! A cut-over with a trigger changes nothing until the trigger fires: with `on-first-packet` the survivor goes on hearing the
 //! old party, hold audio or ringback up to the new party's first packet, which is then the first that it hears. Until then:

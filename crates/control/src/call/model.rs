@@ -174,7 +174,7 @@ impl Legs {
     pub(crate) fn heard(&self, leg: &Leg) -> Heard {
         let Hearing { peer, monitor, hold, play } = &leg.hearing;
         if let (None, None, Some(of)) = (play, hold, monitor) {
-            return Heard::Leg(**of);
+            return if self.get(**of).is_some() { Heard::Leg(**of) } else { Heard::Silence };
         }
         match (play, hold, peer) {
             (Some(play), ..) if play.finished => Heard::Silence,
@@ -248,18 +248,17 @@ impl Legs {
         }
     }
 
-    /// Takes a leg out; nobody has it as peer or monitors it any more.
+    /// Takes a leg out; nobody has it as peer any more, and who monitors it is left with silence.
     pub(crate) fn remove(&mut self, id: LegId) {
         self.0.retain(|leg| leg.id != id);
         self.forget_the_gone();
     }
 
-    /// Nobody has a peer that is gone, or monitors one.
+    /// Nobody has a peer that is gone.
     pub(crate) fn forget_the_gone(&mut self) {
         let alive: Vec<LegId> = self.0.iter().map(|leg| leg.id).collect();
         for leg in &mut self.0 {
             leg.hearing.peer = leg.hearing.peer.filter(|peer| alive.contains(peer));
-            leg.hearing.monitor = leg.hearing.monitor.take().filter(|of| alive.contains(of));
         }
     }
 }

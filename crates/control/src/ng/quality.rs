@@ -235,30 +235,12 @@ mod tests {
     use super::*;
 
     use patchcord_ng::Value;
-    use patchcord_relay::command::{Command, EgressMode, LatchPolicy, LegSpec, Relaying};
-    use patchcord_relay::media::Direction;
-    use patchcord_relay::time::MonoTime;
-    use patchcord_relay::{Shard, ShardConfig};
+
+    use crate::engine::new_leg;
 
     /// A leg that has received and lost so many packets.
     fn snapshot(leg: u64, packets: u64, lost: u64, round_trip_us: Option<u64>) -> LegSnapshot {
-        let mut shard = Shard::new(ShardConfig { legs_max: 1, seed: 1 });
-        let spec = LegSpec {
-            id: LegId(leg),
-            local_rtp: ([127, 0, 0, 1], 30_000).into(),
-            local_rtcp: None,
-            remote_rtp: None,
-            remote_rtcp: None,
-            codecs: Vec::new(),
-            direction: Direction::SendRecv,
-            latch: LatchPolicy::default(),
-            egress_mode: EgressMode::Continuity,
-            media_timeout: None,
-            relaying: Relaying::Rtp,
-            dscp: None,
-        };
-        assert!(shard.apply(&[Command::AddLeg(Box::new(spec))], MonoTime::ZERO).is_ok());
-        let mut snapshot = shard.leg(LegId(leg), MonoTime::ZERO).expect("it was added");
+        let mut snapshot = new_leg(LegId(leg));
         (snapshot.ingress.packets, snapshot.ingress.lost) = (packets, lost);
         snapshot.round_trip_us = round_trip_us;
         snapshot

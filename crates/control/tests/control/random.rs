@@ -69,6 +69,8 @@ enum Step {
 
 /// Stands for a prompt that is over.
 const ENDED: &str = "ended";
+/// Whom a party monitors that was deleted: silence, whoever comes to have its name.
+const GONE: &str = "gone";
 
 /// What a party hears, in the model.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -214,6 +216,7 @@ impl Model {
             Ears { play: Some(("us", _)), .. } => "ringback:us".to_owned(),
             Ears { play: Some((audio, _)), .. } => format!("play:{audio}"),
             Ears { held: true, .. } => "hold:hold".to_owned(),
+            Ears { monitors: Some(GONE), .. } => "silence".to_owned(),
             Ears { monitors: Some(of), .. } => (*of).to_owned(),
             Ears { peer: Some(peer), .. } => match self.ears.get(peer) {
                 Some(other) if other.peer == Some(name) && !other.held => (*peer).to_owned(),
@@ -247,7 +250,7 @@ impl Model {
         self.ears.remove(name);
         for ears in self.ears.values_mut() {
             ears.peer = ears.peer.filter(|peer| *peer != name);
-            ears.monitors = ears.monitors.filter(|of| *of != name);
+            ears.monitors = ears.monitors.map(|of| if of == name { GONE } else { of });
         }
     }
 
@@ -353,7 +356,7 @@ impl Model {
             let alive: Vec<_> = self.ears.keys().copied().collect();
             for ears in self.ears.values_mut() {
                 ears.peer = ears.peer.filter(|peer| alive.contains(peer));
-                ears.monitors = ears.monitors.filter(|of| alive.contains(of));
+                ears.monitors = ears.monitors.map(|of| if alive.contains(&of) { of } else { GONE });
             }
         }
     }

@@ -43,6 +43,14 @@ struct Candidate {
     seen: u8,
 }
 
+/// Learning by command.
+#[derive(Debug)]
+struct Relearning {
+    /// What a new source must prove; `None`: one has, and that was it.
+    gate: Option<RelatchGate>,
+    candidate: Option<Candidate>,
+}
+
 /// The packets in sequence of a candidate count only while the old source has been silent for this long: five
 /// packets of the usual 20 ms.
 const OLD_SOURCE_SILENT_NANOS: u64 = 100_000_000;
@@ -60,8 +68,8 @@ pub(crate) struct Latch {
     nominated: bool,
     /// First packet of the learning window.
     learning_since: Option<MonoTime>,
-    relearning: Option<RelatchGate>,
-    candidate: Option<Candidate>,
+    /// Made by the command that opens the learning anew; few legs ever get one.
+    relearning: Option<Box<Relearning>>,
 }
 
 impl Latch {
@@ -75,7 +83,6 @@ impl Latch {
             nominated: false,
             learning_since: None,
             relearning: None,
-            candidate: None,
         };
         latch.signal(signalled);
         latch
@@ -99,8 +106,19 @@ impl Latch {
         self.nominated
     }
 
-    pub(crate) const fn is_relearning(&self) -> bool {
-        self.relearning.is_some()
+    pub(crate) fn is_relearning(&self) -> bool {
+        self.gate().is_some()
+    }
+
+    fn gate(&self) -> Option<RelatchGate> {
+        self.relearning.as_ref().and_then(|relearning| relearning.gate)
+    }
+
+    /// Nothing more is learned. What the learning needed stays, because packets free nothing.
+    fn end_relearning(&mut self) {
+        if let Some(relearning) = &mut self.relearning {
+            **relearning = Relearning { gate: None, candidate: None };
+        }
     }
 
     /// Where to send to: the learned source, else the signalled address.
@@ -140,8 +158,7 @@ impl Latch {
         self.rank = Rank::Other;
         self.settled = false;
         self.learning_since = None;
-        self.relearning = None;
-        self.candidate = None;
+        self.end_relearning();
         if self.policy.mode == LatchMode::Off && signalled.is_some() {
             // Nothing to learn: the signalled address is the source.
             self.current = signalled;
@@ -155,8 +172,7 @@ impl Latch {
         let is_news = !self.nominated || self.current != Some(source);
         self.take(source, self.rank_of(source), true);
         self.nominated = true;
-        self.relearning = None;
-        self.candidate = None;
+        self.end_relearning();
         is_news
     }
 
@@ -184,8 +200,7 @@ impl Latch {
         if self.nominated {
             return;
         }
-        self.relearning = Some(gate);
-        self.candidate = None;
+        self.relearning = Some(Box::new(Relearning { gate: Some(gate), candidate: None }));
     }
 
     /// A packet from a source that has proved by ICE to be the party.
@@ -213,12 +228,8 @@ impl Latch {
         if self.nominated {
             return self.admit_settled(from);
         }
-        if self.relearning.is_some()
-            && self.current != Some(from)
-            && self.passes_gate(from, header, last_packet_at, now)
-        {
-            self.relearning = None;
-            self.candidate = None;
+        if self.is_relearning() && self.current != Some(from) && self.passes_gate(from, header, last_packet_at, now) {
+            self.end_relearning();
             self.take(from, self.rank_of(from), true);
             return Admission::Changed;
         }
@@ -314,22 +325,23 @@ impl Latch {
         last_packet_at: Option<MonoTime>,
         now: MonoTime,
     ) -> bool {
-        match self.relearning {
-            None => false,
-            Some(RelatchGate::Signalled) => self.signalled == Some(from),
-            Some(RelatchGate::Packets(wanted)) => {
+        let signalled = self.signalled;
+        let Some(Relearning { gate: Some(gate), candidate }) = self.relearning.as_deref_mut() else { return false };
+        match *gate {
+            RelatchGate::Signalled => signalled == Some(from),
+            RelatchGate::Packets(wanted) => {
                 if last_packet_at.is_some_and(|at| now.nanos_since(at) < OLD_SOURCE_SILENT_NANOS) {
-                    self.candidate = None;
+                    *candidate = None;
                     return false;
                 }
                 // What has no numbers can only come from the same place again.
                 let (ssrc, sequence) = header.map_or((0, 0), |header| (header.ssrc.0, header.sequence.0));
-                let in_sequence = self.candidate.filter(|candidate| {
+                let in_sequence = candidate.filter(|candidate| {
                     let next = header.is_none() || candidate.next_sequence == sequence;
                     candidate.source == from && candidate.ssrc == ssrc && next
                 });
                 let seen = in_sequence.map_or(0, |candidate| candidate.seen).saturating_add(1);
-                self.candidate = Some(Candidate { source: from, ssrc, next_sequence: sequence.wrapping_add(1), seen });
+                *candidate = Some(Candidate { source: from, ssrc, next_sequence: sequence.wrapping_add(1), seen });
                 seen >= wanted.max(1)
             }
         }
