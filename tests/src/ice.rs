@@ -43,7 +43,10 @@ impl IcePhone {
         let credentials = IceCreds::new();
         let count = if rtcp_muxed { 1 } else { 2 };
         let components = (1..=count).map(|number| Component::new(number, ip, &credentials)).collect();
-        Self { credentials, components, ssrc: 0x5eed, sequence: 1 }
+        let mut phone = Self { credentials, components, ssrc: 0, sequence: 1 };
+        // Telephones do not count alike: what one has sent is no copy of what another has.
+        phone.ssrc = 0x5eed_0000 | u32::from(phone.address(1).port());
+        phone
     }
 
     /// Its audio. As a browser it names no address as its own (RFC 8840 4.1.1): its checks show where it is.
@@ -115,6 +118,11 @@ impl IcePhone {
         self.sequence += 1;
         self.components[0].send(&packet);
         packet
+    }
+
+    /// It is the same telephone at another place: its stream goes on.
+    pub const fn continue_stream_of(&mut self, before: &Self) {
+        (self.ssrc, self.sequence) = (before.ssrc, before.sequence);
     }
 
     /// Sends a receiver report from its last component: the RTCP port, if it has one.

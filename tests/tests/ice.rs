@@ -170,6 +170,7 @@ fn a_phone_that_changes_its_network_restarts_ice_and_goes_on() {
     let b_before = b.nominated(1);
     until("it has nominated anew", &mut [&mut moved, &mut b], |phones| phones[0].is_connected());
     stage.await_nomination(&mut [&mut moved, &mut b]);
+    moved.continue_stream_of(&a);
     talk(&mut moved, &mut b);
     assert_eq!((b.nominated(1), again.contains(&format!(" {} typ host", b_before.unwrap().port()))), (b_before, true));
     assert_eq!(stage.leg("a")["remote"], json!(moved.address(1).to_string()));

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
 
-use patchcord_relay::command::{EgressMode, LatchPolicy};
+use patchcord_relay::command::{EgressMode, LatchPolicy, LearnFrom};
 use patchcord_relay::ids::CutOverId;
 
 use crate::audio::Library;
@@ -30,6 +30,11 @@ impl Env {
         media_timeout: Option<Duration>,
     ) -> Self {
         Self { interfaces, library, latch, egress, media_timeout, cut_overs: AtomicU64::new(1) }
+    }
+
+    /// Whether legs learn their source from any host, unless they are told otherwise.
+    pub(crate) fn learns_from_anywhere(&self) -> bool {
+        self.latch.learn_from == LearnFrom::Anywhere
     }
 
     /// A number that no cut-over has had.

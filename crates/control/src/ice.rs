@@ -3,6 +3,7 @@
 use core::fmt::Write as _;
 use core::net::{IpAddr, SocketAddr};
 
+pub(crate) use patchcord_relay::command::IceCredentials;
 use patchcord_sdp::Candidate;
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};

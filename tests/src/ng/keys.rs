@@ -1,6 +1,6 @@
 //! Key presses that a party hears (RFC 4733), whatever their packets' number and times.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use patchcord_rtp::{RtpPacket, TelephoneEvent};
@@ -13,8 +13,8 @@ const EVENTS: u8 = 101;
 /// What a party has heard so far.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
-    /// By the timestamp at which each went down.
-    presses: BTreeMap<u32, Press>,
+    /// As they came, with the timestamp at which each went down.
+    presses: Vec<(u32, Press)>,
     sequences: BTreeSet<u16>,
     ssrcs: BTreeSet<u32>,
     twice: usize,
@@ -38,7 +38,13 @@ impl Keys {
                 continue;
             }
             let Some(event) = TelephoneEvent::read(packet.payload()) else { continue };
-            let press = self.presses.entry(header.timestamp.0).or_insert(Press { event, markers: 0, ends: 0 });
+            let at = header.timestamp.0;
+            let known = self.presses.iter().position(|(other, _)| *other == at);
+            let index = known.unwrap_or_else(|| {
+                self.presses.push((at, Press { event, markers: 0, ends: 0 }));
+                self.presses.len() - 1
+            });
+            let press = &mut self.presses[index].1;
             press.markers += usize::from(header.marker);
             press.ends += usize::from(event.end);
         }
@@ -46,13 +52,13 @@ impl Keys {
 
     /// Presses whose last packet has come.
     pub(super) fn ended(&self) -> usize {
-        self.presses.values().filter(|press| press.ends >= 3).count()
+        self.presses.iter().filter(|(_, press)| press.ends >= 3).count()
     }
 }
 
 impl fmt::Display for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for press in self.presses.values() {
+        for (_, press) in &self.presses {
             let key = press.event.key().unwrap_or('?');
             let (volume, markers, ends) = (press.event.volume, press.markers, press.ends);
             write!(f, "key {key} at -{volume} dBm0 with {markers} marker and {ends} ends, ")?;

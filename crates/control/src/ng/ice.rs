@@ -4,14 +4,13 @@
 //! ICE is passed on as one, unless the request says otherwise.
 
 use patchcord_ng::options::Ice as Wish;
-use patchcord_relay::command::IceCredentials;
 use patchcord_sdp::{Candidate, Media, Sdp};
 
 use super::media::{Described, Exchange, Phase};
 use super::session::{Ice, PartyId, RemoteIce};
 use crate::api::{Command, LegIce, Secret};
 use crate::error::ApiError;
-use crate::ice::candidates;
+use crate::ice::{IceCredentials, candidates};
 
 /// What an SDP says of ICE for one m= line.
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use patchcord_ng::Options;
 use patchcord_ng::options::Tos;
-use patchcord_relay::command::LearnFrom;
 use patchcord_relay::media::Codec;
 
 use super::NgConfig;
@@ -308,8 +307,7 @@ impl Exchange<'_, '_> {
 
     /// Of a party that has not said yet where it is: nobody can be told from it, unless everybody may be taken for it.
     fn latch_before_answer(&self) -> LatchSpec {
-        let anywhere = self.plan.env.latch.learn_from == LearnFrom::Anywhere;
-        let nobody = (!anywhere).then_some(LatchModeName::Signalled);
+        let nobody = (!self.plan.env.learns_from_anywhere()).then_some(LatchModeName::Signalled);
         LatchSpec { mode: nobody, received_from: None, ..self.latch() }
     }
 
