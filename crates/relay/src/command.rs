@@ -271,7 +271,7 @@ pub struct LatchPolicy {
     /// Drop whatever does not come from the latched source. Off means that anybody who knows the port can inject media.
     pub strict: bool,
     /// How long a provisional source can still be outranked.
-    pub window: Duration,
+    pub window_ms: u32,
     /// Follow a new source at any time: a telephone that moves from one network to another. Whoever knows the port can take
     /// the stream over.
     pub handover: bool,
@@ -286,7 +286,7 @@ impl Default for LatchPolicy {
         Self {
             mode: LatchMode::Heuristic,
             strict: true,
-            window: Duration::from_secs(3),
+            window_ms: 3000,
             handover: false,
             asymmetric: false,
             learn_from: LearnFrom::Anywhere,

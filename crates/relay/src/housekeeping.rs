@@ -43,9 +43,9 @@ impl Shard {
             return;
         }
         let cold = &mut self.legs.cold[at];
-        if let Some(timeout) = cold.media_timeout_nanos {
+        if let Some(timeout) = cold.media_timeout_ms {
             let silent = now.nanos_since(ingress.last_packet_at().unwrap_or(cold.created_at));
-            if silent < timeout {
+            if silent < u64::from(timeout) * 1_000_000 {
                 cold.timed_out = false;
             } else if !cold.timed_out {
                 cold.timed_out = true;

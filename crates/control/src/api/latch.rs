@@ -1,7 +1,6 @@
 //! How a leg learns its party's address, and how its stream goes on: the engine's policies in JSON.
 
 use core::net::IpAddr;
-use core::time::Duration;
 
 use patchcord_relay::command::{EgressMode, LatchMode, LatchPolicy, LearnFrom, RelatchGate, Relaying};
 use patchcord_relay::media;
@@ -49,7 +48,7 @@ impl LatchSpec {
         LatchPolicy {
             mode: self.mode.map_or(default.mode, Into::into),
             strict: self.strict.unwrap_or(default.strict),
-            window: self.window_ms.map_or(default.window, |ms| Duration::from_millis(ms.into())),
+            window_ms: self.window_ms.unwrap_or(default.window_ms),
             handover: self.handover.unwrap_or(default.handover),
             asymmetric: self.asymmetric.unwrap_or(default.asymmetric),
             learn_from: if anywhere { LearnFrom::Anywhere } else { party },

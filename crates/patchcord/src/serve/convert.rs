@@ -65,7 +65,7 @@ pub(super) fn control(config: &Config) -> patchcord_control::Config {
                 Latch::Delayed => LatchMode::Delayed,
             },
             strict: media.strict,
-            window: Duration::from_millis(media.window_ms.into()),
+            window_ms: media.window_ms,
             learn_from: match media.learn_from {
                 // Each leg has its own vantage.
                 LearnFrom::Party => command::LearnFrom::Party { vantage: AddressScope::Global, received_from: None },

@@ -263,7 +263,7 @@ impl Latch {
             return Admission::Changed;
         }
         let since = *self.learning_since.get_or_insert(now);
-        let window_over = now.nanos_since(since) >= u64::try_from(self.policy.window.as_nanos()).unwrap_or(u64::MAX);
+        let window_over = now.nanos_since(since) >= u64::from(self.policy.window_ms) * 1_000_000;
         match self.current {
             None => {
                 // Without a signalled address nothing can outrank the first source of a first-packet latch.

@@ -66,7 +66,7 @@ pub(crate) struct Cold {
     pub(crate) codecs_ever: Vec<Codec>,
     /// Payload types of the present source as this leg knows them.
     pub(crate) payload_types: PayloadTypeMap,
-    pub(crate) media_timeout_nanos: Option<u64>,
+    pub(crate) media_timeout_ms: Option<u32>,
     pub(crate) timed_out: bool,
     pub(crate) created_at: MonoTime,
     pub(crate) drops: Drops,
@@ -413,9 +413,7 @@ impl Cold {
             codecs: spec.codecs.clone(),
             codecs_ever: spec.codecs.clone(),
             payload_types: PayloadTypeMap::identity(),
-            media_timeout_nanos: spec
-                .media_timeout
-                .map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)),
+            media_timeout_ms: spec.media_timeout.map(|timeout| u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX)),
             timed_out: false,
             created_at: now,
             drops: Drops::default(),
