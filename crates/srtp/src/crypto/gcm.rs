@@ -1,0 +1,59 @@
+//! AES-GCM as SRTP uses it (RFC 7714): 12 bytes of IV, 16 bytes of tag.
+//!
+//! Tag and encryption are apart, so that a packet is decrypted only after it has authenticated itself.
+
+use super::aes::AesKey;
+use super::backend::Backend;
+use super::{BLOCK, portable};
+
+/// Bytes of the initialisation vector.
+pub(crate) const IV_LEN: usize = 12;
+
+/// A key of AES-GCM, overwritten when it is dropped.
+pub(crate) struct GcmKey {
+    aes: AesKey,
+    hash: Hash,
+}
+
+/// What multiplies by `H`.
+enum Hash {
+    Portable(Box<portable::Ghash>),
+}
+
+impl GcmKey {
+    /// Expands a key of 16 or 32 bytes.
+    ///
+    /// # Panics
+    /// If it is no AES key by its length.
+    pub(crate) fn new(key: &[u8], backend: Backend) -> Self {
+        let aes = AesKey::new(key, backend);
+        let h = aes.encrypt_block([0; BLOCK]);
+        let hash = match backend {
+            Backend::Portable => Hash::Portable(Box::new(portable::Ghash::new(h))),
+        };
+        Self { aes, hash }
+    }
+
+    /// The tag over what is encrypted already; `aad` is authenticated only and may lie in several pieces.
+    pub(crate) fn tag(&self, iv: &[u8; IV_LEN], aad: &[&[u8]], ciphertext: &[u8]) -> [u8; BLOCK] {
+        let hash = match &self.hash {
+            Hash::Portable(hash) => hash.of(aad, ciphertext),
+        };
+        let mask = self.aes.encrypt_block(counter(iv, 1));
+        (u128::from_ne_bytes(hash) ^ u128::from_ne_bytes(mask)).to_ne_bytes()
+    }
+
+    /// Encrypts or decrypts.
+    pub(crate) fn apply_ctr(&self, iv: &[u8; IV_LEN], data: &mut [u8]) {
+        self.aes.apply_ctr(counter(iv, 2), data);
+    }
+}
+
+/// The counter block of a number: 1 is for the tag, the data begin at 2.
+fn counter(iv: &[u8; IV_LEN], number: u32) -> [u8; BLOCK] {
+    let mut block = [0; BLOCK];
+    let (front, back) = block.split_at_mut(IV_LEN);
+    front.copy_from_slice(iv);
+    back.copy_from_slice(&number.to_be_bytes());
+    block
+}
