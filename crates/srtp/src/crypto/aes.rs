@@ -1,6 +1,8 @@
 //! AES and its counter mode (RFC 3711 4.1.1).
 
 use super::backend::Backend;
+#[cfg(target_arch = "x86_64")]
+use super::x86;
 use super::{BLOCK, portable};
 
 /// An expanded key of 128, 192 or 256 bits, overwritten when it is dropped.
@@ -9,6 +11,8 @@ pub(crate) struct AesKey(Schedule);
 enum Schedule {
     /// In a box, because the portable form is thrice as large as the others.
     Portable(Box<portable::Aes>),
+    #[cfg(target_arch = "x86_64")]
+    X86(x86::Aes),
 }
 
 impl AesKey {
@@ -18,15 +22,21 @@ impl AesKey {
     /// If the key has another length.
     pub(crate) fn new(key: &[u8], backend: Backend) -> Self {
         assert!(matches!(key.len(), 16 | 24 | 32), "an AES key of {} bytes", key.len());
-        match backend {
-            Backend::Portable => Self(Schedule::Portable(Box::new(portable::Aes::new(key)))),
+        #[cfg(target_arch = "x86_64")]
+        if let Some(aes) = backend.features.aes {
+            return Self(Schedule::X86(x86::Aes::new(key, aes, backend.features.vaes)));
         }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = backend;
+        Self(Schedule::Portable(Box::new(portable::Aes::new(key))))
     }
 
     /// One block, as key derivation and f8 need it.
     pub(crate) fn encrypt_block(&self, block: [u8; BLOCK]) -> [u8; BLOCK] {
         match &self.0 {
             Schedule::Portable(key) => key.encrypt_block(block),
+            #[cfg(target_arch = "x86_64")]
+            Schedule::X86(key) => key.encrypt_block(block),
         }
     }
 
@@ -37,6 +47,8 @@ impl AesKey {
     pub(crate) fn apply_ctr(&self, iv: [u8; BLOCK], data: &mut [u8]) {
         match &self.0 {
             Schedule::Portable(key) => key.apply_ctr(iv, data),
+            #[cfg(target_arch = "x86_64")]
+            Schedule::X86(key) => key.apply_ctr(&iv, data),
         }
     }
 }

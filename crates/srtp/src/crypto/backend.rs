@@ -2,29 +2,46 @@
 
 use std::sync::OnceLock;
 
-/// An implementation of the crate's cryptography. A value other than `Portable` is proof that this CPU can run it.
+#[cfg(target_arch = "x86_64")]
+use super::x86::Features;
+
+/// An implementation of the crate's cryptography. There is none but for what this CPU has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backend {
-    /// RustCrypto's, on any CPU.
-    Portable,
+pub struct Backend {
+    #[cfg(target_arch = "x86_64")]
+    pub(super) features: Features,
 }
 
 impl Backend {
+    /// RustCrypto's, on any CPU.
+    pub const PORTABLE: Self = Self {
+        #[cfg(target_arch = "x86_64")]
+        features: Features::NONE,
+    };
+
     /// The fastest that this CPU has; found out once.
+    #[must_use]
     pub fn best() -> Self {
         static BEST: OnceLock<Backend> = OnceLock::new();
-        *BEST.get_or_init(|| Self::available().pop().unwrap_or(Self::Portable))
+        *BEST.get_or_init(|| Self::available().pop().unwrap_or(Self::PORTABLE))
     }
 
     /// All that this CPU has, from the slowest to the fastest.
+    #[must_use]
     pub fn available() -> Vec<Self> {
-        vec![Self::Portable]
+        let mut all = vec![Self::PORTABLE];
+        #[cfg(target_arch = "x86_64")]
+        all.extend(Features::steps().map(|features| Self { features }));
+        all.dedup();
+        all
     }
 
     /// What to call it in a log or a benchmark.
+    #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Portable => "portable",
-        }
+        #[cfg(target_arch = "x86_64")]
+        return self.features.name();
+        #[cfg(not(target_arch = "x86_64"))]
+        "portable"
     }
 }

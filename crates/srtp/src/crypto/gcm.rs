@@ -4,6 +4,8 @@
 
 use super::aes::AesKey;
 use super::backend::Backend;
+#[cfg(target_arch = "x86_64")]
+use super::x86;
 use super::{BLOCK, portable};
 
 /// Bytes of the initialisation vector.
@@ -18,6 +20,28 @@ pub(crate) struct GcmKey {
 /// What multiplies by `H`.
 enum Hash {
     Portable(Box<portable::Ghash>),
+    #[cfg(target_arch = "x86_64")]
+    X86(x86::Ghash),
+}
+
+impl Hash {
+    fn new(h: [u8; BLOCK], backend: Backend) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(aes) = backend.features.aes {
+            return Self::X86(x86::Ghash::new(h, aes, backend.features.vaes));
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = backend;
+        Self::Portable(Box::new(portable::Ghash::new(h)))
+    }
+
+    fn of(&self, aad: &[&[u8]], ciphertext: &[u8]) -> [u8; BLOCK] {
+        match self {
+            Self::Portable(hash) => hash.of(aad, ciphertext),
+            #[cfg(target_arch = "x86_64")]
+            Self::X86(hash) => hash.of(aad, ciphertext),
+        }
+    }
 }
 
 impl GcmKey {
@@ -27,18 +51,13 @@ impl GcmKey {
     /// If it is no AES key by its length.
     pub(crate) fn new(key: &[u8], backend: Backend) -> Self {
         let aes = AesKey::new(key, backend);
-        let h = aes.encrypt_block([0; BLOCK]);
-        let hash = match backend {
-            Backend::Portable => Hash::Portable(Box::new(portable::Ghash::new(h))),
-        };
+        let hash = Hash::new(aes.encrypt_block([0; BLOCK]), backend);
         Self { aes, hash }
     }
 
     /// The tag over what is encrypted already; `aad` is authenticated only and may lie in several pieces.
     pub(crate) fn tag(&self, iv: &[u8; IV_LEN], aad: &[&[u8]], ciphertext: &[u8]) -> [u8; BLOCK] {
-        let hash = match &self.hash {
-            Hash::Portable(hash) => hash.of(aad, ciphertext),
-        };
+        let hash = self.hash.of(aad, ciphertext);
         let mask = self.aes.encrypt_block(counter(iv, 1));
         (u128::from_ne_bytes(hash) ^ u128::from_ne_bytes(mask)).to_ne_bytes()
     }

@@ -4,6 +4,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::backend::Backend;
 use super::portable;
+#[cfg(target_arch = "x86_64")]
+use super::x86;
 
 /// Bytes of a block of SHA-1.
 pub(super) const SHA1_BLOCK: usize = 64;
@@ -17,12 +19,16 @@ const INITIAL: State = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3
 /// What SHA-1 carries from block to block.
 pub(super) type State = [u32; 5];
 
+/// The same as little-endian words, with room to a vector's size.
+pub(super) type Midstate = [u8; 32];
+
 /// A key of at most 64 bytes as what SHA-1 has become after the first block of each of its two runs: that saves two of six
-/// blocks of a small packet. Overwritten when it is dropped.
+/// blocks of a small packet. One line of the cache; overwritten when it is dropped.
 #[derive(Zeroize, ZeroizeOnDrop)]
+#[repr(align(64))]
 pub(crate) struct HmacSha1Key {
-    pub(super) inner: State,
-    pub(super) outer: State,
+    pub(super) inner: Midstate,
+    pub(super) outer: Midstate,
 }
 
 impl HmacSha1Key {
@@ -38,29 +44,72 @@ impl HmacSha1Key {
             let mut state = INITIAL;
             portable::sha1_compress(&mut state, &[block]);
             block.zeroize();
-            state
+            let mut midstate = [0; size_of::<Midstate>()];
+            for (bytes, word) in midstate.as_chunks_mut().0.iter_mut().zip(&mut state) {
+                *bytes = word.to_le_bytes();
+            }
+            state.zeroize();
+            midstate
         };
         Self { inner: after(0x36), outer: after(0x5c) }
     }
 
     /// Of a message and what follows it: SRTP's roll-over counter, which is authenticated but not sent (RFC 3711 4.2).
     pub(crate) fn mac(&self, message: &[u8], suffix: &[u8], backend: Backend) -> [u8; SHA1_LEN] {
-        match backend {
-            Backend::Portable => self.mac_by(message, suffix, portable::sha1_compress),
+        #[cfg(target_arch = "x86_64")]
+        if let Some(sha) = backend.features.sha {
+            return self.mac_by(message, suffix, |state, blocks| x86::compress(state, blocks, sha));
         }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = backend;
+        self.mac_by(message, suffix, portable::sha1_compress)
     }
 
     /// One packet by a compression function.
-    fn mac_by(&self, message: &[u8], suffix: &[u8], compress: fn(&mut State, &[[u8; SHA1_BLOCK]])) -> [u8; SHA1_LEN] {
+    #[inline]
+    fn mac_by(
+        &self,
+        message: &[u8],
+        suffix: &[u8],
+        compress: impl Fn(&mut State, &[[u8; SHA1_BLOCK]]),
+    ) -> [u8; SHA1_LEN] {
         let (blocks, rest) = message.as_chunks();
         let tail = Tail::new(rest, suffix, message.len());
-        let mut inner = self.inner;
+        let mut inner = words(&self.inner);
         compress(&mut inner, blocks);
         compress(&mut inner, tail.blocks());
-        let mut outer = self.outer;
-        compress(&mut outer, Tail::new(&to_bytes(&inner), &[], SHA1_LEN).blocks());
+        let mut outer = words(&self.outer);
+        compress(&mut outer, &[outer_block(&inner)]);
         to_bytes(&outer)
     }
+}
+
+fn words(midstate: &Midstate) -> State {
+    let mut state = INITIAL;
+    for (word, bytes) in state.iter_mut().zip(midstate.as_chunks().0) {
+        *word = u32::from_le_bytes(*bytes);
+    }
+    state
+}
+
+/// The only block that the outer run has after its key: the inner digest, padding and length.
+fn outer_block(inner: &State) -> [u8; SHA1_BLOCK] {
+    const BITS: u32 = ((SHA1_BLOCK + SHA1_LEN) * 8) as u32;
+    let [a, b, c, d, e] = *inner;
+    let mut block = [0; SHA1_BLOCK];
+    let words = [a, b, c, d, e, 1 << 31, 0, 0, 0, 0, 0, 0, 0, 0, 0, BITS];
+    for (bytes, word) in block.as_chunks_mut().0.iter_mut().zip(words) {
+        *bytes = word.to_be_bytes();
+    }
+    block
+}
+
+fn to_bytes(state: &State) -> [u8; SHA1_LEN] {
+    let mut bytes = [0; SHA1_LEN];
+    for (chunk, word) in bytes.as_chunks_mut().0.iter_mut().zip(state) {
+        *chunk = word.to_be_bytes();
+    }
+    bytes
 }
 
 /// The last one or two blocks of a message that follows a block of key: what is left over, padding and length.
@@ -71,6 +120,7 @@ pub(super) struct Tail {
 
 impl Tail {
     /// `rest` is what of a message of `message_len` bytes did not fill a block.
+    #[inline]
     pub(super) fn new(rest: &[u8], suffix: &[u8], message_len: usize) -> Self {
         debug_assert!(rest.len() < SHA1_BLOCK && suffix.len() <= SUFFIX_MAX, "{} and {}", rest.len(), suffix.len());
         let mut tail = Self { bytes: [[0; SHA1_BLOCK]; 2], len: 1 };
@@ -90,14 +140,12 @@ impl Tail {
     pub(super) fn blocks(&self) -> &[[u8; SHA1_BLOCK]] {
         &self.bytes[..self.len]
     }
-}
 
-fn to_bytes(state: &State) -> [u8; SHA1_LEN] {
-    let mut bytes = [0; SHA1_LEN];
-    for (chunk, word) in bytes.as_chunks_mut().0.iter_mut().zip(state) {
-        *chunk = word.to_be_bytes();
+    /// A block by its number, or any that is there.
+    #[inline]
+    pub(super) fn block(&self, number: usize) -> &[u8; SHA1_BLOCK] {
+        &self.bytes[number % 2]
     }
-    bytes
 }
 
 /// One packet's share of a [`mac_batch`].
@@ -122,11 +170,11 @@ impl MacJob<'_> {
 
 /// [`HmacSha1Key::mac`] for several packets.
 pub(crate) fn mac_batch(jobs: &mut [MacJob<'_>], backend: Backend) {
-    match backend {
-        Backend::Portable => {
-            for job in jobs {
-                job.tag = job.key.mac(job.message, job.suffix(), backend);
-            }
-        }
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx2) = backend.features.avx2 {
+        return super::lanes::mac_batch(jobs, backend, avx2);
+    }
+    for job in jobs {
+        job.tag = job.key.mac(job.message, job.suffix(), backend);
     }
 }

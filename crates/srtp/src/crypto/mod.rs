@@ -12,9 +12,13 @@ mod backend;
 mod f8;
 mod gcm;
 mod hmac;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod portable;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub(crate) use aes::{AesKey, CtrJob, ctr_batch};
 pub use backend::Backend;

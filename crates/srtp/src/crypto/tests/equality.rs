@@ -40,7 +40,7 @@ fn aes_key() -> impl Strategy<Value = Vec<u8>> {
 
 fn others() -> Vec<Backend> {
     let available = Backend::available();
-    available.into_iter().filter(|&backend| backend != Backend::Portable).collect()
+    available.into_iter().filter(|&backend| backend != Backend::PORTABLE).collect()
 }
 
 proptest! {
@@ -52,7 +52,7 @@ proptest! {
     ) {
         let mut expected: Vec<Bytes> = packets.iter().map(|(_, _, data)| data.clone()).collect();
         for (data, (key, iv, _)) in expected.iter_mut().zip(&packets) {
-            AesKey::new(key, Backend::Portable).apply_ctr(*iv, data.get_mut());
+            AesKey::new(key, Backend::PORTABLE).apply_ctr(*iv, data.get_mut());
         }
         for backend in others() {
             let keys: Vec<AesKey> = packets.iter().map(|(key, ..)| AesKey::new(key, backend)).collect();
@@ -76,7 +76,7 @@ proptest! {
 
     #[test]
     fn one_block_is_the_same(key in aes_key(), block in any::<[u8; 16]>()) {
-        let expected = AesKey::new(&key, Backend::Portable).encrypt_block(block);
+        let expected = AesKey::new(&key, Backend::PORTABLE).encrypt_block(block);
         for backend in others() {
             prop_assert_eq!(AesKey::new(&key, backend).encrypt_block(block), expected, "{}", backend.name());
         }
@@ -96,7 +96,7 @@ proptest! {
             jobs
         };
         let mut expected = jobs();
-        mac_batch(&mut expected, Backend::Portable);
+        mac_batch(&mut expected, Backend::PORTABLE);
         for backend in others() {
             let mut batch = jobs();
             mac_batch(&mut batch, backend);
@@ -116,7 +116,7 @@ proptest! {
         data in bytes(),
     ) {
         let aad: Vec<&[u8]> = aad.iter().map(Vec::as_slice).collect();
-        let portable = GcmKey::new(&key, Backend::Portable);
+        let portable = GcmKey::new(&key, Backend::PORTABLE);
         let tag = portable.tag(&iv, &aad, data.get());
         let mut expected = data.clone();
         portable.apply_ctr(&iv, expected.get_mut());

@@ -1,8 +1,8 @@
 //! AES by AES-NI, eight blocks in flight, or by VAES, sixteen.
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_add_epi32, _mm_aesenc_si128, _mm_aesenclast_si128, _mm_set_epi32, _mm_setzero_si128,
-    _mm_shuffle_epi8, _mm_xor_si128, _mm256_add_epi32, _mm256_aesenc_epi128,
+    __m128i, __m256i, _mm_add_epi32, _mm_aesenc_si128, _mm_aesenclast_si128, _mm_cvtsi128_si32, _mm_set_epi32,
+    _mm_set1_epi32, _mm_setzero_si128, _mm_shuffle_epi8, _mm_xor_si128, _mm256_add_epi32, _mm256_aesenc_epi128,
     _mm256_aesenclast_epi128, _mm256_broadcastsi128_si256, _mm256_set_epi32, _mm256_shuffle_epi8, _mm256_xor_si256,
 };
 
@@ -23,13 +23,14 @@ const WIDE: usize = 2 * BLOCK;
 #[repr(C, align(64))]
 pub(in crate::crypto) struct Aes {
     round_keys: [__m128i; ROUND_KEYS_MAX],
+    #[zeroize(skip)]
     size: Size,
     #[zeroize(skip)]
     vaes: Option<Vaes>,
 }
 
 /// How long the key is.
-#[derive(Clone, Copy, Zeroize)]
+#[derive(Clone, Copy)]
 enum Size {
     Bits128,
     Bits192,
@@ -110,11 +111,10 @@ fn expand(key: &[u8]) -> [__m128i; ROUND_KEYS_MAX] {
         *word = u32::from_le_bytes(bytes);
     }
     let mut constant = 1_u32;
-    for at in key.len()..WORDS {
+    for at in key.len()..4 * (key.len() + 7) {
         let mut word = words[at - 1];
         if at % key.len() == 0 {
             word = sub_word(word).rotate_right(8) ^ constant;
-            // Ten of these are enough for the shortest key; the field's polynomial is needed for the last two.
             constant = (constant << 1) ^ (0x11b * (constant >> 7));
         } else if key.len() > 6 && at % key.len() == 4 {
             word = sub_word(word);
@@ -139,7 +139,6 @@ fn expand(key: &[u8]) -> [__m128i; ROUND_KEYS_MAX] {
 #[inline]
 #[target_feature(enable = "aes,sse4.1")]
 fn sub_word(word: u32) -> u32 {
-    use std::arch::x86_64::{_mm_cvtsi128_si32, _mm_set1_epi32};
     _mm_cvtsi128_si32(_mm_aesenclast_si128(_mm_set1_epi32(word.cast_signed()), _mm_setzero_si128())).cast_unsigned()
 }
 

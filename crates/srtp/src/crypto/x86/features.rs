@@ -51,3 +51,43 @@ impl ShaNi {
         has.then_some(Self(()))
     }
 }
+
+/// What of this a backend uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::crypto) struct Features {
+    pub(in crate::crypto) aes: Option<AesNi>,
+    pub(in crate::crypto) vaes: Option<Vaes>,
+    pub(in crate::crypto) sha: Option<ShaNi>,
+    pub(in crate::crypto) avx2: Option<Avx2>,
+}
+
+impl Features {
+    /// Nothing: the portable backend.
+    pub(in crate::crypto) const NONE: Self = Self { aes: None, vaes: None, sha: None, avx2: None };
+
+    /// Ever more, so that each can be tested without the ones after it; a step that this CPU lacks is left out or repeated.
+    pub(in crate::crypto) fn steps() -> impl Iterator<Item = Self> {
+        let aes = Self { aes: AesNi::detect(), ..Self::NONE };
+        let lanes = Self { avx2: Avx2::detect(), ..aes };
+        let sha = Self { sha: ShaNi::detect(), ..aes };
+        let both = Self { avx2: lanes.avx2, ..sha };
+        let all = Self { vaes: Vaes::detect(), ..both };
+        let mut last = Self::NONE;
+        [aes, lanes, sha, both, all].into_iter().filter(move |&step| std::mem::replace(&mut last, step) != step)
+    }
+
+    pub(in crate::crypto) fn name(self) -> &'static str {
+        match (self.aes.is_some(), self.avx2.is_some(), self.sha.is_some(), self.vaes.is_some()) {
+            (false, false, false, _) => "portable",
+            (true, false, false, _) => "aes-ni",
+            (true, true, false, false) => "aes-ni, avx2",
+            (true, false, true, _) => "aes-ni, sha-ni",
+            (true, true, true, false) => "aes-ni, avx2, sha-ni",
+            (true, true, false, true) => "vaes, avx2",
+            (true, true, true, true) => "vaes, avx2, sha-ni",
+            (false, true, false, _) => "avx2",
+            (false, false, true, _) => "sha-ni",
+            (false, true, true, _) => "avx2, sha-ni",
+        }
+    }
+}

@@ -6,8 +6,8 @@
 
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_clmulepi64_si128, _mm_set_epi64x, _mm_setzero_si128, _mm_shuffle_epi8, _mm_shuffle_epi32,
-    _mm_xor_si128, _mm256_castsi256_si128, _mm256_clmulepi64_epi128, _mm256_extracti128_si256, _mm256_setzero_si256,
-    _mm256_shuffle_epi8, _mm256_xor_si256, _mm256_broadcastsi128_si256,
+    _mm_xor_si128, _mm256_broadcastsi128_si256, _mm256_castsi256_si128, _mm256_clmulepi64_epi128,
+    _mm256_extracti128_si256, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_xor_si256, _mm256_zextsi128_si256,
 };
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -266,7 +266,7 @@ fn swap_bytes() -> __m128i {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn widen(block: __m128i) -> __m256i {
-    std::arch::x86_64::_mm256_zextsi128_si256(block)
+    _mm256_zextsi128_si256(block)
 }
 
 #[inline]

@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_loadu_si128, _mm_storeu_si128, _mm256_loadu_si256, _mm256_loadu2_m128i, _mm256_storeu_si256,
+    _mm256_storeu2_m128i,
 };
 
 #[inline(always)]
@@ -36,4 +37,12 @@ pub(super) fn store_wide(to: &mut [u8; 32], vector: __m256i) {
 pub(super) fn load_halves(low: &[u8; 16], high: &[u8; 16]) -> __m256i {
     // SAFETY: each array has the 16 bytes of a half, and the instructions ask for no alignment.
     unsafe { _mm256_loadu2_m128i(high.as_ptr().cast(), low.as_ptr().cast()) }
+}
+
+/// The two halves of one vector to different places.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn store_halves(low: &mut [u8; 16], high: &mut [u8; 16], vector: __m256i) {
+    // SAFETY: each array has room for the 16 bytes of a half, and the instructions ask for no alignment.
+    unsafe { _mm256_storeu2_m128i(high.as_mut_ptr().cast(), low.as_mut_ptr().cast(), vector) }
 }
