@@ -1,0 +1,178 @@
+//! dimpl: DTLS 1.2 and 1.3 in Rust.
+//!
+//! It treats every error as the end. Until a client has proved by a cookie that it gets what is sent to it, anybody could bring
+//! that end about, or fill its queues, or start its clock. So a server that has sent nothing but cookies is made anew instead.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dimpl::{CertificateError, CryptoError, Dtls, DtlsCertificate, Error, Output, SecurityError};
+
+use super::Step;
+use crate::{Endpoint, HandshakeError, KeyingMaterial, Role, SrtpProfile};
+
+/// dimpl's way to say never is ten years.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The alert of a peer with which no cipher suite is shared.
+const HANDSHAKE_FAILURE: u8 = 40;
+
+/// One association.
+pub(crate) struct Rust {
+    endpoint: Arc<Endpoint>,
+    role: Role,
+    dtls: Dtls,
+    /// Time never goes back for dimpl.
+    now: Instant,
+    /// Something other than a cookie has been sent.
+    committed: bool,
+}
+
+impl Rust {
+    pub(crate) fn new(endpoint: &Arc<Endpoint>, role: Role, now: Instant) -> Result<Self, HandshakeError> {
+        Ok(Self {
+            endpoint: Arc::clone(endpoint),
+            role,
+            dtls: fresh(endpoint, role, now)?,
+            now,
+            committed: role == Role::Client,
+        })
+    }
+
+    pub(crate) fn handle(&mut self, datagram: &[u8], now: Instant) -> Result<(), HandshakeError> {
+        self.handle_timeout(now)?;
+        let Err(error) = self.dtls.handle_packet(datagram) else { return Ok(()) };
+        if is_noise(&error) {
+            return Ok(());
+        }
+        if self.committed {
+            return Err(self.explain(&error));
+        }
+        // What came before may be to blame: another look at the datagram alone.
+        self.dtls = fresh(&self.endpoint, self.role, self.now)?;
+        match self.dtls.handle_packet(datagram) {
+            Err(error) if !is_noise(&error) => Err(self.explain(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
+        self.now = self.now.max(now);
+        match self.dtls.handle_timeout(self.now) {
+            Ok(()) => Ok(()),
+            Err(_) if !self.committed => {
+                self.dtls = fresh(&self.endpoint, self.role, self.now)?;
+                Ok(())
+            }
+            Err(error) => Err(self.explain(&error)),
+        }
+    }
+
+    pub(crate) fn poll(&mut self, buffer: &mut [u8]) -> Result<Step, HandshakeError> {
+        loop {
+            let room = buffer.len();
+            let step = match self.dtls.poll_output(buffer) {
+                Output::Packet(packet) => {
+                    self.committed |= !is_cookie(packet);
+                    Step::Transmit(packet.len())
+                }
+                Output::PeerCert(der) => Step::Certificate(der.to_vec()),
+                Output::KeyingMaterial(exported, profile) => {
+                    Step::Keys(KeyingMaterial::new(ours(profile)?, self.role, &exported)?)
+                }
+                Output::Connected => Step::Connected,
+                Output::CloseNotify => Step::Closed,
+                Output::Timeout(at) => Step::Wait((at < self.now + NEVER).then_some(at)),
+                Output::BufferTooSmall { needed } => return self.poll_large(needed, room),
+                // No data channels here: what a peer sends into one is none of the relay's business.
+                _ => continue,
+            };
+            return Ok(step);
+        }
+    }
+
+    /// A certificate can be longer than a datagram, and data may be. dimpl bounds both by what it queues.
+    fn poll_large(&mut self, need: usize, room: usize) -> Result<Step, HandshakeError> {
+        let mut large = vec![0; need];
+        match self.dtls.poll_output(&mut large) {
+            Output::PeerCert(der) => Ok(Step::Certificate(der.to_vec())),
+            Output::Packet(_) => Err(HandshakeError::Buffer { need, room }),
+            // At worst a timer is looked at too early.
+            _ => Ok(Step::Wait(Some(self.now))),
+        }
+    }
+
+    pub(crate) fn close(&mut self) {
+        // A session that cannot say goodbye is over all the same.
+        let _ = self.dtls.close();
+    }
+
+    fn explain(&self, error: &Error) -> HandshakeError {
+        match error {
+            Error::SecurityError(SecurityError::FatalAlert { description: HANDSHAKE_FAILURE })
+                if self.role == Role::Client =>
+            {
+                HandshakeError::CipherSuites
+            }
+            Error::SecurityError(SecurityError::FatalAlert { description }) => HandshakeError::Alert(*description),
+            Error::SecurityError(
+                SecurityError::NoMutuallyAcceptableCipherSuite | SecurityError::NoCommonCipherSuite,
+            ) => HandshakeError::CipherSuites,
+            Error::CertificateError(CertificateError::NoClientCertificateReceived) => HandshakeError::NoCertificate,
+            Error::CryptoError(
+                CryptoError::UnsupportedPublicKeyAlgorithm
+                | CryptoError::UnsupportedSignatureAlgorithm(_)
+                | CryptoError::UnsupportedEcCurve,
+            ) => HandshakeError::UnsupportedCertificate,
+            Error::Timeout(_) => HandshakeError::TimedOut,
+            other => HandshakeError::protocol(other),
+        }
+    }
+}
+
+fn fresh(endpoint: &Endpoint, role: Role, now: Instant) -> Result<Dtls, HandshakeError> {
+    let identity = endpoint.identity();
+    let certificate =
+        DtlsCertificate { certificate: identity.certificate_der().to_vec(), private_key: identity.key_der().to_vec() };
+    let mut dtls = Dtls::new_auto(endpoint.config(), certificate, now);
+    dtls.set_active(role == Role::Client);
+    dtls.handle_timeout(now).map_err(|error| HandshakeError::protocol(&error))?;
+    Ok(dtls)
+}
+
+/// Errors that leave dimpl as it was: the datagram is as good as lost.
+fn is_noise(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::ReceiveQueueFull
+            | Error::UnexpectedMessage(dimpl::UnexpectedMessageError::UnrecognizedAutoServerResponse)
+    )
+}
+
+/// Whether a server's datagram asks for a cookie and nothing else: `HelloVerifyRequest` (RFC 6347 4.2.1) or `HelloRetryRequest` (RFC
+/// 8446 4.1.3, a `ServerHello` with a fixed random).
+fn is_cookie(datagram: &[u8]) -> bool {
+    const RECORD_HEADER: usize = 13;
+    const HELLO_VERIFY_REQUEST: u8 = 3;
+    const SERVER_HELLO: u8 = 2;
+    /// Behind the headers of the record and of the message, and the version.
+    const RANDOM_AT: usize = RECORD_HEADER + 12 + 2;
+    const RETRY: [u8; 32] = [
+        0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2,
+        0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+    ];
+    match datagram.get(RECORD_HEADER) {
+        Some(&HELLO_VERIFY_REQUEST) => true,
+        Some(&SERVER_HELLO) => datagram.get(RANDOM_AT..).is_some_and(|rest| rest.starts_with(&RETRY)),
+        _ => false,
+    }
+}
+
+fn ours(profile: dimpl::SrtpProfile) -> Result<SrtpProfile, HandshakeError> {
+    match profile {
+        dimpl::SrtpProfile::AES128_CM_SHA1_80 => Ok(SrtpProfile::Aes128CmSha1_80),
+        dimpl::SrtpProfile::AEAD_AES_128_GCM => Ok(SrtpProfile::AeadAes128Gcm),
+        dimpl::SrtpProfile::AEAD_AES_256_GCM => Ok(SrtpProfile::AeadAes256Gcm),
+        other => Err(HandshakeError::protocol(&format!("the unknown profile {other}"))),
+    }
+}
