@@ -7,6 +7,7 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
+use patchcord_srtp::{KeyError, MasterKey, Mki, Protections, SessionKeys};
 use thiserror::Error;
 
 use crate::ids::{CutOverId, LegId};
@@ -89,6 +90,17 @@ pub enum Command {
         leg: LegId,
         /// What both sides know.
         ice: Option<IceCredentials>,
+    },
+    /// What the party sends and is sent is SRTP (RFC 3711) from now on, under these keys; `None`: it is RTP. A leg whose keys are
+    /// not known yet passes nothing, neither from its party nor to it.
+    ///
+    /// Other keys than before are a re-keying: roll-over counters go on, and the party's former key is accepted until something has
+    /// come under the new one.
+    SetSrtp {
+        /// The leg.
+        leg: LegId,
+        /// The keys of both directions.
+        srtp: Option<Box<SrtpKeys>>,
     },
     /// What arrives at the leg's ports is taken as if it had arrived at those of another leg, whose latch judges it and whose
     /// listeners hear it: a port that a party was told before, and goes on using for a while. Nobody hears the leg itself
@@ -208,6 +220,52 @@ pub enum Relaying {
     Rtp,
     /// Unread: SRTP with the parties' own keys, T.38, anything over UDP. What does not look like RTP passes too.
     Opaque,
+}
+
+/// The keys of a leg (RFC 3711 3.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SrtpKeys {
+    /// Of what the party sends; `None` while it is not known, and then nothing of it is accepted.
+    pub receive: Option<SrtpKey>,
+    /// Of what it is sent; `None` while it is not known, and then it is sent nothing.
+    pub send: Option<SrtpKey>,
+    /// These are keys of a new association (RFC 5764 3): roll-over counters begin at zero with them.
+    pub restart: bool,
+}
+
+/// The key of one direction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SrtpKey {
+    /// Suite, key and salt.
+    pub master: MasterKey,
+    /// Its name in packets, if it has one.
+    pub mki: Option<Mki>,
+    /// Which protections are in force.
+    pub protections: Protections,
+}
+
+impl SrtpKey {
+    /// A key without a name, with every protection in force.
+    #[must_use]
+    pub const fn new(master: MasterKey) -> Self {
+        Self { master, mki: None, protections: Protections::ALL }
+    }
+
+    /// # Errors
+    /// Suite and protections do not go together.
+    pub(crate) fn check(&self, leg: LegId) -> Result<(), Refusal> {
+        if self.master.suite().is_aead() && self.protections != Protections::ALL {
+            let reason = KeyError::Indivisible(self.master.suite().name()).to_string();
+            return Err(Refusal::BadSrtp { leg, reason });
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// Suite and protections do not go together.
+    pub(crate) fn derive(&self) -> Result<SessionKeys, KeyError> {
+        SessionKeys::derive(&self.master, self.mki.clone(), self.protections)
+    }
 }
 
 /// By what an agent and its peer recognise each other's checks (RFC 8445 5.3).
@@ -337,6 +395,8 @@ pub enum RelatchGate {
     Signalled,
     /// It sends this many RTP packets in sequence under one SSRC, while the old source is silent.
     Packets(u8),
+    /// It sends a packet that authenticates (RFC 3711 4.2). For legs with SRTP alone.
+    Authentication,
 }
 
 /// How a leg's egress goes on when its source changes.
@@ -492,6 +552,14 @@ pub enum Refusal {
         /// The leg.
         leg: LegId,
         /// What is wrong with which of them.
+        reason: String,
+    },
+    /// Keys that cannot be used together, or a command that needs SRTP on a leg without it.
+    #[error("{leg}: {reason}")]
+    BadSrtp {
+        /// The leg.
+        leg: LegId,
+        /// What is wrong.
         reason: String,
     },
     /// The backend could not open a port. The engine itself never says this.

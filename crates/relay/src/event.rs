@@ -6,6 +6,7 @@ use patchcord_rtp::Ssrc;
 
 use crate::ids::{CutOverId, LegId};
 use crate::time::MonoTime;
+use crate::verdict::DropReason;
 
 /// Something happened on a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,15 @@ pub enum Event {
         from: Ssrc,
         /// After.
         to: Ssrc,
+    },
+    /// SRTP of the leg is refused. Said at the first packet, and then not more often than every few seconds.
+    SrtpFailing {
+        /// The leg.
+        leg: LegId,
+        /// Why, as far as the latest packet shows.
+        reason: DropReason,
+        /// Packets refused since this was last said.
+        packets: u32,
     },
     /// The player that fed the leg is through; the leg falls silent unless a cut-over waited for this.
     PlayFinished {

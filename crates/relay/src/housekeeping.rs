@@ -42,6 +42,9 @@ impl Shard {
         if !ingress.is_live() {
             return;
         }
+        if let Some(srtp) = &mut self.legs.srtp[at] {
+            srtp.provide();
+        }
         let cold = &mut self.legs.cold[at];
         if let Some(timeout) = cold.media_timeout_ms {
             let silent = now.nanos_since(ingress.last_packet_at().unwrap_or(cold.created_at));

@@ -2,11 +2,13 @@
 //!
 //! All room is taken at start. A full outbox refuses; it never grows.
 
+use core::net::SocketAddr;
+
+use patchcord_srtp::{OVERHEAD_MAX, PacketIndex};
+
 use crate::datagram::Hop;
 use crate::event::Event;
 use crate::ids::{LegId, PortId};
-use core::net::SocketAddr;
-
 /// Packets that one call into the engine can produce, beside the datagrams it rewrites in place. A worker's batch is
 /// smaller, and ticks stop at this number and go on at the next call.
 const PACKETS_MAX: usize = 1024;
@@ -72,11 +74,23 @@ impl Drop for Outputs<'_> {
     }
 }
 
+/// A packet on its way out.
 #[derive(Debug)]
-struct Packet {
-    hop: Hop,
+pub(crate) struct Packet {
+    pub(crate) hop: Hop,
     start: usize,
-    len: usize,
+    pub(crate) len: usize,
+    pub(crate) seal: Seal,
+}
+
+/// Whether a packet is yet to be protected (RFC 3711), and under which index. The room for it lies behind the packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Seal {
+    /// It leaves as it is.
+    #[default]
+    Unsealed,
+    Rtp(PacketIndex),
+    Rtcp(u32),
 }
 
 #[derive(Debug)]
@@ -86,6 +100,8 @@ pub(crate) struct Outbox {
     arena_used: usize,
     events: Vec<Event>,
     events_lost: u64,
+    /// A packet is yet to be protected.
+    has_unsealed: bool,
     opened: Vec<(LegId, u32)>,
     closed: Vec<u32>,
     packets_total: u64,
@@ -100,6 +116,7 @@ impl Outbox {
             arena_used: 0,
             events: Vec::with_capacity(EVENTS_MAX),
             events_lost: 0,
+            has_unsealed: false,
             opened: Vec::new(),
             closed: Vec::new(),
             packets_total: 0,
@@ -107,19 +124,20 @@ impl Outbox {
         }
     }
 
-    /// Whether a packet of up to `len` bytes can be taken.
+    /// Whether a packet of up to `len` bytes can be taken, protected or not.
     pub(crate) const fn has_room(&self, len: usize) -> bool {
-        self.packets.len() < PACKETS_MAX && self.arena.len() - self.arena_used >= len
+        self.has_room_for(1, len)
     }
 
     /// Whether so many packets of up to `len` bytes each can be taken.
     pub(crate) const fn has_room_for(&self, packets: usize, len: usize) -> bool {
-        self.packets.len() + packets <= PACKETS_MAX && self.arena.len() - self.arena_used >= packets * len
+        self.packets.len() + packets <= PACKETS_MAX
+            && self.arena.len() - self.arena_used >= packets * (len + OVERHEAD_MAX)
     }
 
     /// Lets `fill` write a packet of at most `room` bytes and say how long it became; 0 means no packet after all.
     /// `false` if there is no room, and then `fill` is not called.
-    pub(crate) fn push(&mut self, hop: Hop, room: usize, fill: impl FnOnce(&mut [u8]) -> usize) -> bool {
+    pub(crate) fn push(&mut self, hop: Hop, room: usize, seal: Seal, fill: impl FnOnce(&mut [u8]) -> usize) -> bool {
         if !self.has_room(room) {
             return false;
         }
@@ -127,12 +145,41 @@ impl Outbox {
         let len = fill(&mut self.arena[start..start + room]);
         debug_assert!(len <= room, "a packet of {len} bytes in a room of {room}");
         if len > 0 {
-            self.packets.push(Packet { hop, start, len });
-            self.arena_used += len;
+            self.packets.push(Packet { hop, start, len, seal });
+            self.arena_used += if seal == Seal::Unsealed { len } else { len + OVERHEAD_MAX };
+            self.has_unsealed |= seal != Seal::Unsealed;
             self.packets_total += 1;
             self.bytes_total += len as u64;
         }
         true
+    }
+
+    pub(crate) const fn has_unsealed(&self) -> bool {
+        self.has_unsealed
+    }
+
+    /// Packets that are yet to be protected, each with its bytes and the room behind it, in their order.
+    pub(crate) fn unsealed(&mut self) -> impl Iterator<Item = (&mut Packet, &mut [u8])> {
+        self.has_unsealed = false;
+        let (mut rest, mut passed) = (&mut self.arena[..], 0);
+        self.packets.iter_mut().filter(|packet| packet.seal != Seal::Unsealed).map(move |packet| {
+            let (_, from_here) = core::mem::take(&mut rest).split_at_mut(packet.start - passed);
+            let (bytes, behind) = from_here.split_at_mut(packet.len + OVERHEAD_MAX);
+            passed = packet.start + bytes.len();
+            rest = behind;
+            (packet, bytes)
+        })
+    }
+
+    /// Counts what protecting has added to packets, and leaves out those that could not be protected after all, whose length is 0:
+    /// so many, of so many bytes before.
+    pub(crate) fn note_sealed(&mut self, added: usize, (failed, failed_bytes): (usize, usize)) {
+        self.bytes_total += added as u64;
+        if failed > 0 {
+            self.packets.retain(|packet| packet.len > 0);
+            self.packets_total -= failed as u64;
+            self.bytes_total -= failed_bytes as u64;
+        }
     }
 
     /// Takes back what was to leave from a slot: its ports are going to be closed first, and may be another leg's then.
@@ -176,6 +223,7 @@ impl Outbox {
     fn clear(&mut self) {
         self.packets.clear();
         self.arena_used = 0;
+        self.has_unsealed = false;
         self.events.clear();
         self.opened.clear();
         self.closed.clear();

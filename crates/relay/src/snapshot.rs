@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 
 use patchcord_rtp::Ssrc;
+use patchcord_srtp::Suite;
 
 use crate::event::Receipt;
 use crate::ids::{CutOverId, LegId};
@@ -37,10 +38,34 @@ pub struct LegSnapshot {
     pub round_trip_us: Option<u64>,
     /// What ICE has done here; `None`: the leg has none.
     pub ice: Option<IceSnapshot>,
+    /// SRTP; `None`: the leg has none.
+    pub srtp: Option<SrtpSnapshot>,
     /// Datagrams of this leg that were not relayed.
     pub drops: Drops,
     /// The latest cut-over that took effect towards this leg, with its stale packets up to now.
     pub last_cut_over: Option<Receipt>,
+}
+
+/// SRTP of one leg.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SrtpSnapshot {
+    /// What the party sends; `None` while its key is not known.
+    pub receive: Option<SrtpStream>,
+    /// What it is sent; `None` while the key is not known.
+    pub send: Option<SrtpStream>,
+    /// The party was given another key, or has named one, and goes on with the former one.
+    pub former_key: bool,
+}
+
+/// One direction of SRTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SrtpStream {
+    /// The suite.
+    pub suite: Suite,
+    /// Roll-over counter of the latest SSRC; `None` before the first packet.
+    pub roc: Option<u32>,
+    /// SSRCs so far.
+    pub ssrcs: u32,
 }
 
 /// The connectivity checks of a leg's party (RFC 8445 7.3).

@@ -17,7 +17,7 @@ pub enum DropReason {
     IceUnauthorized,
     /// Shorter than its header says, or contradicting itself.
     Malformed,
-    /// It did not fit the receive buffer.
+    /// It did not fit the receive buffer, or would not with the tag of SRTP behind it.
     Truncated,
     /// Not from the latched or signalled source.
     ForeignSource,
@@ -45,13 +45,20 @@ pub enum DropReason {
     DtmfBlocked,
     /// The listener is being sent a telephone-event of the relay's own instead.
     ReplacedByDtmf,
+    /// SRTP that does not authenticate: another key, changed on its way, or no SRTP at all.
+    SrtpUnauthentic,
+    /// SRTP that was received before, or is too old to tell.
+    SrtpReplayed,
+    /// The leg passes nothing but SRTP, and its key is not known yet; or its source is relayed unread, so that nobody knows what it
+    /// is; or its key is used up.
+    SrtpRequired,
     /// Lost to a full transmit list: more listeners than the batch has room for.
     OutboxFull,
 }
 
 impl DropReason {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::NoLeg,
         Self::UnknownProtocol,
         Self::UnexpectedProtocol,
@@ -71,6 +78,9 @@ impl DropReason {
         Self::TooOld,
         Self::DtmfBlocked,
         Self::ReplacedByDtmf,
+        Self::SrtpUnauthentic,
+        Self::SrtpReplayed,
+        Self::SrtpRequired,
         Self::OutboxFull,
     ];
 
@@ -87,6 +97,8 @@ impl DropReason {
                 | Self::Truncated
                 | Self::ForeignSource
                 | Self::Direction
+                | Self::SrtpUnauthentic
+                | Self::SrtpReplayed
         )
     }
 
@@ -113,6 +125,9 @@ impl DropReason {
             Self::TooOld => "too_old",
             Self::DtmfBlocked => "dtmf_blocked",
             Self::ReplacedByDtmf => "replaced_by_dtmf",
+            Self::SrtpUnauthentic => "srtp_unauthentic",
+            Self::SrtpReplayed => "srtp_replayed",
+            Self::SrtpRequired => "srtp_required",
             Self::OutboxFull => "outbox_full",
         }
     }

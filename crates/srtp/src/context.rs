@@ -250,6 +250,19 @@ impl Receiver {
         accept(window, index.get())
     }
 
+    /// As [`Receiver::accept`], of the first packet under the present keys, whose sender has begun to count anew with them: what
+    /// was received under the former ones cannot be received again. The former keys are not accepted any more.
+    ///
+    /// # Errors
+    /// [`SrtpError::Replayed`] if something was received under the present keys already; [`SrtpError::TooManyStreams`].
+    pub fn accept_anew(&mut self, ssrc: Ssrc, index: PacketIndex) -> Result<(), SrtpError> {
+        if self.former.take().is_none() {
+            return Err(SrtpError::Replayed);
+        }
+        self.streams.entry(ssrc)?.rtp = Some(Window::starting_with(index.get()));
+        Ok(())
+    }
+
     /// Whether an RTCP compound of this SSRC and index may be accepted, if it is authentic.
     ///
     /// # Errors

@@ -256,7 +256,7 @@ mod tests {
             (format!("1 AES_CM_128_HMAC_SHA1_80 uri:{key}"), "must be \"inline:\" and base64"),
             (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{key};inline:{key}"), "several keys"),
             (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{key}|soon"), "a lifetime that RFC 4568 does not know"),
-            (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{key}|1:0"), "an MKI has 1 to 128 bytes, not 0"),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{key}|0:0"), "an MKI has 1 to 128 bytes, not 0"),
             (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{key}|256:1"), "an MKI that RFC 4568 does not know"),
             (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{key} KDR=3"), "the session parameter \"KDR=3\""),
             (format!("1 AES_CM_128_HMAC_SHA1_80 inline:{key} FEC_ORDER=FEC_SRTP"), "FEC_ORDER"),

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 
 use crate::command::{
-    CUT_OVER_CHANGES_MAX, Command, CutOver, LegSpec, Refusal, Relaying, Source, SourceChange, Trigger,
+    CUT_OVER_CHANGES_MAX, Command, CutOver, LegSpec, Refusal, RelatchGate, Relaying, Source, SourceChange, SrtpKeys,
+    Trigger,
 };
 use crate::ids::{CutOverId, LegId};
 use crate::leg::SourceSlot;
@@ -28,6 +29,7 @@ impl Shard {
             relaying: Vec::new(),
             dialled: Vec::new(),
             doors: Vec::new(),
+            srtp: Vec::new(),
             cut_overs: Vec::new(),
             rolled_back: Vec::new(),
             legs: i64::from(self.legs.in_use()),
@@ -50,6 +52,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) dialled: Vec<(LegId, usize)>,
     /// Where legs lead that the batch makes doors, or no longer doors.
     doors: Vec<(LegId, Option<LegId>)>,
+    /// Legs to which the batch gives SRTP, or takes it from them.
+    srtp: Vec<(LegId, bool)>,
     /// Those that the batch commands, and those that its rollbacks amount to.
     cut_overs: Vec<Cow<'a, CutOver>>,
     rolled_back: Vec<CutOverId>,
@@ -89,14 +93,15 @@ impl<'a> Plan<'a> {
                 self.must_exist(*leg)?;
                 ice.as_ref().map_or(Ok(()), |ice| ice.check(*leg))
             }
+            Command::SetSrtp { leg, srtp } => self.set_srtp(*leg, srtp.as_deref()),
             Command::SetDoor { leg, into } => self.set_door(*leg, *into),
+            Command::Relatch { leg, gate } => self.relatch(*leg, *gate),
             Command::SetDirection { leg, .. }
             | Command::SetRtcpMux { leg, .. }
             | Command::SetLatch { leg, .. }
             | Command::SetMuted { leg, .. }
             | Command::BlockDtmf { leg, .. }
-            | Command::StopDtmf { leg }
-            | Command::Relatch { leg, .. } => self.must_exist(*leg).map(drop),
+            | Command::StopDtmf { leg } => self.must_exist(*leg).map(drop),
             Command::SetRelaying { leg, relaying } => {
                 self.relaying.push((*leg, *relaying));
                 self.must_exist(*leg).map(drop)
@@ -121,6 +126,27 @@ impl<'a> Plan<'a> {
         }
         self.added.push(spec);
         self.legs += 1;
+        Ok(())
+    }
+
+    fn set_srtp(&mut self, leg: LegId, keys: Option<&SrtpKeys>) -> Result<(), Refusal> {
+        self.must_exist(leg)?;
+        for key in keys.into_iter().flat_map(|keys| [&keys.receive, &keys.send]).flatten() {
+            key.check(leg)?;
+        }
+        self.srtp.push((leg, keys.is_some()));
+        Ok(())
+    }
+
+    fn relatch(&self, leg: LegId, gate: RelatchGate) -> Result<(), Refusal> {
+        self.must_exist(leg)?;
+        let planned = self.srtp.iter().rev().find(|(other, _)| *other == leg).map(|(_, secured)| *secured);
+        let present =
+            || self.shard.legs.slot(leg).is_some_and(|slot| self.shard.legs.egress[slot as usize].is_secured());
+        if gate == RelatchGate::Authentication && !planned.unwrap_or_else(present) {
+            let reason = "only SRTP authenticates, and the leg has none; use another gate".to_owned();
+            return Err(Refusal::BadSrtp { leg, reason });
+        }
         Ok(())
     }
 

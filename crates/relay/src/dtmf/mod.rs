@@ -271,7 +271,8 @@ impl Shard {
         let Some((sequence, ssrc)) = egress.insert(EVENT_PACKET_LEN, now) else { return };
         let header = RtpHeader { marker, payload_type: key.payload_type, sequence, timestamp: key.timestamp, ssrc };
         let hop = Hop { port: PortId::new(sink, Component::Rtp), to };
-        self.outbox.push(hop, EVENT_PACKET_LEN, |room| build_event(room, &header, &key.event));
+        let Ok(seal) = self.seal(sink, &header) else { return };
+        self.outbox.push(hop, EVENT_PACKET_LEN, seal, |room| build_event(room, &header, &key.event));
     }
 
     fn finish_dtmf(&mut self, sink: Slot, dialer: &Dialer) {

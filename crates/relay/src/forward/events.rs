@@ -78,7 +78,8 @@ impl Shard {
                 timestamp: in_flight.timestamp,
                 ssrc,
             };
-            self.outbox.push(hop, EVENT_PACKET_LEN, |room| build_event(room, &header, &event));
+            let Ok(seal) = self.seal(sink, &header) else { return };
+            self.outbox.push(hop, EVENT_PACKET_LEN, seal, |room| build_event(room, &header, &event));
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::datagram::{Datagram, Hop, Verdict};
 use crate::event::Event;
 use crate::ids::Component;
 use crate::leg::ice::Check;
+use crate::outbox::Seal;
 use crate::shard::Shard;
 use crate::verdict::DropReason;
 
@@ -68,7 +69,9 @@ impl Shard {
         let Some(ice) = &self.legs.cold[datagram.port.slot() as usize].ice else { return Verdict::Consumed };
         let key = ice.former_key().filter(|_| is_former).unwrap_or_else(|| ice.key());
         let hop = Hop { port: datagram.port, to: datagram.from };
-        let sent = self.outbox.push(hop, ANSWER_LEN_MAX, |room| success(room, message, hop.to, key).unwrap_or(0));
+        let sent = self
+            .outbox
+            .push(hop, ANSWER_LEN_MAX, Seal::Unsealed, |room| success(room, message, hop.to, key).unwrap_or(0));
         if sent { Verdict::Consumed } else { Verdict::Dropped(DropReason::OutboxFull) }
     }
 
@@ -97,14 +100,16 @@ impl Shard {
         let Some(ice) = &self.legs.cold[datagram.port.slot() as usize].ice else { return Verdict::Consumed };
         let key = if message.has_integrity_by(ice.key()) { Some(ice.key()) } else { ice.former_key() };
         let hop = Hop { port: datagram.port, to: datagram.from };
-        let sent = self.outbox.push(hop, ANSWER_LEN_MAX, |room| error(room, message, refused, key).unwrap_or(0));
+        let sent = self
+            .outbox
+            .push(hop, ANSWER_LEN_MAX, Seal::Unsealed, |room| error(room, message, refused, key).unwrap_or(0));
         if sent { Verdict::Consumed } else { Verdict::Dropped(DropReason::OutboxFull) }
     }
 
     /// An error for somebody, if there is one that is not longer than the request.
     fn turn_away(&mut self, datagram: &Datagram<'_>, message: &Message<'_>, refused: Refused) -> Verdict {
         let hop = Hop { port: datagram.port, to: datagram.from };
-        self.outbox.push(hop, message.len().min(ANSWER_LEN_MAX), |room| {
+        self.outbox.push(hop, message.len().min(ANSWER_LEN_MAX), Seal::Unsealed, |room| {
             let briefly = Refused { reason: "", ..refused };
             error(room, message, refused, None).or_else(|_| error(room, message, briefly, None)).unwrap_or(0)
         });

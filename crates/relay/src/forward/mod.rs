@@ -5,6 +5,7 @@ mod ice;
 mod opaque;
 mod rtcp;
 mod rtp;
+mod srtp;
 
 pub(crate) use events::{END_PACKETS, EVENT_PACKET_LEN, build_event};
 pub(crate) use rtp::SourcePacket;
@@ -22,21 +23,35 @@ use crate::verdict::DropReason;
 impl Shard {
     pub(crate) fn forward_batch(&mut self, batch: &mut [Datagram<'_>], now: MonoTime) {
         self.counters.batches.saturating_record(batch.len() as u64);
-        self.warm_up(batch);
+        if self.warm_up(batch) {
+            self.lead_through_doors(batch);
+            self.unprotect(batch, now);
+        }
+        let mut seals = false;
+        for datagram in batch.iter_mut() {
+            if datagram.verdict == Verdict::Pending {
+                datagram.verdict = self.judge(datagram, now);
+            }
+            seals |= datagram.seal.is_some();
+        }
+        if seals {
+            self.protect(batch);
+        }
         for datagram in batch {
-            datagram.verdict = self.judge(datagram, now);
             self.account(datagram);
         }
     }
 
     /// Loads the records that the batch will need: first those of the senders, then those of their listeners. The loads
     /// of one round do not depend on each other, so the processor fetches them side by side, and each packet finds its
-    /// records in the cache instead of waiting for them in turn.
-    fn warm_up(&self, batch: &[Datagram<'_>]) {
+    /// records in the cache instead of waiting for them in turn. Says whether any of it is to be unprotected.
+    fn warm_up(&self, batch: &[Datagram<'_>]) -> bool {
         let mut touched = 0;
+        let mut secured = false;
         for datagram in batch {
             if let Some(ingress) = self.legs.ingress.get(datagram.port.slot() as usize) {
                 touched ^= ingress.first_sink;
+                secured |= ingress.is_secured() || ingress.is_door();
             }
         }
         for datagram in batch {
@@ -47,20 +62,28 @@ impl Shard {
             }
         }
         core::hint::black_box(touched);
+        secured
+    }
+
+    /// What has come in by the port of a leg that is a door has come in by that of the leg behind it from here on, and counts
+    /// there.
+    fn lead_through_doors(&self, batch: &mut [Datagram<'_>]) {
+        for datagram in batch {
+            let slot = datagram.port.slot();
+            if !self.legs.ingress.get(slot as usize).is_some_and(Ingress::is_door) {
+                continue;
+            }
+            match self.legs.behind_door(slot) {
+                Some(into) => datagram.port = PortId::new(into, datagram.port.component()),
+                None => datagram.verdict = Verdict::Dropped(DropReason::NoLeg),
+            }
+        }
     }
 
     fn judge(&mut self, datagram: &mut Datagram<'_>, now: MonoTime) -> Verdict {
-        let mut at = datagram.port.slot() as usize;
+        let at = datagram.port.slot() as usize;
         if !self.legs.ingress.get(at).is_some_and(Ingress::is_live) {
             return Verdict::Dropped(DropReason::NoLeg);
-        }
-        if self.legs.ingress[at].is_door() {
-            let Some(into) = self.legs.behind_door(datagram.port.slot()) else {
-                return Verdict::Dropped(DropReason::NoLeg);
-            };
-            // From here on it has come in by the other leg's port, and counts there.
-            datagram.port = PortId::new(into, datagram.port.component());
-            at = into as usize;
         }
         if datagram.truncated {
             return Verdict::Dropped(DropReason::Truncated);

@@ -11,6 +11,7 @@ use crate::datagram::{Datagram, Hop, Verdict};
 use crate::event::Event;
 use crate::ids::{Component, PortId};
 use crate::leg::{NO_SLOT, Slot};
+use crate::outbox::Seal;
 use crate::shard::Shard;
 use crate::time::MonoTime;
 use crate::verdict::DropReason;
@@ -47,7 +48,7 @@ impl Shard {
                     // The last listener gets the datagram itself.
                     return Verdict::Forwarded(hop);
                 }
-                let copied = self.outbox.push(hop, datagram.len, |room| {
+                let copied = self.outbox.push(hop, datagram.len, Seal::Unsealed, |room| {
                     room.copy_from_slice(datagram.packet());
                     room.len()
                 });
@@ -99,6 +100,9 @@ impl Shard {
     }
 
     fn opaque_hop(&self, sink: Slot, is_rtcp: bool) -> Result<Hop, DropReason> {
+        if self.legs.egress[sink as usize].is_secured() {
+            return Err(DropReason::SrtpRequired);
+        }
         if is_rtcp {
             return self.legs.rtcp_hop(sink).ok_or(DropReason::NoRemote);
         }

@@ -105,7 +105,8 @@ impl Shard {
             &scratch[..len]
         };
         if !bytes.is_empty() {
-            self.outbox.push(hop, bytes.len(), |room| {
+            let Some(seal) = self.seal_rtcp(sink) else { return };
+            self.outbox.push(hop, bytes.len(), seal, |room| {
                 room.copy_from_slice(bytes);
                 room.len()
             });
@@ -151,7 +152,8 @@ impl Shard {
             cold.cname.settle(None, self.rng.next_u64());
         }
         let cname = cold.cname;
-        self.outbox.push(hop, OWN_REPORT_LEN_MAX, |room| {
+        let Some(seal) = self.seal_rtcp(sink) else { return };
+        self.outbox.push(hop, OWN_REPORT_LEN_MAX, seal, |room| {
             let mut writer = CompoundWriter::new(room);
             let written =
                 writer.sender_report(ssrc, &info, []).and_then(|()| writer.source_description(ssrc, cname.as_bytes()));
@@ -165,7 +167,8 @@ impl Shard {
     /// Tells a listener that an SSRC has ended (RFC 3550 6.6), after an empty report as a compound must begin.
     pub(crate) fn say_bye(&mut self, sink: Slot, ssrc: Ssrc) {
         let Some(hop) = self.legs.rtcp_hop(sink) else { return };
-        let sent = self.outbox.push(hop, OWN_REPORT_LEN_MAX, |room| {
+        let Some(seal) = self.seal_rtcp(sink) else { return };
+        let sent = self.outbox.push(hop, OWN_REPORT_LEN_MAX, seal, |room| {
             let mut writer = CompoundWriter::new(room);
             let written = writer.receiver_report(ssrc, []).and_then(|()| writer.bye(ssrc, None));
             if written.is_ok() { writer.finish() } else { 0 }

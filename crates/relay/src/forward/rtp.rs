@@ -11,6 +11,7 @@ use crate::leg::egress::{Egress, Incoming, Passed, Splice};
 use crate::leg::ice::Opinion;
 use crate::leg::latch::Admission;
 use crate::leg::{NO_SLOT, Slot};
+use crate::outbox::Seal;
 use crate::shard::Shard;
 use crate::time::MonoTime;
 use crate::verdict::DropReason;
@@ -90,8 +91,11 @@ impl Shard {
             sink = next;
         }
         match self.pass_to(sink, &packet) {
-            Ok((header, hop)) => {
+            Ok((header, hop, seal)) => {
                 header.rewrite(&mut datagram.bytes[..datagram.len]);
+                if let Seal::Rtp(index) = seal {
+                    datagram.seal = Some(index);
+                }
                 Verdict::Forwarded(hop)
             }
             Err(_) if copied => Verdict::Consumed,
@@ -124,8 +128,8 @@ impl Shard {
     fn copy_to(&mut self, sink: Slot, packet: &SourcePacket<'_>) -> Result<(), DropReason> {
         let len = packet.bytes.len();
         if self.outbox.has_room(len) {
-            let (header, hop) = self.pass_to(sink, packet)?;
-            let sent = self.outbox.push(hop, len, |room| {
+            let (header, hop, seal) = self.pass_to(sink, packet)?;
+            let sent = self.outbox.push(hop, len, seal, |room| {
                 room.copy_from_slice(packet.bytes);
                 header.rewrite(room);
                 len
@@ -176,9 +180,13 @@ impl Shard {
         verdict
     }
 
-    /// The header that `packet` must have for one listener, and where it goes; the packet counts as sent.
+    /// The header that `packet` must have for one listener, where it goes, and how it is protected; the packet counts as sent.
     #[inline]
-    pub(crate) fn pass_to(&mut self, sink: Slot, packet: &SourcePacket<'_>) -> Result<(RtpHeader, Hop), DropReason> {
+    pub(crate) fn pass_to(
+        &mut self,
+        sink: Slot,
+        packet: &SourcePacket<'_>,
+    ) -> Result<(RtpHeader, Hop, Seal), DropReason> {
         let at = sink as usize;
         let egress = &self.legs.egress[at];
         if let Some(reason) = egress.obstacle() {
@@ -204,13 +212,20 @@ impl Shard {
         let egress = &mut self.legs.egress[at];
         let Passed { header, splice } = egress.pass(&incoming, &mut self.rng)?;
         let hop = Hop { port: PortId::new(sink, Component::Rtp), to: egress.remote().unwrap_or(self.nowhere) };
+        let seal = match self.seal(sink, &header) {
+            Ok(seal) => seal,
+            Err(reason) => {
+                self.legs.egress[at].take_back(packet.len);
+                return Err(reason);
+            }
+        };
         if let Some(splice) = splice {
             self.note_splice(sink, packet, &splice);
         }
         if packet.is_telephone_event {
             self.mind_event_after(sink, packet, &header);
         }
-        Ok((header, hop))
+        Ok((header, hop, seal))
     }
 
     /// Whether [`Shard::pass_to`] would send this packet to a listener that has just been given its source.

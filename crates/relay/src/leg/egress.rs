@@ -48,6 +48,7 @@ pub(crate) struct Egress {
     started: bool,
     /// Payload types pass as they are.
     pub(crate) same_payload_types: bool,
+    protection: Protection,
     sequence_offset: u16,
     timestamp_offset: u32,
     source_ssrc: Ssrc,
@@ -76,9 +77,20 @@ enum Numbering {
     NewSsrc,
     /// Packets pass untouched.
     Transparent,
-    /// Packets of our own were put into a stream that passed untouched: what its source sends under the same SSRC is numbered on
-    /// behind them. Another SSRC passes untouched again.
+    /// Packets of our own were put into a stream that passed untouched, or it must not repeat a number: what its source sends under
+    /// the same SSRC is numbered on. Another SSRC passes untouched again.
     Shifted,
+}
+
+/// Whether the party is sent SRTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protection {
+    /// RTP.
+    Plain,
+    /// SRTP, and its key is not known yet.
+    Awaited,
+    /// SRTP.
+    Srtp,
 }
 
 /// What may be sent.
@@ -141,6 +153,7 @@ impl Egress {
             following: Following::Nobody,
             started: false,
             same_payload_types: true,
+            protection: Protection::Plain,
             sequence_offset: 0,
             timestamp_offset: 0,
             source_ssrc: Ssrc(0),
@@ -214,6 +227,7 @@ impl Egress {
     }
 
     pub(crate) fn retire(&mut self) {
+        self.protection = Protection::Plain;
         self.remote = NOWHERE;
         self.gate = Gate::Closed;
         self.source = SourceSlot::Silence;
@@ -223,7 +237,7 @@ impl Egress {
     /// Takes over what signalling, the latch and the direction say.
     pub(crate) fn refresh(&mut self, remote: Option<SocketAddr>, party_receives: bool) {
         self.remote = remote.unwrap_or(NOWHERE);
-        if !party_receives || remote.is_none() {
+        if !party_receives || remote.is_none() || self.protection == Protection::Awaited {
             self.gate = Gate::Closed;
         } else if self.gate == Gate::Closed {
             self.gate = Gate::Open;
@@ -259,8 +273,20 @@ impl Egress {
             Gate::Open => None,
             Gate::Key => Some(DropReason::ReplacedByDtmf),
             Gate::Closed if self.remote == NOWHERE => Some(DropReason::NoRemote),
+            Gate::Closed if self.protection == Protection::Awaited => Some(DropReason::SrtpRequired),
             Gate::Closed => Some(DropReason::SinkDirection),
         }
+    }
+
+    /// Whether the party is sent SRTP alone.
+    #[inline]
+    pub(crate) const fn is_secured(&self) -> bool {
+        !matches!(self.protection, Protection::Plain)
+    }
+
+    /// What follows from it is for [`Egress::refresh`] to do.
+    pub(crate) const fn protect(&mut self, protection: Protection) {
+        self.protection = protection;
     }
 
     /// Whether the party can be sent anything.
@@ -443,6 +469,13 @@ impl Egress {
         }
     }
 
+    /// A packet that was counted as sent cannot be sent after all: a translator's, whose index was used before.
+    #[cold]
+    pub(crate) const fn take_back(&mut self, len: usize) {
+        self.packets -= 1;
+        self.bytes -= len as u64;
+    }
+
     fn pass_untouched(&mut self, packet: &Incoming<'_>) -> Passed {
         let header = packet.header;
         let joins = !self.follows(header.ssrc);
@@ -471,6 +504,13 @@ impl Egress {
         self.ssrc = header.ssrc;
         self.following = Following::Source;
         self.started = true;
+        if self.is_secured() {
+            // An index of SRTP is never used twice (RFC 3711 9.1): should the source begin anew under this SSRC, it is numbered on.
+            self.numbering = Numbering::Shifted;
+            self.sequence_offset = 0;
+            self.timestamp_offset = 0;
+            self.sent_window = 1;
+        }
         self.count(packet, header.timestamp, newest);
         Passed { header: *header, splice }
     }

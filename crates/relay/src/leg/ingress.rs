@@ -44,6 +44,8 @@ pub(crate) struct Ingress {
 enum Life {
     Gone,
     Rtp,
+    /// What arrives is unprotected first.
+    Srtp,
     Opaque,
     /// What arrives is another leg's.
     Door,
@@ -90,8 +92,16 @@ impl Ingress {
         matches!(self.life, Life::Opaque)
     }
 
-    pub(crate) const fn set_relaying(&mut self, relaying: Relaying) {
-        self.life = Life::of(relaying);
+    /// Whether what the party sends is SRTP that is read.
+    pub(crate) const fn is_secured(&self) -> bool {
+        matches!(self.life, Life::Srtp)
+    }
+
+    pub(crate) const fn set_relaying(&mut self, relaying: Relaying, secured: bool) {
+        self.life = match relaying {
+            Relaying::Rtp if secured => Life::Srtp,
+            Relaying::Rtp | Relaying::Opaque => Life::of(relaying),
+        };
     }
 
     /// Whether what arrives is taken for another leg.

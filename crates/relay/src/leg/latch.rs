@@ -217,6 +217,12 @@ impl Latch {
         if self.settled() == Some(from) { Admission::Accepted } else { Admission::Foreign }
     }
 
+    /// Whether a packet from there will be refused and nothing will be learned from it.
+    pub(crate) fn is_foreign(&self, from: SocketAddr) -> bool {
+        let may_move = self.is_relearning() || self.policy.handover || !self.policy.strict;
+        self.settled && self.current != Some(from) && (self.nominated || !may_move)
+    }
+
     /// Judges the source of one well-formed RTP packet, or of a datagram that is none; `last_packet_at` is when the leg accepted its last one.
     pub(crate) fn admit(
         &mut self,
@@ -329,6 +335,8 @@ impl Latch {
         let Some(Relearning { gate: Some(gate), candidate }) = self.relearning.as_deref_mut() else { return false };
         match *gate {
             RelatchGate::Signalled => signalled == Some(from),
+            // What arrives here has been unprotected.
+            RelatchGate::Authentication => true,
             RelatchGate::Packets(wanted) => {
                 if last_packet_at.is_some_and(|at| now.nanos_since(at) < OLD_SOURCE_SILENT_NANOS) {
                     *candidate = None;

@@ -8,13 +8,16 @@ pub(crate) mod ice;
 pub(crate) mod ingress;
 pub(crate) mod latch;
 pub(crate) mod round_trip;
+pub(crate) mod srtp;
 
 use core::net::SocketAddr;
 use std::collections::{BTreeMap, HashMap};
 
 use patchcord_rtp::{RTP_HEADER_LEN, RtpTimestamp, Ssrc};
 
-use crate::command::{LegSpec, Relaying};
+use patchcord_srtp::KeyError;
+
+use crate::command::{LegSpec, Relaying, SrtpKeys};
 use crate::datagram::Hop;
 use crate::dtmf::Dialer;
 use crate::event::Receipt;
@@ -25,12 +28,13 @@ use crate::player::Player;
 use crate::time::MonoTime;
 use crate::verdict::Drops;
 
-use egress::Egress;
+use egress::{Egress, Protection};
 use formats::PayloadTypeMap;
 use ice::{Ice, Opinion};
 use ingress::Ingress;
 use latch::Latch;
 use round_trip::RoundTrip;
+use srtp::Srtp;
 
 /// Index of a leg in the tables; [`NO_SLOT`] where there is none.
 pub(crate) type Slot = u32;
@@ -197,12 +201,14 @@ impl Cname {
     }
 }
 
-/// The three tables, and who lives in which slot. Their room is reserved at start and never grows.
+/// The tables, and who lives in which slot. Their room is reserved at start and never grows.
 #[derive(Debug)]
 pub(crate) struct Legs {
     pub(crate) ingress: Vec<Ingress>,
     pub(crate) egress: Vec<Egress>,
     pub(crate) cold: Vec<Cold>,
+    /// Keys of the legs that have SRTP: in a table of their own, because every packet of such a leg needs them.
+    pub(crate) srtp: Vec<Option<Box<Srtp>>>,
     slots: HashMap<LegId, Slot>,
     /// Legs whose packets are taken for another leg's: which one's, and how they relay otherwise. Few are, so that others
     /// have no room for it.
@@ -219,6 +225,7 @@ impl Legs {
             ingress: Vec::with_capacity(room),
             egress: Vec::with_capacity(room),
             cold: Vec::with_capacity(room),
+            srtp: Vec::with_capacity(room),
             slots: HashMap::with_capacity(room),
             doors: BTreeMap::new(),
             free: Vec::with_capacity(room),
@@ -259,6 +266,7 @@ impl Legs {
             self.ingress.push(ingress);
             self.egress.push(egress);
             self.cold.push(cold);
+            self.srtp.push(None);
             self.slots_end() - 1
         };
         self.slots.insert(spec.id, slot);
@@ -271,6 +279,7 @@ impl Legs {
         self.slots.remove(&self.cold[at].id);
         self.set_door(slot, None);
         self.end_doors_into(slot);
+        self.srtp[at] = None;
         self.ingress[at].retire();
         self.egress[at].retire();
         // What the leg held (codec names, a player's frames) goes now, not when the slot is used again.
@@ -302,7 +311,7 @@ impl Legs {
                 self.doors.insert(slot, (into, relaying));
             }
             (None, Some(&mut (_, relaying))) => {
-                ingress.set_relaying(relaying);
+                ingress.set_relaying(relaying, is_secured(&self.srtp[slot as usize]));
                 self.doors.remove(&slot);
             }
             (None, None) => {}
@@ -318,8 +327,28 @@ impl Legs {
     pub(crate) fn set_relaying(&mut self, slot: Slot, relaying: Relaying) {
         match self.doors.get_mut(&slot) {
             Some((_, otherwise)) => *otherwise = relaying,
-            None => self.ingress[slot as usize].set_relaying(relaying),
+            None => self.ingress[slot as usize].set_relaying(relaying, is_secured(&self.srtp[slot as usize])),
         }
+    }
+
+    /// Takes over keys, or that there are none any more.
+    ///
+    /// # Errors
+    /// Never, for keys that were validated.
+    pub(crate) fn set_srtp(&mut self, slot: Slot, keys: Option<&SrtpKeys>) -> Result<(), KeyError> {
+        let at = slot as usize;
+        match (keys, &mut self.srtp[at]) {
+            (Some(keys), Some(srtp)) => srtp.renew(keys)?,
+            (Some(keys), none) => *none = Some(Box::new(Srtp::new(keys)?)),
+            (None, Some(srtp)) => srtp.suspend(),
+            (None, None) => {}
+        }
+        self.egress[at].protect(self.srtp[at].as_ref().map_or(Protection::Plain, |srtp| srtp.protection()));
+        if !self.doors.contains_key(&slot) && !self.ingress[at].is_opaque() {
+            self.ingress[at].set_relaying(Relaying::Rtp, is_secured(&self.srtp[at]));
+        }
+        self.refresh_flags(slot);
+        Ok(())
     }
 
     fn end_doors_into(&mut self, slot: Slot) {
@@ -397,6 +426,10 @@ impl Legs {
     }
 }
 
+fn is_secured(srtp: &Option<Box<Srtp>>) -> bool {
+    srtp.as_ref().is_some_and(|srtp| srtp.is_in_force())
+}
+
 impl Cold {
     fn new(spec: &LegSpec, now: MonoTime) -> Self {
         Self {
@@ -459,6 +492,11 @@ impl Cold {
                 self.remote_rtcp == Some(from) || hosts.into_iter().flatten().any(|known| known.ip() == from.ip())
             }
         }
+    }
+
+    /// Whether what comes from there cannot be the party's, whatever it is. While the source is being learned that is not known.
+    pub(crate) fn is_foreign(&self, from: SocketAddr) -> bool {
+        self.ice.is_none() && self.latch.is_foreign(from)
     }
 
     /// The clock rate of the format that `payload_type` names here; of the first one, where it names none.

@@ -180,8 +180,8 @@ impl Shard {
             leg: None,
             now,
         };
-        if let Ok((header, hop)) = self.pass_to(sink, &packet) {
-            self.outbox.push(hop, packet.len, |room| {
+        if let Ok((header, hop, seal)) = self.pass_to(sink, &packet) {
+            self.outbox.push(hop, packet.len, seal, |room| {
                 let header_len = header.build(room);
                 room[header_len..header_len + payload.len()].copy_from_slice(payload);
                 header_len + payload.len()

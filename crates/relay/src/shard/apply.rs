@@ -36,6 +36,13 @@ impl Shard {
                 shard.legs.set_relaying(slot, *relaying);
             }),
             Command::SetIce { leg, ice } => self.with_leg(*leg, |shard, slot| shard.set_ice(slot, ice.as_ref())),
+            Command::SetSrtp { leg, srtp } => self.with_leg(*leg, |shard, slot| {
+                // What was made under the present keys leaves under them.
+                shard.protect_outbox();
+                let taken = shard.legs.set_srtp(slot, srtp.as_deref());
+                debug_assert!(taken.is_ok(), "checked by the batch's validation");
+                shard.check_dtmf(slot);
+            }),
             Command::SetDoor { leg, into } => {
                 let into = into.and_then(|into| self.legs.slot(into));
                 self.with_leg(*leg, |shard, slot| shard.legs.set_door(slot, into));

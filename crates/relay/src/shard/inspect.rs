@@ -54,6 +54,7 @@ impl Shard {
             },
             round_trip_us: cold.round_trip.us(),
             ice: cold.ice.as_ref().map(|ice| ice.snapshot()),
+            srtp: self.legs.srtp[at].as_ref().filter(|srtp| srtp.is_in_force()).map(|srtp| srtp.snapshot()),
             drops: cold.drops,
             last_cut_over: cold.last_receipt,
         }

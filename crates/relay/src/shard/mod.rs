@@ -97,18 +97,21 @@ impl Shard {
         for command in commands {
             self.obey(command, now);
         }
+        self.protect_outbox();
         Ok(Outputs::new(&mut self.outbox))
     }
 
     /// Judges one batch of received datagrams; each carries its verdict afterwards. `now` is the time of the batch.
     pub fn ingress(&mut self, batch: &mut [Datagram<'_>], now: MonoTime) -> Outputs<'_> {
         self.forward_batch(batch, now);
+        self.protect_outbox();
         Outputs::new(&mut self.outbox)
     }
 
     /// Does what is due by `now`.
     pub fn tick(&mut self, now: MonoTime) -> Outputs<'_> {
         self.keep_house(now);
+        self.protect_outbox();
         Outputs::new(&mut self.outbox)
     }
 

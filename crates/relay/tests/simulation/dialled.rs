@@ -76,6 +76,8 @@ impl Dialled {
     pub(crate) fn receive(&mut self, packet: &HeardRtp, event: &TelephoneEvent, may_be_short: bool) -> bool {
         if packet.marker {
             assert!(self.down.is_none(), "one key at a time: {packet:?} in {self:?}");
+            // One that goes down in the very step of a switch goes down behind it: had it been down already, it would be up.
+            self.replaced = false;
             let (code, duration) = self.expected.pop_front().expect("the relay was told to send it");
             assert_eq!((event.event, event.end), (code, false), "{packet:?}");
             self.down = Some(Down { event: code, timestamp: packet.timestamp, told: 0, duration, ends: 0 });

@@ -4,6 +4,7 @@
 
 pub(crate) mod rng;
 pub(crate) mod rtcp;
+pub(crate) mod secured;
 pub(crate) mod wire;
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,7 +12,8 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use patchcord_relay::command::{
-    Command, CutOver, EgressMode, LatchMode, LatchPolicy, LegSpec, Refusal, Relaying, Source, SourceChange, Trigger,
+    Command, CutOver, EgressMode, LatchMode, LatchPolicy, LegSpec, Refusal, Relaying, Source, SourceChange, SrtpKeys,
+    Trigger,
 };
 use patchcord_relay::event::{Event, Receipt};
 use patchcord_relay::ids::{Component, CutOverId, LegId, PortId};
@@ -21,7 +23,9 @@ use patchcord_relay::time::MonoTime;
 use patchcord_relay::verdict::DropReason;
 use patchcord_relay::{Datagram, Outputs, Shard, ShardConfig, Verdict};
 use patchcord_rtp::{NtpTime, PayloadType, Protocol, classify};
+use patchcord_srtp::Suite;
 
+use secured::{Peer, keys, set_srtp};
 use wire::{HeardRtp, Payload, Stream};
 
 /// Packet time of every stream here, unless a test says otherwise.
@@ -61,6 +65,10 @@ pub(crate) struct World {
     heard: BTreeMap<u64, Vec<Heard>>,
     events: Vec<(MonoTime, Event)>,
     next_cut_over: u64,
+    /// Parties with SRTP.
+    secured: BTreeMap<u64, Peer>,
+    /// Keys made so far.
+    keys: u32,
     /// Packets and bytes that left, by what was captured.
     pub(crate) sent: u64,
     pub(crate) sent_bytes: u64,
@@ -83,6 +91,8 @@ impl World {
             heard: BTreeMap::new(),
             events: Vec::new(),
             next_cut_over: 1000,
+            secured: BTreeMap::new(),
+            keys: 0,
             sent: 0,
             sent_bytes: 0,
         }
@@ -140,13 +150,15 @@ impl World {
     pub(crate) fn deliver_batch(&mut self, arriving: &[Arriving]) -> Vec<Verdict> {
         let now = self.now;
         // The receive buffers are longer than what is in them, as a backend's are.
-        let mut buffers: Vec<_> = arriving.iter().map(|packet| [&packet.bytes[..], &[0xee; 16]].concat()).collect();
+        let sent: Vec<_> = arriving.iter().map(|packet| self.protected(packet)).collect();
+        let mut buffers: Vec<_> = sent.iter().map(|bytes| [&bytes[..], &[0xee; 20]].concat()).collect();
         let mut batch: Vec<_> = arriving
             .iter()
+            .zip(&sent)
             .zip(&mut buffers)
-            .map(|(packet, buffer)| {
+            .map(|((packet, sent), buffer)| {
                 let port = PortId::new(self.slots.get(&packet.leg).copied().unwrap_or(u32::MAX >> 1), packet.component);
-                Datagram::new(port, packet.from, now, buffer, packet.bytes.len())
+                Datagram::new(port, packet.from, now, buffer, sent.len())
             })
             .collect();
         let taken = Taken::from(self.shard.ingress(&mut batch, now));
@@ -164,6 +176,42 @@ impl World {
     pub(crate) fn deliver(&mut self, leg: u64, component: Component, from: SocketAddr, bytes: &[u8]) -> Verdict {
         let bytes = bytes.to_vec();
         self.deliver_batch(&[Arriving { leg, component, from, bytes }])[0]
+    }
+
+    /// Gives a leg and its party SRTP, or other keys than they had.
+    pub(crate) fn secure(&mut self, leg: u64, suite: Suite) {
+        self.keys += 1;
+        let keys = keys(suite, self.keys);
+        self.must(&[set_srtp(leg, Some(keys.clone()))]);
+        match self.secured.get_mut(&leg) {
+            Some(peer) => peer.rekey(suite, &keys),
+            None => drop(self.secured.insert(leg, Peer::new(suite, &keys))),
+        }
+    }
+
+    /// The party and the leg agree on a new association: both count anew, under other keys.
+    fn secure_anew(&mut self, leg: u64, suite: Suite) {
+        self.keys += 1;
+        let keys = SrtpKeys { restart: true, ..keys(suite, self.keys) };
+        self.secured.insert(leg, Peer::new(suite, &keys));
+        self.must(&[set_srtp(leg, Some(keys))]);
+    }
+
+    pub(crate) fn is_secured(&self, leg: u64) -> bool {
+        self.secured.contains_key(&leg)
+    }
+
+    /// A packet as it travels. Strangers have no keys.
+    fn protected(&mut self, packet: &Arriving) -> Vec<u8> {
+        let is_party = packet.from.ip() == party(packet.leg).ip();
+        let Some(peer) = self.secured.get_mut(&packet.leg).filter(|_| is_party) else { return packet.bytes.clone() };
+        let suite = peer.suite;
+        if let Some(bytes) = peer.protect(&packet.bytes) {
+            return bytes;
+        }
+        self.secure_anew(packet.leg, suite);
+        let peer = self.secured.get_mut(&packet.leg).expect("it has just been put there");
+        peer.protect(&packet.bytes).expect("the first packet under a key")
     }
 
     /// One RTP or muxed RTCP packet from where signalling says the party is.
@@ -277,6 +325,7 @@ impl World {
         for slot in taken.closed {
             if let Some(leg) = self.legs.remove(&slot) {
                 self.slots.remove(&leg);
+                self.secured.remove(&leg);
             }
         }
         for (leg, slot) in taken.opened {
@@ -294,7 +343,9 @@ impl World {
         self.sent += 1;
         self.sent_bytes += bytes.len() as u64;
         let leg = *self.legs.get(&port.slot()).expect("packets leave from ports of legs that exist");
-        let heard = Heard { at: self.now, component: port.component(), to, bytes: bytes.to_vec() };
+        let peer = self.secured.get_mut(&leg);
+        let bytes = peer.map_or_else(|| bytes.to_vec(), |peer| peer.unprotect(bytes));
+        let heard = Heard { at: self.now, component: port.component(), to, bytes };
         self.heard.entry(leg).or_default().push(heard);
     }
 }

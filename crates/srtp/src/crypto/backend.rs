@@ -32,7 +32,6 @@ impl Backend {
         let mut all = vec![Self::PORTABLE];
         #[cfg(target_arch = "x86_64")]
         all.extend(Features::steps().map(|features| Self { features }));
-        all.dedup();
         all
     }
 

@@ -13,6 +13,8 @@ pub(super) const SHA1_BLOCK: usize = 64;
 pub(super) const SHA1_LEN: usize = 20;
 /// The most bytes that can follow a message.
 const SUFFIX_MAX: usize = 8;
+/// The length that the outer run ends with.
+pub(super) const OUTER_BITS: u32 = ((SHA1_BLOCK + SHA1_LEN) * 8) as u32;
 /// FIPS 180-4 5.3.1.
 const INITIAL: State = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
 
@@ -58,28 +60,24 @@ impl HmacSha1Key {
     pub(crate) fn mac(&self, message: &[u8], suffix: &[u8], backend: Backend) -> [u8; SHA1_LEN] {
         #[cfg(target_arch = "x86_64")]
         if let Some(sha) = backend.features.sha {
-            return self.mac_by(message, suffix, |state, blocks| x86::compress(state, blocks, sha));
+            let mut tail = Tail::EMPTY;
+            tail.fill(message, suffix);
+            let [tag] = x86::hmac_streams([Message::new(self, message, &tail)], sha);
+            return tag;
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = backend;
-        self.mac_by(message, suffix, portable::sha1_compress)
+        self.mac_portable(message, suffix)
     }
 
-    /// One packet by a compression function.
-    #[inline]
-    fn mac_by(
-        &self,
-        message: &[u8],
-        suffix: &[u8],
-        compress: impl Fn(&mut State, &[[u8; SHA1_BLOCK]]),
-    ) -> [u8; SHA1_LEN] {
-        let (blocks, rest) = message.as_chunks();
-        let tail = Tail::new(rest, suffix, message.len());
+    fn mac_portable(&self, message: &[u8], suffix: &[u8]) -> [u8; SHA1_LEN] {
+        let mut tail = Tail::EMPTY;
+        tail.fill(message, suffix);
         let mut inner = words(&self.inner);
-        compress(&mut inner, blocks);
-        compress(&mut inner, tail.blocks());
+        portable::sha1_compress(&mut inner, message.as_chunks().0);
+        portable::sha1_compress(&mut inner, tail.blocks());
         let mut outer = words(&self.outer);
-        compress(&mut outer, &[outer_block(&inner)]);
+        portable::sha1_compress(&mut outer, &[outer_block(&inner)]);
         to_bytes(&outer)
     }
 }
@@ -94,10 +92,9 @@ fn words(midstate: &Midstate) -> State {
 
 /// The only block that the outer run has after its key: the inner digest, padding and length.
 fn outer_block(inner: &State) -> [u8; SHA1_BLOCK] {
-    const BITS: u32 = ((SHA1_BLOCK + SHA1_LEN) * 8) as u32;
     let [a, b, c, d, e] = *inner;
     let mut block = [0; SHA1_BLOCK];
-    let words = [a, b, c, d, e, 1 << 31, 0, 0, 0, 0, 0, 0, 0, 0, 0, BITS];
+    let words = [a, b, c, d, e, 1 << 31, 0, 0, 0, 0, 0, 0, 0, 0, 0, OUTER_BITS];
     for (bytes, word) in block.as_chunks_mut().0.iter_mut().zip(words) {
         *bytes = word.to_be_bytes();
     }
@@ -112,39 +109,76 @@ fn to_bytes(state: &State) -> [u8; SHA1_LEN] {
     bytes
 }
 
-/// The last one or two blocks of a message that follows a block of key: what is left over, padding and length.
+/// The last one or two blocks of a message that follows a block of key: what fills no block, padding and length.
+///
+/// All that is copied has a length that the compiler knows: a call for each of these few bytes would cost as much as the half
+/// of a block of SHA-1.
 pub(super) struct Tail {
-    bytes: [[u8; SHA1_BLOCK]; 2],
+    /// The message's last 64 bytes lie so that those which belong here begin at the second block.
+    bytes: [u8; 4 * SHA1_BLOCK],
     len: usize,
 }
 
 impl Tail {
-    /// `rest` is what of a message of `message_len` bytes did not fill a block.
+    pub(super) const EMPTY: Self = Self { bytes: [0; 4 * SHA1_BLOCK], len: 0 };
+
     #[inline]
-    pub(super) fn new(rest: &[u8], suffix: &[u8], message_len: usize) -> Self {
-        debug_assert!(rest.len() < SHA1_BLOCK && suffix.len() <= SUFFIX_MAX, "{} and {}", rest.len(), suffix.len());
-        let mut tail = Self { bytes: [[0; SHA1_BLOCK]; 2], len: 1 };
-        let used = rest.len() + suffix.len();
-        let bytes = tail.bytes.as_flattened_mut();
-        bytes[..rest.len()].copy_from_slice(rest);
-        bytes[rest.len()..used].copy_from_slice(suffix);
-        bytes[used] = 0x80;
-        let bits = ((SHA1_BLOCK + message_len + suffix.len()) as u64) * 8;
-        tail.len = (used + 1 + size_of_val(&bits)).div_ceil(SHA1_BLOCK);
-        if let Some(length) = tail.bytes[tail.len - 1].last_chunk_mut() {
-            *length = bits.to_be_bytes();
+    pub(super) fn fill(&mut self, message: &[u8], suffix: &[u8]) {
+        debug_assert!(suffix.len() <= SUFFIX_MAX, "{} bytes after the message", suffix.len());
+        let begin = message.len() % SHA1_BLOCK;
+        let end = begin + SHA1_BLOCK;
+        if let Some(last) = message.last_chunk::<SHA1_BLOCK>() {
+            self.bytes[begin..end].copy_from_slice(last);
+        } else {
+            self.bytes[SHA1_BLOCK..end].copy_from_slice(message);
         }
-        tail
+        self.bytes[end..end + 2 * SHA1_BLOCK].copy_from_slice(&[0; 2 * SHA1_BLOCK]);
+        if let Ok(suffix) = <[u8; 4]>::try_from(suffix) {
+            self.bytes[end..end + 4].copy_from_slice(&suffix);
+        } else {
+            self.bytes[end..end + suffix.len()].copy_from_slice(suffix);
+        }
+        self.bytes[end + suffix.len()] = 0x80;
+        let bits = ((SHA1_BLOCK + message.len() + suffix.len()) as u64) * 8;
+        self.len = (begin + suffix.len() + 1 + size_of_val(&bits)).div_ceil(SHA1_BLOCK);
+        let end = (1 + self.len) * SHA1_BLOCK;
+        self.bytes[end - size_of_val(&bits)..end].copy_from_slice(&bits.to_be_bytes());
     }
 
-    pub(super) fn blocks(&self) -> &[[u8; SHA1_BLOCK]] {
-        &self.bytes[..self.len]
-    }
-
-    /// A block by its number, or any that is there.
     #[inline]
-    pub(super) fn block(&self, number: usize) -> &[u8; SHA1_BLOCK] {
-        &self.bytes[number % 2]
+    pub(super) fn blocks(&self) -> &[[u8; SHA1_BLOCK]] {
+        &self.bytes.as_chunks().0[1..=self.len]
+    }
+}
+
+/// A message in blocks.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(super) struct Message<'a> {
+    pub(super) key: &'a HmacSha1Key,
+    /// Those that it fills.
+    whole: &'a [[u8; SHA1_BLOCK]],
+    /// Those that come after them.
+    tail: &'a [[u8; SHA1_BLOCK]],
+}
+
+#[cfg(target_arch = "x86_64")]
+impl<'a> Message<'a> {
+    #[inline]
+    pub(super) fn new(key: &'a HmacSha1Key, message: &'a [u8], tail: &'a Tail) -> Self {
+        Self { key, whole: message.as_chunks().0, tail: tail.blocks() }
+    }
+
+    /// Blocks of the inner run.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.whole.len() + self.tail.len()
+    }
+
+    /// A block of the inner run; the first of the tail where it is past the end.
+    #[inline]
+    pub(super) fn block(&self, number: usize) -> &'a [u8; SHA1_BLOCK] {
+        self.whole.get(number).or_else(|| self.tail.get(number - self.whole.len())).unwrap_or(&self.tail[0])
     }
 }
 
@@ -171,8 +205,8 @@ impl MacJob<'_> {
 /// [`HmacSha1Key::mac`] for several packets.
 pub(crate) fn mac_batch(jobs: &mut [MacJob<'_>], backend: Backend) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(avx2) = backend.features.avx2 {
-        return super::lanes::mac_batch(jobs, backend, avx2);
+    if super::side_by_side::mac_batch(jobs, backend) {
+        return;
     }
     for job in jobs {
         job.tag = job.key.mac(job.message, job.suffix(), backend);

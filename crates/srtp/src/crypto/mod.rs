@@ -12,9 +12,9 @@ mod backend;
 mod f8;
 mod gcm;
 mod hmac;
-#[cfg(target_arch = "x86_64")]
-mod lanes;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod side_by_side;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]

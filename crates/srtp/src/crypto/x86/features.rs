@@ -65,15 +65,14 @@ impl Features {
     /// Nothing: the portable backend.
     pub(in crate::crypto) const NONE: Self = Self { aes: None, vaes: None, sha: None, avx2: None };
 
-    /// Ever more, so that each can be tested without the ones after it; a step that this CPU lacks is left out or repeated.
+    /// Ever more, so that each can be tested without the ones after it; a step that this CPU lacks is left out.
     pub(in crate::crypto) fn steps() -> impl Iterator<Item = Self> {
         let aes = Self { aes: AesNi::detect(), ..Self::NONE };
         let lanes = Self { avx2: Avx2::detect(), ..aes };
-        let sha = Self { sha: ShaNi::detect(), ..aes };
-        let both = Self { avx2: lanes.avx2, ..sha };
-        let all = Self { vaes: Vaes::detect(), ..both };
+        let streams = Self { sha: ShaNi::detect(), ..lanes };
+        let wide = Self { vaes: Vaes::detect(), ..streams };
         let mut last = Self::NONE;
-        [aes, lanes, sha, both, all].into_iter().filter(move |&step| std::mem::replace(&mut last, step) != step)
+        [aes, lanes, streams, wide].into_iter().filter(move |&step| std::mem::replace(&mut last, step) != step)
     }
 
     pub(in crate::crypto) fn name(self) -> &'static str {

@@ -13,7 +13,7 @@ mod sha_lanes;
 mod sha_ni;
 
 pub(super) use aes::Aes;
-pub(super) use features::{Avx2, Features};
+pub(super) use features::{Avx2, Features, ShaNi};
 pub(super) use ghash::Ghash;
-pub(super) use sha_lanes::{LANES, Lane, hmac_lanes};
-pub(super) use sha_ni::{compress, compress_two};
+pub(super) use sha_lanes::{LANES, hmac_lanes};
+pub(super) use sha_ni::{STREAMS_MAX, hmac_streams};

@@ -11,7 +11,7 @@ use std::arch::x86_64::{
 
 use super::features::Avx2;
 use super::memory::{load_halves, load_wide, store_halves, store_wide};
-use crate::crypto::hmac::{HmacSha1Key, SHA1_BLOCK, SHA1_LEN, Tail};
+use crate::crypto::hmac::{Message, OUTER_BITS, SHA1_BLOCK, SHA1_LEN};
 
 /// Messages that go through side by side.
 pub(in crate::crypto) const LANES: usize = 8;
@@ -19,48 +19,26 @@ pub(in crate::crypto) const LANES: usize = 8;
 /// Words of SHA-1's state, one vector each.
 type States = [__m256i; 5];
 
-/// One message.
-pub(in crate::crypto) struct Lane<'a> {
-    pub(in crate::crypto) key: &'a HmacSha1Key,
-    /// Its whole blocks.
-    pub(in crate::crypto) blocks: &'a [[u8; SHA1_BLOCK]],
-    /// What comes after them.
-    pub(in crate::crypto) tail: Tail,
-}
-
-impl Lane<'_> {
-    /// How many blocks the inner run has.
-    fn len(&self) -> usize {
-        self.blocks.len() + self.tail.blocks().len()
-    }
-
-    /// A block of the inner run; the last one again where it is past the end.
-    #[inline]
-    fn block(&self, number: usize) -> &[u8; SHA1_BLOCK] {
-        self.blocks.get(number).unwrap_or_else(|| self.tail.block(number - self.blocks.len()))
-    }
-}
-
 /// The whole HMAC of each.
-pub(in crate::crypto) fn hmac_lanes(lanes: &[Lane<'_>; LANES], _: Avx2) -> [[u8; SHA1_LEN]; LANES] {
+pub(in crate::crypto) fn hmac_lanes(messages: &[Message<'_>; LANES], _: Avx2) -> [[u8; SHA1_LEN]; LANES] {
     // SAFETY: the argument of type Avx2 proves that the CPU has what the function needs.
-    unsafe { hmac_avx2(lanes) }
+    unsafe { hmac_avx2(messages) }
 }
 
 #[target_feature(enable = "avx2")]
-fn hmac_avx2(lanes: &[Lane<'_>; LANES]) -> [[u8; SHA1_LEN]; LANES] {
-    let lens = lanes.each_ref().map(Lane::len);
+fn hmac_avx2(messages: &[Message<'_>; LANES]) -> [[u8; SHA1_LEN]; LANES] {
+    let lens = messages.each_ref().map(Message::len);
     let most = lens.iter().copied().max().unwrap_or(0);
     let least = lens.iter().copied().min().unwrap_or(0);
-    let mut states = load_states(lanes.each_ref().map(|lane| &lane.key.inner));
+    let mut states = load_states(messages.each_ref().map(|message| &message.key.inner));
     for number in 0..least {
-        compress(&mut states, &load_blocks(lanes.each_ref().map(|lane| lane.block(number))));
+        compress(&mut states, &load_blocks(messages.each_ref().map(|message| message.block(number))));
     }
     if least < most {
         let lens = load_words(lens.map(|len| u32::try_from(len).unwrap_or(u32::MAX)));
         for number in least..most {
             let before = states;
-            compress(&mut states, &load_blocks(lanes.each_ref().map(|lane| lane.block(number))));
+            compress(&mut states, &load_blocks(messages.each_ref().map(|message| message.block(number))));
             let goes_on = _mm256_cmpgt_epi32(lens, _mm256_set1_epi32(i32::try_from(number).unwrap_or(i32::MAX)));
             for (state, before) in states.iter_mut().zip(before) {
                 *state = _mm256_blendv_epi8(before, *state, goes_on);
@@ -71,8 +49,8 @@ fn hmac_avx2(lanes: &[Lane<'_>; LANES]) -> [[u8; SHA1_LEN]; LANES] {
     let mut block = [_mm256_setzero_si256(); 16];
     block[..states.len()].copy_from_slice(&states);
     block[states.len()] = _mm256_set1_epi32(i32::MIN);
-    block[15] = _mm256_set1_epi32(((SHA1_BLOCK + SHA1_LEN) * 8) as i32);
-    let mut states = load_states(lanes.each_ref().map(|lane| &lane.key.outer));
+    block[15] = _mm256_set1_epi32(OUTER_BITS.cast_signed());
+    let mut states = load_states(messages.each_ref().map(|message| &message.key.outer));
     compress(&mut states, &block);
     store_digests(states)
 }

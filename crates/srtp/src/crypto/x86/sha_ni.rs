@@ -1,105 +1,138 @@
-//! SHA-1 (FIPS 180-4 6.1.2) by the CPU's instructions for it, for one message or for two side by side.
+//! HMAC-SHA1 by the CPU's instructions for SHA-1 (FIPS 180-4 6.1.2), of one message or of up to four side by side.
+//!
+//! Four rounds wait six cycles for the four before them, but the unit could begin others every second cycle: three messages
+//! take hardly longer than one.
 
 use std::arch::x86_64::{
-    __m128i, _mm_add_epi32, _mm_cvtsi32_si128, _mm_extract_epi32, _mm_set_epi64x, _mm_setzero_si128,
-    _mm_sha1msg1_epu32, _mm_sha1msg2_epu32, _mm_sha1nexte_epu32, _mm_sha1rnds4_epu32, _mm_shuffle_epi8,
-    _mm_shuffle_epi32, _mm_slli_si128, _mm_xor_si128,
+    __m128i, _mm_add_epi32, _mm_or_si128, _mm_set_epi32, _mm_set_epi64x, _mm_setzero_si128, _mm_sha1msg1_epu32,
+    _mm_sha1msg2_epu32, _mm_sha1nexte_epu32, _mm_sha1rnds4_epu32, _mm_shuffle_epi8, _mm_shuffle_epi32, _mm_slli_si128, _mm_xor_si128,
+
 };
 
 use super::features::ShaNi;
 use super::memory::{load, store};
-use crate::crypto::hmac::{SHA1_BLOCK, State};
+use crate::crypto::hmac::{Message, Midstate, OUTER_BITS, SHA1_BLOCK, SHA1_LEN};
 
-/// Takes in the blocks of one message.
-pub(in crate::crypto) fn compress(state: &mut State, blocks: &[[u8; SHA1_BLOCK]], _: ShaNi) {
-    // SAFETY: the argument of type ShaNi proves that the CPU has what the function needs.
-    unsafe { compress_ni([state], blocks.iter().map(|block| [block])) }
-}
+/// Messages side by side, at most: with more, what does not fit the registers costs more than is won.
+pub(in crate::crypto) const STREAMS_MAX: usize = 4;
 
-/// Takes in a block of each of two messages.
-pub(in crate::crypto) fn compress_two<'a>(
-    states: [&mut State; 2],
-    blocks: impl Iterator<Item = [&'a [u8; SHA1_BLOCK]; 2]>,
-    _: ShaNi,
-) {
-    // SAFETY: the argument of type ShaNi proves that the CPU has what the function needs.
-    unsafe { compress_ni(states, blocks) }
-}
-
-/// The working variables of one message: the first four with `a` in the highest word, and the fifth, which the instructions
-/// want as what `a` was four rounds earlier.
+/// The working variables: the first four with `a` in the highest word, and in the highest word the fifth, which stands for
+/// what `a` was four rounds earlier.
 #[derive(Clone, Copy)]
 struct Working {
     abcd: __m128i,
     e: __m128i,
 }
 
+/// Sixteen words of a block, the first of each four in the highest place.
+type Words = [__m128i; 4];
+
+impl Working {
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn of(midstate: &Midstate) -> Self {
+        let (halves, _) = midstate.as_chunks();
+        // The fifth word is followed by zeros.
+        Self { abcd: _mm_shuffle_epi32::<0x1b>(load(&halves[0])), e: _mm_slli_si128::<12>(load(&halves[1])) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "ssse3")]
+    fn digest(self) -> [u8; SHA1_LEN] {
+        let mut digest = [0; SHA1_LEN];
+        let mut last = [0; 16];
+        store(&mut last, _mm_shuffle_epi8(self.e, swap_bytes()));
+        digest[16..].copy_from_slice(&last[..4]);
+        if let Some(front) = digest.first_chunk_mut() {
+            store(front, _mm_shuffle_epi8(self.abcd, swap_bytes()));
+        }
+        digest
+    }
+
+    /// The outer run's only block: the inner digest, which is here already, and its padding.
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn outer_words(self) -> Words {
+        let begins_padding = _mm_or_si128(self.e, _mm_set_epi32(0, i32::MIN, 0, 0));
+        [self.abcd, begins_padding, _mm_setzero_si128(), _mm_set_epi32(0, 0, 0, OUTER_BITS.cast_signed())]
+    }
+}
+
+#[inline]
+#[target_feature(enable = "ssse3")]
+fn words_of(block: &[u8; SHA1_BLOCK]) -> Words {
+    let (quarters, _) = block.as_chunks();
+    [0, 1, 2, 3].map(|quarter| _mm_shuffle_epi8(load(&quarters[quarter]), swap_bytes()))
+}
+
+/// A quarter of a block's bytes from the last to the first.
+#[inline]
+#[target_feature(enable = "sse2")]
+fn swap_bytes() -> __m128i {
+    _mm_set_epi64x(0x0001_0203_0405_0607, 0x0809_0a0b_0c0d_0e0f)
+}
+
+/// The HMACs of messages, the ones with the most blocks first.
+pub(in crate::crypto) fn hmac_streams<const N: usize>(messages: [Message<'_>; N], _: ShaNi) -> [[u8; SHA1_LEN]; N] {
+    debug_assert!(messages.is_sorted_by(|a, b| a.len() >= b.len()), "the longest first");
+    // SAFETY: the argument of type ShaNi proves that the CPU has what the function needs.
+    unsafe { run(&messages) }
+}
+
 #[target_feature(enable = "sha,ssse3,sse4.1")]
-fn compress_ni<'a, const N: usize>(states: [&mut State; N], blocks: impl Iterator<Item = [&'a [u8; SHA1_BLOCK]; N]>) {
-    let mut working = [Working { abcd: _mm_setzero_si128(), e: _mm_setzero_si128() }; N];
-    for (working, state) in working.iter_mut().zip(&states) {
-        *working = unpack(state);
+fn run<const N: usize>(messages: &[Message<'_>; N]) -> [[u8; SHA1_LEN]; N] {
+    const { assert!(N >= 1 && N <= STREAMS_MAX, "a number of streams that `run` has an arm for") };
+    let mut working = messages.each_ref().map(|message| Working::of(&message.key.inner));
+    let mut done = 0;
+    // Those at the end are ready first.
+    for unready in (1..=N).rev() {
+        while done < messages[unready - 1].len() {
+            match unready {
+                1 => step::<1>(&mut working, messages, done),
+                2 => step::<2>(&mut working, messages, done),
+                3 => step::<3>(&mut working, messages, done),
+                _ => step::<STREAMS_MAX>(&mut working, messages, done),
+            }
+            done += 1;
+        }
     }
-    for blocks in blocks {
-        rounds(&mut working, blocks);
-    }
-    for (working, state) in working.into_iter().zip(states) {
-        pack(working, state);
-    }
+    let words = working.map(|working| working.outer_words());
+    let mut working = messages.each_ref().map(|message| Working::of(&message.key.outer));
+    rounds(&mut working, words);
+    working.map(|working| working.digest())
 }
 
+/// Takes in a block of each of the first messages.
 #[inline]
-#[target_feature(enable = "sse4.1")]
-fn unpack(state: &State) -> Working {
-    let mut bytes = [0; 16];
-    for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(state) {
-        *bytes = word.to_le_bytes();
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+fn step<const N: usize>(working: &mut [Working], messages: &[Message<'_>], number: usize) {
+    if let (Some(working), Some(messages)) = (working.first_chunk_mut::<N>(), messages.first_chunk::<N>()) {
+        rounds(working, messages.each_ref().map(|message| words_of(message.block(number))));
     }
-    let e = _mm_slli_si128::<12>(_mm_cvtsi32_si128(state[4].cast_signed()));
-    Working { abcd: _mm_shuffle_epi32::<0x1b>(load(&bytes)), e }
-}
-
-#[inline]
-#[target_feature(enable = "sse4.1")]
-fn pack(working: Working, state: &mut State) {
-    let mut bytes = [0; 16];
-    store(&mut bytes, _mm_shuffle_epi32::<0x1b>(working.abcd));
-    for (word, bytes) in state.iter_mut().zip(bytes.as_chunks().0) {
-        *word = u32::from_le_bytes(*bytes);
-    }
-    state[4] = _mm_extract_epi32::<3>(working.e).cast_unsigned();
 }
 
 /// All eighty rounds, four at a time.
 #[inline]
 #[target_feature(enable = "sha,ssse3,sse4.1")]
-fn rounds<const N: usize>(working: &mut [Working; N], blocks: [&[u8; SHA1_BLOCK]; N]) {
+fn rounds<const N: usize>(working: &mut [Working; N], mut words: [Words; N]) {
     let before = *working;
-    let swap = _mm_set_epi64x(0x0001_0203_0405_0607, 0x0809_0a0b_0c0d_0e0f);
-    // The four last quadruples of the message schedule, as a ring.
-    let mut schedule = [[_mm_setzero_si128(); 4]; N];
     // What `abcd` was a step earlier.
     let mut earlier = [_mm_setzero_si128(); N];
     macro_rules! four_rounds {
         ($function:literal: $($step:literal)*) => {$(
-            for lane in 0..N {
-                let w = &mut schedule[lane];
-                let words = if $step < 4 {
-                    let (quarters, _) = blocks[lane].as_chunks();
-                    _mm_shuffle_epi8(load(&quarters[$step % 4]), swap)
-                } else {
-                    let sum = _mm_xor_si128(_mm_sha1msg1_epu32(w[$step % 4], w[($step + 1) % 4]), w[($step + 2) % 4]);
-                    _mm_sha1msg2_epu32(sum, w[($step + 3) % 4])
-                };
-                w[$step % 4] = words;
-                let working = &mut working[lane];
-                let e = if $step == 0 {
-                    _mm_add_epi32(working.e, words)
-                } else {
-                    _mm_sha1nexte_epu32(earlier[lane], words)
-                };
-                earlier[lane] = working.abcd;
-                working.abcd = _mm_sha1rnds4_epu32::<$function>(working.abcd, e);
+            for stream in 0..N {
+                // The last sixteen words of the message schedule, as a ring.
+                let ring = &mut words[stream];
+                if $step >= 4 {
+                    let sum = _mm_sha1msg1_epu32(ring[$step % 4], ring[($step + 1) % 4]);
+                    let sum = _mm_xor_si128(sum, ring[($step + 2) % 4]);
+                    ring[$step % 4] = _mm_sha1msg2_epu32(sum, ring[($step + 3) % 4]);
+                }
+                let now = ring[$step % 4];
+                let Working { abcd, e } = &mut working[stream];
+                let e = if $step == 0 { _mm_add_epi32(*e, now) } else { _mm_sha1nexte_epu32(earlier[stream], now) };
+                earlier[stream] = *abcd;
+                *abcd = _mm_sha1rnds4_epu32::<$function>(*abcd, e);
             }
         )*};
     }
@@ -107,8 +140,8 @@ fn rounds<const N: usize>(working: &mut [Working; N], blocks: [&[u8; SHA1_BLOCK]
     four_rounds!(1: 5 6 7 8 9);
     four_rounds!(2: 10 11 12 13 14);
     four_rounds!(3: 15 16 17 18 19);
-    for lane in 0..N {
-        working[lane].e = _mm_sha1nexte_epu32(earlier[lane], before[lane].e);
-        working[lane].abcd = _mm_add_epi32(working[lane].abcd, before[lane].abcd);
+    for stream in 0..N {
+        working[stream].e = _mm_sha1nexte_epu32(earlier[stream], before[stream].e);
+        working[stream].abcd = _mm_add_epi32(working[stream].abcd, before[stream].abcd);
     }
 }
