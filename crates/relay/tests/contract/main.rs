@@ -20,6 +20,7 @@ mod round_trip;
 mod rtcp;
 mod rtcp_mapping;
 mod source_changes;
+mod srtp;
 #[path = "../support/mod.rs"]
 mod support;
 mod telephone_events;

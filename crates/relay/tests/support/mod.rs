@@ -189,6 +189,12 @@ impl World {
         }
     }
 
+    /// The leg and its party go on with RTP.
+    pub(crate) fn unsecure(&mut self, leg: u64) {
+        self.must(&[set_srtp(leg, None)]);
+        self.secured.remove(&leg);
+    }
+
     /// The party and the leg agree on a new association: both count anew, under other keys.
     fn secure_anew(&mut self, leg: u64, suite: Suite) {
         self.keys += 1;
