@@ -18,6 +18,8 @@ pub struct Settings {
     pub first_retransmission: Duration,
     /// The longest datagram that is sent.
     pub mtu: usize,
+    /// Whether DTLS 1.3 is spoken with a peer that can. 1.2 always is.
+    pub dtls_1_3: bool,
     /// Makes what is no secret depend on a seed (waiting times, the hello's random bytes), so that a test can be repeated. Keys
     /// are always random. None in earnest.
     pub seed: Option<u64>,
@@ -29,6 +31,7 @@ impl Default for Settings {
             handshake_limit: Duration::from_secs(30),
             first_retransmission: Duration::from_millis(250),
             mtu: 1200,
+            dtls_1_3: true,
             seed: None,
         }
     }

@@ -24,18 +24,19 @@
 //!
 //! # What a stranger can do
 //!
-//! A server answers a `ClientHello` by asking for a cookie (RFC 6347 4.2.1), in fewer bytes than it got, and remembers nothing: a
-//! flood from forged sources neither makes it grow nor starts the limit in time, and the true client is served afterwards. After
-//! that at most thirty datagrams wait for one that is missing. What is not DTLS, is cut off, or was there before, is ignored.
+//! A server asks for a cookie first (`HelloVerifyRequest`, RFC 6347 4.2.1; `HelloRetryRequest` with DTLS 1.3). What it sends until
+//! it comes is less than what it got. It awaits one client's cookie at a time, for 0.3 s at least: hellos from forged sources make
+//! nothing grow and start no limit in time, and the true client is served when they end. After that at most thirty records wait for
+//! one that is missing. What is not DTLS, is cut off, was there before or is not authentic is dropped.
 //!
-//! As with every DTLS 1.2, whoever can send from the peer's address before its keys are there can end the handshake, by an alert
-//! for instance: then there are no keys, never wrong ones. So a caller should give a session only what comes from where ICE, or
-//! SDP, says that the peer is.
+//! As with every DTLS 1.2, whoever can send from the peer's address before there are keys can end the handshake, by an alert for
+//! instance: then there are none, never wrong ones. So a caller should give a session only what comes from where ICE or SDP
+//! says that the peer is.
 //!
 //! # The code map
 //!
 //! `session` is the state machine, `library` what does the cryptography for it; `endpoint` and `identity` are what sessions
-//! share; `fingerprint`, `setup` and `tls_id` are SDP's words; `keys` and `profile` what comes out.
+//! share; `records` takes datagrams apart; `fingerprint`, `setup` and `tls_id` are SDP's words; `keys` and `profile` what comes out.
 
 #![forbid(unsafe_code)]
 
@@ -46,6 +47,7 @@ mod identity;
 mod keys;
 mod library;
 mod profile;
+mod records;
 mod session;
 mod setup;
 mod tls_id;

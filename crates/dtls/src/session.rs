@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::library::{Rust, Step};
+use crate::records::records;
 use crate::{Endpoint, Fingerprint, HandshakeError, HashFunction, KeyingMaterial, Role, SrtpProfile};
 
 /// What a session wants of its caller.
@@ -106,8 +107,11 @@ impl Session {
 
     /// A datagram has come from the peer. What comes of it, [`Session::poll`] says.
     pub fn handle(&mut self, datagram: &[u8], now: Instant) {
-        if !self.is_over() {
-            let result = self.library.handle(datagram, now);
+        for record in records(datagram) {
+            if self.is_over() {
+                return;
+            }
+            let result = self.library.handle(record, now);
             self.note(result);
         }
     }

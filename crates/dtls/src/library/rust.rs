@@ -1,14 +1,19 @@
 //! dimpl: DTLS 1.2 and 1.3 in Rust.
 //!
-//! It treats every error as the end. Until a client has proved by a cookie that it gets what is sent to it, anybody could bring
-//! that end about, or fill its queues, or start its clock. So a server that has sent nothing but cookies is made anew instead.
+//! Until a client has proved by a cookie that it gets what is sent to it, it may be a stranger that forges its address. dimpl
+//! takes the first hello for that of its only client, starts the clock, asks for the cookie again and again, and takes an error for
+//! the end. So until then only hellos are shown to it, and one of another client is shown to a new server.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dimpl::{CertificateError, CryptoError, Dtls, DtlsCertificate, Error, Output, SecurityError};
+use dimpl::{
+    CertificateError, CryptoError, CryptoOperation, Dtls, DtlsCertificate, Error, Output, SecurityError,
+    UnexpectedMessageError,
+};
 
 use super::Step;
+use crate::records::{Hello, hello, records};
 use crate::{Endpoint, HandshakeError, KeyingMaterial, Role, SrtpProfile};
 
 /// dimpl's way to say never is ten years.
@@ -16,6 +21,10 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The alert of a peer with which no cipher suite is shared.
 const HANDSHAKE_FAILURE: u8 = 40;
+
+/// So long a client is given to bring its cookie before another one's hello is listened to: a round trip, and less than after which
+/// a hello is sent again. It also bounds what a flood of hellos can cost.
+const COOKIE_WAIT: Duration = Duration::from_millis(300);
 
 /// One association.
 pub(crate) struct Rust {
@@ -26,6 +35,8 @@ pub(crate) struct Rust {
     now: Instant,
     /// Something other than a cookie has been sent.
     committed: bool,
+    /// The random of the hello whose cookie is awaited, and when it came.
+    hello: Option<([u8; 32], Instant)>,
 }
 
 impl Rust {
@@ -36,36 +47,56 @@ impl Rust {
             dtls: fresh(endpoint, role, now)?,
             now,
             committed: role == Role::Client,
+            hello: None,
         })
     }
 
-    pub(crate) fn handle(&mut self, datagram: &[u8], now: Instant) -> Result<(), HandshakeError> {
-        self.handle_timeout(now)?;
-        let Err(error) = self.dtls.handle_packet(datagram) else { return Ok(()) };
-        if is_noise(&error) {
-            return Ok(());
-        }
+    /// Takes one record.
+    pub(crate) fn handle(&mut self, record: &[u8], now: Instant) -> Result<(), HandshakeError> {
         if self.committed {
-            return Err(self.explain(&error));
+            self.handle_timeout(now)?;
+        } else {
+            self.now = self.now.max(now);
+            if !self.welcome(record)? {
+                return Ok(());
+            }
         }
-        // What came before may be to blame: another look at the datagram alone.
-        self.dtls = fresh(&self.endpoint, self.role, self.now)?;
-        match self.dtls.handle_packet(datagram) {
+        match self.dtls.handle_packet(record) {
+            Err(error) if !self.committed && is_strangers(&error) => {
+                self.hello = None;
+                Ok(())
+            }
             Err(error) if !is_noise(&error) => Err(self.explain(&error)),
             _ => Ok(()),
         }
     }
 
+    /// Whether a server that has no client yet should look at this record.
+    fn welcome(&mut self, record: &[u8]) -> Result<bool, HandshakeError> {
+        let is_known = match (hello(record), self.hello) {
+            (None, _) | (Some(Hello::Next), None) => return Ok(false),
+            (Some(Hello::Next), Some(_)) => true,
+            // Once more: the answer got lost.
+            (Some(Hello::First(random)), Some((known, _))) if random == known => true,
+            (Some(Hello::First(_)), Some((_, at))) if self.now < at + COOKIE_WAIT => return Ok(false),
+            (Some(Hello::First(random)), _) => {
+                self.hello = Some((random, self.now));
+                false
+            }
+        };
+        // Here alone time goes on for dimpl, which would ask for the cookie again by itself.
+        if !is_known || self.dtls.handle_timeout(self.now).is_err() {
+            self.dtls = fresh(&self.endpoint, self.role, self.now)?;
+        }
+        Ok(true)
+    }
+
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
         self.now = self.now.max(now);
-        match self.dtls.handle_timeout(self.now) {
-            Ok(()) => Ok(()),
-            Err(_) if !self.committed => {
-                self.dtls = fresh(&self.endpoint, self.role, self.now)?;
-                Ok(())
-            }
-            Err(error) => Err(self.explain(&error)),
+        if !self.committed {
+            return Ok(());
         }
+        self.dtls.handle_timeout(self.now).map_err(|error| self.explain(&error))
     }
 
     pub(crate) fn poll(&mut self, buffer: &mut [u8]) -> Result<Step, HandshakeError> {
@@ -73,7 +104,7 @@ impl Rust {
             let room = buffer.len();
             let step = match self.dtls.poll_output(buffer) {
                 Output::Packet(packet) => {
-                    self.committed |= !is_cookie(packet);
+                    self.committed |= !records(packet).all(is_cookie);
                     Step::Transmit(packet.len())
                 }
                 Output::PeerCert(der) => Step::Certificate(der.to_vec()),
@@ -82,6 +113,7 @@ impl Rust {
                 }
                 Output::Connected => Step::Connected,
                 Output::CloseNotify => Step::Closed,
+                Output::Timeout(_) if !self.committed => Step::Wait(None),
                 Output::Timeout(at) => Step::Wait((at < self.now + NEVER).then_some(at)),
                 Output::BufferTooSmall { needed } => return self.poll_large(needed, room),
                 // No data channels here: what a peer sends into one is none of the relay's business.
@@ -134,24 +166,40 @@ fn fresh(endpoint: &Endpoint, role: Role, now: Instant) -> Result<Dtls, Handshak
     let identity = endpoint.identity();
     let certificate =
         DtlsCertificate { certificate: identity.certificate_der().to_vec(), private_key: identity.key_der().to_vec() };
-    let mut dtls = Dtls::new_auto(endpoint.config(), certificate, now);
+    let mut dtls = if endpoint.settings().dtls_1_3 {
+        Dtls::new_auto(endpoint.config(), certificate, now)
+    } else {
+        Dtls::new_12(endpoint.config(), certificate, now)
+    };
     dtls.set_active(role == Role::Client);
     dtls.handle_timeout(now).map_err(|error| HandshakeError::protocol(&error))?;
     Ok(dtls)
 }
 
-/// Errors that leave dimpl as it was: the datagram is as good as lost.
+/// Errors that leave dimpl as it was: the record is as good as lost.
 fn is_noise(error: &Error) -> bool {
     matches!(
         error,
         Error::ReceiveQueueFull
-            | Error::UnexpectedMessage(dimpl::UnexpectedMessageError::UnrecognizedAutoServerResponse)
+            | Error::UnexpectedMessage(UnexpectedMessageError::UnrecognizedAutoServerResponse)
+            // RFC 6347 4.1.2.7: what is not authentic is to be dropped. dimpl does so only once the handshake is complete.
+            | Error::CryptoError(CryptoError::OperationFailed(CryptoOperation::Decrypt))
     )
 }
 
-/// Whether a server's datagram asks for a cookie and nothing else: `HelloVerifyRequest` (RFC 6347 4.2.1) or `HelloRetryRequest` (RFC
+/// Errors that another client's hello, or a forged one, can bring about before there is a cookie.
+fn is_strangers(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::ReceiveQueueFull
+            | Error::TooManyClientHelloFragments
+            | Error::SecurityError(SecurityError::InvalidCookieInClientHello)
+    )
+}
+
+/// Whether a server's record asks for a cookie: `HelloVerifyRequest` (RFC 6347 4.2.1) or `HelloRetryRequest` (RFC
 /// 8446 4.1.3, a `ServerHello` with a fixed random).
-fn is_cookie(datagram: &[u8]) -> bool {
+fn is_cookie(record: &[u8]) -> bool {
     const RECORD_HEADER: usize = 13;
     const HELLO_VERIFY_REQUEST: u8 = 3;
     const SERVER_HELLO: u8 = 2;
@@ -161,9 +209,9 @@ fn is_cookie(datagram: &[u8]) -> bool {
         0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2,
         0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
     ];
-    match datagram.get(RECORD_HEADER) {
+    match record.get(RECORD_HEADER) {
         Some(&HELLO_VERIFY_REQUEST) => true,
-        Some(&SERVER_HELLO) => datagram.get(RANDOM_AT..).is_some_and(|rest| rest.starts_with(&RETRY)),
+        Some(&SERVER_HELLO) => record.get(RANDOM_AT..).is_some_and(|rest| rest.starts_with(&RETRY)),
         _ => false,
     }
 }

@@ -12,7 +12,13 @@ use patchcord_dtls::{
 
 /// An endpoint whose hello is always the same.
 pub(crate) fn endpoint(seed: u64) -> Arc<Endpoint> {
+    endpoint_of(true, seed)
+}
+
+/// One with or without DTLS 1.3.
+pub(crate) fn endpoint_of(dtls_1_3: bool, seed: u64) -> Arc<Endpoint> {
     let mut settings = Settings::default();
+    settings.dtls_1_3 = dtls_1_3;
     settings.seed = Some(seed);
     Endpoint::new(Identity::generate(SystemTime::now()).unwrap(), settings).unwrap()
 }
