@@ -48,6 +48,8 @@ pub struct Config {
     pub egress: EgressMode,
     /// After how long without a packet a leg says `media-timeout` unless it says otherwise; `None`: never.
     pub media_timeout: Option<Duration>,
+    /// Whether SRTP may leave something unprotected: suites with NULL or F8, and parameters such as `UNENCRYPTED_SRTP`.
+    pub allows_weak_srtp: bool,
     /// Audio with a name.
     pub audio: AudioConfig,
     /// What every request under `/v1` must carry; `None`: nothing.
@@ -152,8 +154,18 @@ impl Control {
         workers: Vec<Arc<dyn Worker>>,
         now: impl Fn() -> MonoTime + Send + Sync + 'static,
     ) -> Result<Self, ConfigError> {
-        let Config { interfaces, ports, legs_max_per_worker, latch, egress, media_timeout, audio, token, version } =
-            config;
+        let Config {
+            interfaces,
+            ports,
+            legs_max_per_worker,
+            latch,
+            egress,
+            media_timeout,
+            allows_weak_srtp,
+            audio,
+            token,
+            version,
+        } = config;
         check_interfaces(&interfaces)?;
         let interfaces = Interfaces::new(interfaces, &ports);
         if interfaces.counts().iter().any(|(_, counts)| counts.free == 0) {
@@ -166,7 +178,7 @@ impl Control {
         let runtime = Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
         let calls = Calls { load: vec![Load::default(); workers.len()], ..Calls::default() };
         Ok(Self(Arc::new(Shared {
-            env: Env::new(Arc::new(interfaces), library, latch, egress, media_timeout),
+            env: Env::new(Arc::new(interfaces), library, latch, egress, media_timeout, allows_weak_srtp),
             engine: Engine::new(workers),
             token,
             version,

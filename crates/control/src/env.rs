@@ -18,6 +18,8 @@ pub(crate) struct Env {
     pub(crate) latch: LatchPolicy,
     pub(crate) egress: EgressMode,
     pub(crate) media_timeout: Option<Duration>,
+    /// Suites that leave something unprotected may be used.
+    pub(crate) allows_weak_srtp: bool,
     cut_overs: AtomicU64,
 }
 
@@ -28,8 +30,9 @@ impl Env {
         latch: LatchPolicy,
         egress: EgressMode,
         media_timeout: Option<Duration>,
+        allows_weak_srtp: bool,
     ) -> Self {
-        Self { interfaces, library, latch, egress, media_timeout, cut_overs: AtomicU64::new(1) }
+        Self { interfaces, library, latch, egress, media_timeout, allows_weak_srtp, cut_overs: AtomicU64::new(1) }
     }
 
     /// Whether legs learn their source from any host, unless they are told otherwise.

@@ -61,6 +61,8 @@ pub enum ErrorCode {
     BadAddress,
     /// ICE credentials that no SDP could carry.
     BadIce,
+    /// SRTP keys or suites that cannot be used, or not here.
+    BadSrtp,
     /// The system refuses the local address.
     PortUnavailable,
     /// The cut-over would change too many legs.
@@ -110,6 +112,7 @@ impl ErrorCode {
             | Self::PayloadTypeChanged
             | Self::BadAddress
             | Self::BadIce
+            | Self::BadSrtp
             | Self::PortUnavailable
             | Self::BadChanges
             | Self::UnknownInterface
@@ -150,6 +153,7 @@ impl ErrorCode {
             Self::PayloadTypeChanged => "payload-type-changed",
             Self::BadAddress => "bad-address",
             Self::BadIce => "bad-ice",
+            Self::BadSrtp => "bad-srtp",
             Self::PortUnavailable => "port-unavailable",
             Self::BadChanges => "bad-changes",
             Self::UnknownInterface => "unknown-interface",

@@ -5,10 +5,9 @@ use core::net::{IpAddr, SocketAddr};
 
 pub(crate) use patchcord_relay::command::IceCredentials;
 use patchcord_sdp::Candidate;
-use rustix::io::Errno;
-use rustix::rand::{GetRandomFlags, getrandom};
 
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ApiError;
+use crate::random::fill_random;
 
 /// Characters of a user name fragment of ours: 48 bits, where RFC 8445 5.3 asks for 24.
 pub(crate) const UFRAG_LEN: usize = 8;
@@ -30,17 +29,7 @@ const ONLY_ADDRESS: u32 = 65_535;
 pub(crate) fn random_text(len: usize) -> Result<String, ApiError> {
     let mut bytes = [0; 64];
     let bytes = &mut bytes[..len.min(64)];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match getrandom(&mut bytes[filled..], GetRandomFlags::empty()) {
-            Ok(more) => filled += more,
-            Err(Errno::INTR) => {}
-            Err(error) => {
-                let why = format!("no credentials for ICE: getrandom(2) says {error}");
-                return Err(ApiError::new(ErrorCode::Refused, why));
-            }
-        }
-    }
+    fill_random(bytes)?;
     Ok(bytes.iter().map(|byte| char::from(ICE_CHARS[usize::from(byte & 63)])).collect())
 }
 

@@ -24,6 +24,7 @@ mod idempotency;
 mod interfaces;
 pub mod ng;
 mod ports;
+mod random;
 
 pub use audio::{AudioConfig, AudioError};
 pub use control::{Config, ConfigError, Control};

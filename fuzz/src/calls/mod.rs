@@ -328,6 +328,7 @@ fn control_config() -> Config {
     Config {
         interfaces: vec![lan, six],
         ports: PORTS,
+        allows_weak_srtp: false,
         legs_max_per_worker: LEGS_MAX,
         latch: LatchPolicy::default(),
         egress: EgressMode::default(),

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::command::CommandName;
 use super::ice::LegIceDone;
+use super::srtp::LegSrtpDone;
 use super::trigger::TriggerName;
 
 /// A call was created.
@@ -49,6 +50,8 @@ pub enum Detail {
     Created(Box<LegCreated>),
     /// Of `leg-ice` with ICE.
     Ice(Box<LegIceDone>),
+    /// Of `leg-srtp` with SRTP.
+    Srtp(Box<LegSrtpDone>),
     /// Of `check`.
     Check(CheckResult),
     /// Of a command that changes sources.

@@ -10,6 +10,7 @@ use super::codec::CodecSpec;
 use super::dtmf::DtmfSend;
 use super::ice::LegIce;
 use super::latch::{Direction, EgressName, GateSpec, LatchSpec, RelayingName};
+use super::srtp::LegSrtp;
 use super::trigger::{KeepOld, Repeat, Trigger};
 use crate::interfaces::AddressFamily;
 
@@ -31,6 +32,8 @@ pub enum Command {
     LegLatch(LegLatch),
     /// Answers the party's connectivity checks (RFC 8445), or no longer.
     LegIce(LegIce),
+    /// The party speaks SRTP (RFC 3711) with these keys, or RTP.
+    LegSrtp(LegSrtp),
     /// A leg's ports lead to another leg, or no longer.
     LegDoor(LegDoor),
     /// Ends a leg and frees its ports.
@@ -89,6 +92,7 @@ impl Command {
             Self::LegRtcpMux(_) => CommandName::LegRtcpMux,
             Self::LegLatch(_) => CommandName::LegLatch,
             Self::LegIce(_) => CommandName::LegIce,
+            Self::LegSrtp(_) => CommandName::LegSrtp,
             Self::LegDoor(_) => CommandName::LegDoor,
             Self::LegDelete(_) => CommandName::LegDelete,
             Self::PartyRename(_) => CommandName::PartyRename,
@@ -127,6 +131,7 @@ pub enum CommandName {
     LegRtcpMux,
     LegLatch,
     LegIce,
+    LegSrtp,
     LegDoor,
     LegDelete,
     PartyRename,
@@ -163,6 +168,7 @@ impl CommandName {
             Self::LegRtcpMux => "leg-rtcp-mux",
             Self::LegLatch => "leg-latch",
             Self::LegIce => "leg-ice",
+            Self::LegSrtp => "leg-srtp",
             Self::LegDoor => "leg-door",
             Self::LegDelete => "leg-delete",
             Self::PartyRename => "party-rename",

@@ -79,6 +79,13 @@ pub enum EventKind {
         /// After.
         to: u32,
     },
+    /// SRTP of the party is refused: said at the first packet, and then every few seconds at most.
+    SrtpFailing {
+        /// Why: the name of a drop reason.
+        reason: String,
+        /// Packets refused since this was last said.
+        packets: u32,
+    },
     /// What was played to the party has ended.
     PlayFinished,
     /// The key presses for the party are through, or will not be sent any more.
@@ -173,6 +180,7 @@ impl EventKind {
             Self::FirstPacket { .. } => "first-packet",
             Self::MediaTimeout { .. } => "media-timeout",
             Self::SsrcChanged { .. } => "ssrc-changed",
+            Self::SrtpFailing { .. } => "srtp-failing",
             Self::PlayFinished => "play-finished",
             Self::DtmfFinished { .. } => "dtmf-finished",
             Self::CutOver(_) => "cut-over",

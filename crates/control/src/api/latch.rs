@@ -144,6 +144,8 @@ pub enum GateSpec {
     Signalled,
     /// It sends this many packets in sequence under one SSRC while the old source is silent.
     Packets(u8),
+    /// It sends SRTP that authenticates. For parties with SRTP alone.
+    Authentication,
 }
 
 impl From<GateSpec> for RelatchGate {
@@ -151,6 +153,7 @@ impl From<GateSpec> for RelatchGate {
         match gate {
             GateSpec::Signalled => Self::Signalled,
             GateSpec::Packets(packets) => Self::Packets(packets),
+            GateSpec::Authentication => Self::Authentication,
         }
     }
 }

@@ -9,6 +9,7 @@ mod event;
 mod ice;
 mod latch;
 mod request;
+mod srtp;
 mod state;
 mod trigger;
 
@@ -29,6 +30,7 @@ pub use request::{
     BATCH_LEN_MAX, CommandBody, CommandRequest, ID_LEN_MAX, NAME_LEN_MAX, SingleCommandRequest, WAIT_MS_MAX,
 };
 pub(crate) use request::{check_id, read};
+pub use srtp::{KeyText, LegSrtp, LegSrtpDone, SrtpState, SrtpStreamState};
 pub use state::{
     CallList, CallState, CallSummary, CutOverView, LegState, Percentiles, SentState, WorkerEntry, WorkerList,
     WorkerState, by_name,

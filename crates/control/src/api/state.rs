@@ -13,6 +13,7 @@ use super::answer::{CutOverState, ReceiptView};
 use super::command::CommandName;
 use super::ice::IceState;
 use super::latch::Direction;
+use super::srtp::SrtpState;
 use super::trigger::TriggerName;
 
 /// All calls.
@@ -83,6 +84,8 @@ pub struct LegState {
     pub latched: bool,
     /// Its connectivity checks; null: it has no ICE.
     pub ice: Option<IceState>,
+    /// SRTP; null: it speaks RTP.
+    pub srtp: Option<SrtpState>,
     /// Seen from the party.
     pub direction: Direction,
     /// Whether nobody hears it.

@@ -108,6 +108,7 @@ impl Inner {
             detail: match draft {
                 Draft::Created(created) => Detail::Created(created),
                 Draft::Ice(done) => Detail::Ice(done),
+                Draft::Srtp(done) => Detail::Srtp(done),
                 Draft::Check(result) => Detail::Check(result),
                 Draft::Done(party) => Detail::Done(PartyDone { party }),
                 Draft::Deleted { party, cancelled } => Detail::Deleted(LegDeleted {

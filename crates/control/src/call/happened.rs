@@ -48,6 +48,10 @@ impl Inner {
             Event::SsrcChanged { leg, from, to } => {
                 self.plain(call, at, leg, EventKind::SsrcChanged { from: from.0, to: to.0 }, tell);
             }
+            Event::SrtpFailing { leg, reason, packets } => {
+                let failing = EventKind::SrtpFailing { reason: reason.name().to_owned(), packets };
+                self.plain(call, at, leg, failing, tell);
+            }
             Event::DtmfFinished { leg, sent, dropped } => {
                 self.plain(call, at, leg, EventKind::DtmfFinished { sent, dropped }, tell);
             }

@@ -70,6 +70,7 @@ impl Plan<'_> {
             lease,
             codecs: self.shared(codecs),
             ice: None,
+            srtp: None,
             hearing: Hearing::default(),
             changed_by: None,
         });

@@ -17,6 +17,7 @@ mod model;
 mod plan;
 mod record;
 mod rollback;
+pub(crate) mod srtp;
 mod view;
 
 use core::fmt;

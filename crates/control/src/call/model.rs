@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use patchcord_relay::command::IceCredentials;
+use patchcord_relay::command::SrtpKeys;
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::{Codec, Repeat};
 use patchcord_relay::time::MonoTime;
@@ -40,6 +41,8 @@ pub(crate) struct Leg {
     pub(crate) codecs: Arc<[Codec]>,
     /// What its connectivity checks must have; `None`: they are not answered.
     pub(crate) ice: Option<Arc<IceCredentials>>,
+    /// Its keys; `None`: it speaks RTP.
+    pub(crate) srtp: Option<Arc<SrtpKeys>>,
     pub(crate) hearing: Hearing,
     /// The latest cut-over that changed `hearing` or what is derived from it.
     pub(crate) changed_by: Option<CutOverId>,

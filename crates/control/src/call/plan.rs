@@ -9,7 +9,7 @@ use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::time::MonoTime;
 
 use super::model::{CallModel, Leg};
-use crate::api::{CheckResult, Command, EventKind, LegCreated, LegIceDone};
+use crate::api::{CheckResult, Command, EventKind, LegCreated, LegIceDone, LegSrtpDone};
 use crate::env::Env;
 use crate::error::{ApiError, ErrorCode};
 use crate::interfaces::{Lease, NewLeases};
@@ -48,6 +48,7 @@ pub(crate) struct CallName {
 pub(crate) enum Draft {
     Created(Box<LegCreated>),
     Ice(Box<LegIceDone>),
+    Srtp(Box<LegSrtpDone>),
     Deleted {
         party: Arc<str>,
         cancelled: Vec<CutOverId>,
@@ -106,6 +107,7 @@ impl<'a> Plan<'a> {
             Command::LegRtcpMux(fields) => self.leg_rtcp_mux(fields)?,
             Command::LegLatch(fields) => self.leg_latch(fields)?,
             Command::LegIce(fields) => self.leg_ice(fields)?,
+            Command::LegSrtp(fields) => self.leg_srtp(fields)?,
             Command::LegDoor(fields) => self.leg_door(fields)?,
             Command::LegDelete(fields) => self.leg_delete(&fields.party)?,
             Command::PartyRename(fields) => self.party_rename(fields)?,
@@ -193,6 +195,7 @@ impl<'a> Plan<'a> {
                 format!("{} cannot be a door into {}, which is one itself", self.party(*leg), self.party(*into)),
             ),
             Refusal::BadAddress { leg, reason } => (ErrorCode::BadAddress, format!("{}: {reason}", self.party(*leg))),
+            Refusal::BadSrtp { leg, reason } => (ErrorCode::BadSrtp, format!("{}: {reason}", self.party(*leg))),
             Refusal::BadIce { leg, reason } => (ErrorCode::BadIce, format!("{}: {reason}", self.party(*leg))),
             Refusal::PortUnavailable { .. } => (ErrorCode::PortUnavailable, refusal.to_string()),
             _ => (ErrorCode::Refused, refusal.to_string()),

@@ -101,6 +101,7 @@ fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, interfaces: &
         remote: snapshot.remote_rtp,
         latched: snapshot.latched,
         ice: snapshot.ice.map(Into::into),
+        srtp: snapshot.srtp.map(Into::into),
         direction: snapshot.direction.into(),
         muted: snapshot.muted,
         codecs: leg.codecs.iter().map(|codec: &Codec| rtpmap(codec)).collect(),

@@ -64,6 +64,7 @@ pub(crate) fn config(ports: core::ops::RangeInclusive<u16>) -> Config {
             Interface { name: "six".to_owned(), address: "fd00::1".parse().unwrap(), advertised: None },
         ],
         ports,
+        allows_weak_srtp: false,
         legs_max_per_worker: LEGS_MAX,
         latch: LatchPolicy::default(),
         egress: EgressMode::default(),

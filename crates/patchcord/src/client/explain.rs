@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::args::Connection;
 use super::call_path;
-use super::model::{Call, Ice, Leg, Worker, Workers};
+use super::model::{Call, Ice, Leg, Srtp, SrtpStream, Worker, Workers};
 use crate::failure::Failure;
 use crate::output;
 
@@ -59,6 +59,9 @@ fn explain(call: &Call, worker: Option<&Worker>) -> Vec<Finding> {
         say(&about, latch(leg));
         if let Some(ice) = leg.ice {
             say(&about, checks(ice));
+        }
+        if let Some(srtp) = &leg.srtp {
+            say(&about, secured(srtp));
         }
         say(&about, arrives(leg));
         if leg.muted {
@@ -138,6 +141,23 @@ fn checks(ice: Ice) -> String {
     }
 }
 
+fn secured(srtp: &Srtp) -> String {
+    let state = |stream: &SrtpStream| match stream.roc {
+        Some(roc) => format!("{} (roll-over counter {roc}, {} SSRCs so far)", stream.suite, stream.ssrcs),
+        None => format!("{} (no packet yet)", stream.suite),
+    };
+    let receive = srtp.receive.as_ref().map_or_else(
+        || "its key is not known yet, so nothing of it is accepted".to_owned(),
+        |stream| format!("sends {}", state(stream)),
+    );
+    let send = srtp.send.as_ref().map_or_else(
+        || "there is no key for it, so it is sent nothing".to_owned(),
+        |stream| format!("is sent {}", state(stream)),
+    );
+    let former = if srtp.former_key { "; it goes on with its former key" } else { "" };
+    format!("speaks SRTP alone: {receive}; {send}{former}")
+}
+
 fn arrives(leg: &Leg) -> String {
     match leg.idle_ms {
         None if leg.datagrams == 0 => format!("has never sent anything to {}", leg.advertised),
@@ -189,6 +209,15 @@ fn meaning(reason: &str) -> &'static str {
         "too_old" => "so late that they cannot be told from duplicates",
         "dtmf_blocked" => "key presses that `dtmf-block` (ng: block DTMF) keeps from the listener, as asked",
         "replaced_by_dtmf" => "audio in whose place the listener was sent a key press, as asked",
+        "srtp_unauthentic" => {
+            "no SRTP under the key of this leg: the wrong key (see the a=crypto of both SDPs), plain RTP where SRTP was agreed on, or somebody's guesses"
+        }
+        "srtp_replayed" => {
+            "SRTP that was received before, or is too old to tell: a replay, or a network that doubles packets"
+        }
+        "srtp_required" => {
+            "the leg passes SRTP alone, and its key is not known yet (no answer so far, or no DTLS handshake), or its source is relayed unread"
+        }
         "outbox_full" => "the transmit list was full: the worker is overloaded",
         _ => "this version has no explanation for it",
     }
@@ -203,6 +232,16 @@ mod tests {
         for reason in patchcord_relay::verdict::DropReason::ALL {
             assert!(!meaning(reason.name()).contains("no explanation"), "{reason}");
         }
+    }
+
+    #[test]
+    fn keys_that_are_missing_are_named() {
+        let stream = |roc| Some(SrtpStream { suite: "AES_CM_128_HMAC_SHA1_80".to_owned(), roc, ssrcs: 1 });
+        let waiting = secured(&Srtp { receive: None, send: stream(None), former_key: false });
+        assert!(waiting.contains("its key is not known yet") && waiting.contains("(no packet yet)"), "{waiting}");
+        let flowing = secured(&Srtp { receive: stream(Some(2)), send: None, former_key: true });
+        assert!(flowing.contains("roll-over counter 2") && flowing.contains("is sent nothing"), "{flowing}");
+        assert!(flowing.ends_with("former key"), "{flowing}");
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(crate) struct Leg {
     pub(crate) remote: Option<String>,
     pub(crate) latched: bool,
     pub(crate) ice: Option<Ice>,
+    pub(crate) srtp: Option<Srtp>,
     pub(crate) direction: String,
     pub(crate) muted: bool,
     pub(crate) codecs: Vec<String>,
@@ -72,6 +73,24 @@ pub(crate) struct Ice {
     pub(crate) nominated: bool,
     pub(crate) answered: u64,
     pub(crate) refused: u64,
+}
+
+/// SRTP of a party.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Srtp {
+    pub(crate) receive: Option<SrtpStream>,
+    pub(crate) send: Option<SrtpStream>,
+    pub(crate) former_key: bool,
+}
+
+/// One direction of it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct SrtpStream {
+    pub(crate) suite: String,
+    pub(crate) roc: Option<u32>,
+    pub(crate) ssrcs: u32,
 }
 
 /// What was sent to a party.

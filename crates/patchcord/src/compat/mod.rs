@@ -185,6 +185,7 @@ impl Settings {
         // What a change of daemon must not change on the wire.
         layer.put("media.egress", "transparent");
         layer.put("media.learn_from", "anywhere");
+        layer.put("srtp.allow_weak", true);
         layer.put("ng.enforce_direction", false);
         layer.put("ng.relay_unread", true);
         layer.put("ng.drop_bundle", true);

@@ -31,6 +31,7 @@ pub(crate) struct Config {
     pub(crate) ng: Ng,
     pub(crate) workers: Workers,
     pub(crate) media: Media,
+    pub(crate) srtp: Srtp,
     pub(crate) audio: Audio,
     pub(crate) drain: Drain,
     pub(crate) log: Log,
@@ -86,6 +87,13 @@ pub(crate) struct Media {
     pub(crate) window_ms: u32,
     pub(crate) egress: Egress,
     pub(crate) media_timeout_s: u32,
+}
+
+/// `[srtp]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Srtp {
+    pub(crate) allow_weak: bool,
 }
 
 /// `media.latch`

@@ -79,6 +79,7 @@ pub(super) fn control(config: &Config) -> patchcord_control::Config {
             Egress::Transparent => EgressMode::Transparent,
         },
         media_timeout: (media.media_timeout_s > 0).then(|| Duration::from_secs(media.media_timeout_s.into())),
+        allows_weak_srtp: config.srtp.allow_weak,
         audio: patchcord_control::AudioConfig {
             hold: (!config.audio.hold.is_empty()).then(|| PathBuf::from(&config.audio.hold)),
             files: config.audio.files.clone(),

@@ -8,7 +8,7 @@ use super::*;
 use crate::crypto::{Backend, GcmKey};
 use crate::error::SrtpError;
 use crate::keys::{CipherKey, PartKeys};
-use crate::{MasterKey, Mki, PacketIndex, Protections, Receiver, Sender, SessionKeys, Suite};
+use crate::{MKI_LEN_MAX, MasterKey, Mki, PacketIndex, Protections, Receiver, Sender, SessionKeys, Suite};
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
@@ -115,7 +115,7 @@ fn any_protections() -> impl Strategy<Value = Protections> {
 }
 
 fn any_mki() -> impl Strategy<Value = Option<Vec<u8>>> {
-    prop::option::of(prop::collection::vec(any::<u8>(), 1..=crate::MKI_LEN_MAX))
+    prop::option::of(prop::collection::vec(any::<u8>(), 1..=MKI_LEN_MAX))
 }
 
 /// RTP with CSRCs and an extension of every length.
@@ -302,7 +302,7 @@ fn roll_over_counter_survives_a_new_key_and_old_packets_are_taken_until_the_new_
         packet.extend([0; 20]);
         packet
     };
-    let mut send = |sender: &mut Sender, sequence: u16| {
+    let send = |sender: &mut Sender, sequence: u16| {
         let packet = plain(sequence);
         let index = sender.claim(&RtpHeader::read(&packet).expect("a header")).expect("a new index");
         protected(sender.keys(), index, &packet)
