@@ -32,11 +32,12 @@ impl AesKey {
     }
 
     /// One block, as key derivation and f8 need it.
+    #[inline]
     pub(crate) fn encrypt_block(&self, block: [u8; BLOCK]) -> [u8; BLOCK] {
         match &self.0 {
             Schedule::Portable(key) => key.encrypt_block(block),
             #[cfg(target_arch = "x86_64")]
-            Schedule::X86(key) => key.encrypt_block(block),
+            Schedule::X86(key) => key.encrypt_block(u128::from_le_bytes(block)).to_le_bytes(),
         }
     }
 
@@ -44,11 +45,21 @@ impl AesKey {
     ///
     /// The last 32 bits of the block count up, big-endian. For SRTP, whose counter has 16 bits and starts at 0, that is the
     /// same: a datagram has fewer than 2^16 blocks. For GCM it is the counter.
+    #[inline]
     pub(crate) fn apply_ctr(&self, iv: [u8; BLOCK], data: &mut [u8]) {
         match &self.0 {
             Schedule::Portable(key) => key.apply_ctr(iv, data),
             #[cfg(target_arch = "x86_64")]
-            Schedule::X86(key) => key.apply_ctr(&iv, data),
+            Schedule::X86(key) => key.apply_ctr(u128::from_le_bytes(iv), data),
+        }
+    }
+
+    /// Brings the key to the cache before it is used.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        #[cfg(target_arch = "x86_64")]
+        if let Schedule::X86(key) = &self.0 {
+            key.prefetch();
         }
     }
 }
@@ -65,6 +76,9 @@ pub(crate) struct CtrJob<'a> {
 
 /// [`AesKey::apply_ctr`] for several packets.
 pub(crate) fn ctr_batch(jobs: &mut [CtrJob<'_>]) {
+    for job in &*jobs {
+        job.key.prefetch();
+    }
     for job in jobs {
         job.key.apply_ctr(job.iv, job.data);
     }

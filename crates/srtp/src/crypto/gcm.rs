@@ -69,10 +69,10 @@ impl GcmKey {
 }
 
 /// The counter block of a number: 1 is for the tag, the data begin at 2.
+#[inline]
 fn counter(iv: &[u8; IV_LEN], number: u32) -> [u8; BLOCK] {
-    let mut block = [0; BLOCK];
-    let (front, back) = block.split_at_mut(IV_LEN);
-    front.copy_from_slice(iv);
-    back.copy_from_slice(&number.to_be_bytes());
-    block
+    let &[a, b, c, d, e, f, g, h, i, j, k, l] = iv;
+    let front = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    let back = u64::from(u32::from_le_bytes([i, j, k, l])) | u64::from(u32::from_le_bytes(number.to_be_bytes())) << 32;
+    (u128::from(front) | u128::from(back) << 64).to_le_bytes()
 }

@@ -6,7 +6,7 @@
 
 use super::backend::Backend;
 use super::hmac::{MacJob, Message, SHA1_BLOCK, SHA1_LEN, Tail};
-use super::x86::{Avx2, LANES, STREAMS_MAX, ShaNi, hmac_lanes, hmac_streams};
+use super::x86::{Avx2, LANES, STREAMS_MAX, ShaNi, hmac_lanes, hmac_streams, prefetch};
 
 /// Packets that are put in order together.
 const SORTED_MAX: usize = 64;
@@ -32,6 +32,7 @@ fn in_order(jobs: &mut [MacJob<'_>], mut work: impl FnMut(&mut [MacJob<'_>], &[P
         let order = &mut order[..jobs.len()];
         for ((place, number), job) in order.iter_mut().zip(0..).zip(&*jobs) {
             *place = (blocks_of(job), number);
+            prefetch(job.key, 0);
         }
         // Mostly all packets are of one size.
         if !order.is_sorted_by(|a, b| a.0 >= b.0) {

@@ -2,14 +2,15 @@
 
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_add_epi32, _mm_aesenc_si128, _mm_aesenclast_si128, _mm_cvtsi128_si32, _mm_set_epi32,
-    _mm_set1_epi32, _mm_setzero_si128, _mm_shuffle_epi8, _mm_xor_si128, _mm256_add_epi32, _mm256_aesenc_epi128,
-    _mm256_aesenclast_epi128, _mm256_broadcastsi128_si256, _mm256_set_epi32, _mm256_shuffle_epi8, _mm256_xor_si256,
+    _mm_set_epi64x, _mm_set1_epi32, _mm_setzero_si128, _mm_shuffle_epi8, _mm_xor_si128, _mm256_add_epi32,
+    _mm256_aesenc_epi128, _mm256_aesenclast_epi128, _mm256_broadcastsi128_si256, _mm256_set_epi32, _mm256_shuffle_epi8,
+    _mm256_xor_si256,
 };
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::features::{AesNi, Vaes};
-use super::memory::{load, load_wide, store, store_wide};
+use super::memory::{load, load_wide, prefetch, store, store_wide};
 use crate::crypto::BLOCK;
 
 /// Round keys of the longest key.
@@ -17,16 +18,24 @@ const ROUND_KEYS_MAX: usize = 15;
 /// Bytes that a vector of two blocks has.
 const WIDE: usize = 2 * BLOCK;
 
-/// An expanded key, overwritten when it is dropped. It begins a line of the cache, so that the round keys of 128 bits touch
-/// three.
+/// A block that comes in the CPU's registers, its bytes as a little-endian number: what has just been written to memory in
+/// pieces could not be read as a whole without waiting.
+#[inline]
+#[target_feature(enable = "sse2")]
+fn from_words(block: u128) -> __m128i {
+    _mm_set_epi64x(((block >> 64) as u64).cast_signed(), (block as u64).cast_signed())
+}
+
+/// An expanded key, overwritten when it is dropped. It begins a line of the cache, and all that a key of 128 bits needs lies in
+/// three of them.
 #[derive(Zeroize, ZeroizeOnDrop)]
 #[repr(C, align(64))]
 pub(in crate::crypto) struct Aes {
-    round_keys: [__m128i; ROUND_KEYS_MAX],
     #[zeroize(skip)]
     size: Size,
     #[zeroize(skip)]
     vaes: Option<Vaes>,
+    round_keys: [__m128i; ROUND_KEYS_MAX],
 }
 
 /// How long the key is.
@@ -47,15 +56,23 @@ impl Aes {
         };
         // SAFETY: the argument of type AesNi proves that the CPU has what the function needs.
         let round_keys = unsafe { expand(key) };
-        Self { round_keys, size, vaes }
+        Self { size, vaes, round_keys }
     }
 
-    pub(in crate::crypto) fn encrypt_block(&self, block: [u8; BLOCK]) -> [u8; BLOCK] {
+    /// Brings a key of 128 bits to the cache before it is used.
+    #[inline]
+    pub(in crate::crypto) fn prefetch(&self) {
+        for line in 0..3 {
+            prefetch(self, line);
+        }
+    }
+
+    pub(in crate::crypto) fn encrypt_block(&self, block: u128) -> u128 {
         // SAFETY: a key cannot have been made without the proof that the CPU has AES-NI.
         unsafe { self.encrypt_block_ni(block) }
     }
 
-    pub(in crate::crypto) fn apply_ctr(&self, iv: &[u8; BLOCK], data: &mut [u8]) {
+    pub(in crate::crypto) fn apply_ctr(&self, iv: u128, data: &mut [u8]) {
         if self.vaes.is_some() {
             // SAFETY: that there is a Vaes proves that the CPU has what the function needs.
             unsafe { self.apply_ctr_vaes(iv, data) }
@@ -67,35 +84,35 @@ impl Aes {
 
     #[inline]
     #[target_feature(enable = "aes,ssse3,sse4.1")]
-    fn encrypt_block_ni(&self, block: [u8; BLOCK]) -> [u8; BLOCK] {
-        let blocks = [load(&block)];
+    fn encrypt_block_ni(&self, block: u128) -> u128 {
+        let blocks = [from_words(block)];
         let [encrypted] = match self.size {
             Size::Bits128 => encrypt::<10, 1>(&self.round_keys, blocks),
             Size::Bits192 => encrypt::<12, 1>(&self.round_keys, blocks),
             Size::Bits256 => encrypt::<14, 1>(&self.round_keys, blocks),
         };
-        let mut block = block;
+        let mut block = [0; BLOCK];
         store(&mut block, encrypted);
-        block
+        u128::from_le_bytes(block)
     }
 
     #[inline]
     #[target_feature(enable = "aes,ssse3,sse4.1")]
-    fn apply_ctr_ni(&self, iv: &[u8; BLOCK], data: &mut [u8]) {
+    fn apply_ctr_ni(&self, iv: u128, data: &mut [u8]) {
         match self.size {
-            Size::Bits128 => ctr::<10>(&self.round_keys, iv, data),
-            Size::Bits192 => ctr::<12>(&self.round_keys, iv, data),
-            Size::Bits256 => ctr::<14>(&self.round_keys, iv, data),
+            Size::Bits128 => ctr::<10>(&self.round_keys, from_words(iv), data),
+            Size::Bits192 => ctr::<12>(&self.round_keys, from_words(iv), data),
+            Size::Bits256 => ctr::<14>(&self.round_keys, from_words(iv), data),
         }
     }
 
     #[inline]
     #[target_feature(enable = "aes,avx2,vaes")]
-    fn apply_ctr_vaes(&self, iv: &[u8; BLOCK], data: &mut [u8]) {
+    fn apply_ctr_vaes(&self, iv: u128, data: &mut [u8]) {
         match self.size {
-            Size::Bits128 => ctr_wide::<10>(&self.round_keys, iv, data),
-            Size::Bits192 => ctr_wide::<12>(&self.round_keys, iv, data),
-            Size::Bits256 => ctr_wide::<14>(&self.round_keys, iv, data),
+            Size::Bits128 => ctr_wide::<10>(&self.round_keys, from_words(iv), data),
+            Size::Bits192 => ctr_wide::<12>(&self.round_keys, from_words(iv), data),
+            Size::Bits256 => ctr_wide::<14>(&self.round_keys, from_words(iv), data),
         }
     }
 }
@@ -166,8 +183,8 @@ fn encrypt<const ROUNDS: usize, const N: usize>(
 /// Counter mode over all of `data`.
 #[inline]
 #[target_feature(enable = "aes,ssse3,sse4.1")]
-fn ctr<const ROUNDS: usize>(round_keys: &[__m128i; ROUND_KEYS_MAX], iv: &[u8; BLOCK], data: &mut [u8]) {
-    let mut counter = _mm_shuffle_epi8(load(iv), swap_counter());
+fn ctr<const ROUNDS: usize>(round_keys: &[__m128i; ROUND_KEYS_MAX], iv: __m128i, data: &mut [u8]) {
+    let mut counter = _mm_shuffle_epi8(iv, swap_counter());
     let (strides, rest) = data.as_chunks_mut::<{ 8 * BLOCK }>();
     for stride in strides {
         counter = ctr_some::<ROUNDS, 8>(round_keys, counter, stride);
@@ -247,8 +264,8 @@ fn encrypt_wide<const ROUNDS: usize, const N: usize>(
 /// [`ctr`] with two blocks a vector: the ten blocks of 20 ms of G.711 are one go of five vectors.
 #[inline]
 #[target_feature(enable = "aes,avx2,vaes")]
-fn ctr_wide<const ROUNDS: usize>(round_keys: &[__m128i; ROUND_KEYS_MAX], iv: &[u8; BLOCK], data: &mut [u8]) {
-    let first = _mm_shuffle_epi8(load(iv), swap_counter());
+fn ctr_wide<const ROUNDS: usize>(round_keys: &[__m128i; ROUND_KEYS_MAX], iv: __m128i, data: &mut [u8]) {
+    let first = _mm_shuffle_epi8(iv, swap_counter());
     let mut counter = _mm256_add_epi32(_mm256_broadcastsi128_si256(first), _mm256_set_epi32(1, 0, 0, 0, 0, 0, 0, 0));
     let (strides, rest) = data.as_chunks_mut::<{ 8 * WIDE }>();
     for stride in strides {

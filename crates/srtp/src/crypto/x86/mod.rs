@@ -15,5 +15,6 @@ mod sha_ni;
 pub(super) use aes::Aes;
 pub(super) use features::{Avx2, Features, ShaNi};
 pub(super) use ghash::Ghash;
+pub(super) use memory::prefetch;
 pub(super) use sha_lanes::{LANES, hmac_lanes};
 pub(super) use sha_ni::{STREAMS_MAX, hmac_streams};
