@@ -9,7 +9,7 @@ use patchcord_srtp::Suite;
 pub enum SrtpProfile {
     /// AES-CM with HMAC-SHA1 and a tag of 80 bits: what every implementation has.
     Aes128CmSha1_80,
-    /// The same with a tag of 32 bits. The built-in library does not negotiate it; OpenSSL does.
+    /// The same with a tag of 32 bits. dimpl does not negotiate it.
     Aes128CmSha1_32,
     /// AES-GCM with 128 bits.
     AeadAes128Gcm,
