@@ -8,6 +8,7 @@ use super::{BLOCK, portable};
 /// An expanded key of 128, 192 or 256 bits, overwritten when it is dropped.
 pub(crate) struct AesKey(Schedule);
 
+#[allow(clippy::large_enum_variant, reason = "the large one is what is used, and a box would cost a miss of the cache")]
 enum Schedule {
     /// In a box, because the portable form is thrice as large as the others.
     Portable(Box<portable::Aes>),

@@ -13,7 +13,7 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// RustCrypto's, on any CPU.
+    /// That of `RustCrypto`, on any CPU.
     pub const PORTABLE: Self = Self {
         #[cfg(target_arch = "x86_64")]
         features: Features::NONE,
@@ -42,5 +42,14 @@ impl Backend {
         return self.features.name();
         #[cfg(not(target_arch = "x86_64"))]
         "portable"
+    }
+
+    /// What could be faster on another CPU.
+    #[cfg(test)]
+    pub(super) fn missing(self) -> Vec<&'static str> {
+        #[cfg(target_arch = "x86_64")]
+        return self.features.missing();
+        #[cfg(not(target_arch = "x86_64"))]
+        vec!["x86-64 instructions"]
     }
 }

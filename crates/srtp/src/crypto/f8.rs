@@ -3,7 +3,7 @@
 use super::BLOCK;
 use super::aes::AesKey;
 
-/// Encrypts or decrypts. `masked` is the key XORed with the mask of 4.1.2.1: the salt, and bytes of 0x55 after it.
+/// Encrypts or decrypts. `masked` is the key with the mask of 4.1.2.1 added, the salt and bytes of 0x55 after it.
 pub(crate) fn apply_f8(key: &AesKey, masked: &AesKey, iv: [u8; BLOCK], data: &mut [u8]) {
     let iv = u128::from_be_bytes(masked.encrypt_block(iv));
     let mut keystream = 0;

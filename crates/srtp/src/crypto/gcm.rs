@@ -18,6 +18,7 @@ pub(crate) struct GcmKey {
 }
 
 /// What multiplies by `H`.
+#[allow(clippy::large_enum_variant, reason = "the large one is what is used, and a box would cost a miss of the cache")]
 enum Hash {
     Portable(Box<portable::Ghash>),
     #[cfg(target_arch = "x86_64")]

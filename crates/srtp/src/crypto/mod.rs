@@ -1,7 +1,7 @@
 //! The ciphers and the authentication that SRTP needs, and nothing else.
 //!
 //! What is here knows keys, bytes and counters, but no packet: AES in counter mode and in f8 mode (RFC 3711 4.1),
-//! HMAC-SHA1 (4.2.1), AES-GCM (RFC 7714). Each comes in a portable form, which is RustCrypto's, and in forms for what the
+//! HMAC-SHA1 (4.2.1), AES-GCM (RFC 7714). Each comes in a portable form, which is that of `RustCrypto`, and in forms for what the
 //! CPU has ([`Backend`]); all give the same bytes, which `tests` holds. Work on several packets at once is a slice of jobs:
 //! packets of different keys go through the vector units together.
 //!

@@ -1,4 +1,4 @@
-//! RustCrypto's primitives: what runs where the CPU has nothing better, and what the other forms are compared with.
+//! The crates of `RustCrypto`: what runs where the CPU has nothing better, and what the other forms are compared with.
 
 mod aes;
 mod ghash;

@@ -8,7 +8,7 @@ use crate::crypto::{AesKey, Backend, CtrJob, GcmKey, HmacSha1Key, MacJob, ctr_ba
 /// The most bytes of a packet.
 const LEN_MAX: usize = 1500;
 /// More packets than any backend takes at once.
-const BATCH_MAX: usize = 40;
+const BATCH_MAX: usize = 70;
 
 /// Bytes that begin anywhere in a line of the cache.
 #[derive(Clone, Debug)]

@@ -122,7 +122,7 @@ fn hmac_sha1_of_rfc_2202() {
     }
 }
 
-/// Cases 1 to 4, 13, 14 and 16 of McGrew and Viega's submission to NIST.
+/// Cases 1 to 4, 13, 14 and 16 of the submission to NIST.
 #[test]
 fn gcm_of_its_specification() {
     let zeros = "00000000000000000000000000000000";

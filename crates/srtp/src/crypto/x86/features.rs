@@ -89,4 +89,15 @@ impl Features {
             (false, true, true, _) => "avx2, sha-ni",
         }
     }
+
+    #[cfg(test)]
+    pub(in crate::crypto) fn missing(self) -> Vec<&'static str> {
+        let all = [
+            (self.aes.is_none(), "AES-NI"),
+            (self.avx2.is_none(), "AVX2"),
+            (self.sha.is_none(), "SHA-NI"),
+            (self.vaes.is_none(), "VAES"),
+        ];
+        all.into_iter().filter_map(|(is_missing, name)| is_missing.then_some(name)).collect()
+    }
 }
