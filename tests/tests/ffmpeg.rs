@@ -34,6 +34,10 @@ const PIECE: usize = TELEPHONE_RATE as usize / 2;
 
 const MUSIC: &str = "music";
 
+/// Keys and salts of what a party with SRTP sends, and of what it is sent.
+const SPEAKS: &str = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkw";
+const HEARS: &str = "d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj";
+
 /// A party: where it receives, and the files it speaks from and records to.
 struct Party {
     name: &'static str,
@@ -42,16 +46,34 @@ struct Party {
     heard: PathBuf,
     receives: Ports,
     receiver: Process,
+    /// The suite of its SRTP, if it has that.
+    suite: Option<&'static str>,
 }
 
 #[test]
 fn a_transfer_between_ffmpegs_is_heard_in_its_order() {
-    let folder = Folder::create(env!("CARGO_TARGET_TMPDIR"), "ffmpeg");
+    transfer("ffmpeg", [None; 3]);
+}
+
+#[test]
+fn a_transfer_from_a_secured_ffmpeg_to_a_plain_one_is_heard_in_its_order() {
+    transfer("ffmpeg-srtp", [Some("AES_CM_128_HMAC_SHA1_80"), Some("AES_CM_128_HMAC_SHA1_32"), None]);
+}
+
+#[test]
+fn a_transfer_to_a_secured_ffmpeg_of_another_suite_is_heard_in_its_order() {
+    transfer("ffmpeg-to-srtp", [Some("AES_CM_128_HMAC_SHA1_80"), None, Some("AES_CM_128_HMAC_SHA1_32")]);
+}
+
+/// Transferee, agent and target, each with SRTP of a suite, or without.
+fn transfer(folder: &str, suites: [Option<&'static str>; 3]) {
+    let folder = Folder::create(env!("CARGO_TARGET_TMPDIR"), folder);
     let relay = Relay::start(&["--workers", "1"]);
     let client = relay.client();
     let mut events = relay.events();
     client.create_call("c1");
-    let [transferee, agent] = ["transferee", "agent"].map(|name| Party::listen(name, folder.path()));
+    let [transferee, agent] = [("transferee", suites[0]), ("agent", suites[1])]
+        .map(|(name, suite)| Party::listen(name, suite, folder.path()));
     for party in [&transferee, &agent] {
         party.join(client);
     }
@@ -70,7 +92,7 @@ fn a_transfer_between_ffmpegs_is_heard_in_its_order() {
     heard_more(client, "transferee", TALK);
 
     // The target's leg exists, but nobody speaks there yet: the music goes on.
-    let target = Party::listen("target", folder.path());
+    let target = Party::listen("target", suites[2], folder.path());
     target.join(client);
     let swap = json!({"id": "swap", "command": "swap", "survivor": "transferee", "old": "agent", "new": "target"});
     let results = client.command("c1", swap);
@@ -94,8 +116,9 @@ fn a_transfer_between_ffmpegs_is_heard_in_its_order() {
     let state = client.delete_call("c1");
     for leg in state["legs"].as_array().unwrap() {
         assert_eq!((&leg["lost"], &leg["duplicates"]), (&json!(0), &json!(0)), "{leg}");
-        // ffmpeg sends reports of its own beside the media.
+        // ffmpeg sends reports of its own beside the media; under SRTP with the same index each time, of which the first passes.
         assert!(leg["rtcp_packets"].as_u64().unwrap() > 0, "{leg}");
+        assert_eq!(leg["drops"]["srtp_unauthentic"], Value::Null, "{leg}");
     }
     compare(&by_transferee, &sounds, &["agent", "music", "target"]);
     compare(&by_target, &sounds, &["transferee"]);
@@ -174,26 +197,28 @@ fn compare_pieces(heard: &[i16], sound: &Sound) {
 
 impl Party {
     /// A party that listens already, and has something to say.
-    fn listen(name: &'static str, folder: &Path) -> Self {
+    fn listen(name: &'static str, suite: Option<&'static str>, folder: &Path) -> Self {
         let speech = voices::audio(&voices::stream(name));
         let [says, heard, session] = ["says.wav", "heard.wav", "sdp"].map(|end| folder.join(format!("{name}.{end}")));
         wav::write_file(&says, &speech.looped(SPEECH)).unwrap();
         // It gives up when nothing has come for 10 s, so it starts when its time has come.
         let receives = free_ports(2);
+        let protocol = if suite.is_some() { "RTP/SAVP" } else { "RTP/AVP" };
+        let key = suite.map(|suite| format!("a=crypto:1 {suite} inline:{HEARS}\r\n")).unwrap_or_default();
         let description = format!(
-            "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns={name}\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n",
+            "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns={name}\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} {protocol} 0\r\n{key}a=rtpmap:0 PCMU/8000\r\n",
             receives.first
         );
         fs::write(&session, description).unwrap();
         let mut command = ffmpeg();
-        command.args(["-protocol_whitelist", "file,udp,rtp", "-analyzeduration", "0", "-probesize", "32"]);
+        command.args(["-protocol_whitelist", "file,udp,rtp,srtp", "-analyzeduration", "0", "-probesize", "32"]);
         command.arg("-i").arg(&session).args(["-c:a", "pcm_s16le"]).arg(&heard);
         let receiver = Process::start(&format!("{name}'s receiver"), command.stdout(Stdio::null()));
         eventually(&format!("{name} listens on {receives}"), || {
             let open = kernel::udp_ports();
             (open.contains_key(&receives.first) && open.contains_key(&receives.last)).then_some(())
         });
-        Self { name, speech, says, heard, receives, receiver }
+        Self { name, speech, says, heard, receives, receiver, suite }
     }
 
     /// Gives the call a leg for it, with a port of its own for RTCP, as ffmpeg has.
@@ -202,6 +227,10 @@ impl Party {
         let create = json!({"command": "leg-create", "party": self.name, "remote": remote, "codecs": ["PCMU"],
             "rtcp_mux": false, "latch": {"mode": "off", "strict": false}});
         client.command("c1", create);
+        if let Some(suite) = self.suite {
+            let [receive, send] = [SPEAKS, HEARS].map(|key| format!("{suite} inline:{key}"));
+            client.command("c1", json!({"command": "leg-srtp", "party": self.name, "receive": receive, "send": send}));
+        }
     }
 
     /// Speaks until it is dropped.
@@ -210,7 +239,12 @@ impl Party {
         let mut command = ffmpeg();
         command.arg("-re").arg("-i").arg(&self.says).args(["-c:a", "pcm_mulaw", "-f", "rtp"]);
         // 20 ms a packet: 160 bytes and the header.
-        command.arg(format!("rtp://{local}?pkt_size=172"));
+        match self.suite {
+            Some(suite) => command
+                .args(["-srtp_out_suite", suite, "-srtp_out_params", SPEAKS])
+                .arg(format!("srtp://{local}?pkt_size=172")),
+            None => command.arg(format!("rtp://{local}?pkt_size=172")),
+        };
         Process::start(&format!("{}'s sender", self.name), command.stdout(Stdio::null()))
     }
 

@@ -62,6 +62,8 @@ pub struct Relay {
     pub rtcp_mux: bool,
     /// `a=ptime`, milliseconds.
     pub ptime_ms: Option<u32>,
+    /// `a=crypto`, instead of everything that stands there about keys; `None`: that stays.
+    pub crypto: Option<Vec<String>>,
     /// What becomes of ICE.
     pub ice: Ice,
 }

@@ -184,7 +184,10 @@ impl Writer<'_> {
         if relay.rtcp_mux {
             self.line("a=rtcp-mux");
         }
-        for name in ["crypto", "setup", "fingerprint", "tls-id"] {
+        for value in relay.crypto.iter().flatten() {
+            self.line(&format!("a=crypto:{value}"));
+        }
+        for name in ["crypto", "setup", "fingerprint", "tls-id"].into_iter().filter(|_| relay.crypto.is_none()) {
             let values =
                 media.attributes.iter().filter(|(other, value)| other == name && is_managed(name, value, is_rtp));
             values.for_each(|(_, value)| self.line(&format!("a={name}:{value}")));

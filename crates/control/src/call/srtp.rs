@@ -44,7 +44,7 @@ impl Plan<'_> {
             (Some(key), _) => Some(key),
             (None, Some(suite)) => {
                 self.must_be_allowed(&fields.party, suite, Protections::ALL)?;
-                Some(new_key(suite)?)
+                Some(SrtpKey::new(new_key(suite)?))
             }
             (None, None) => None,
         };
@@ -97,12 +97,11 @@ pub(crate) fn is_good(suite: Suite, protections: Protections) -> bool {
 ///
 /// # Errors
 /// The system has no randomness.
-pub(crate) fn new_key(suite: Suite) -> Result<SrtpKey, ApiError> {
+pub(crate) fn new_key(suite: Suite) -> Result<MasterKey, ApiError> {
     let mut bytes = Zeroizing::new([0; KEY_AND_SALT_MAX]);
     let bytes = &mut bytes[..suite.key_len() + suite.salt_len()];
     fill_random(bytes)?;
-    let master = MasterKey::new(suite, bytes).map_err(|error| ApiError::new(ErrorCode::Refused, error.to_string()))?;
-    Ok(SrtpKey::new(master))
+    MasterKey::new(suite, bytes).map_err(|error| ApiError::new(ErrorCode::Refused, error.to_string()))
 }
 
 /// As in `a=crypto`, without the tag.

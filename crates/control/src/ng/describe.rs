@@ -11,6 +11,7 @@ use super::NgConfig;
 use super::ice;
 use super::media::{Described, Phase, Told};
 use super::refuse::Refused;
+use super::sdes::{DescribedSdes, Keying};
 use super::session::{PartyId, Session};
 use crate::api::Direction;
 
@@ -30,7 +31,7 @@ pub(super) fn described(sdp: &Sdp, options: &Options) -> Result<Vec<Described>, 
         let change = sdp
             .media()
             .iter()
-            .find(|media| media.is_rtp() && is_secure(wanted) != is_secure(&media.protocol) && media.port != 0);
+            .find(|media| media.is_rtp() && media.port != 0 && !Keying::are_translated(&media.protocol, wanted));
         if let Some(media) = change {
             let from = &media.protocol;
             let why = format!("transport-protocol {wanted}: this relay does not translate between {from} and {wanted}");
@@ -78,6 +79,7 @@ fn line(sdp: &Sdp, media: &Media, options: &Options) -> Result<Described, Refuse
         mid: media.mid.clone(),
         ptime_ms: media.ptime_ms,
         ice: ice::described(sdp, media),
+        sdes: DescribedSdes::read(media),
         codecs: media.codecs.iter().filter_map(codec).filter(usable).collect(),
     })
 }
@@ -141,19 +143,12 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
         .enumerate()
         .map(|(index, (media, told))| match told {
             Told::Disabled => MediaEdit::Disable { address: here },
-            Told::Here { rtp, rtcp, mux, mux_required, ice } => {
+            Told::Here { rtp, rtcp, mux, mux_required, ice, protocol, sdes } => {
                 let (mux, mux_required) = (*mux, *mux_required);
                 let address = options.media_address.unwrap_or(rtp.ip());
                 let is_rtp = media.is_rtp();
                 // An answer says what its offer said, where it says nothing itself.
                 let offered = other.filter(|_| phase == Phase::Answer).and_then(|party| party.media.get(index));
-                // An answer is in the protocol of its offer; an offer in the one that is asked for, or that was before.
-                let protocol = match phase {
-                    Phase::Offer => options.transport_protocol.clone().or_else(|| was(other, index, &media.protocol)),
-                    Phase::Answer => {
-                        offered.map(|offered| offered.protocol.clone()).filter(|protocol| !protocol.is_empty())
-                    }
-                };
                 let rtcp_port = if mux && (mux_required || phase == Phase::Answer) { rtp.port() } else { rtcp.port() };
                 let attribute = is_rtp && !options.flags.no_rtcp_attribute;
                 let full = options.flags.full_rtcp_attribute;
@@ -163,7 +158,7 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
                 MediaEdit::Relay(Box::new(Relay {
                     address: Some(address).filter(|_| !is_zero || options.replace.zero_address),
                     port: rtp.port(),
-                    protocol: protocol.filter(|_| is_rtp),
+                    protocol: Some(protocol.clone()).filter(|_| is_rtp),
                     formats_without: offered.map_or_else(Vec::new, |offered| not_offered(media, offered)),
                     mid: offered.and_then(|offered| offered.mid.clone()).or_else(|| given_mid(other, phase, index)),
                     direction: direction(media, options, is_zero),
@@ -174,6 +169,7 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
                         .ptime_ms
                         .or_else(|| offered.and_then(|offered| offered.ptime_ms))
                         .filter(|_| is_rtp),
+                    crypto: sdes.lines(),
                     ice: ice.as_deref().map_or(Ice::Remove, |ice| Ice::Own {
                         ufrag: ice.ufrag.clone(),
                         pwd: ice.pwd.0.clone(),
@@ -186,16 +182,6 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
         })
         .collect();
     sdp.rewrite(&edit)
-}
-
-/// The protocol that the other side has spoken so far, where it is as secure as this one.
-fn was(other: Option<&super::session::Party>, index: usize, protocol: &str) -> Option<String> {
-    let before = other?.media.get(index).map(|media| media.protocol.clone())?;
-    (before.contains("RTP/") && is_secure(&before) == is_secure(protocol)).then_some(before)
-}
-
-fn is_secure(protocol: &str) -> bool {
-    protocol.contains("RTP/SAVP")
 }
 
 /// What the other side is told of who sends. The zero address means that its author receives nothing (RFC 2543 B.5).

@@ -9,6 +9,7 @@ use patchcord_relay::media::Codec;
 
 use super::NgConfig;
 use super::ice::{DescribedIce, ToldIce};
+use super::sdes::{DescribedSdes, ToldSdes};
 use super::session::{Leg, Mux, PartyId, Role, Session, leg_name};
 use crate::api::{
     Bridge, CodecParts, CodecSpec, Command, Direction, EgressName, LatchModeName, LatchSpec, LegCodecs, LegCreate,
@@ -38,6 +39,7 @@ pub(super) struct Described {
     pub(super) mid: Option<String>,
     pub(super) ptime_ms: Option<u32>,
     pub(super) ice: DescribedIce,
+    pub(super) sdes: DescribedSdes,
 }
 
 /// What the other side is to be told of an m= line.
@@ -54,6 +56,9 @@ pub(super) enum Told {
         /// There is no port for RTCP to fall back on.
         mux_required: bool,
         ice: Option<Box<ToldIce>>,
+        /// In which protocol.
+        protocol: String,
+        sdes: ToldSdes,
     },
 }
 
@@ -107,6 +112,8 @@ impl Exchange<'_, '_> {
             self.media(party, index).read |= self.options.flags.inject_dtmf;
         }
         self.note_ice(index, line);
+        let protocol = self.protocol_towards(index, line);
+        self.note_keying(index, line);
         if self.phase == Phase::Offer && self.options.flags.generate_mid && line.mid.is_none() {
             self.media(self.to, index).given_mid = Some((index + 1).to_string());
         }
@@ -137,7 +144,7 @@ impl Exchange<'_, '_> {
                 remote_rtcp: leg.remote_rtcp,
                 direction: if leg.disabled { Direction::SendRecv } else { leg.direction },
                 latch: leg.latch,
-                relaying: self.relaying(self.to, index, &line.protocol),
+                relaying: self.relaying(self.to, index, &protocol),
                 muxed: self.media(self.to, index).mux.agreed,
                 codecs: others,
                 family,
@@ -148,7 +155,7 @@ impl Exchange<'_, '_> {
                 remote_rtcp: None,
                 direction: Direction::SendRecv,
                 latch: self.latch_before_answer(),
-                relaying: self.relaying(self.to, index, &line.protocol),
+                relaying: self.relaying(self.to, index, &protocol),
                 muxed: false,
                 codecs: others,
                 family: self.family_of(self.to).or(family),
@@ -159,9 +166,10 @@ impl Exchange<'_, '_> {
         self.bridge(index)?;
         let rtcp_muxed = mux && (mux_required || self.phase == Phase::Answer);
         let ice = self.agree_on_ice(index, line, rtcp_muxed)?.map(Box::new);
+        let sdes = self.agree_on_keys(index, line)?;
         let Some(leg) = &mut self.media(self.to, index).leg else { return Ok(Told::Disabled) };
         leg.told_to = leg.told_to.or(line.remote);
-        Ok(Told::Here { rtp: leg.advertised, rtcp: leg.advertised_rtcp, mux, mux_required, ice })
+        Ok(Told::Here { rtp: leg.advertised, rtcp: leg.advertised_rtcp, mux, mux_required, ice, protocol, sdes })
     }
 
     /// Where ports follow the remote side: another address of the sender gives the receiver another local port, and the same
@@ -313,8 +321,10 @@ impl Exchange<'_, '_> {
 
     /// What the relay has no keys for, or no protocol, it passes unread.
     pub(super) fn relaying(&mut self, party: PartyId, index: usize, protocol: &str) -> RelayingName {
-        let read = !self.config.relay_unread || self.media(party, index).read;
-        if is_readable(protocol) && read { RelayingName::Rtp } else { RelayingName::Opaque }
+        let media = self.media(party, index);
+        let (read, terminates) = (media.read, media.sdes.terminates);
+        let read = !self.config.relay_unread || read;
+        if terminates || (is_readable(protocol) && read) { RelayingName::Rtp } else { RelayingName::Opaque }
     }
 
     /// `direction` names the interface towards the sender first, then the one towards the receiver.
@@ -373,7 +383,7 @@ impl Exchange<'_, '_> {
         party.expect("both sides of an exchange are parties of its session").media_mut(index)
     }
 
-    fn name(&self, party: PartyId, index: usize) -> String {
+    pub(super) fn name(&self, party: PartyId, index: usize) -> String {
         self.session.party(party).map_or_else(String::new, |party| party.leg_name(index))
     }
 

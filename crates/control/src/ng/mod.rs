@@ -21,6 +21,7 @@ mod publish;
 mod quality;
 mod query;
 mod refuse;
+mod sdes;
 mod server;
 mod session;
 mod subscribe;

@@ -81,7 +81,7 @@ fn rewritten(published: &Published<'_>, options: &Options, config: &NgConfig, fa
 }
 
 fn edited(media: &Media, line: &Line, options: &Options, here: IpAddr) -> MediaEdit {
-    let Told::Here { rtp, rtcp, mux, mux_required, ice: _ } = line.told else {
+    let Told::Here { rtp, rtcp, mux, mux_required, ice: _, ref protocol, ref sdes } = line.told else {
         return MediaEdit::Disable { address: Some(here) };
     };
     let address = options.media_address.unwrap_or(rtp.ip());
@@ -90,7 +90,7 @@ fn edited(media: &Media, line: &Line, options: &Options, here: IpAddr) -> MediaE
     MediaEdit::Relay(Box::new(Relay {
         address: Some(address),
         port: rtp.port(),
-        protocol: options.transport_protocol.clone().filter(|_| media.is_rtp()),
+        protocol: options.transport_protocol.clone().or_else(|| Some(protocol.clone())).filter(|_| media.is_rtp()),
         formats_without: line.without.clone(),
         mid: line.mid.clone(),
         direction: Some(match media.direction {
@@ -100,6 +100,7 @@ fn edited(media: &Media, line: &Line, options: &Options, here: IpAddr) -> MediaE
         rtcp: (media.is_rtp() && !options.flags.no_rtcp_attribute).then_some(attribute),
         rtcp_mux: mux && media.is_rtp(),
         ptime_ms: media.ptime_ms.filter(|_| media.is_rtp()),
+        crypto: sdes.lines(),
         ice: Ice::Remove,
     }))
 }

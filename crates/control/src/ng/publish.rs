@@ -10,6 +10,7 @@ use super::describe::described;
 use super::media::{Described, Exchange, Phase, Told, Want};
 use super::own_sdp::{accepted, answer};
 use super::refuse::Refused;
+use super::sdes::ToldSdes;
 use super::session::{BadTags, PartyId, Role, Session};
 use crate::api::Direction;
 use crate::call::Plan;
@@ -106,7 +107,8 @@ impl Exchange<'_, '_> {
             self.set_leg(publisher, index, want)?;
             let Some(leg) = &self.media(publisher, index).leg else { return Ok(Told::Disabled) };
             let (rtp, rtcp) = (leg.advertised, leg.advertised_rtcp);
-            Ok(Told::Here { rtp, rtcp, mux: line.mux, mux_required: false, ice: None })
+            let (protocol, sdes) = (line.protocol.clone(), ToldSdes::Keep);
+            Ok(Told::Here { rtp, rtcp, mux: line.mux, mux_required: false, ice: None, protocol, sdes })
         });
         told.collect()
     }

@@ -12,6 +12,7 @@ use crate::interfaces::AddressFamily;
 use patchcord_relay::media::Codec;
 use patchcord_sdp::Sdp;
 
+use super::sdes::Sdes;
 use crate::api::{Direction, LatchSpec, RelayingName};
 
 /// Number of a party within its session, never used again.
@@ -90,6 +91,7 @@ pub(super) struct Media {
     /// It is read though everything else may pass unread: keys are, or will be, put into it.
     pub(super) read: bool,
     pub(super) ice: Ice,
+    pub(super) sdes: Sdes,
     /// The leg that relays it; `None` while the media is disabled.
     pub(super) leg: Option<Leg>,
     /// Legs of other addresses of the other side, where ports follow these.

@@ -5,6 +5,7 @@ use patchcord_relay::media::Codec;
 
 use super::media::{Described, Exchange, Told, Want};
 use super::refuse::Refused;
+use super::sdes::ToldSdes;
 use super::session::{PartyId, Session, Source};
 use crate::api::{Command, Direction, Monitor, OneParty};
 use crate::error::ApiError;
@@ -37,7 +38,10 @@ impl Exchange<'_, '_> {
         let source = self.media(party, media).clone();
         let line = self.media(subscriber, index);
         line.kind.clone_from(&source.kind);
-        line.protocol.clone_from(&source.protocol);
+        // What the relay decrypts a subscriber hears as RTP: keys of its own it is not offered yet.
+        let decrypted = source.sdes.terminates;
+        let protocol = if decrypted { "RTP/AVP" } else { source.protocol.as_str() };
+        protocol.clone_into(&mut line.protocol);
         let (Some(leg), false) = (source.leg.as_ref(), source.leg.as_ref().is_none_or(|leg| leg.disabled)) else {
             self.drop_leg(index)?;
             return Ok(Told::Disabled);
@@ -62,7 +66,7 @@ impl Exchange<'_, '_> {
             remote_rtcp: own.as_ref().and_then(|own| own.remote_rtcp),
             direction: Direction::RecvOnly,
             latch: self.latch(),
-            relaying: self.relaying(subscriber, index, &source.protocol),
+            relaying: self.relaying(subscriber, index, protocol),
             muxed: in_use,
             codecs,
             family,
@@ -73,7 +77,9 @@ impl Exchange<'_, '_> {
         let mux = self.media(subscriber, index).mux.offered;
         let Some(own) = &self.media(subscriber, index).leg else { return Ok(Told::Disabled) };
         let (rtp, rtcp) = (own.advertised, own.advertised_rtcp);
-        Ok(Told::Here { rtp, rtcp, mux, mux_required: mux && wish.require, ice: None })
+        let sdes = if decrypted { ToldSdes::Own(Vec::new()) } else { ToldSdes::Keep };
+        let protocol = protocol.to_owned();
+        Ok(Told::Here { rtp, rtcp, mux, mux_required: mux && wish.require, ice: None, protocol, sdes })
     }
 
     /// Takes the subscriber's answer, which [`Session::must_be_answer`] has found good: where each line is to be sent, and in

@@ -1,0 +1,305 @@
+//! SRTP with keys in SDP (RFC 4568) in offers and answers: the relay speaks SRTP with each party for itself, under keys of its own.
+//!
+//! Who offers keys is answered with one of its suites; who is to be offered some gets those that are good enough. Keys stay over
+//! further offers as long as their suite does. Where both sides have the same protection and everything is to be relayed unread,
+//! their lines pass as they are, and so does what they encrypt.
+
+use patchcord_ng::Options;
+use patchcord_srtp::sdes::{Crypto, SdesError};
+use patchcord_srtp::{Protections, Suite};
+
+use super::media::{Described, Exchange, Phase};
+use super::session::PartyId;
+use crate::api::{Command, KeyText, LegSrtp};
+use crate::call::srtp::{is_good, new_key};
+use crate::error::{ApiError, ErrorCode};
+
+/// How media is protected, by the protocol of its m= line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keying {
+    /// Not at all.
+    Plain,
+    /// SRTP, with keys in SDP (RFC 4568).
+    Sdes,
+    /// SRTP, with keys agreed on beside the media (RFC 5764).
+    Dtls,
+    /// It is no RTP.
+    Other,
+}
+
+impl Keying {
+    pub(super) fn of(protocol: &str) -> Self {
+        match protocol {
+            "RTP/AVP" | "RTP/AVPF" => Self::Plain,
+            "RTP/SAVP" | "RTP/SAVPF" => Self::Sdes,
+            "UDP/TLS/RTP/SAVP" | "UDP/TLS/RTP/SAVPF" => Self::Dtls,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether a side that speaks one protocol can hear one that speaks the other.
+    pub(super) fn are_translated(one: &str, other: &str) -> bool {
+        match (Self::of(one), Self::of(other)) {
+            (Self::Plain | Self::Sdes, Self::Plain | Self::Sdes) => true,
+            (one, other) => one == other,
+        }
+    }
+}
+
+/// What an m= line says of keys.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DescribedSdes {
+    pub(super) usable: Vec<Crypto>,
+    pub(super) faults: Vec<SdesError>,
+}
+
+impl DescribedSdes {
+    pub(super) fn read(media: &patchcord_sdp::Media) -> Self {
+        let values = media.attributes.iter().filter(|(name, _)| name == "crypto").map(|(_, value)| value.as_str());
+        let (usable, faults) = Crypto::parse_all(values);
+        Self { usable, faults }
+    }
+}
+
+/// Keys, as far as a party and the relay have agreed on them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sdes {
+    /// The relay speaks SRTP with one of the two sides of this media, or with both.
+    pub(super) terminates: bool,
+    /// What the party was offered, with keys of ours.
+    offered: Vec<Crypto>,
+    /// What is in force: ours under the tag that both use, and the party's.
+    in_force: Option<Box<Pair>>,
+}
+
+/// The keys of both directions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pair {
+    ours: Crypto,
+    theirs: Crypto,
+}
+
+/// What the other side is told of keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum ToldSdes {
+    /// What the sender says.
+    #[default]
+    Keep,
+    /// These lines, or none.
+    Own(Vec<KeyText>),
+}
+
+impl ToldSdes {
+    /// The lines in place of the sender's, if there are to be others.
+    pub(super) fn lines(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Keep => None,
+            Self::Own(lines) => Some(lines.iter().map(|line| line.as_str().to_owned()).collect()),
+        }
+    }
+}
+
+impl Exchange<'_, '_> {
+    /// Whether the relay is to speak SRTP with a side of this media, or with both.
+    pub(super) fn note_keying(&mut self, index: usize, line: &Described) {
+        let from = Keying::of(&line.protocol);
+        let to = Keying::of(&self.protocol_towards(index, line));
+        let osrtp = &self.options.osrtp;
+        let opportunistic = match self.phase {
+            Phase::Offer => osrtp.offer || (osrtp.accept && !line.sdes.usable.is_empty()),
+            Phase::Answer => {
+                let offerer = self.media(self.to, index).sdes.in_force.is_some();
+                offerer || !self.media(self.from, index).sdes.offered.is_empty()
+            }
+        };
+        let before = self.media(self.from, index).sdes.terminates || self.media(self.to, index).sdes.terminates;
+        let terminates = match (from, to) {
+            (Keying::Plain, Keying::Plain) => opportunistic,
+            (Keying::Sdes, Keying::Plain) | (Keying::Plain, Keying::Sdes) => true,
+            (Keying::Sdes, Keying::Sdes) => before || !self.config.relay_unread,
+            _ => false,
+        };
+        for party in [self.from, self.to] {
+            self.media(party, index).sdes.terminates = terminates;
+        }
+    }
+
+    /// The protocol in which the other side is told of a line.
+    pub(super) fn protocol_towards(&mut self, index: usize, line: &Described) -> String {
+        let spoken = self.media(self.to, index).protocol.clone();
+        let answers = self.phase == Phase::Answer;
+        let spoken = Some(spoken).filter(|spoken| !spoken.is_empty());
+        let spoken = spoken.filter(|spoken| answers || Keying::are_translated(&line.protocol, spoken));
+        let wanted = match self.phase {
+            Phase::Offer => {
+                self.options.transport_protocol.clone().filter(|_| Keying::of(&line.protocol) != Keying::Other)
+            }
+            Phase::Answer => None,
+        };
+        wanted.or(spoken).unwrap_or_else(|| line.protocol.clone())
+    }
+
+    /// Plans what the exchange means for the keys of both sides, whose legs are there; says what the receiver is told.
+    pub(super) fn agree_on_keys(&mut self, index: usize, line: &Described) -> Result<ToldSdes, ApiError> {
+        if !self.media(self.from, index).sdes.terminates {
+            for party in [self.from, self.to] {
+                self.end_srtp(party, index)?;
+            }
+            return Ok(ToldSdes::Keep);
+        }
+        match self.phase {
+            Phase::Offer => {
+                self.take_offered_keys(index, line)?;
+                let secured = Keying::of(&self.protocol_towards(index, line)) == Keying::Sdes;
+                self.offer_keys(index, secured)
+            }
+            Phase::Answer => {
+                self.take_answered_keys(index, line)?;
+                let pair = self.media(self.to, index).sdes.in_force.clone();
+                Ok(ToldSdes::Own(pair.iter().map(|pair| self.text(&pair.ours)).collect()))
+            }
+        }
+    }
+
+    /// The sender offers keys: one of its suites is taken, and from now on it speaks SRTP with us.
+    fn take_offered_keys(&mut self, index: usize, line: &Described) -> Result<(), ApiError> {
+        let is_secured = Keying::of(&line.protocol) == Keying::Sdes;
+        if !is_secured && (line.sdes.usable.is_empty() || !self.options.osrtp.accept) {
+            return self.end_srtp(self.from, index);
+        }
+        let acceptable = |crypto: &&Crypto| self.is_acceptable(crypto);
+        let wanted = &self.options.sdes.offerer_pref;
+        let preferred = wanted.iter().filter_map(|name| name.parse::<Suite>().ok());
+        let preferred = preferred
+            .filter_map(|suite| line.sdes.usable.iter().filter(acceptable).find(|crypto| crypto.key.suite() == suite))
+            .next();
+        let Some(theirs) = preferred.or_else(|| line.sdes.usable.iter().find(acceptable)).cloned() else {
+            return Err(none_usable("the offer", line));
+        };
+        let present = self.media(self.from, index).sdes.in_force.clone();
+        let ours = match present {
+            Some(pair) if pair.ours.key.suite() == theirs.key.suite() => Crypto { tag: theirs.tag, ..pair.ours },
+            _ => own(theirs.tag, theirs.key.suite())?,
+        };
+        self.put_in_force(self.from, index, Pair { ours, theirs })
+    }
+
+    /// The receiver is offered keys of ours: those in force first, then one for each suite that is good enough.
+    fn offer_keys(&mut self, index: usize, secured: bool) -> Result<ToldSdes, ApiError> {
+        if (!secured && !self.options.osrtp.offer) || self.options.sdes.off {
+            self.media(self.to, index).sdes.offered.clear();
+            self.end_srtp(self.to, index)?;
+            return Ok(ToldSdes::Own(Vec::new()));
+        }
+        let before = core::mem::take(&mut self.media(self.to, index).sdes.offered);
+        let present = self.media(self.to, index).sdes.in_force.clone().map(|pair| pair.ours);
+        let mut offered: Vec<Crypto> = present.into_iter().collect();
+        let free = |offered: &[Crypto]| (1..).find(|tag| offered.iter().all(|known| known.tag != *tag)).unwrap_or(1);
+        for suite in suites(self.options, self.plan.env.allows_weak_srtp) {
+            if offered.iter().any(|known| known.key.suite() == suite) {
+                continue;
+            }
+            let tag = free(&offered);
+            // An offer that is repeated before its answer has the same keys.
+            let again = before.iter().find(|known| known.key.suite() == suite).cloned();
+            offered.push(match again {
+                Some(again) => Crypto { tag, ..again },
+                None => own(tag, suite)?,
+            });
+        }
+        if offered.is_empty() {
+            let why = "the SDES flags leave no suite to offer; leave out some of no- and only-".to_owned();
+            return Err(ApiError::new(ErrorCode::BadSrtp, why));
+        }
+        if secured && self.media(self.to, index).sdes.in_force.is_none() {
+            // Nothing in the clear to whoever is to speak SRTP, not even before it has answered.
+            let party = self.name(self.to, index);
+            self.plan.add(&Command::LegSrtp(plain(party)))?;
+        }
+        let told = offered.iter().map(|crypto| self.text(crypto)).collect();
+        self.media(self.to, index).sdes.offered = offered;
+        Ok(ToldSdes::Own(told))
+    }
+
+    /// The answerer takes one of the keys that it was offered, and has one of its own for the same suite.
+    fn take_answered_keys(&mut self, index: usize, line: &Described) -> Result<(), ApiError> {
+        let offered = self.media(self.from, index).sdes.offered.clone();
+        if offered.is_empty() {
+            return self.end_srtp(self.from, index);
+        }
+        let pair = line.sdes.usable.iter().find_map(|theirs| {
+            let same = |ours: &&Crypto| ours.tag == theirs.tag && ours.key.suite() == theirs.key.suite();
+            let ours = offered.iter().find(same).filter(|_| self.is_acceptable(theirs))?;
+            Some(Pair { ours: ours.clone(), theirs: theirs.clone() })
+        });
+        match pair {
+            Some(pair) => self.put_in_force(self.from, index, pair),
+            // RFC 8643 3: who does not take an opportunity has declined it.
+            None if Keying::of(&line.protocol) == Keying::Plain && line.sdes.usable.is_empty() => {
+                self.end_srtp(self.from, index)
+            }
+            None => Err(none_usable("the answer", line)),
+        }
+    }
+
+    fn put_in_force(&mut self, party: PartyId, index: usize, pair: Pair) -> Result<(), ApiError> {
+        let sdes = &self.media(party, index).sdes;
+        if sdes.in_force.as_deref() != Some(&pair) {
+            let name = self.name(party, index);
+            let (receive, send) = (Some(self.text(&pair.theirs)), Some(self.text(&pair.ours)));
+            self.plan.add(&Command::LegSrtp(LegSrtp { receive, send, ..plain(name) }))?;
+            self.media(party, index).sdes.in_force = Some(Box::new(pair));
+        }
+        Ok(())
+    }
+
+    /// The party speaks RTP, or what is relayed unread.
+    fn end_srtp(&mut self, party: PartyId, index: usize) -> Result<(), ApiError> {
+        let name = self.name(party, index);
+        self.media(party, index).sdes.in_force = None;
+        match self.plan.model.legs.named(&name) {
+            Some(leg) if leg.srtp.is_some() => {
+                self.plan.add(&Command::LegSrtp(LegSrtp { enabled: false, ..plain(name) }))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_acceptable(&self, crypto: &Crypto) -> bool {
+        self.plan.env.allows_weak_srtp || is_good(crypto.key.suite(), crypto.protections)
+    }
+
+    fn text(&self, crypto: &Crypto) -> KeyText {
+        KeyText::from(crypto.to_value(self.options.sdes.pad || !self.config.relay_unread).as_str())
+    }
+}
+
+/// A key of ours under a tag.
+fn own(tag: u32, suite: Suite) -> Result<Crypto, ApiError> {
+    Ok(Crypto { tag, key: new_key(suite)?, mki: None, protections: Protections::ALL })
+}
+
+const fn plain(party: String) -> LegSrtp {
+    LegSrtp { party, enabled: true, receive: None, send: None, suite: None }
+}
+
+/// Suites to offer, in their order: what the flags leave of those that are good enough.
+fn suites(options: &Options, allows_weak: bool) -> Vec<Suite> {
+    let flags = &options.sdes;
+    let named = |list: &[String], suite: Suite| list.iter().any(|name| name.parse() == Ok(suite));
+    let mut suites: Vec<_> = Suite::ALL
+        .into_iter()
+        .filter(|suite| allows_weak || !suite.is_for_compatibility())
+        .filter(|suite| if flags.only.is_empty() { !named(&flags.no, *suite) } else { named(&flags.only, *suite) })
+        .collect();
+    let place = |suite: &Suite| flags.order.iter().position(|name| name.parse() == Ok(*suite)).unwrap_or(usize::MAX);
+    suites.sort_by_key(place);
+    suites
+}
+
+fn none_usable(what: &str, line: &Described) -> ApiError {
+    let faults: Vec<_> = line.sdes.faults.iter().map(ToString::to_string).collect();
+    let faults = if faults.is_empty() { String::new() } else { format!(": {}", faults.join("; ")) };
+    let why = format!("{what} has no a=crypto for {} that can be taken{faults}", line.protocol);
+    ApiError::new(ErrorCode::BadSrtp, why)
+}
