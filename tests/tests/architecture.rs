@@ -88,7 +88,9 @@ fn crates_depend_only_along_the_arrows() {
 #[test]
 fn the_engine_knows_no_socket_file_clock_or_thread() {
     for krate in PURE {
-        for (path, source) in sources(krate) {
+        // Tests may say on the terminal what they have skipped.
+        let shipped = |(path, _): &(PathBuf, String)| !path.iter().any(|part| part == "tests");
+        for (path, source) in sources(krate).into_iter().filter(shipped) {
             for (number, line) in source.lines().enumerate() {
                 let code = line.split("//").next().unwrap_or("");
                 if let Some(word) = IMPURE_WORDS.iter().find(|word| code.contains(**word)) {

@@ -10,6 +10,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use patchcord_codec::analysis::{Heard, correlation, find, order_heard, timeline};
@@ -67,6 +68,9 @@ fn a_transfer_to_a_secured_ffmpeg_of_another_suite_is_heard_in_its_order() {
 
 /// Transferee, agent and target, each with SRTP of a suite, or without.
 fn transfer(folder: &str, suites: [Option<&'static str>; 3]) {
+    // Six programs that keep time, and two processors: one transfer at a time.
+    static STAGE: Mutex<()> = Mutex::new(());
+    let _stage = STAGE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Folder::create(env!("CARGO_TARGET_TMPDIR"), folder);
     let relay = Relay::start(&["--workers", "1"]);
     let client = relay.client();
@@ -204,7 +208,8 @@ impl Party {
         // It gives up when nothing has come for 10 s, so it starts when its time has come.
         let receives = free_ports(2);
         let protocol = if suite.is_some() { "RTP/SAVP" } else { "RTP/AVP" };
-        let key = suite.map(|suite| format!("a=crypto:1 {suite} inline:{HEARS}\r\n")).unwrap_or_default();
+        let key =
+            suite.map(|suite| format!("a=crypto:1 {} inline:{HEARS}\r\n", as_ffmpeg_has_it(suite))).unwrap_or_default();
         let description = format!(
             "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns={name}\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} {protocol} 0\r\n{key}a=rtpmap:0 PCMU/8000\r\n",
             receives.first
@@ -241,7 +246,7 @@ impl Party {
         // 20 ms a packet: 160 bytes and the header.
         match self.suite {
             Some(suite) => command
-                .args(["-srtp_out_suite", suite, "-srtp_out_params", SPEAKS])
+                .args(["-srtp_out_suite", as_ffmpeg_has_it(suite), "-srtp_out_params", SPEAKS])
                 .arg(format!("srtp://{local}?pkt_size=172")),
             None => command.arg(format!("rtp://{local}?pkt_size=172")),
         };
@@ -254,6 +259,11 @@ impl Party {
         self.receiver.wait();
         wav::read_file(&self.heard).unwrap_or_else(|error| panic!("{error}\n{}", self.receiver.stderr()))
     }
+}
+
+/// With RFC 4568's name for the shorter tag ffmpeg shortens that of RTCP too, which 6.2.2 does not; with RFC 5764's it does not.
+fn as_ffmpeg_has_it(suite: &'static str) -> &'static str {
+    if suite == "AES_CM_128_HMAC_SHA1_32" { "SRTP_AES128_CM_HMAC_SHA1_32" } else { suite }
 }
 
 fn ffmpeg() -> Command {

@@ -1,0 +1,282 @@
+//! SRTP, for one packet: 1,000 sessions with keys of their own in turn, in batches as a worker has them, and one by one.
+//!
+//! Names read `srtp/SUITE LEN DIRECTION/WHO`; times are for one packet (criterion's throughput is in packets). With the feature
+//! `libsrtp` the same packets go through libsrtp built on OpenSSL, which must make the same bytes of them. Both sides do all
+//! that a relay needs: roll-over counter and replay window included.
+
+#![allow(missing_docs, reason = "criterion's macros make items without documentation")]
+#![allow(clippy::unwrap_used, reason = "a benchmark may stop at what it did not expect")]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::measurement::WallTime;
+use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use patchcord_rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
+use patchcord_srtp::{
+    MasterKey, OVERHEAD_MAX, ProtectJob, Protections, Receiver, Sender, SessionKeys, Suite, UnprotectJob,
+    protect_batch, unprotect_batch,
+};
+
+/// Their keys do not fit the first level's cache.
+const SESSIONS: usize = 1_000;
+/// Sessions are visited in an order that no prefetcher guesses; coprime to their number.
+const STRIDE: usize = 377;
+/// Packets a batch.
+const BATCH: usize = 16;
+/// Batches whose packets are made at once, outside of what is measured: few, as a relay's packets are in the cache.
+const PREPARED: u64 = 4;
+/// 20 ms of G.711, and what a video's packet has.
+const LENS: [usize; 2] = [172, 1200];
+const SUITES: [Suite; 2] = [Suite::AesCm128HmacSha1_80, Suite::AeadAes128Gcm];
+
+criterion_group!(benches, srtp);
+criterion_main!(benches);
+
+fn srtp(criterion: &mut Criterion) {
+    for suite in SUITES {
+        for len in LENS {
+            let mut group = criterion.benchmark_group(format!("srtp/{} {len} protect", suite.name()));
+            set_up(&mut group);
+            protect(&mut group, suite, len);
+            #[cfg(feature = "libsrtp")]
+            libsrtp::protect(&mut group, suite, len);
+            group.finish();
+            let mut group = criterion.benchmark_group(format!("srtp/{} {len} unprotect", suite.name()));
+            set_up(&mut group);
+            unprotect(&mut group, suite, len);
+            #[cfg(feature = "libsrtp")]
+            libsrtp::unprotect(&mut group, suite, len);
+            group.finish();
+        }
+    }
+}
+
+fn set_up(group: &mut BenchmarkGroup<'_, WallTime>) {
+    group.throughput(Throughput::Elements(BATCH as u64));
+    group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+}
+
+fn protect(group: &mut BenchmarkGroup<'_, WallTime>, suite: Suite, len: usize) {
+    for (name, at_once) in [("batches", BATCH), ("one by one", 1)] {
+        let mut senders: Vec<Sender> = (0..SESSIONS).map(|session| Sender::new(keys(suite, session))).collect();
+        let mut traffic = Traffic::new(len);
+        group.bench_function(BenchmarkId::from_parameter(format!("patchcord, {name}")), |bencher| {
+            bencher.iter_batched_ref(
+                || traffic.batch(),
+                |packets| {
+                    for packets in packets.chunks_mut(at_once) {
+                        protect_all(&mut senders, packets);
+                    }
+                },
+                BatchSize::NumIterations(PREPARED),
+            );
+        });
+    }
+}
+
+fn unprotect(group: &mut BenchmarkGroup<'_, WallTime>, suite: Suite, len: usize) {
+    for (name, at_once) in [("batches", BATCH), ("one by one", 1)] {
+        let mut senders: Vec<Sender> = (0..SESSIONS).map(|session| Sender::new(keys(suite, session))).collect();
+        let mut receivers: Vec<Receiver> = (0..SESSIONS).map(|session| Receiver::new(keys(suite, session))).collect();
+        let mut traffic = Traffic::new(len);
+        group.bench_function(BenchmarkId::from_parameter(format!("patchcord, {name}")), |bencher| {
+            bencher.iter_batched_ref(
+                || {
+                    let mut packets = traffic.batch();
+                    protect_all(&mut senders, &mut packets);
+                    packets
+                },
+                |packets| {
+                    for packets in packets.chunks_mut(at_once) {
+                        unprotect_all(&mut receivers, packets);
+                    }
+                },
+                BatchSize::NumIterations(PREPARED),
+            );
+        });
+    }
+}
+
+/// At most a batch.
+fn protect_all(senders: &mut [Sender], packets: &mut [Packet]) {
+    let indices: [_; BATCH] = std::array::from_fn(|at| {
+        packets.get(at).map(|packet| senders[packet.session].claim(&packet.header()).unwrap())
+    });
+    let mut jobs: [Option<ProtectJob<'_>>; BATCH] = [const { None }; BATCH];
+    for ((job, packet), index) in jobs.iter_mut().zip(&mut *packets).zip(indices) {
+        let (session, len) = (packet.session, packet.bytes.len());
+        packet.bytes.resize(len + OVERHEAD_MAX, 0);
+        *job = Some(ProtectJob::new(senders[session].keys(), index.unwrap(), &mut packet.bytes, len));
+    }
+    let mut jobs: Vec<ProtectJob<'_>> = jobs.into_iter().flatten().collect();
+    protect_batch(&mut jobs);
+    let lens: Vec<usize> = jobs.iter().map(|job| job.outcome.map(|()| job.len).unwrap()).collect();
+    for (packet, len) in packets.iter_mut().zip(lens) {
+        packet.bytes.truncate(len);
+    }
+}
+
+/// At most a batch.
+fn unprotect_all(receivers: &mut [Receiver], packets: &mut [Packet]) {
+    let mut jobs: Vec<UnprotectJob<'_>> = Vec::with_capacity(BATCH);
+    let mut ids = Vec::with_capacity(BATCH);
+    for packet in packets {
+        let receiver = &receivers[packet.session];
+        let header = packet.header();
+        let index = receiver.expect(&header).unwrap();
+        ids.push((packet.session, header.ssrc, index));
+        jobs.push(UnprotectJob::new(receiver.keys(), index, &mut packet.bytes));
+    }
+    unprotect_batch(&mut jobs);
+    for (job, (_, ssrc, index)) in jobs.iter().zip(&ids) {
+        black_box((job.outcome.unwrap(), ssrc, index));
+    }
+    drop(jobs);
+    for (session, ssrc, index) in ids {
+        receivers[session].accept(ssrc, index).unwrap();
+    }
+}
+
+fn key_and_salt(suite: Suite, session: usize) -> Vec<u8> {
+    let len = suite.key_len() + suite.salt_len();
+    (0..len).map(|at| (session * 31 + session / 256 + at * 7).to_le_bytes()[0]).collect()
+}
+
+fn keys(suite: Suite, session: usize) -> SessionKeys {
+    let master = MasterKey::new(suite, &key_and_salt(suite, session)).unwrap();
+    SessionKeys::derive(&master, None, Protections::ALL).unwrap()
+}
+
+/// What a session sends.
+#[derive(Clone)]
+struct Packet {
+    session: usize,
+    bytes: Vec<u8>,
+}
+
+impl Packet {
+    fn header(&self) -> RtpHeader {
+        RtpHeader::read_srtp(&self.bytes).unwrap()
+    }
+}
+
+/// Packets of all sessions in turn, each with the next sequence number of its session.
+struct Traffic {
+    next: usize,
+    sequences: Vec<u16>,
+    len: usize,
+}
+
+impl Traffic {
+    fn new(len: usize) -> Self {
+        Self { next: 0, sequences: vec![0; SESSIONS], len }
+    }
+
+    fn batch(&mut self) -> Vec<Packet> {
+        (0..BATCH).map(|_| self.packet()).collect()
+    }
+
+    fn packet(&mut self) -> Packet {
+        let session = self.next;
+        self.next = (self.next + STRIDE) % SESSIONS;
+        let sequence = self.sequences[session];
+        self.sequences[session] = sequence.wrapping_add(1);
+        // Room for what protecting adds, and what libsrtp wants beyond it.
+        let mut bytes = Vec::with_capacity(self.len + 4 * OVERHEAD_MAX);
+        bytes.resize(self.len, 0xd5);
+        let header = RtpHeader {
+            marker: false,
+            payload_type: PayloadType::new(8).unwrap(),
+            sequence: SequenceNumber(sequence),
+            timestamp: RtpTimestamp(u32::from(sequence) * 160),
+            ssrc: Ssrc(u32::try_from(session).unwrap() + 1),
+        };
+        header.build(&mut bytes);
+        Packet { session, bytes }
+    }
+}
+
+/// The peer.
+#[cfg(feature = "libsrtp")]
+mod libsrtp {
+    use criterion::measurement::WallTime;
+    use criterion::{BatchSize, BenchmarkGroup, BenchmarkId};
+    use patchcord_srtp::{Sender, Suite};
+    use srtp::{CryptoPolicy, Session, StreamPolicy};
+
+    use super::{PREPARED, SESSIONS, Traffic, key_and_salt, keys, protect_all};
+
+    const NAME: &str = "libsrtp";
+
+    pub(super) fn protect(group: &mut BenchmarkGroup<'_, WallTime>, suite: Suite, len: usize) {
+        must_agree(suite, len);
+        let mut sessions = sessions(suite);
+        let mut traffic = Traffic::new(len);
+        group.bench_function(BenchmarkId::from_parameter(NAME), |bencher| {
+            bencher.iter_batched_ref(
+                || traffic.batch(),
+                |packets| {
+                    for packet in packets {
+                        sessions[packet.session].protect(&mut packet.bytes).unwrap();
+                    }
+                },
+                BatchSize::NumIterations(PREPARED),
+            );
+        });
+    }
+
+    pub(super) fn unprotect(group: &mut BenchmarkGroup<'_, WallTime>, suite: Suite, len: usize) {
+        let mut senders: Vec<Sender> = (0..SESSIONS).map(|session| Sender::new(keys(suite, session))).collect();
+        let mut sessions = sessions(suite);
+        let mut traffic = Traffic::new(len);
+        group.bench_function(BenchmarkId::from_parameter(NAME), |bencher| {
+            bencher.iter_batched_ref(
+                || {
+                    let mut packets = traffic.batch();
+                    protect_all(&mut senders, &mut packets);
+                    packets
+                },
+                |packets| {
+                    for packet in packets {
+                        sessions[packet.session].unprotect(&mut packet.bytes).unwrap();
+                    }
+                },
+                BatchSize::NumIterations(PREPARED),
+            );
+        });
+    }
+
+    /// The same packet becomes the same bytes on both sides.
+    fn must_agree(suite: Suite, len: usize) {
+        let mut traffic = Traffic::new(len);
+        let packets = traffic.batch();
+        for packet in packets {
+            let mut sender = Sender::new(keys(suite, packet.session));
+            let mut peer = session(suite, packet.session);
+            let (mut ours, mut theirs) = (packet.clone(), packet);
+            theirs.session = 0;
+            ours.session = 0;
+            protect_all(std::slice::from_mut(&mut sender), std::slice::from_mut(&mut ours));
+            peer.protect(&mut theirs.bytes).unwrap();
+            assert_eq!(ours.bytes, theirs.bytes, "{}", suite.name());
+        }
+    }
+
+    fn sessions(suite: Suite) -> Vec<Session> {
+        (0..SESSIONS).map(|number| session(suite, number)).collect()
+    }
+
+    fn session(suite: Suite, number: usize) -> Session {
+        let policy = match suite {
+            Suite::AeadAes128Gcm => CryptoPolicy::aes_gcm_128_16_auth(),
+            Suite::AesCm128HmacSha1_80 => CryptoPolicy::aes_cm_128_hmac_sha1_80(),
+            other => unreachable!("not compared: {}", other.name()),
+        };
+        let key = key_and_salt(suite, number);
+        let mut session = Session::new().unwrap();
+        let ssrc = u32::try_from(number).unwrap() + 1;
+        session.add_stream(ssrc, StreamPolicy { rtp: policy, rtcp: policy, key: &key, ..Default::default() }).unwrap();
+        session
+    }
+}
