@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "patchcord-control",
         &["patchcord-relay", "patchcord-rtp", "patchcord-codec", "patchcord-ng", "patchcord-sdp", "patchcord-srtp"],
     ),
-    ("patchcord-lab", &["patchcord-rtp", "patchcord-codec", "patchcord-ng"]),
+    ("patchcord-lab", &["patchcord-rtp", "patchcord-codec", "patchcord-ng", "patchcord-srtp"]),
     (
         "patchcord",
         &[
@@ -33,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "patchcord-dataplane",
             "patchcord-control",
             "patchcord-lab",
+            "patchcord-srtp",
         ],
     ),
     ("patchcord-benches", &["patchcord-rtp", "patchcord-codec", "patchcord-relay", "patchcord-control"]),

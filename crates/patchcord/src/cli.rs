@@ -152,6 +152,9 @@ pub(crate) struct TopArgs {
 /// `demo`
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DemoArgs {
+    /// Every party speaks SRTP, each with a suite of its own.
+    #[arg(long)]
+    pub(crate) srtp: bool,
     /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,

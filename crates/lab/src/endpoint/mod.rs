@@ -9,6 +9,7 @@ mod player;
 mod receiver;
 mod recording;
 mod rtcp;
+mod secured;
 mod sender;
 mod sent;
 
@@ -19,6 +20,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
+
+use patchcord_srtp::SessionKeys;
 
 use crate::stream::RtpStream;
 use crate::sys::Epoll;
@@ -75,6 +78,8 @@ pub struct Progress {
     pub sent: u64,
     /// Packets that the system did not take.
     pub send_errors: u64,
+    /// Datagrams that were not SRTP under the endpoint's key, or were there before.
+    pub refused: u64,
     /// A stream is being played: it has not ended, nor was it paused or stopped.
     pub playing: bool,
 }
@@ -183,6 +188,11 @@ impl Endpoint {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.party.local
+    }
+
+    /// Speaks SRTP (RFC 3711) from now on, and hears nothing else: with the one key what it sends, with the other what it hears.
+    pub fn secure(&self, sends: SessionKeys, hears: SessionKeys) {
+        self.party.secure(secured::Secured::new(sends, hears));
     }
 
     /// Where it sends to.

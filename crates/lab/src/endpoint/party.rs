@@ -1,5 +1,6 @@
 //! One endpoint's socket and state, shared by the two threads and its handles.
 
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use patchcord_rtp::RTP_HEADER_LEN;
 use super::player::{Playback, Player};
 use super::recording::{Received, Recording};
 use super::rtcp::Reporter;
+use super::secured::Secured;
 use super::sent::SentLog;
 use super::{EndpointError, EndpointOptions, Progress};
 use crate::clock;
@@ -33,6 +35,7 @@ pub(super) struct State {
     generation: u64,
     progress: Progress,
     reporter: Option<Reporter>,
+    secured: Option<Secured>,
     /// Threads that wait for a change: mostly none, and telling nobody is a system call too.
     waiting: u32,
 }
@@ -47,6 +50,7 @@ impl Party {
             generation: 0,
             progress: Progress::default(),
             reporter: options.rtcp.map(|reports| Reporter::new(reports, local.port())),
+            secured: None,
             waiting: 0,
         };
         Self { name, local, socket, state: Mutex::new(state), changed: Condvar::new() }
@@ -64,6 +68,10 @@ impl Party {
         let due = state.reschedule();
         self.tell(state);
         due
+    }
+
+    pub(super) fn secure(&self, secured: Secured) {
+        self.lock().secured = Some(secured);
     }
 
     pub(super) fn pause(&self) {
@@ -90,7 +98,8 @@ impl Party {
 
     /// Sends the packet that is due, if the generation still holds, and returns when the next one is.
     pub(super) fn send_next(&self, generation: u64, packet: &mut Vec<u8>) -> Option<u64> {
-        let mut state = self.lock();
+        let mut guard = self.lock();
+        let state = &mut *guard;
         if state.generation != generation {
             return None;
         }
@@ -100,7 +109,11 @@ impl Party {
         let (clock_rate, next_ns) = (player.clock_rate(), player.due_ns());
         // Sent under the lock: nobody can pause or stop between the decision and the packet.
         let sent_ns = clock::now_ns();
-        match self.socket.send_to(packet, remote) {
+        let wire = match &mut state.secured {
+            Some(secured) => secured.protect(&header, packet).map_err(io::Error::other),
+            None => Ok(&packet[..]),
+        };
+        match wire.and_then(|wire| self.socket.send_to(wire, remote)) {
             Ok(_) => {
                 state.progress.sent += 1;
                 state.sent.push(sent_ns, header, packet);
@@ -112,7 +125,7 @@ impl Party {
             Err(_) => state.progress.send_errors += 1,
         }
         state.progress.playing = next_ns.is_some();
-        self.tell(state);
+        self.tell(guard);
         next_ns
     }
 
@@ -125,9 +138,15 @@ impl Party {
         let next_ns = now_ns + reporter.interval_ns();
         if let Some(remote) = remote
             && let Some(report) = reporter.report(now_ns, clock::unix_ns())
-            && self.socket.send_to(&report, remote).is_err()
         {
-            state.progress.send_errors += 1;
+            let state = &mut *state;
+            let wire = match &mut state.secured {
+                Some(secured) => secured.protect_report(&report).map_err(io::Error::other),
+                None => Ok(&report[..]),
+            };
+            if wire.and_then(|wire| self.socket.send_to(wire, remote)).is_err() {
+                state.progress.send_errors += 1;
+            }
         }
         Some(next_ns)
     }
@@ -135,7 +154,16 @@ impl Party {
     /// Takes note of datagrams that arrived.
     pub(super) fn received<'a>(&self, datagrams: impl IntoIterator<Item = Received<'a>>) {
         let mut state = self.lock();
-        for received in datagrams {
+        for mut received in datagrams {
+            let plain = state.secured.as_mut().map(|secured| secured.unprotect(received.bytes));
+            match &plain {
+                Some(Ok(plain)) => received.bytes = plain,
+                Some(Err(_)) => {
+                    state.progress.refused += 1;
+                    continue;
+                }
+                None => {}
+            }
             let header = received.header();
             if header.is_some() {
                 state.progress.received += 1;

@@ -41,7 +41,31 @@ pub(super) fn all(good: &Played, failing: &Played) -> Result<Vec<Check>, Failure
     let mut checks = Vec::new();
     transferred(&mut checks, good, &references)?;
     rolled_back(&mut checks, failing, &references)?;
+    secured(&mut checks, [good, failing]);
     Ok(checks)
+}
+
+/// Where the parties have keys: nothing that they received was anything but SRTP under these, and nothing that they sent was refused.
+fn secured(checks: &mut Vec<Check>, calls: [&Played; 2]) {
+    let legs = || calls.iter().flat_map(|call| &call.state.legs);
+    let suites: Vec<_> = legs()
+        .filter_map(|leg| Some(format!("{} {}", leg.party, leg.srtp.as_ref()?.send.as_ref()?.suite)))
+        .take(3)
+        .collect();
+    if suites.is_empty() {
+        return;
+    }
+    let refused: u64 = calls.iter().flat_map(|call| &call.parties).map(|party| party.refused).sum();
+    let by_relay: u64 = legs()
+        .flat_map(|leg| &leg.drops)
+        .filter(|(reason, _)| reason.starts_with("srtp_"))
+        .map(|(_, count)| count)
+        .sum();
+    checks.push(Check {
+        name: "every packet on the wire is SRTP under its party's key, and authentic".to_owned(),
+        ok: refused == 0 && by_relay == 0 && legs().all(|leg| leg.srtp.is_some()),
+        detail: format!("{}; {refused} refused by parties, {by_relay} by the relay", suites.join(", ")),
+    });
 }
 
 fn transferred(checks: &mut Vec<Check>, call: &Played, references: &[(&str, Audio)]) -> Result<(), Failure> {

@@ -47,8 +47,8 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
 /// Both calls at the same time: the failing transfer goes on beside the good one and must not touch it.
 fn play(relay: &RelayChild, args: &DemoArgs) -> Result<Outcome, Failure> {
     let timeline = Timeline::start(&relay.api().clone())?;
-    let good = Stage::set(relay.api(), "transfer", 0)?;
-    let failing = Stage::set(relay.api(), "no-answer", 1)?;
+    let good = Stage::set(relay.api(), "transfer", 0, args.srtp)?;
+    let failing = Stage::set(relay.api(), "no-answer", 1, args.srtp)?;
     let (good, failing) = std::thread::scope(|scope| {
         let failing = scope.spawn(|| script::failing_transfer(failing, &timeline));
         let good = script::transfer(good, &timeline);

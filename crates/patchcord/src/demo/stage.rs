@@ -5,6 +5,8 @@ use std::sync::Arc;
 use patchcord_lab::capture::Capture;
 use patchcord_lab::endpoint::{Endpoint, EndpointOptions, Endpoints, Playback, Recording, SentLog};
 use patchcord_lab::stream::RtpStream;
+use patchcord_srtp::sdes::Crypto;
+use patchcord_srtp::{MasterKey, Protections, SessionKeys, Suite};
 use serde_json::json;
 
 use crate::client::api::Api;
@@ -27,6 +29,9 @@ pub(super) const AGENT: &str = "agent";
 /// The party that it is transferred to.
 pub(super) const TARGET: &str = "target";
 
+/// What the parties speak in the demo with SRTP, in the order in which they enter.
+const SUITES: [Suite; 3] = [Suite::AesCm128HmacSha1_80, Suite::AeadAes256Gcm, Suite::AesCm256HmacSha1_80];
+
 /// A call that is being played.
 pub(super) struct Stage {
     pub(super) call: String,
@@ -35,6 +40,7 @@ pub(super) struct Stage {
     endpoints: Endpoints,
     parties: Vec<Endpoint>,
     number: u32,
+    srtp: bool,
 }
 
 /// A call that is over.
@@ -51,15 +57,17 @@ pub(super) struct PlayedParty {
     pub(super) name: String,
     pub(super) recording: Recording,
     pub(super) sent: SentLog,
+    /// Datagrams that were not SRTP under the party's key, where it has one.
+    pub(super) refused: u64,
 }
 
 impl Stage {
     /// Creates the call. Calls of different numbers have different SSRCs and sequence numbers; number 0 plays the captures
     /// as they are.
-    pub(super) fn set(api: &Api, call: &str, number: u32) -> Result<Self, Failure> {
+    pub(super) fn set(api: &Api, call: &str, number: u32, srtp: bool) -> Result<Self, Failure> {
         api.post("/v1/calls", &json!({ "call": call }))?;
         let endpoints = Endpoints::start().map_err(error)?;
-        Ok(Self { call: call.to_owned(), api: api.clone(), endpoints, parties: Vec::new(), number })
+        Ok(Self { call: call.to_owned(), api: api.clone(), endpoints, parties: Vec::new(), number, srtp })
     }
 
     /// Gives a party a socket, and a leg that knows it.
@@ -69,9 +77,31 @@ impl Stage {
             .add(name, "127.0.0.1:0".parse().expect("an address"), EndpointOptions::default())
             .map_err(error)?;
         let leg = media::create_leg(&self.api, &self.call, name, endpoint.local_addr(), &["PCMU"])?;
+        if self.srtp {
+            self.secure(&endpoint)?;
+        }
         endpoint.set_remote(leg);
         self.parties.push(endpoint.clone());
         Ok(endpoint)
+    }
+
+    /// Party and relay agree on keys, as they would by their SDPs: the party's is made here, the other is the relay's answer.
+    fn secure(&self, endpoint: &Endpoint) -> Result<(), Failure> {
+        let suite = SUITES[self.parties.len() % SUITES.len()];
+        let number = self.number * 3 + self.parties.len() as u32;
+        let len = suite.key_len() + suite.salt_len();
+        // Everybody can read this key: it protects a demonstration.
+        let key: Vec<u8> = (0..len as u32).map(|at| (number * 47 + at * 5) as u8).collect();
+        let sends = MasterKey::new(suite, &key).map_err(error)?;
+        let line = |key: MasterKey| Crypto { tag: 1, key, mki: None, protections: Protections::ALL };
+        let receive = line(sends.clone()).to_value(true);
+        let command = json!({ "command": "leg-srtp", "party": endpoint.name(), "receive": receive.as_str() });
+        let answer = self.api.command(&self.call, command)?;
+        let send = answer["results"][0]["send"].as_str().unwrap_or_default();
+        let hears = Crypto::parse(&format!("1 {send}")).map_err(error)?.key;
+        let derive = |key: &MasterKey| SessionKeys::derive(key, None, Protections::ALL).map_err(error);
+        endpoint.secure(derive(&sends)?, derive(&hears)?);
+        Ok(())
     }
 
     /// Lets a party begin to speak.
@@ -104,6 +134,7 @@ impl Stage {
             name: party.name().to_owned(),
             recording: party.recording(),
             sent: party.sent(),
+            refused: party.progress().refused,
         };
         Ok(Played { parties: self.parties.iter().map(played).collect(), call: self.call, state })
     }
