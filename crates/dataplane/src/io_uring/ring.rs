@@ -88,6 +88,15 @@ impl Ring {
         queued || self.ring.completion().len() > before
     }
 
+    /// As [`Ring::poll`], with the completions that what is submitted brings about by itself, as a cancellation does.
+    pub(super) fn poll_all(&mut self) -> bool {
+        let before = self.ring.completion().len();
+        if let Err(error) = self.enter(0, EnterFlags::GETEVENTS, None) {
+            self.survive(&error);
+        }
+        self.ring.completion().len() > before
+    }
+
     /// Submits and waits until at least one completion is there or `timeout` is over.
     pub(super) fn wait(&mut self, timeout: Option<Duration>) {
         match self.enter(1, self.wait_flags, timeout) {
