@@ -179,7 +179,7 @@ impl Control {
         let calls = Calls { load: vec![Load::default(); workers.len()], ..Calls::default() };
         Ok(Self(Arc::new(Shared {
             env: Env::new(Arc::new(interfaces), library, latch, egress, media_timeout, allows_weak_srtp),
-            engine: Engine::new(workers),
+            engine: Engine::new(workers, &runtime),
             token,
             version,
             legs_max_per_worker,

@@ -1,7 +1,7 @@
 //! Requests to the workers, and their answers by ticket.
 
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,9 @@ use patchcord_relay::command::{Command, Refusal};
 use patchcord_relay::exchange::{Applied, Reply, Request, Ticket};
 use patchcord_relay::ids::LegId;
 use patchcord_relay::snapshot::{LegSnapshot, WorkerSnapshot};
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::error::{ApiError, ErrorCode};
 
@@ -21,16 +23,21 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
 /// Somebody who owns an engine shard and takes requests for it.
 pub trait Worker: Send + Sync {
     /// Hands a request over without waiting for its answer, which comes back through
-    /// [`Control::accept`](crate::Control::accept).
+    /// [`Control::accept`](crate::Control::accept). It may lie there until [`Worker::wake`].
     ///
     /// # Errors
     /// The request itself, if the worker is gone or its queue is full.
     fn send(&self, request: Request) -> Result<(), Request>;
+
+    /// Has the worker look at what it was sent. Called soon after a request, and once for all that were sent meanwhile.
+    fn wake(&self) {}
 }
 
 /// All workers.
 pub(crate) struct Engine {
     workers: Vec<Arc<dyn Worker>>,
+    alarm: Arc<Alarm>,
+    waking: JoinHandle<()>,
     tickets: Mutex<HashMap<Ticket, oneshot::Sender<Reply>>>,
     next_ticket: AtomicU64,
 }
@@ -41,9 +48,47 @@ impl fmt::Debug for Engine {
     }
 }
 
+/// Wakes workers when the tasks that are ready have had their turn. Proxies' requests come in bursts: a worker that was woken for
+/// the first of them would take the CPU from whoever takes the next, or have gone to sleep again by then.
+#[derive(Debug)]
+struct Alarm {
+    rung: Notify,
+    /// Which workers are to be woken.
+    due: Vec<AtomicBool>,
+}
+
+impl Alarm {
+    fn ring(&self, worker: usize) {
+        if !self.due[worker].swap(true, Ordering::AcqRel) {
+            self.rung.notify_one();
+        }
+    }
+
+    async fn wake(&self, workers: &[Arc<dyn Worker>]) {
+        loop {
+            self.rung.notified().await;
+            for (worker, due) in workers.iter().zip(&self.due) {
+                if due.swap(false, Ordering::AcqRel) {
+                    worker.wake();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.waking.abort();
+    }
+}
+
 impl Engine {
-    pub(crate) fn new(workers: Vec<Arc<dyn Worker>>) -> Self {
-        Self { workers, tickets: Mutex::default(), next_ticket: AtomicU64::new(1) }
+    pub(crate) fn new(workers: Vec<Arc<dyn Worker>>, runtime: &Handle) -> Self {
+        let due = workers.iter().map(|_| AtomicBool::new(false)).collect();
+        let alarm = Arc::new(Alarm { rung: Notify::new(), due });
+        let (rung, sleepers) = (Arc::clone(&alarm), workers.clone());
+        let waking = runtime.spawn(async move { rung.wake(&sleepers).await });
+        Self { workers, alarm, waking, tickets: Mutex::default(), next_ticket: AtomicU64::new(1) }
     }
 
     pub(crate) fn workers(&self) -> usize {
@@ -132,6 +177,7 @@ impl Engine {
             self.tickets.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket);
             return Err(unavailable(worker, "takes no requests: it is gone or its queue is full"));
         }
+        self.alarm.ring(worker);
         Ok((ticket, receiver))
     }
 }

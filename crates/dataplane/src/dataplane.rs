@@ -18,7 +18,7 @@ use crate::mmsg::Mmsg;
 use crate::probe;
 use crate::socket::{self, SocketOptions};
 use crate::wake::Wake;
-use crate::worker::{Assignment, Worker};
+use crate::worker::{Assignment, Replies, Told, Worker};
 
 /// Running workers. Dropping it stops them, as [`Dataplane::shutdown`] does.
 #[derive(Debug)]
@@ -80,6 +80,20 @@ impl Dataplane {
     /// # Errors
     /// See [`StartError`]. Workers that were started already are stopped.
     pub fn start(config: &Config, replies: Sender<(usize, Reply)>) -> Result<Self, StartError> {
+        Self::start_telling(config, replies, || {})
+    }
+
+    /// As [`Dataplane::start`]. `told` is called by a worker when there is something in the queue, once for all that one turn of
+    /// its loop has brought: whoever is woken by it, and not by the queue, is woken seldom. It must not wait.
+    ///
+    /// # Errors
+    /// As [`Dataplane::start`].
+    pub fn start_telling(
+        config: &Config,
+        replies: Sender<(usize, Reply)>,
+        told: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self, StartError> {
+        let told: Told = Arc::new(told);
         let cpus = placement(&config.workers)?;
         socket::raise_file_limit();
         socket::grow_file_table();
@@ -89,6 +103,7 @@ impl Dataplane {
         let mut starting = Vec::new();
         let senders = std::iter::repeat_n(replies, cpus.len());
         for (index, (&cpu, replies)) in cpus.iter().zip(senders).enumerate() {
+            let replies = Replies::new(index, replies, Arc::clone(&told));
             let (running, ready) = spawn(index, cpu, kind, config, replies)?;
             dataplane.workers.push(running);
             starting.push(ready);
@@ -150,9 +165,22 @@ impl WorkerHandle {
     /// # Errors
     /// The worker has stopped; the request comes back.
     pub fn send(&self, request: Request) -> Result<(), Request> {
-        self.requests.send(request).map_err(channel::SendError::into_inner)?;
-        self.wake.wake();
+        self.queue(request)?;
+        self.wake();
         Ok(())
+    }
+
+    /// Queues a request. A worker that sleeps goes on sleeping, until [`WorkerHandle::wake`] or something else wakes it.
+    ///
+    /// # Errors
+    /// As [`WorkerHandle::send`].
+    pub fn queue(&self, request: Request) -> Result<(), Request> {
+        self.requests.send(request).map_err(channel::SendError::into_inner)
+    }
+
+    /// Wakes the worker if it sleeps.
+    pub fn wake(&self) {
+        self.wake.wake();
     }
 }
 
@@ -227,7 +255,7 @@ fn spawn(
     place: Place,
     kind: Kind,
     config: &Config,
-    replies: Sender<(usize, Reply)>,
+    replies: Replies,
 ) -> Result<(Running, Ready), StartError> {
     let resources = |error| StartError::Resources { worker: index, error };
     let wake = Arc::new(Wake::new().map_err(resources)?);
@@ -275,13 +303,12 @@ fn assignment(
     index: usize,
     config: &Config,
     requests: Receiver<Request>,
-    replies: Sender<(usize, Reply)>,
+    replies: Replies,
     wake: Arc<Wake>,
 ) -> Assignment {
     // Distinct streams of randomness from one seed: an odd constant times the index never repeats (SplitMix64's).
     let seed = config.seed.wrapping_add((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     Assignment {
-        index,
         shard: Shard::new(ShardConfig { legs_max: config.legs_max_per_worker.max(1), seed }),
         requests,
         replies,

@@ -1,13 +1,14 @@
 //! A worker's loop: requests, datagrams, time, rest.
 
+mod replies;
 mod requests;
 
 use core::ops::ControlFlow;
 use core::time::Duration;
 use std::sync::Arc;
 
-use crossbeam::channel::{Receiver, Sender as ReplySender, TrySendError};
-use patchcord_relay::exchange::{Reply, Request};
+use crossbeam::channel::Receiver;
+use patchcord_relay::exchange::Request;
 use patchcord_relay::time::MonoTime;
 use patchcord_relay::{Shard, Transmit, Verdict};
 use patchcord_rtp::NtpTime;
@@ -15,11 +16,13 @@ use patchcord_rtp::NtpTime;
 use crate::backend::{Backend, Batch, Sender};
 use crate::clock::{Arrival, Clock};
 use crate::config::Wait;
-use crate::counters::{Counters, Io};
+use crate::counters::Io;
 use crate::overload::Overload;
 use crate::socket::SocketOptions;
 use crate::wait::{Pace, Rest};
 use crate::wake::Wake;
+
+pub(crate) use replies::{Replies, Told};
 
 /// How often the clocks are compared and failed receives retried. Less than what makes an overload, so that a jump of the
 /// wall clock is noticed before it could be taken for one.
@@ -29,10 +32,9 @@ const WALLCLOCK: Duration = Duration::from_secs(60);
 
 /// What a worker is given at its start.
 pub(crate) struct Assignment {
-    pub(crate) index: usize,
     pub(crate) shard: Shard,
     pub(crate) requests: Receiver<Request>,
-    pub(crate) replies: ReplySender<(usize, Reply)>,
+    pub(crate) replies: Replies,
     pub(crate) wake: Arc<Wake>,
     pub(crate) wait: Wait,
     pub(crate) sockets: SocketOptions,
@@ -62,7 +64,7 @@ impl<B: Backend> Worker<B> {
             backend,
             shard: assignment.shard,
             requests: assignment.requests,
-            replies: Replies { worker: assignment.index, sender: assignment.replies },
+            replies: assignment.replies,
             wake: assignment.wake,
             sockets: assignment.sockets,
             clock,
@@ -77,9 +79,12 @@ impl<B: Backend> Worker<B> {
     /// Works until told to stop; the sockets are closed when this returns.
     pub(crate) fn run(mut self) {
         while self.obey().is_continue() {
+            // Who asked is not made to wait for the packets.
+            self.replies.tell();
             let now = self.clock.now();
             self.housekeep(now);
             let moved = self.relay(now) + self.tick(now);
+            self.replies.tell();
             self.resize_queues(now);
             // A datagram without content stops its socket's receive: who sends many must not stop it for a tick each.
             if !self.pace.goes_on(moved, now) && !self.backend.has_stopped_receives() {
@@ -186,31 +191,5 @@ impl<B: Backend> Worker<B> {
             }
         }
         ControlFlow::Continue(())
-    }
-}
-
-/// The way back to whoever asked.
-struct Replies {
-    worker: usize,
-    sender: ReplySender<(usize, Reply)>,
-}
-
-impl Replies {
-    /// Nobody listens any more: the calls go on. A queue that is full, if it has a limit, does not stop the packets.
-    fn send(&self, reply: Reply, counters: &mut Counters) {
-        if let Err(TrySendError::Full(_)) = self.sender.try_send((self.worker, reply)) {
-            counters.count(Io::RepliesLost);
-        }
-    }
-
-    fn events(
-        &self,
-        at: MonoTime,
-        events: impl Iterator<Item = patchcord_relay::event::Event>,
-        counters: &mut Counters,
-    ) {
-        for event in events {
-            self.send(Reply::Event { at, event }, counters);
-        }
     }
 }

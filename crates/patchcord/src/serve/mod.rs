@@ -1,7 +1,7 @@
 //! `serve`: joins the data plane and the control plane, and runs until it is told to stop.
 //!
 //! The two never see each other: requests go to the workers through [`Joined`], replies come back over one queue that a
-//! thread of its own empties into the control plane.
+//! task empties into the control plane.
 
 mod convert;
 mod drain;
@@ -19,7 +19,7 @@ use patchcord_control::{Control, http};
 use patchcord_dataplane::{Dataplane, WorkerHandle};
 use patchcord_relay::exchange::{Reply, Request};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use self::drain::Signals;
 use crate::cli::ServeArgs;
@@ -83,13 +83,15 @@ async fn serve(config: Config, until_stdin_ends: bool) -> Result<(), Failure> {
     }
 
     let (replies, received) = crossbeam::channel::unbounded();
-    let dataplane = Dataplane::start(&convert::dataplane(&config), replies)
+    let told = Arc::new(Notify::new());
+    let teller = Arc::clone(&told);
+    let dataplane = Dataplane::start_telling(&convert::dataplane(&config), replies, move || teller.notify_one())
         .map_err(|error| Failure::failed(format!("cannot start the workers: {error}")))?;
     let clock = dataplane.clock();
     let workers = dataplane.handles().into_iter().map(|handle| Arc::new(Joined(handle)) as _).collect();
     let control = Control::new(convert::control(&config), workers, move || clock.now())
         .map_err(|error| Failure::Usage(format!("cannot start the control plane: {error}")))?;
-    let pump = pump_replies(control.clone(), received)?;
+    let pump = tokio::spawn(pump_replies(control.clone(), received.clone(), told));
 
     let mut listeners = ng::listen(&config, &control).await?;
     startup::tell(&config, &dataplane, address, &listeners.places);
@@ -114,23 +116,26 @@ async fn serve(config: Config, until_stdin_ends: bool) -> Result<(), Failure> {
     let _ = stop.send(());
     let _ = tokio::time::timeout(LAST_ANSWERS, front).await;
     listeners.tasks.shutdown().await;
+    pump.abort();
     dataplane.shutdown();
-    // The workers were the only senders of replies.
-    let _ = pump.join();
+    take_replies(&control, &received);
     startup::say(&summary, &config.log);
     Ok(())
 }
 
-/// Empties the workers' queue into the control plane, until the last worker is gone.
-fn pump_replies(control: Control, received: Receiver<(usize, Reply)>) -> Result<std::thread::JoinHandle<()>, Failure> {
-    std::thread::Builder::new()
-        .name("replies".to_owned())
-        .spawn(move || {
-            for (worker, reply) in received {
-                control.accept(worker, reply);
-            }
-        })
-        .map_err(|error| Failure::failed(format!("cannot start a thread: {error}")))
+/// Empties the workers' queue into the control plane whenever a worker says that there is something in it. The control plane does
+/// so itself, as it is what most replies are waited for by: another thread would have to be woken first.
+async fn pump_replies(control: Control, received: Receiver<(usize, Reply)>, told: Arc<Notify>) {
+    loop {
+        told.notified().await;
+        take_replies(&control, &received);
+    }
+}
+
+fn take_replies(control: &Control, received: &Receiver<(usize, Reply)>) {
+    for (worker, reply) in received.try_iter() {
+        control.accept(worker, reply);
+    }
 }
 
 /// A worker of the data plane as the control plane sees one.
@@ -138,6 +143,10 @@ struct Joined(WorkerHandle);
 
 impl patchcord_control::Worker for Joined {
     fn send(&self, request: Request) -> Result<(), Request> {
-        self.0.send(request)
+        self.0.queue(request)
+    }
+
+    fn wake(&self) {
+        self.0.wake();
     }
 }

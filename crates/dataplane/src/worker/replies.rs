@@ -1,0 +1,50 @@
+//! The way back to whoever asked.
+
+use std::sync::Arc;
+
+use crossbeam::channel::{Sender, TrySendError};
+use patchcord_relay::event::Event;
+use patchcord_relay::exchange::Reply;
+use patchcord_relay::time::MonoTime;
+
+use crate::counters::{Counters, Io};
+
+/// Wakes whoever takes the replies.
+pub(crate) type Told = Arc<dyn Fn() + Send + Sync>;
+
+/// One worker's replies and events.
+pub(crate) struct Replies {
+    worker: usize,
+    sender: Sender<(usize, Reply)>,
+    told: Told,
+    /// Something was queued that nobody has been told of.
+    untold: bool,
+}
+
+impl Replies {
+    pub(crate) fn new(worker: usize, sender: Sender<(usize, Reply)>, told: Told) -> Self {
+        Self { worker, sender, told, untold: false }
+    }
+
+    /// Nobody listens any more: the calls go on. A queue that is full, if it has a limit, does not stop the packets.
+    pub(super) fn send(&mut self, reply: Reply, counters: &mut Counters) {
+        self.untold = true;
+        if let Err(TrySendError::Full(_)) = self.sender.try_send((self.worker, reply)) {
+            counters.count(Io::RepliesLost);
+        }
+    }
+
+    pub(super) fn events(&mut self, at: MonoTime, events: impl Iterator<Item = Event>, counters: &mut Counters) {
+        for event in events {
+            self.send(Reply::Event { at, event }, counters);
+        }
+    }
+
+    /// Says that something is in the queue, once for all of it: each wake-up of another thread costs as much as the rest of a
+    /// reply.
+    pub(super) fn tell(&mut self) {
+        if core::mem::take(&mut self.untold) {
+            (self.told)();
+        }
+    }
+}
