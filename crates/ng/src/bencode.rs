@@ -129,7 +129,7 @@ struct Reader<'a> {
     values: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn value(&mut self, depth: usize) -> Result<Value, BencodeError> {
         self.values += 1;
         if self.values > VALUES_MAX {
@@ -156,12 +156,12 @@ impl Reader<'_> {
                     if !self.peek()?.is_ascii_digit() {
                         return Err(BencodeError::BadKey { at: self.at });
                     }
-                    let key = self.string()?;
+                    let key = self.string()?.to_vec().into();
                     dict.push((key, self.value(depth + 1)?));
                 }
                 Ok(Value::Dict(Dict(dict)))
             }
-            b'0'..=b'9' => self.string().map(Value::Bytes),
+            b'0'..=b'9' => Ok(Value::Bytes(self.string()?.to_vec().into())),
             _ => Err(BencodeError::NoValue { at }),
         }
     }
@@ -181,7 +181,7 @@ impl Reader<'_> {
         Ok(ends)
     }
 
-    fn string(&mut self) -> Result<Vec<u8>, BencodeError> {
+    fn string(&mut self) -> Result<&'a [u8], BencodeError> {
         let at = self.at;
         let len = usize::try_from(self.number(b':')?).map_err(|_| BencodeError::BadNumber { at })?;
         if len > MESSAGE_LEN_MAX {
@@ -189,7 +189,7 @@ impl Reader<'_> {
         }
         let bytes = self.bytes[self.at..].get(..len).ok_or(BencodeError::Truncated)?;
         self.at += len;
-        Ok(bytes.to_vec())
+        Ok(bytes)
     }
 
     fn number(&mut self, end: u8) -> Result<i64, BencodeError> {
@@ -263,12 +263,13 @@ mod tests {
     }
 
     fn value() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![any::<Vec<u8>>().prop_map(Value::Bytes), any::<i64>().prop_map(Value::Integer),];
+        let leaf = prop_oneof![any::<Vec<u8>>().prop_map(Value::from), any::<i64>().prop_map(Value::Integer),];
         leaf.prop_recursive(4, 64, 6, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::List),
-                proptest::collection::vec((any::<Vec<u8>>(), inner), 0..6)
-                    .prop_map(|entries| Value::Dict(Dict(entries))),
+                proptest::collection::vec((any::<Vec<u8>>(), inner), 0..6).prop_map(|entries| Value::Dict(Dict(
+                    entries.into_iter().map(|(key, value)| (key.into(), value)).collect()
+                ))),
             ]
         })
     }

@@ -117,7 +117,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut dict = Dict::new();
         while let Some(key) = entries.next_key::<String>()? {
             if let Some(value) = entries.next_value_seed(within)? {
-                dict.0.push((key.into_bytes(), value));
+                dict.0.push((key.into_bytes().into(), value));
             }
         }
         Ok(Some(Value::Dict(dict)))
@@ -208,7 +208,7 @@ mod tests {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::List),
                 proptest::collection::vec((any::<String>(), inner), 0..6).prop_map(|entries| Value::Dict(Dict(
-                    entries.into_iter().map(|(key, value)| (key.into_bytes(), value)).collect()
+                    entries.into_iter().map(|(key, value)| (key.into_bytes().into(), value)).collect()
                 ))),
             ]
         })

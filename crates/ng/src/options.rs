@@ -187,7 +187,8 @@ impl Options {
         }
         // Backwards, so that the first one counts of two keys that are the same, as in `Dict::get`.
         for (key, value) in dict.0.iter().rev() {
-            let key = normal(&String::from_utf8_lossy(key));
+            let key = String::from_utf8_lossy(key);
+            let key = normal(&key);
             options.entry(&key, value);
         }
         options

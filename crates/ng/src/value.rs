@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 
+/// A string of bytes. Most of what replies are made of is known beforehand, and need not be copied.
+pub type Text = Cow<'static, [u8]>;
+
 /// A value of a message: what bencode has, and JSON is mapped to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A string of bytes; texts of ng are UTF-8 as a rule, but SDP need not be.
-    Bytes(Vec<u8>),
+    Bytes(Text),
     /// An integer.
     Integer(i64),
     /// A list.
@@ -16,6 +19,12 @@ pub enum Value {
 }
 
 impl Value {
+    /// A text that is known beforehand, which is not copied.
+    #[must_use]
+    pub const fn word(text: &'static str) -> Self {
+        Self::Bytes(Cow::Borrowed(text.as_bytes()))
+    }
+
     /// The text, with what is not UTF-8 replaced; `None` for lists and dictionaries.
     #[must_use]
     pub fn text(&self) -> Option<Cow<'_, str>> {
@@ -49,19 +58,19 @@ impl Value {
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Self::Bytes(text.as_bytes().to_vec())
+        Self::Bytes(Cow::Owned(text.as_bytes().to_vec()))
     }
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self::Bytes(text.into_bytes())
+        Self::Bytes(Cow::Owned(text.into_bytes()))
     }
 }
 
 impl From<Vec<u8>> for Value {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::Bytes(bytes)
+        Self::Bytes(Cow::Owned(bytes))
     }
 }
 
@@ -114,7 +123,7 @@ impl NotAByte for Value {}
 
 /// A dictionary. Keys keep the order in which they came: proxies do not sort them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dict(pub Vec<(Vec<u8>, Value)>);
+pub struct Dict(pub Vec<(Text, Value)>);
 
 impl Dict {
     /// An empty one.
@@ -125,14 +134,19 @@ impl Dict {
 
     /// Adds an entry.
     #[must_use]
-    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+    pub fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
         self.set(key, value);
         self
     }
 
     /// Adds an entry.
-    pub fn set(&mut self, key: &str, value: impl Into<Value>) {
-        self.0.push((key.as_bytes().to_vec(), value.into()));
+    pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
+        self.0.push((Cow::Borrowed(key.as_bytes()), value.into()));
+    }
+
+    /// Adds an entry whose key is not known beforehand.
+    pub fn set_named(&mut self, key: &str, value: impl Into<Value>) {
+        self.0.push((Cow::Owned(key.as_bytes().to_vec()), value.into()));
     }
 
     /// The value of a key in whatever spelling: case does not matter, and blank, hyphen and underscore are the same. Of
@@ -181,8 +195,12 @@ const fn plain(byte: u8) -> u8 {
 
 /// A key or flag in its one spelling: small letters, hyphens.
 #[must_use]
-pub fn normal(text: &str) -> String {
-    text.trim().chars().map(|c| if matches!(c, ' ' | '_') { '-' } else { c.to_ascii_lowercase() }).collect()
+pub fn normal(text: &str) -> Cow<'_, str> {
+    let text = text.trim();
+    if text.bytes().all(|byte| plain(byte) == byte) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(|c| if matches!(c, ' ' | '_') { '-' } else { c.to_ascii_lowercase() }).collect())
 }
 
 #[cfg(test)]

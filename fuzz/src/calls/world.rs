@@ -105,7 +105,7 @@ pub async fn names(ng: &Ng) -> Vec<String> {
 }
 
 fn without_times(dict: &mut Dict) {
-    dict.0.retain(|(key, _)| !TIMES.iter().any(|time| time.as_bytes() == key));
+    dict.0.retain(|(key, _)| !TIMES.iter().any(|time| time.as_bytes() == &**key));
     for (_, value) in &mut dict.0 {
         each_dict(value, &mut |dict| without_times(dict));
     }

@@ -38,7 +38,7 @@ fn what_cannot_be_obeyed_is_refused_with_a_reason_and_disturbs_no_call() {
     ]);
     for key in ["call-id", "from-tag", "sdp"] {
         let mut dict = offer(&good);
-        dict.0.retain(|(name, _)| name != key.as_bytes());
+        dict.0.retain(|(name, _)| **name != *key.as_bytes());
         bad.push(encoded(&dict));
     }
     bad.extend((1..whole.len()).step_by(7).map(|len| whole[..len].to_vec()));

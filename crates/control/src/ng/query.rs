@@ -22,7 +22,7 @@ impl Ng {
         let is_unknown = tag.is_some_and(|tag| call.session().tagged(tag).is_none());
         let mut report = self.report(&call).await?;
         if is_unknown {
-            report.0.retain(|(key, _)| key != b"tags");
+            report.0.retain(|(key, _)| **key != *b"tags");
             report.set("tags", Dict::new());
         }
         Ok(with_result(report))
@@ -37,7 +37,9 @@ impl Ng {
 
 /// A reply with what was found.
 pub(super) fn with_result(report: Dict) -> Dict {
-    Dict(core::iter::once((b"result".to_vec(), "ok".into())).chain(report.0).collect())
+    let mut reply = Dict::new().with("result", Value::word("ok"));
+    reply.0.extend(report.0);
+    reply
 }
 
 /// A call in the shape that clients of the protocol read, from copies of its legs.
@@ -47,18 +49,18 @@ pub(super) fn report_of(call: &Call, snapshots: &[LegSnapshot]) -> Dict {
         let (_, id) = legs.iter().find(|(party, _)| **party == *name)?;
         snapshots.iter().find(|snapshot| snapshot.leg == *id)
     };
-    let session = call.session().clone();
     let now_s = unix_s();
+    let quality = call.quality().as_deref().cloned().unwrap_or_default().up_to_now(snapshots, now_s);
+    let session = call.session();
     let mut tags = Dict::new();
     for party in &session.parties {
         let Some(tag) = party.tag.as_deref() else { continue };
-        tags.set(tag, tag_entry(&session, party, tag, now_s, &of_party));
+        tags.set_named(tag, tag_entry(&session, party, tag, now_s, &of_party));
     }
-    let quality = call.quality().as_deref().cloned().unwrap_or_default().up_to_now(snapshots, now_s);
     let mut sources = Dict::new();
     for snapshot in snapshots {
         if let Some(ssrc) = snapshot.ingress.ssrc {
-            sources.set(&ssrc.0.to_string(), source_entry(snapshot, &quality));
+            sources.set_named(&ssrc.0.to_string(), source_entry(snapshot, &quality));
         }
     }
     let sum = |count: fn(&IngressStats) -> u64| snapshots.iter().map(|leg| count(&leg.ingress)).sum::<u64>();
@@ -115,16 +117,16 @@ fn tag_entry<'a>(
 }
 
 fn media_entry(index: usize, media: &Media, snapshot: Option<&LegSnapshot>, now_s: u64) -> Dict {
-    let mut flags = vec!["initialized"];
+    let mut flags = vec![Value::word("initialized")];
     if let Some(leg) = &media.leg {
         if matches!(leg.direction, Direction::SendRecv | Direction::SendOnly) {
-            flags.push("send");
+            flags.push(Value::word("send"));
         }
         if matches!(leg.direction, Direction::SendRecv | Direction::RecvOnly) {
-            flags.push("recv");
+            flags.push(Value::word("recv"));
         }
         if leg.muxed {
-            flags.push("rtcp-mux");
+            flags.push(Value::word("rtcp-mux"));
         }
     }
     let index = u64::try_from(index + 1).unwrap_or(u64::MAX);
@@ -140,9 +142,9 @@ fn media_entry(index: usize, media: &Media, snapshot: Option<&LegSnapshot>, now_
         stream.set("endpoint", endpoint(snapshot.remote_rtp));
         stream.set("advertised endpoint", endpoint(leg.remote));
         stream.set("last packet", if rtp.idle_ms.is_some() { now_s.saturating_sub(idle_s) } else { 0 });
-        let mut words = vec!["RTP"];
-        words.extend(leg.remote.map(|_| "filled"));
-        words.extend(snapshot.latched.then_some("confirmed"));
+        let mut words = vec![Value::word("RTP")];
+        words.extend(leg.remote.map(|_| Value::word("filled")));
+        words.extend(snapshot.latched.then_some(Value::word("confirmed")));
         stream.set("flags", words);
         if let Some(ssrc) = rtp.ssrc {
             stream.set("SSRC", u64::from(ssrc.0));
@@ -153,7 +155,7 @@ fn media_entry(index: usize, media: &Media, snapshot: Option<&LegSnapshot>, now_
             .with("local port", leg.advertised_rtcp.port())
             .with("family", family(leg.advertised_rtcp))
             .with("endpoint", endpoint(leg.remote_rtcp.or_else(|| next_port(leg.remote))))
-            .with("flags", vec!["RTCP"])
+            .with("flags", vec![Value::word("RTCP")])
             .with("stats", counters(rtp.rtcp_packets, 0, 0));
         streams.push(Value::Dict(rtcp));
     }
@@ -177,8 +179,8 @@ fn counters(packets: u64, bytes: u64, errors: u64) -> Dict {
     Dict::new().with("packets", packets).with("bytes", bytes).with("errors", errors)
 }
 
-fn family(address: SocketAddr) -> &'static str {
-    if address.is_ipv4() { "IPv4" } else { "IPv6" }
+fn family(address: SocketAddr) -> Value {
+    Value::word(if address.is_ipv4() { "IPv4" } else { "IPv6" })
 }
 
 /// RFC 3550 11: where RTCP goes without other word.

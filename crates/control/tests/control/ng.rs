@@ -20,7 +20,7 @@ impl Proxy {
     pub(crate) async fn ask(&self, command: &str, entries: &[(&str, &str)]) -> Dict {
         let mut dict = Dict::new().with("command", command);
         for (key, value) in entries {
-            dict.set(key, *value);
+            dict.set_named(key, *value);
         }
         self.ng.answer(Request { dict, transport: Transport::Udp, peer: None }).await
     }

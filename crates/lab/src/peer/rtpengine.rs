@@ -54,7 +54,7 @@ impl Relay for Rtpengine {
 
     fn create_call(&self, plan: &CallPlan) -> Result<CallPorts, PeerError> {
         let call = format!("lab-{}", plan.number);
-        let request = |command: &str, sdp: String, key: &str, value: Value| {
+        let request = |command: &str, sdp: String, key: &'static str, value: Value| {
             let request = Dict::new()
                 .with("command", command)
                 .with("call-id", &*call)

@@ -80,7 +80,7 @@ impl Options {
                 }),
             ),
             "media-echo" => set(&mut self.media_echo, word(value, MediaEcho::from_word)),
-            "dtmf-security" => set(&mut self.dtmf_security, value.text().map(|text| normal(&text))),
+            "dtmf-security" => set(&mut self.dtmf_security, value.text().map(|text| normal(&text).into_owned())),
 
             "delete-delay" | "delay" => set(&mut self.delete_delay_s, number(value)),
             "media-timeout" | "timeout" => set(&mut self.media_timeout_s, number(value)),
@@ -107,7 +107,7 @@ impl Options {
             "frequency" | "frequencies" => self.frequencies(value),
 
             "supports" => {
-                self.supports.extend(value.texts().iter().map(|word| normal(word)));
+                self.supports.extend(value.texts().iter().map(|word| normal(word).into_owned()));
                 is_text_or_list(value)
             }
             "limit" => set(&mut self.limit, number(value)),
@@ -187,7 +187,8 @@ impl Options {
     fn codecs(&mut self, value: &Value) -> bool {
         let Value::Dict(dict) = value else { return self.pairs("codec", value) };
         for (key, codecs) in &dict.0 {
-            let key = normal(&String::from_utf8_lossy(key));
+            let key = String::from_utf8_lossy(key);
+            let key = normal(&key);
             let list = self.codec.list(&key);
             if !list.is_some_and(|list| texts(list, codecs)) {
                 self.bad_value(&format!("codec-{key}"), codecs);
@@ -229,7 +230,7 @@ fn name(field: &mut Option<String>, value: &Value) -> bool {
 
 fn bytes(field: &mut Option<Vec<u8>>, value: &Value) -> bool {
     let Value::Bytes(bytes) = value else { return false };
-    set(field, Some(bytes.clone()))
+    set(field, Some(bytes.to_vec()))
 }
 
 fn texts(field: &mut Vec<String>, value: &Value) -> bool {
@@ -253,7 +254,7 @@ fn word<T>(value: &Value, from_word: impl Fn(&str) -> Option<T>) -> Option<T> {
 }
 
 fn truth(value: &Value) -> Option<bool> {
-    match normal(&value.text()?).as_str() {
+    match &*normal(&value.text()?) {
         "yes" | "on" | "true" | "1" => Some(true),
         "no" | "off" | "false" | "0" => Some(false),
         _ => None,

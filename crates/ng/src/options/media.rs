@@ -79,7 +79,7 @@ impl Sdes {
     /// Does what a word says; `false`: it says nothing.
     pub(super) fn set(&mut self, word: &str) -> bool {
         let said = normal(word);
-        match said.as_str() {
+        match &*said {
             "off" | "no" | "disable" => self.off = true,
             "nonew" | "no-new" => self.nonew = true,
             "pad" => self.pad = true,

@@ -15,7 +15,7 @@ impl Options {
         while let Some(item) = reader.item(0) {
             match item {
                 Item::Word(word) => self.word(word),
-                Item::List(key, value) => match normal(key).as_str() {
+                Item::List(key, value) => match &*normal(key) {
                     // A list of words is read like the list of that name, but holds no string within the string.
                     "rtpp-flags" => self.note_unknown(key),
                     key => self.entry(key, &value),
@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
         let (mut dict, mut list) = (Dict::new(), Vec::new());
         while let Some(item) = self.item(depth) {
             match item {
-                Item::List(key, value) => dict.0.push((key.as_bytes().to_vec(), value)),
+                Item::List(key, value) => dict.0.push((key.as_bytes().to_vec().into(), value)),
                 Item::Word(word) => list.push(word),
             }
         }
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
         }
         for word in list {
             let (key, value) = word.split_once('=').unwrap_or((word, ""));
-            dict.0.push((key.as_bytes().to_vec(), Value::from(value)));
+            dict.0.push((key.as_bytes().to_vec().into(), Value::from(value)));
         }
         Value::Dict(dict)
     }

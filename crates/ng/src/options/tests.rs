@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn of(entries: &[(&str, Value)]) -> Options {
-    Options::read(&Dict(entries.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.clone())).collect()))
+    Options::read(&Dict(entries.iter().map(|(key, value)| (key.as_bytes().to_vec().into(), value.clone())).collect()))
 }
 
 /// From the string, or from the same words as a list of flags.

@@ -38,7 +38,7 @@ impl Options {
     pub(super) fn word(&mut self, word: &str) {
         let word = word.trim();
         if let Some((key, value)) = word.split_once('=') {
-            match normal(key).as_str() {
+            match &*normal(key) {
                 // A word that holds words that hold words would be as deep as the message is long.
                 "flags" | "rtpp-flags" => self.note_unknown(word),
                 // A proxy asks its own module to find the branch.
@@ -56,7 +56,7 @@ impl Options {
         // Both have the same length: only case and the marks between words differ.
         if let Some(prefix) = PREFIXES.iter().find(|prefix| said.starts_with(**prefix)) {
             self.pair(&prefix[..prefix.len() - 1], &word[prefix.len()..]);
-        } else if !OF_THE_PROXY.contains(&said.as_str()) {
+        } else if !OF_THE_PROXY.contains(&&*said) {
             self.note_unknown(word);
         }
     }
@@ -160,5 +160,5 @@ fn is_prefix(key: &str) -> bool {
 
 /// A branch that a proxy's module looks up in the SIP message, and gives as a key of its own.
 fn is_for_the_proxy(value: &str) -> bool {
-    matches!(normal(value).as_str(), "auto" | "auto-next" | "auto-extra" | "next" | "extra" | "1" | "2" | "")
+    matches!(&*normal(value), "auto" | "auto-next" | "auto-extra" | "next" | "extra" | "1" | "2" | "")
 }
