@@ -3,7 +3,7 @@
 //! In a relayed section the lines that a relay manages are taken out and written at its end, in one order; everything else
 //! stays where it is, byte for byte. Operators compare what relays write, so that the order is the one they know.
 
-use core::fmt::Write as _;
+use core::fmt::{self, Write as _};
 use core::net::IpAddr;
 
 use crate::Sdp;
@@ -90,7 +90,7 @@ impl Writer<'_> {
                 (b'o', _) if sdp.session.origin_line == Some(index) => self.origin(line, edit),
                 (b's', _) if edit.session_name.is_some() => {
                     let name = edit.session_name.as_deref().unwrap_or_default();
-                    self.line(&format!("s={name}"));
+                    self.write(format_args!("s={name}"));
                 }
                 (b'c', Some(address)) => self.connection(address),
                 (b'a', _) if name.is_some_and(|name| edit.without.contains(&name)) => {}
@@ -101,7 +101,7 @@ impl Writer<'_> {
             }
         }
         for attribute in &edit.attributes {
-            self.line(&format!("a={attribute}"));
+            self.write(format_args!("a={attribute}"));
         }
     }
 
@@ -120,7 +120,7 @@ impl Writer<'_> {
             Some(origin) => (family_of(origin), origin.to_string()),
             None => (family, address.to_owned()),
         };
-        self.line(&format!("o={username} {id} {version} {net} {family} {address}"));
+        self.write(format_args!("o={username} {id} {version} {net} {family} {address}"));
     }
 
     fn disabled(&mut self, media: &Media, address: Option<IpAddr>) {
@@ -137,7 +137,7 @@ impl Writer<'_> {
             }
         }
         if let Some(mid) = &media.mid {
-            self.line(&format!("a=mid:{mid}"));
+            self.write(format_args!("a=mid:{mid}"));
         }
     }
 
@@ -169,17 +169,17 @@ impl Writer<'_> {
             self.connection(address);
         }
         if let Some(mid) = media.mid.as_ref().or(relay.mid.as_ref()) {
-            self.line(&format!("a=mid:{mid}"));
+            self.write(format_args!("a=mid:{mid}"));
         }
         if is_rtp {
             self.formats(media, &relay.formats_without);
         }
         if let Some(direction) = relay.direction {
-            self.line(&format!("a={}", direction.as_str()));
+            self.write(format_args!("a={}", direction.as_str()));
         }
         if let Some(rtcp) = relay.rtcp {
             let address = rtcp.address.map(|ip| format!(" IN {} {ip}", family_of(ip))).unwrap_or_default();
-            self.line(&format!("a=rtcp:{}{address}", rtcp.port));
+            self.write(format_args!("a=rtcp:{}{address}", rtcp.port));
         }
         if relay.rtcp_mux {
             self.line("a=rtcp-mux");
@@ -190,18 +190,18 @@ impl Writer<'_> {
         for name in ["crypto", "setup", "fingerprint", "tls-id"].into_iter().filter(|_| relay.crypto.is_none()) {
             let values =
                 media.attributes.iter().filter(|(other, value)| other == name && is_managed(name, value, is_rtp));
-            values.for_each(|(_, value)| self.line(&format!("a={name}:{value}")));
+            values.for_each(|(_, value)| self.write(format_args!("a={name}:{value}")));
         }
         if let Some(ptime) = relay.ptime_ms {
-            self.line(&format!("a=ptime:{ptime}"));
+            self.write(format_args!("a=ptime:{ptime}"));
         }
         if let Ice::Own { ufrag, pwd, trickle, candidates, end_of_candidates } = &relay.ice {
-            self.line(&format!("a=ice-ufrag:{ufrag}"));
-            self.line(&format!("a=ice-pwd:{pwd}"));
+            self.write(format_args!("a=ice-ufrag:{ufrag}"));
+            self.write(format_args!("a=ice-pwd:{pwd}"));
             if *trickle {
                 self.line("a=ice-options:trickle");
             }
-            candidates.iter().for_each(|candidate| self.line(&format!("a=candidate:{candidate}")));
+            candidates.iter().for_each(|candidate| self.write(format_args!("a=candidate:{candidate}")));
             if *end_of_candidates {
                 self.line("a=end-of-candidates");
             }
@@ -214,18 +214,18 @@ impl Writer<'_> {
             let of_format = |value: &str| value.split_ascii_whitespace().next() == Some(format);
             let mut own = media.attributes.iter().filter(|(_, value)| of_format(value));
             match own.clone().find(|(name, _)| name == "rtpmap") {
-                Some((_, value)) => self.line(&format!("a=rtpmap:{value}")),
+                Some((_, value)) => self.write(format_args!("a=rtpmap:{value}")),
                 None => {
                     if let Some(codec) = format.parse().ok().and_then(Codec::of_static) {
-                        self.line(&format!("a=rtpmap:{}", codec.rtpmap()));
+                        self.write(format_args!("a=rtpmap:{}", codec.rtpmap()));
                     }
                 }
             }
             for (name, value) in own.clone().filter(|(name, _)| name == "fmtp") {
-                self.line(&format!("a={name}:{value}"));
+                self.write(format_args!("a={name}:{value}"));
             }
             for (name, value) in own.by_ref().filter(|(name, _)| name == "rtcp-fb") {
-                self.line(&format!("a={name}:{value}"));
+                self.write(format_args!("a={name}:{value}"));
             }
         }
     }
@@ -233,19 +233,22 @@ impl Writer<'_> {
     fn first_line(&mut self, media: &Media, port: u16, protocol: Option<&str>, without: &[String]) {
         let sdp = self.sdp;
         let line = &sdp.lines[media.lines.start];
-        let words: Vec<_> = line.value(&sdp.text).split_ascii_whitespace().collect();
-        let count = words.get(1).and_then(|port| port.split_once('/')).filter(|_| port != 0);
-        let count = count.map(|(_, count)| format!("/{count}")).unwrap_or_default();
-        let mut text = format!("m={} {port}{count} {}", media.kind, protocol.unwrap_or(&media.protocol));
-        for format in media.formats.iter().filter(|format| !without.contains(format)) {
-            // Writing to a string cannot fail.
-            let _ = write!(text, " {format}");
+        let was = line.value(&sdp.text).split_ascii_whitespace().nth(1);
+        let count = was.and_then(|port| port.split_once('/')).filter(|_| port != 0);
+        // Writing to a string cannot fail.
+        let _ = write!(self.out, "m={} {port}", media.kind);
+        if let Some((_, count)) = count {
+            self.out.extend(["/", count]);
         }
-        self.line(&text);
+        self.out.extend([" ", protocol.unwrap_or(&media.protocol)]);
+        for format in media.formats.iter().filter(|format| !without.contains(format)) {
+            self.out.extend([" ", format]);
+        }
+        self.out.push_str(self.line_end);
     }
 
     fn connection(&mut self, address: IpAddr) {
-        self.line(&format!("c=IN {} {address}", family_of(address)));
+        self.write(format_args!("c=IN {} {address}", family_of(address)));
     }
 
     fn lines(&mut self, lines: &[Line]) {
@@ -262,6 +265,12 @@ impl Writer<'_> {
 
     fn line(&mut self, text: &str) {
         self.out.push_str(text);
+        self.out.push_str(self.line_end);
+    }
+
+    fn write(&mut self, text: fmt::Arguments<'_>) {
+        // Writing to a string cannot fail.
+        let _ = self.out.write_fmt(text);
         self.out.push_str(self.line_end);
     }
 }
