@@ -5,8 +5,10 @@ use std::io;
 use std::sync::Arc;
 
 use patchcord_ng::{MESSAGE_LEN_MAX, Message, Transport};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-use super::server::{Origin, Outcome};
+use super::server::{Origin, Outcome, Reply};
 use super::socket::{Local, UdpListener};
 use super::{Answer, Server};
 
@@ -20,12 +22,15 @@ impl<A: Answer> Server<A> {
     /// The socket is broken.
     pub async fn udp(self: Arc<Self>, socket: UdpListener) -> io::Result<()> {
         let socket = Arc::new(socket);
+        // Ends with the last one that has a reply to send.
+        let (outbox, replies) = mpsc::unbounded_channel();
+        tokio::spawn(send_replies(Arc::clone(&socket), replies));
         let mut datagram = vec![0; MESSAGE_LEN_MAX];
         loop {
             socket.readable().await?;
             for _ in 0..BATCH {
                 match socket.try_receive(&mut datagram) {
-                    Ok((len, peer, local)) => self.datagram(&socket, &datagram[..len], peer, local).await,
+                    Ok((len, peer, local)) => self.datagram(&outbox, &datagram[..len], peer, local).await,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     // An earlier reply found nobody: that is no fault of the socket.
                     Err(error) => tracing::debug!(%error, "receiving an ng datagram"),
@@ -35,7 +40,13 @@ impl<A: Answer> Server<A> {
         }
     }
 
-    async fn datagram(self: &Arc<Self>, socket: &Arc<UdpListener>, datagram: &[u8], peer: SocketAddr, local: Local) {
+    async fn datagram(
+        self: &Arc<Self>,
+        outbox: &UnboundedSender<Outgoing>,
+        datagram: &[u8],
+        peer: SocketAddr,
+        local: Local,
+    ) {
         let message = match Message::split(datagram) {
             Ok(message) => message,
             Err(error) => {
@@ -48,23 +59,39 @@ impl<A: Answer> Server<A> {
         // Waiting here keeps what comes next in the kernel's queue. Nobody begins without a place: those who wait for somebody
         // else's reply could take them all otherwise.
         let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
+        let send = move |outbox: &UnboundedSender<Outgoing>, reply| {
+            // Without the other end, the socket is gone and so are those who asked.
+            let _ = outbox.send(Outgoing { reply, peer, local, _place: place });
+        };
         match self.begin(&message, Origin { transport: Transport::Udp, peer: Some(peer) }) {
-            Outcome::Now(reply) => send(socket, &reply, peer, local).await,
+            Outcome::Now(reply) => send(outbox, reply),
             Outcome::Later(work) => {
-                let socket = Arc::clone(socket);
+                let outbox = outbox.clone();
                 tokio::spawn(async move {
                     if let Some(reply) = work.await {
-                        send(&socket, &reply, peer, local).await;
+                        send(&outbox, reply);
                     }
-                    drop(place);
                 });
             }
         }
     }
 }
 
-async fn send(socket: &UdpListener, reply: &[u8], peer: SocketAddr, local: Local) {
-    if let Err(error) = socket.send(reply, peer, local).await {
-        tracing::debug!(%peer, len = reply.len(), %error, "sending an ng reply");
+/// A reply on its way.
+struct Outgoing {
+    reply: Reply,
+    peer: SocketAddr,
+    local: Local,
+    /// Until it is sent, it counts as a request that is worked on.
+    _place: OwnedSemaphorePermit,
+}
+
+/// Sends replies when the tasks that are ready have had their turn: one right after the other. A proxy that is woken for each of
+/// them, and asleep again before the next, costs both sides more than the replies do.
+async fn send_replies(socket: Arc<UdpListener>, mut replies: UnboundedReceiver<Outgoing>) {
+    while let Some(Outgoing { reply, peer, local, .. }) = replies.recv().await {
+        if let Err(error) = socket.send(&reply, peer, local).await {
+            tracing::debug!(%peer, len = reply.len(), %error, "sending an ng reply");
+        }
     }
 }
