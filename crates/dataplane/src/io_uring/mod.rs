@@ -145,7 +145,7 @@ impl Backend for IoUring {
         self.close(&[port]);
         let state = &mut self.outbound.ports[port.index()];
         state.socket = Some(socket);
-        state.dropped = 0;
+        (state.dropped, state.heard) = (0, false);
         self.arm_port(port);
     }
 
@@ -165,9 +165,11 @@ impl Backend for IoUring {
             self.inbound.reap(&mut self.outbound);
         }
         for &port in ports {
-            let seen = self.outbound.ports[port.index()].dropped;
-            self.outbound.ports[port.index()].armed = false;
-            if let Some(dropped) = self.outbound.take(port).as_ref().and_then(socket::dropped) {
+            let state = &mut self.outbound.ports[port.index()];
+            let (seen, heard) = (state.dropped, state.heard);
+            state.armed = false;
+            let socket = self.outbound.take(port).filter(|_| heard);
+            if let Some(dropped) = socket.as_ref().and_then(socket::dropped) {
                 self.outbound.counters.add(Io::KernelDropped, dropped.wrapping_sub(seen).into());
             }
         }

@@ -111,6 +111,7 @@ impl Inbound {
                 Token::Receive { port, generation } => {
                     let state = &mut ports[port.index()];
                     let current = state.generation == generation && state.socket.is_some();
+                    state.heard |= result != -libc::ECANCELED;
                     if let Some(buffer) = cqueue::buffer_select(completion.flags()) {
                         if current && result >= 0 {
                             self.inbox.push_back(Arrived { port, generation, buffer });

@@ -28,6 +28,8 @@ pub(super) struct Port {
     pub(super) armed: bool,
     /// `SO_RXQ_OVFL` as last seen.
     pub(super) dropped: u32,
+    /// Something has come, or a receive has ended: until then the socket has had no reason to drop anything.
+    pub(super) heard: bool,
 }
 
 /// The ring and the sockets, which both directions need, and the sending half.
