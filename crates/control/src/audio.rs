@@ -150,13 +150,19 @@ impl Library {
 
 #[cfg(test)]
 mod tests {
+    use patchcord_relay::media::EncodingName;
     use patchcord_rtp::PayloadType;
 
     use super::*;
 
     fn codec(encoding: &str) -> Codec {
         let payload_type = PayloadType::new(8).expect("below 128");
-        Codec { payload_type, encoding: encoding.to_owned(), clock_rate: 8000, channels: 1 }
+        Codec {
+            payload_type,
+            encoding: EncodingName::new(encoding).expect("a short name"),
+            clock_rate: 8000,
+            channels: 1,
+        }
     }
 
     #[test]

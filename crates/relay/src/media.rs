@@ -1,9 +1,11 @@
 //! What a leg is told about the media it carries: codecs, direction, and audio encoded ahead of time.
 
 use core::fmt;
+use core::ops::Deref;
 use core::time::Duration;
 use std::sync::Arc;
 
+use arrayvec::ArrayString;
 use patchcord_rtp::PayloadType;
 
 /// One entry of a leg's codec list, in the words of SDP's `a=rtpmap` (RFC 8866 6.6).
@@ -12,11 +14,47 @@ pub struct Codec {
     /// The number this codec has on the leg.
     pub payload_type: PayloadType,
     /// The encoding name, compared without regard to case: `PCMU`, `opus`, `telephone-event`.
-    pub encoding: String,
+    pub encoding: EncodingName,
     /// RTP timestamp units a second.
     pub clock_rate: u32,
     /// Channels; 1 where the rtpmap gives none.
     pub channels: u8,
+}
+
+/// A codec's encoding name. It lies in the codec itself: lists of codecs are copied many times on their way from signalling to a
+/// leg.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct EncodingName(ArrayString<{ Self::LEN_MAX }>);
+
+impl EncodingName {
+    /// The most bytes of a name; the longest registered ones have 20 characters.
+    pub const LEN_MAX: usize = 32;
+
+    /// `None`: it is too long.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        ArrayString::from(name).ok().map(Self)
+    }
+}
+
+impl Deref for EncodingName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EncodingName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl fmt::Debug for EncodingName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
 }
 
 impl Codec {

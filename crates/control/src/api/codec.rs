@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use patchcord_relay::media::Codec;
+use patchcord_relay::media::{Codec, EncodingName};
 use patchcord_rtp::PayloadType;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -81,9 +81,6 @@ const STATIC: [(&str, u8, u32); 10] = [
     ("G729", 18, 8000),
 ];
 
-/// The longest encoding name; the longest registered ones have 20 characters.
-const ENCODING_LEN_MAX: usize = 32;
-
 impl CodecSpec {
     /// The engine's form of it, or what is wrong with it.
     ///
@@ -133,16 +130,14 @@ fn build(number: u32, encoding: &str, clock_rate: u32, channels: u8, text: &str)
         .ok()
         .and_then(PayloadType::new)
         .ok_or_else(|| format!("codec {text:?}: payload type {number} is above 127"))?;
-    let well_formed = !encoding.is_empty()
-        && encoding.len() <= ENCODING_LEN_MAX
-        && encoding.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
-    if !well_formed {
+    let well_formed = !encoding.is_empty() && encoding.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
+    let Some(encoding) = EncodingName::new(encoding).filter(|_| well_formed) else {
         return Err(format!("codec {text:?}: {encoding:?} is no encoding name"));
-    }
+    };
     if clock_rate == 0 || channels == 0 {
         return Err(format!("codec {text:?}: clock rate and channels must not be zero"));
     }
-    Ok(Codec { payload_type, encoding: encoding.to_owned(), clock_rate, channels })
+    Ok(Codec { payload_type, encoding, clock_rate, channels })
 }
 
 #[cfg(test)]

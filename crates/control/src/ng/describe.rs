@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use patchcord_ng::{Options, reason};
-use patchcord_relay::media::Codec;
+use patchcord_relay::media::{Codec, EncodingName};
 use patchcord_rtp::PayloadType;
 use patchcord_sdp::{Edit, Ice, Media, MediaEdit, Relay, RtcpAttribute, Sdp};
 
@@ -52,16 +52,13 @@ fn line(sdp: &Sdp, media: &Media, options: &Options) -> Result<Described, Refuse
     let codec = |codec: &patchcord_sdp::Codec| {
         Some(Codec {
             payload_type: PayloadType::new(codec.payload_type)?,
-            encoding: codec.encoding.clone(),
+            encoding: EncodingName::new(&codec.encoding)?,
             clock_rate: codec.clock_rate,
             channels: codec.channels,
         })
     };
     let usable = |codec: &Codec| {
-        codec.clock_rate > 0
-            && codec.channels > 0
-            && codec.encoding.len() <= 32
-            && codec.encoding.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
+        codec.clock_rate > 0 && codec.channels > 0 && codec.encoding.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
     };
     Ok(Described {
         kind: media.kind.clone(),

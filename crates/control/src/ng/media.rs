@@ -565,7 +565,7 @@ fn specs(codecs: &[Codec]) -> Vec<CodecSpec> {
     let spec = |codec: &Codec| {
         CodecSpec::Parts(CodecParts {
             payload_type: codec.payload_type.get(),
-            encoding: codec.encoding.clone(),
+            encoding: codec.encoding.to_string(),
             clock_rate: codec.clock_rate,
             channels: codec.channels,
         })

@@ -205,13 +205,15 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
+    use patchcord_relay::media::EncodingName;
+
     use super::*;
 
     #[test]
     fn a_payload_type_keeps_its_meaning() {
         let codec = |payload_type, encoding: &str| Codec {
             payload_type: patchcord_rtp::PayloadType::new(payload_type).expect("it has seven bits"),
-            encoding: encoding.to_owned(),
+            encoding: EncodingName::new(encoding).expect("a short name"),
             clock_rate: 8000,
             channels: 1,
         };

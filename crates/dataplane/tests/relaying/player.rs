@@ -2,7 +2,7 @@
 
 use patchcord_relay::command::{Command, Source};
 use patchcord_relay::event::Event;
-use patchcord_relay::media::{Codec, Frames, Repeat};
+use patchcord_relay::media::{Codec, EncodingName, Frames, Repeat};
 use patchcord_rtp::PayloadType;
 
 use crate::support::{LOOPBACKS, Party, Relay, cut_over, over_both, sequence};
@@ -16,7 +16,7 @@ over_both!(a_prompt_is_played_whole_and_then_ends, |config| {
     let (leg, _) = relay.add(LOOPBACKS[0], Some(party.addr()));
     let pcmu = Codec {
         payload_type: PayloadType::new(0).expect("7 bits"),
-        encoding: "PCMU".to_owned(),
+        encoding: EncodingName::new("PCMU").expect("a short name"),
         clock_rate: 8000,
         channels: 1,
     };

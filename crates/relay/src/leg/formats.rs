@@ -89,11 +89,12 @@ pub(crate) fn list(codecs: &[Codec]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::EncodingName;
 
     fn codec(number: u8, encoding: &str) -> Codec {
         Codec {
             payload_type: PayloadType::new(number).expect("below 128"),
-            encoding: encoding.to_owned(),
+            encoding: EncodingName::new(encoding).expect("a short name"),
             clock_rate: 8000,
             channels: 1,
         }

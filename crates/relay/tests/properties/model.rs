@@ -331,7 +331,7 @@ impl Model {
                 source.is_empty() || sink.is_empty() || source.iter().filter(carries).any(shared)
             }
             // All clips are PCMU, which has a number even where there is no list.
-            Hears::Player { .. } => sink.is_empty() || sink.iter().any(|codec| codec.encoding == "PCMU"),
+            Hears::Player { .. } => sink.is_empty() || sink.iter().any(|codec| *codec.encoding == *"PCMU"),
         };
         if fits { Ok(()) } else { Err(vec!["Incompatible"]) }
     }

@@ -17,7 +17,7 @@ use patchcord_relay::command::{
 };
 use patchcord_relay::event::{Event, Receipt};
 use patchcord_relay::ids::{Component, CutOverId, LegId, PortId};
-use patchcord_relay::media::{Codec, Direction, Frames, Repeat};
+use patchcord_relay::media::{Codec, Direction, EncodingName, Frames, Repeat};
 use patchcord_relay::snapshot::LegSnapshot;
 use patchcord_relay::time::MonoTime;
 use patchcord_relay::verdict::DropReason;
@@ -388,7 +388,8 @@ pub(crate) fn local(leg: u64) -> SocketAddr {
 
 pub(crate) fn codec(payload_type: u8, encoding: &str, clock_rate: u32) -> Codec {
     let payload_type = PayloadType::new(payload_type).expect("below 128");
-    Codec { payload_type, encoding: encoding.to_owned(), clock_rate, channels: 1 }
+    let encoding = EncodingName::new(encoding).expect("a short name");
+    Codec { payload_type, encoding, clock_rate, channels: 1 }
 }
 
 pub(crate) fn pcmu() -> Vec<Codec> {
