@@ -102,7 +102,7 @@ impl Control {
                 self.begin_chores(call, chores);
                 return Err(error);
             }
-            let commands = plan.engine_commands();
+            let commands = plan.take_engine_commands();
             let legs_change = legs_change(&commands);
             let result = if commands.is_empty() {
                 Ok(Ok(shared.now()))

@@ -24,8 +24,10 @@ pub(crate) struct Plan<'a> {
     pub(super) now: MonoTime,
     /// The call as it will be.
     pub(crate) model: CallModel,
-    /// For the engine, with the index of the command in the batch that each comes from.
-    pub(super) engine: Vec<(usize, command::Command)>,
+    /// For the engine.
+    engine: Vec<command::Command>,
+    /// The index of the command in the batch that each of them comes from.
+    engine_from: Vec<usize>,
     /// What will be answered, one entry a command.
     pub(crate) drafts: Vec<Draft>,
     /// What will be told, and about which party.
@@ -74,6 +76,7 @@ impl<'a> Plan<'a> {
             now,
             model,
             engine: Vec::new(),
+            engine_from: Vec::new(),
             drafts: Vec::new(),
             news: Vec::new(),
             leases: NewLeases::new(Arc::clone(&env.interfaces)),
@@ -89,9 +92,9 @@ impl<'a> Plan<'a> {
         commands.iter().enumerate().try_for_each(|(index, command)| self.add(command).map_err(|error| error.at(index)))
     }
 
-    /// The commands for the engine.
-    pub(crate) fn engine_commands(&self) -> Vec<command::Command> {
-        self.engine.iter().map(|(_, command)| command.clone()).collect()
+    /// The commands for the engine, which are gone from the plan then.
+    pub(crate) fn take_engine_commands(&mut self) -> Vec<command::Command> {
+        core::mem::take(&mut self.engine)
     }
 
     /// Plans one command.
@@ -137,7 +140,8 @@ impl<'a> Plan<'a> {
 
     /// Adds a command for the engine on behalf of the command that is being planned.
     pub(super) fn tell_engine(&mut self, command: command::Command) {
-        self.engine.push((self.drafts.len(), command));
+        self.engine.push(command);
+        self.engine_from.push(self.drafts.len());
     }
 
     /// The leg of that name.
@@ -201,8 +205,8 @@ impl<'a> Plan<'a> {
             _ => (ErrorCode::Refused, refusal.to_string()),
         };
         let error = ApiError::new(code, message);
-        match self.engine.get(at) {
-            Some(&(index, _)) => error.at(index),
+        match self.engine_from.get(at) {
+            Some(&index) => error.at(index),
             None => error,
         }
     }

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use patchcord_ng::{Dict, Options, reason};
+use patchcord_ng::{Dict, Options, Value, reason};
 use patchcord_sdp::Sdp;
 
 use super::Ng;
@@ -51,9 +51,8 @@ impl Ng {
             };
             let gate = call.gate.lock().await;
             let mut told = None;
-            let before = call.session().clone();
             let mut add = |plan: &mut Plan<'_>| {
-                let mut session = before.clone();
+                let mut session = call.session().clone();
                 let branch = options.via_branch.as_deref();
                 let parties = match (phase, to_tag) {
                     (Phase::Answer, Some(to)) => session.of_answer(from_tag, to, branch).map(|(a, b)| (b, a)),
@@ -79,7 +78,7 @@ impl Ng {
                         text = text.replacen(&version.was, &version.is, 1);
                     }
                     *call.session() = session;
-                    return Ok(Dict::new().with("result", "ok").with("sdp", text));
+                    return Ok(Dict::new().with("result", Value::word("ok")).with("sdp", text));
                 }
                 // It ended just now: the offer makes a new one.
                 (Err(error), _) if error.code == ErrorCode::UnknownCall && phase == Phase::Offer => drop(gate),

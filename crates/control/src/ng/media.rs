@@ -120,12 +120,13 @@ impl Exchange<'_, '_> {
         let (mux, mux_required) = self.agree_on_mux(index);
         let (own, others) = self.codecs(index);
 
-        let leg = self.media(self.from, index).leg.clone();
+        let leg = self.media(self.from, index).leg.as_ref().map(|leg| (leg.remote, leg.remote_rtcp));
+        let (remote_before, rtcp_before) = leg.unwrap_or_default();
         let receives = line.remote.is_some();
         let from = Want {
             // The zero address says that nothing is to be sent there (RFC 2543 B.5), and not where it will be again.
-            remote: line.remote.or(leg.as_ref().and_then(|leg| leg.remote)),
-            remote_rtcp: if receives { line.remote_rtcp } else { leg.and_then(|leg| leg.remote_rtcp) },
+            remote: line.remote.or(remote_before),
+            remote_rtcp: if receives { line.remote_rtcp } else { rtcp_before },
             direction: self.direction(line),
             latch: self.latch(),
             relaying: self.relaying(self.from, index, &line.protocol),
@@ -138,14 +139,18 @@ impl Exchange<'_, '_> {
         self.set_leg(self.from, index, from)?;
         // The address of a line with ICE is one of its candidates; where the party is, its checks show.
         self.follow_remote(index, line.remote.filter(|_| line.ice.remote.is_none()))?;
-        let to = match self.media(self.to, index).leg.clone() {
+        let relaying = self.relaying(self.to, index, &protocol);
+        let latch = self.latch_before_answer();
+        let family_to = self.family_of(self.to).or(family);
+        let media = self.media(self.to, index);
+        let to = match &media.leg {
             Some(leg) => Want {
                 remote: leg.remote,
                 remote_rtcp: leg.remote_rtcp,
                 direction: if leg.disabled { Direction::SendRecv } else { leg.direction },
                 latch: leg.latch,
-                relaying: self.relaying(self.to, index, &protocol),
-                muxed: self.media(self.to, index).mux.agreed,
+                relaying,
+                muxed: media.mux.agreed,
                 codecs: others,
                 family,
                 number: leg.number,
@@ -154,11 +159,11 @@ impl Exchange<'_, '_> {
                 remote: None,
                 remote_rtcp: None,
                 direction: Direction::SendRecv,
-                latch: self.latch_before_answer(),
-                relaying: self.relaying(self.to, index, &protocol),
+                latch,
+                relaying,
                 muxed: false,
                 codecs: others,
-                family: self.family_of(self.to).or(family),
+                family: family_to,
                 number: index,
             },
         };
@@ -176,11 +181,11 @@ impl Exchange<'_, '_> {
     /// one again the port of before.
     fn follow_remote(&mut self, index: usize, remote: Option<SocketAddr>) -> Result<(), ApiError> {
         let follows = self.config.ports_follow_remote && !self.options.flags.port_latching;
-        let present = self.media(self.to, index).leg.clone();
-        let (true, Some(remote), Some(mut present)) = (follows, remote, present) else { return Ok(()) };
-        if present.told_to.is_none_or(|told| told == remote) {
+        let (true, Some(remote)) = (follows, remote) else { return Ok(()) };
+        let another = |leg: &&Leg| leg.told_to.is_some_and(|told| told != remote);
+        let Some(mut present) = self.media(self.to, index).leg.as_ref().filter(another).cloned() else {
             return Ok(());
-        }
+        };
         present.bridged_with = None;
         let mut want = Want {
             remote: present.remote,
@@ -263,18 +268,16 @@ impl Exchange<'_, '_> {
 
     /// The codec lists of both legs. In an offer and its answer each side numbers formats as the other one receives them, so
     /// that within a dialogue a number passes as it is: both lists have all formats of both, each its own first.
-    fn codecs(&mut self, index: usize) -> (Vec<Codec>, Vec<Codec>) {
-        let own = self.media(self.from, index).codecs.clone();
-        let others = self.media(self.to, index).codecs.clone();
-        let ever = |exchange: &mut Self, party| {
-            let leg = exchange.media(party, index).leg.as_ref();
-            leg.map_or_else(Vec::new, |leg| leg.codecs_ever.clone())
-        };
-        let ever = [ever(self, self.from), ever(self, self.to)].concat();
+    fn codecs(&self, index: usize) -> (Vec<Codec>, Vec<Codec>) {
+        let [one, other] =
+            [self.from, self.to].map(|party| self.session.party(party).and_then(|party| party.media.get(index)));
+        let [own, others] = [one, other].map(|media| media.map_or(&[][..], |media| &media.codecs));
+        let ever = [one, other].into_iter().flatten().filter_map(|media| media.leg.as_ref());
+        let ever = ever.flat_map(|leg| &leg.codecs_ever);
         // A number that has had two meanings has none: it passes as it is.
         let clear = |codec: &&Codec| {
             let same_number = |other: &&Codec| other.payload_type == codec.payload_type;
-            let all = own.iter().chain(&others).chain(&ever);
+            let all = own.iter().chain(others).chain(ever.clone());
             all.filter(same_number).all(|other| other.same_format(codec))
         };
         let list = |first: &[Codec], then: &[Codec]| {
@@ -286,7 +289,7 @@ impl Exchange<'_, '_> {
             }
             list
         };
-        (list(&own, &others), list(&others, &own))
+        (list(own, others), list(others, own))
     }
 
     fn direction(&self, line: &Described) -> Direction {

@@ -33,10 +33,9 @@ impl Ng {
         loop {
             let (call, is_new) = self.find_or_create(options)?;
             let gate = call.gate.lock().await;
-            let before = call.session().clone();
             let mut told = None;
             let mut add = |plan: &mut Plan<'_>| {
-                let mut session = before.clone();
+                let mut session = call.session().clone();
                 let publisher = session.of_publisher(from_tag)?;
                 let planned =
                     self.exchange_with(publisher, options, Phase::Offer, &mut session, plan).publish(&lines)?;

@@ -3,6 +3,7 @@
 //! The call model knows legs and what they hear; a session knows SDP's side of it. It belongs to one call and changes only
 //! together with it: a request works on a copy, which takes the place of the original when the engine has obeyed.
 
+use core::fmt::Write as _;
 use core::hash::{Hash, Hasher};
 use core::net::SocketAddr;
 use std::collections::hash_map::DefaultHasher;
@@ -341,9 +342,10 @@ impl Session {
     /// SDP is another one than the last, and not to change otherwise. `None`: it is right as it is.
     pub(super) fn version_of(&mut self, party: PartyId, text: &str, sdp: &Sdp) -> Option<VersionLine> {
         let own = sdp.session().origin_version?;
-        let was = text.lines().find(|line| line.starts_with("o="))?.to_owned();
+        let start = if text.starts_with("o=") { 0 } else { text.find("\no=")? + 1 };
+        let was = text[start..].lines().next()?;
         let mut digest = DefaultHasher::new();
-        text.replacen(&was, "", 1).hash(&mut digest);
+        (&text[..start], &text[start + was.len()..]).hash(&mut digest);
         let digest = digest.finish();
         let party = self.party_mut(party)?;
         let version = match party.told {
@@ -352,9 +354,17 @@ impl Session {
             Some((_, version)) => version + 1,
         };
         party.told = Some((digest, version));
-        let mut words: Vec<_> = was.split_ascii_whitespace().map(str::to_owned).collect();
-        *words.get_mut(2)? = version.to_string();
-        Some(VersionLine { is: words.join(" "), was }).filter(|line| line.is != line.was)
+        let mut is = String::with_capacity(was.len());
+        for (index, word) in was.split_ascii_whitespace().enumerate() {
+            match index {
+                // Writing to a string cannot fail.
+                2 => drop(write!(is, " {version}")),
+                0 => is.push_str(word),
+                _ => is.extend([" ", word]),
+            }
+        }
+        let has_version = was.split_ascii_whitespace().nth(2).is_some();
+        (has_version && is != was).then(|| VersionLine { was: was.to_owned(), is })
     }
 
     /// Takes over the parties of another session, whose names are unlike its own.
