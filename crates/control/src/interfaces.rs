@@ -124,8 +124,13 @@ impl Interfaces {
 
     /// `local` as the other side must be told.
     pub(crate) fn advertised(&self, lease: Lease, local: SocketAddr) -> SocketAddr {
+        SocketAddr::new(self.told(lease), local.port())
+    }
+
+    /// The address of a lease, as the other side must be told.
+    pub(crate) fn told(&self, lease: Lease) -> IpAddr {
         let interface = &self.entry(lease).interface;
-        SocketAddr::new(interface.advertised.unwrap_or(interface.address), local.port())
+        interface.advertised.unwrap_or(interface.address)
     }
 
     /// The first address, as the other side must be told.

@@ -54,7 +54,7 @@ impl Plan<'_> {
             remote_rtcp: fields.remote_rtcp,
             codecs: codecs.clone(),
             direction: fields.direction.into(),
-            latch: fields.latch.over(self.env.latch, self.env.interfaces.advertised(lease, local).ip()),
+            latch: fields.latch.over(self.env.latch, self.env.interfaces.told(lease)),
             egress_mode: fields.egress.map_or(self.env.egress, Into::into),
             media_timeout: match fields.media_timeout_ms {
                 None => self.env.media_timeout,
@@ -116,9 +116,7 @@ impl Plan<'_> {
 
     pub(super) fn leg_latch(&mut self, fields: &LegLatch) -> Result<Draft, ApiError> {
         let (leg, draft) = self.one(&fields.party)?;
-        let lease = self.leg(&fields.party)?.lease;
-        let (local, _) = self.env.interfaces.local(lease);
-        let told = self.env.interfaces.advertised(lease, local).ip();
+        let told = self.env.interfaces.told(self.leg(&fields.party)?.lease);
         self.tell_engine(command::Command::SetLatch { leg, policy: fields.latch.over(self.env.latch, told) });
         self.tell_engine(command::Command::SetRelaying { leg, relaying: fields.relaying.into() });
         Ok(draft)
