@@ -151,7 +151,8 @@ impl<'a> Reader<'a> {
             }
             b'd' => {
                 self.enter(depth)?;
-                let mut dict = Vec::new();
+                // A request has about a dozen keys.
+                let mut dict = Vec::with_capacity(if depth == 0 { 12 } else { 0 });
                 while !self.ends()? {
                     if !self.peek()?.is_ascii_digit() {
                         return Err(BencodeError::BadKey { at: self.at });

@@ -94,7 +94,8 @@ impl<'a> Message<'a> {
     /// The reply with this message's cookie in this message's format.
     #[must_use]
     pub fn reply(&self, dict: &Dict) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(256);
+        // Enough for an SDP, and for what is said of a call of two parties.
+        let mut bytes = Vec::with_capacity(2048);
         if !self.cookie.is_empty() {
             bytes.extend_from_slice(self.cookie);
             bytes.push(b' ');

@@ -54,7 +54,7 @@ impl Sdp {
         let lines = line::split(text)?;
         let first_media = lines.iter().position(|line| line.kind == b'm').unwrap_or(lines.len());
         let session = Session::read(text, &lines[..first_media])?;
-        let mut media = Vec::new();
+        let mut media = Vec::with_capacity(lines.iter().filter(|line| line.kind == b'm').count().min(MEDIA_MAX));
         let mut start = first_media;
         while start < lines.len() {
             if media.len() == MEDIA_MAX {

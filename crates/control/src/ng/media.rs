@@ -433,31 +433,27 @@ impl Exchange<'_, '_> {
         let Some(mut leg) = self.media(party, index).leg.take() else {
             return self.create_leg(party, index, name, want);
         };
-        let mut commands = Vec::new();
         if let Some(remote) = want.remote
             && (leg.remote, leg.remote_rtcp) != (want.remote, want.remote_rtcp)
         {
             let remote_rtcp = want.remote_rtcp;
-            commands.push(Command::LegRemote(LegRemote { party: name.clone(), remote, remote_rtcp }));
+            self.plan.add(&Command::LegRemote(LegRemote { party: name.clone(), remote, remote_rtcp }))?;
         }
         if leg.codecs != want.codecs {
             let codecs = specs(&want.codecs);
-            commands.push(Command::LegCodecs(LegCodecs { party: name.clone(), codecs }));
+            self.plan.add(&Command::LegCodecs(LegCodecs { party: name.clone(), codecs }))?;
             leg.note_codecs(&want.codecs);
         }
         if leg.direction != want.direction {
             let direction = want.direction;
-            commands.push(Command::LegDirection(LegDirection { party: name.clone(), direction }));
+            self.plan.add(&Command::LegDirection(LegDirection { party: name.clone(), direction }))?;
         }
         if (leg.latch, leg.relaying) != (want.latch, want.relaying) {
             let (latch, relaying) = (want.latch, want.relaying);
-            commands.push(Command::LegLatch(LegLatch { party: name.clone(), latch, relaying }));
+            self.plan.add(&Command::LegLatch(LegLatch { party: name.clone(), latch, relaying }))?;
         }
         if leg.muxed != want.muxed {
-            commands.push(Command::LegRtcpMux(LegRtcpMux { party: name, rtcp_mux: want.muxed }));
-        }
-        for command in &commands {
-            self.plan.add(command)?;
+            self.plan.add(&Command::LegRtcpMux(LegRtcpMux { party: name, rtcp_mux: want.muxed }))?;
         }
         leg.remote = want.remote;
         leg.remote_rtcp = want.remote_rtcp;

@@ -462,6 +462,8 @@ impl Party {
     /// The media of an index; those before it are made too.
     pub(super) fn media_mut(&mut self, index: usize) -> &mut Media {
         if self.media.len() <= index {
+            // Most parties have one media for life.
+            self.media.reserve_exact(index + 1 - self.media.len());
             self.media.resize_with(index + 1, Media::default);
         }
         &mut self.media[index]
