@@ -48,7 +48,7 @@ use token::Token;
 const CANCEL_ATTEMPTS: usize = 1000;
 
 /// Room for completions from which the kernel has as many buckets for waiting receives as it ever has, 256
-/// (`io_uring_create` in linux/io_uring/io_uring.c). To cancel one it walks the bucket: with 64 of them, that was a fifth of
+/// (`io_uring_create` in `io_uring/io_uring.c` of Linux). To cancel one it walks the bucket: with 64 of them, that was a fifth of
 /// a worker's time where thousands of calls came and went.
 const COMPLETIONS_MIN: u32 = 1 << 13;
 
