@@ -140,9 +140,13 @@ fn load_blocks(blocks: [&[u8; SHA1_BLOCK]; LANES]) -> [__m256i; 16] {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load_states(states: [&[u8; 32]; LANES]) -> States {
-    let halves: [&[[u8; 16]]; LANES] = states.map(|state| state.as_chunks().0);
-    let [front, back] = [0, 1]
-        .map(|half| transpose([0, 1, 2, 3].map(|lane| load_halves(&halves[lane][half], &halves[lane + 4][half]))));
+    let mut rows = [[_mm256_setzero_si256(); 4]; 2];
+    for (half, rows) in rows.iter_mut().enumerate() {
+        for (lane, row) in rows.iter_mut().enumerate() {
+            *row = load_halves(&states[lane].as_chunks().0[half], &states[lane + 4].as_chunks().0[half]);
+        }
+    }
+    let [front, back] = [transpose(rows[0]), transpose(rows[1])];
     [front[0], front[1], front[2], front[3], back[0]]
 }
 
@@ -152,7 +156,11 @@ fn load_states(states: [&[u8; 32]; LANES]) -> States {
 fn store_digests(states: States) -> [[u8; SHA1_LEN]; LANES] {
     let swap =
         _mm256_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203, 0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
-    let [a, b, c, d, e] = states.map(|state| _mm256_shuffle_epi8(state, swap));
+    let mut swapped = states;
+    for words in &mut swapped {
+        *words = _mm256_shuffle_epi8(*words, swap);
+    }
+    let [a, b, c, d, e] = swapped;
     let mut last = [0; 32];
     store_wide(&mut last, e);
     let mut digests = [[0; SHA1_LEN]; LANES];

@@ -61,8 +61,12 @@ impl Working {
 #[inline]
 #[target_feature(enable = "ssse3")]
 fn words_of(block: &[u8; SHA1_BLOCK]) -> Words {
-    let (quarters, _) = block.as_chunks();
-    [0, 1, 2, 3].map(|quarter| _mm_shuffle_epi8(load(&quarters[quarter]), swap_bytes()))
+    // No `map` here or below: a closure that uses an instruction set is not made part of a function that does not.
+    let mut words = [_mm_setzero_si128(); 4];
+    for (words, quarter) in words.iter_mut().zip(block.as_chunks().0) {
+        *words = _mm_shuffle_epi8(load(quarter), swap_bytes());
+    }
+    words
 }
 
 /// A quarter of a block's bytes from the last to the first.
@@ -82,7 +86,10 @@ pub(in crate::crypto) fn hmac_streams<const N: usize>(messages: [Message<'_>; N]
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn run<const N: usize>(messages: &[Message<'_>; N]) -> [[u8; SHA1_LEN]; N] {
     const { assert!(N >= 1 && N <= STREAMS_MAX, "a number of streams that `run` has an arm for") };
-    let mut working = messages.each_ref().map(|message| Working::of(&message.key.inner));
+    let mut working = [Working { abcd: _mm_setzero_si128(), e: _mm_setzero_si128() }; N];
+    for (working, message) in working.iter_mut().zip(messages) {
+        *working = Working::of(&message.key.inner);
+    }
     let mut done = 0;
     // Those at the end are ready first.
     for unready in (1..=N).rev() {
@@ -96,10 +103,17 @@ fn run<const N: usize>(messages: &[Message<'_>; N]) -> [[u8; SHA1_LEN]; N] {
             done += 1;
         }
     }
-    let words = working.map(|working| working.outer_words());
-    let mut working = messages.each_ref().map(|message| Working::of(&message.key.outer));
+    let mut words = [[_mm_setzero_si128(); 4]; N];
+    for ((words, working), message) in words.iter_mut().zip(&mut working).zip(messages) {
+        *words = working.outer_words();
+        *working = Working::of(&message.key.outer);
+    }
     rounds(&mut working, words);
-    working.map(|working| working.digest())
+    let mut digests = [[0; SHA1_LEN]; N];
+    for (digest, working) in digests.iter_mut().zip(working) {
+        *digest = working.digest();
+    }
+    digests
 }
 
 /// Takes in a block of each of the first messages.
@@ -107,7 +121,11 @@ fn run<const N: usize>(messages: &[Message<'_>; N]) -> [[u8; SHA1_LEN]; N] {
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn step<const N: usize>(working: &mut [Working], messages: &[Message<'_>], number: usize) {
     if let (Some(working), Some(messages)) = (working.first_chunk_mut::<N>(), messages.first_chunk::<N>()) {
-        rounds(working, messages.each_ref().map(|message| words_of(message.block(number))));
+        let mut words = [[_mm_setzero_si128(); 4]; N];
+        for (words, message) in words.iter_mut().zip(messages) {
+            *words = words_of(message.block(number));
+        }
+        rounds(working, words);
     }
 }
 
