@@ -4,5 +4,6 @@ pub mod calls;
 pub mod ng;
 pub mod rtp;
 pub mod sdp;
+pub mod srtp;
 pub mod stun;
 pub mod worker;
