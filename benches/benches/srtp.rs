@@ -10,6 +10,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use arrayvec::ArrayVec;
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use patchcord_rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
@@ -60,7 +61,7 @@ fn set_up(group: &mut BenchmarkGroup<'_, WallTime>) {
 fn protect(group: &mut BenchmarkGroup<'_, WallTime>, suite: Suite, len: usize) {
     for (name, at_once) in [("batches", BATCH), ("one by one", 1)] {
         let mut senders: Vec<Sender> = (0..SESSIONS).map(|session| Sender::new(keys(suite, session))).collect();
-        let mut traffic = Traffic::new(len);
+        let mut traffic = Traffic::new(suite, len);
         group.bench_function(BenchmarkId::from_parameter(format!("patchcord, {name}")), |bencher| {
             bencher.iter_batched_ref(
                 || traffic.batch(),
@@ -79,7 +80,7 @@ fn unprotect(group: &mut BenchmarkGroup<'_, WallTime>, suite: Suite, len: usize)
     for (name, at_once) in [("batches", BATCH), ("one by one", 1)] {
         let mut senders: Vec<Sender> = (0..SESSIONS).map(|session| Sender::new(keys(suite, session))).collect();
         let mut receivers: Vec<Receiver> = (0..SESSIONS).map(|session| Receiver::new(keys(suite, session))).collect();
-        let mut traffic = Traffic::new(len);
+        let mut traffic = Traffic::new(suite, len);
         group.bench_function(BenchmarkId::from_parameter(format!("patchcord, {name}")), |bencher| {
             bencher.iter_batched_ref(
                 || {
@@ -100,27 +101,25 @@ fn unprotect(group: &mut BenchmarkGroup<'_, WallTime>, suite: Suite, len: usize)
 
 /// At most a batch.
 fn protect_all(senders: &mut [Sender], packets: &mut [Packet]) {
-    let indices: [_; BATCH] = std::array::from_fn(|at| {
-        packets.get(at).map(|packet| senders[packet.session].claim(&packet.header()).unwrap())
-    });
-    let mut jobs: [Option<ProtectJob<'_>>; BATCH] = [const { None }; BATCH];
-    for ((job, packet), index) in jobs.iter_mut().zip(&mut *packets).zip(indices) {
-        let (session, len) = (packet.session, packet.bytes.len());
-        packet.bytes.resize(len + OVERHEAD_MAX, 0);
-        *job = Some(ProtectJob::new(senders[session].keys(), index.unwrap(), &mut packet.bytes, len));
+    let mut indices = ArrayVec::<_, BATCH>::new();
+    for packet in &*packets {
+        indices.push(senders[packet.session].claim(&packet.header()).unwrap());
     }
-    let mut jobs: Vec<ProtectJob<'_>> = jobs.into_iter().flatten().collect();
+    let mut jobs = ArrayVec::<_, BATCH>::new();
+    for (packet, index) in packets.iter_mut().zip(indices) {
+        jobs.push(ProtectJob::new(senders[packet.session].keys(), index, &mut packet.bytes, packet.len));
+    }
     protect_batch(&mut jobs);
-    let lens: Vec<usize> = jobs.iter().map(|job| job.outcome.map(|()| job.len).unwrap()).collect();
-    for (packet, len) in packets.iter_mut().zip(lens) {
-        packet.bytes.truncate(len);
+    for job in &jobs {
+        job.outcome.unwrap();
+        black_box(job.len);
     }
 }
 
-/// At most a batch.
+/// At most a batch of protected packets.
 fn unprotect_all(receivers: &mut [Receiver], packets: &mut [Packet]) {
-    let mut jobs: Vec<UnprotectJob<'_>> = Vec::with_capacity(BATCH);
-    let mut ids = Vec::with_capacity(BATCH);
+    let mut ids = ArrayVec::<_, BATCH>::new();
+    let mut jobs = ArrayVec::<_, BATCH>::new();
     for packet in packets {
         let receiver = &receivers[packet.session];
         let header = packet.header();
@@ -129,8 +128,8 @@ fn unprotect_all(receivers: &mut [Receiver], packets: &mut [Packet]) {
         jobs.push(UnprotectJob::new(receiver.keys(), index, &mut packet.bytes));
     }
     unprotect_batch(&mut jobs);
-    for (job, (_, ssrc, index)) in jobs.iter().zip(&ids) {
-        black_box((job.outcome.unwrap(), ssrc, index));
+    for job in &jobs {
+        black_box(job.outcome.unwrap());
     }
     drop(jobs);
     for (session, ssrc, index) in ids {
@@ -152,7 +151,10 @@ fn keys(suite: Suite, session: usize) -> SessionKeys {
 #[derive(Clone)]
 struct Packet {
     session: usize,
+    /// The packet, and room for what protecting adds.
     bytes: Vec<u8>,
+    /// Bytes of the plain packet.
+    len: usize,
 }
 
 impl Packet {
@@ -163,14 +165,15 @@ impl Packet {
 
 /// Packets of all sessions in turn, each with the next sequence number of its session.
 struct Traffic {
+    suite: Suite,
     next: usize,
     sequences: Vec<u16>,
     len: usize,
 }
 
 impl Traffic {
-    fn new(len: usize) -> Self {
-        Self { next: 0, sequences: vec![0; SESSIONS], len }
+    fn new(suite: Suite, len: usize) -> Self {
+        Self { suite, next: 0, sequences: vec![0; SESSIONS], len }
     }
 
     fn batch(&mut self) -> Vec<Packet> {
@@ -182,9 +185,9 @@ impl Traffic {
         self.next = (self.next + STRIDE) % SESSIONS;
         let sequence = self.sequences[session];
         self.sequences[session] = sequence.wrapping_add(1);
-        // Room for what protecting adds, and what libsrtp wants beyond it.
+        // With the room that libsrtp wants.
         let mut bytes = Vec::with_capacity(self.len + 4 * OVERHEAD_MAX);
-        bytes.resize(self.len, 0xd5);
+        bytes.resize(self.len + self.suite.rtp_tag_len(), 0xd5);
         let header = RtpHeader {
             marker: false,
             payload_type: PayloadType::new(8).unwrap(),
@@ -192,30 +195,32 @@ impl Traffic {
             timestamp: RtpTimestamp(u32::from(sequence) * 160),
             ssrc: Ssrc(u32::try_from(session).unwrap() + 1),
         };
-        header.build(&mut bytes);
-        Packet { session, bytes }
+        header.build(&mut bytes[..self.len]);
+        Packet { session, bytes, len: self.len }
     }
 }
 
 /// The peer.
 #[cfg(feature = "libsrtp")]
 mod libsrtp {
+    use std::slice;
+
     use criterion::measurement::WallTime;
     use criterion::{BatchSize, BenchmarkGroup, BenchmarkId};
     use patchcord_srtp::{Sender, Suite};
     use srtp::{CryptoPolicy, Session, StreamPolicy};
 
-    use super::{PREPARED, SESSIONS, Traffic, key_and_salt, keys, protect_all};
+    use super::{PREPARED, Packet, SESSIONS, Traffic, key_and_salt, keys, protect_all};
 
     const NAME: &str = "libsrtp";
 
     pub(super) fn protect(group: &mut BenchmarkGroup<'_, WallTime>, suite: Suite, len: usize) {
         must_agree(suite, len);
         let mut sessions = sessions(suite);
-        let mut traffic = Traffic::new(len);
+        let mut traffic = Traffic::new(suite, len);
         group.bench_function(BenchmarkId::from_parameter(NAME), |bencher| {
             bencher.iter_batched_ref(
-                || traffic.batch(),
+                || plain(traffic.batch()),
                 |packets| {
                     for packet in packets {
                         sessions[packet.session].protect(&mut packet.bytes).unwrap();
@@ -229,7 +234,7 @@ mod libsrtp {
     pub(super) fn unprotect(group: &mut BenchmarkGroup<'_, WallTime>, suite: Suite, len: usize) {
         let mut senders: Vec<Sender> = (0..SESSIONS).map(|session| Sender::new(keys(suite, session))).collect();
         let mut sessions = sessions(suite);
-        let mut traffic = Traffic::new(len);
+        let mut traffic = Traffic::new(suite, len);
         group.bench_function(BenchmarkId::from_parameter(NAME), |bencher| {
             bencher.iter_batched_ref(
                 || {
@@ -247,19 +252,24 @@ mod libsrtp {
         });
     }
 
+    /// libsrtp knows a packet by its buffer's length.
+    fn plain(mut packets: Vec<Packet>) -> Vec<Packet> {
+        for packet in &mut packets {
+            packet.bytes.truncate(packet.len);
+        }
+        packets
+    }
+
     /// The same packet becomes the same bytes on both sides.
     fn must_agree(suite: Suite, len: usize) {
-        let mut traffic = Traffic::new(len);
-        let packets = traffic.batch();
-        for packet in packets {
+        for packet in Traffic::new(suite, len).batch() {
             let mut sender = Sender::new(keys(suite, packet.session));
             let mut peer = session(suite, packet.session);
-            let (mut ours, mut theirs) = (packet.clone(), packet);
-            theirs.session = 0;
-            ours.session = 0;
-            protect_all(std::slice::from_mut(&mut sender), std::slice::from_mut(&mut ours));
-            peer.protect(&mut theirs.bytes).unwrap();
-            assert_eq!(ours.bytes, theirs.bytes, "{}", suite.name());
+            let mut ours = Packet { session: 0, ..packet.clone() };
+            protect_all(slice::from_mut(&mut sender), slice::from_mut(&mut ours));
+            let mut theirs = plain(vec![packet]);
+            peer.protect(&mut theirs[0].bytes).unwrap();
+            assert_eq!(ours.bytes, theirs[0].bytes, "{}", suite.name());
         }
     }
 

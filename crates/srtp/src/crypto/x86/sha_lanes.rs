@@ -123,12 +123,11 @@ fn majority(b: __m256i, c: __m256i, d: __m256i) -> __m256i {
 fn load_blocks(blocks: [&[u8; SHA1_BLOCK]; LANES]) -> [__m256i; 16] {
     let swap =
         _mm256_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203, 0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
-    let quarters: [&[[u8; 16]]; LANES] = blocks.map(|block| block.as_chunks().0);
     let mut words = [_mm256_setzero_si256(); 16];
     for (number, words) in words.as_chunks_mut().0.iter_mut().enumerate() {
         let mut rows = [_mm256_setzero_si256(); 4];
         for (lane, row) in rows.iter_mut().enumerate() {
-            let both = load_halves(&quarters[lane][number], &quarters[lane + 4][number]);
+            let both = load_halves(&blocks[lane].as_chunks().0[number], &blocks[lane + 4].as_chunks().0[number]);
             *row = _mm256_shuffle_epi8(both, swap);
         }
         *words = transpose(rows);
