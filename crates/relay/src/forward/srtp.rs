@@ -57,6 +57,7 @@ impl Shard {
                     jobs.push(UnprotectJob::new(receiver.keys(), packet.index, &mut datagram.bytes[..datagram.len]));
                 }
             }
+            debug_assert_eq!(jobs.len(), expected.len(), "nothing passes that was not looked at");
             unprotect_batch(&mut jobs);
             let outcomes: ArrayVec<_, PIECE> = jobs.iter().map(|job| job.outcome).collect();
             drop(jobs);

@@ -98,10 +98,8 @@ impl Ingress {
     }
 
     pub(crate) const fn set_relaying(&mut self, relaying: Relaying, secured: bool) {
-        self.life = match relaying {
-            Relaying::Rtp if secured => Life::Srtp,
-            Relaying::Rtp | Relaying::Opaque => Life::of(relaying),
-        };
+        // What has keys is read, or it would pass without having proved anything.
+        self.life = if secured { Life::Srtp } else { Life::of(relaying) };
     }
 
     /// Whether what arrives is taken for another leg.

@@ -344,8 +344,9 @@ impl Legs {
             (None, None) => {}
         }
         self.egress[at].protect(self.srtp[at].as_ref().map_or(Protection::Plain, |srtp| srtp.protection()));
-        if !self.doors.contains_key(&slot) && !self.ingress[at].is_opaque() {
-            self.ingress[at].set_relaying(Relaying::Rtp, is_secured(&self.srtp[at]));
+        let secured = is_secured(&self.srtp[at]);
+        if !self.doors.contains_key(&slot) && (secured || self.ingress[at].is_secured()) {
+            self.ingress[at].set_relaying(Relaying::Rtp, secured);
         }
         self.refresh_flags(slot);
         Ok(())

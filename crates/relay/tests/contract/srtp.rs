@@ -208,6 +208,20 @@ fn a_secured_leg_never_hears_what_is_relayed_unread() {
 }
 
 #[test]
+fn a_leg_with_keys_is_read_whatever_it_was_told_before_or_after() {
+    let mut world = World::new();
+    world.must(&[add(LegSpec { relaying: Relaying::Opaque, ..spec(1) }), add(spec(2))]);
+    world.secure(1, AES);
+    world.bridge(1, 2);
+    let plain = Stream::of(7).packet();
+    assert_eq!(world.deliver(1, Component::Rtp, stranger(1), &plain), dropped(DropReason::SrtpUnauthentic));
+    world.must(&[Command::SetRelaying { leg: LegId(1), relaying: Relaying::Opaque }]);
+    assert_eq!(world.deliver(1, Component::Rtp, stranger(1), &plain), dropped(DropReason::SrtpUnauthentic));
+    assert!(matches!(world.send(1, &Stream::of(1).packet()), Verdict::Forwarded(_)));
+    assert_eq!(world.rtp(2).len(), 1);
+}
+
+#[test]
 fn ciphertext_that_nobody_need_read_passes_as_it_is() {
     let mut world = World::new();
     let opaque = |leg| LegSpec { relaying: Relaying::Opaque, ..spec(leg) };
