@@ -11,7 +11,7 @@
 use arrayvec::ArrayVec;
 use patchcord_rtp::{Protocol, RtpHeader, Ssrc, classify};
 use patchcord_srtp::{
-    PacketIndex, ProtectJob, Receiver, SrtpError, UnprotectJob, protect_batch, protect_rtcp, rtcp_index,
+    PacketIndex, ProtectJob, Receiver, Sender, SrtpError, UnprotectJob, protect_batch, protect_rtcp, rtcp_index,
     unprotect_batch, unprotect_rtcp, unprotect_rtp,
 };
 
@@ -19,6 +19,7 @@ use crate::datagram::{Datagram, Verdict};
 use crate::event::Event;
 use crate::ids::Component;
 use crate::leg::Slot;
+use crate::leg::ingress::Ingress;
 use crate::outbox::{Packet, Seal};
 use crate::shard::Shard;
 use crate::time::MonoTime;
@@ -74,7 +75,7 @@ impl Shard {
     /// What a datagram has to be, if it is one of SRTP. SRTCP is seldom, and unprotected at once.
     fn expect(&mut self, datagram: &mut Datagram<'_>, at: usize) -> Result<Option<Expected>, DropReason> {
         let slot = datagram.port.slot();
-        let is_secured = self.legs.ingress.get(slot as usize).is_some_and(|ingress| ingress.is_secured());
+        let is_secured = self.legs.ingress.get(slot as usize).is_some_and(Ingress::is_secured);
         if datagram.verdict != Verdict::Pending || !is_secured || datagram.truncated {
             return Ok(None);
         }
@@ -224,7 +225,7 @@ impl Shard {
             let mut jobs = ArrayVec::<ProtectJob<'_>, PIECE>::new();
             for (packet, bytes) in unsealed.by_ref().take(PIECE) {
                 let srtp = self.legs.srtp.get(packet.hop.port.slot() as usize).and_then(Option::as_ref);
-                let keys = srtp.and_then(|srtp| srtp.sender()).map(|sender| sender.keys());
+                let keys = srtp.and_then(|srtp| srtp.sender()).map(Sender::keys);
                 match (packet.seal, keys) {
                     (Seal::Rtp(index), Some(keys)) => {
                         jobs.push(ProtectJob::new(keys, index, bytes, packet.len));
