@@ -1,7 +1,7 @@
 //! SRTP over both fronts: whose keys, which suites, what the parties are told, and that no key is in a log.
 
 use patchcord_control::ErrorCode;
-use patchcord_control::api::{Detail, LegSrtpDone};
+use patchcord_control::api::{Detail, KeyText, LegSrtpDone};
 use patchcord_control::ng::listen::Answer;
 use patchcord_control::ng::{Ng, NgConfig};
 use patchcord_ng::{Dict, Request, Transport};
@@ -54,7 +54,7 @@ async fn our_key_is_chosen_for_the_suite_of_the_party_and_stays_while_the_suite_
     assert_ne!(other.send, first.send);
     assert!(other.send.clone().unwrap().as_str().starts_with("AEAD_AES_256_GCM inline:"));
     let given = leg_srtp(&relay, json!({"send": receive})).await;
-    assert_eq!(given.send.as_ref().map(|key| key.as_str()), Some(receive.as_str()));
+    assert_eq!(given.send.as_ref().map(KeyText::as_str), Some(receive.as_str()));
     assert!(!format!("{given:?} {:?}", command(&json!({}))).contains(KEY), "a key is in no log");
 
     let off = relay.run(command(&json!({"enabled": false}))).await.unwrap();

@@ -187,8 +187,8 @@ impl Model {
                 self.leg(leg.0)?.muted = *muted;
                 Ok(())
             }
-            Command::SetSrtp { leg, .. } => self.leg(leg.0).map(drop),
-            Command::Relatch { leg, .. }
+            Command::SetSrtp { leg, .. }
+            | Command::Relatch { leg, .. }
             | Command::SetRtcpMux { leg, .. }
             | Command::SetLatch { leg, .. }
             | Command::SetRelaying { leg, .. }
