@@ -59,6 +59,11 @@ impl DescribedSdes {
         let (usable, faults) = Crypto::parse_all(values);
         Self { usable, faults }
     }
+
+    /// Whether there are such lines, good or bad.
+    fn are_any(&self) -> bool {
+        !self.usable.is_empty() || !self.faults.is_empty()
+    }
 }
 
 /// Keys, as far as a party and the relay have agreed on them.
@@ -112,11 +117,13 @@ impl Exchange<'_, '_> {
                 offerer || !self.media(self.from, index).sdes.offered.is_empty()
             }
         };
+        // Without any, the two have agreed on their keys in some other way, which is nobody's business.
+        let offers_keys = self.phase == Phase::Offer && line.sdes.are_any();
         let before = self.media(self.from, index).sdes.terminates || self.media(self.to, index).sdes.terminates;
         let terminates = match (from, to) {
             (Keying::Plain, Keying::Plain) => opportunistic,
             (Keying::Sdes, Keying::Plain) | (Keying::Plain, Keying::Sdes) => true,
-            (Keying::Sdes, Keying::Sdes) => before || !self.config.relay_unread,
+            (Keying::Sdes, Keying::Sdes) => before || (offers_keys && !self.config.relay_unread),
             _ => false,
         };
         for party in [self.from, self.to] {

@@ -242,6 +242,16 @@ async fn what_is_relayed_unread_keeps_the_keys_of_the_parties() {
 }
 
 #[tokio::test]
+async fn keys_that_are_agreed_on_in_another_way_are_nobodys_business() {
+    let stage = Stage::new(|_| ());
+    let told = stage.offer(&sdp(4000, "RTP/SAVP", &[]), &[]).await;
+    assert_eq!((told.protocol(), told.keys()), ("RTP/SAVP", vec![]));
+    let told = stage.answer(&sdp(5000, "RTP/SAVP", &[])).await;
+    assert_eq!((told.protocol(), told.keys()), ("RTP/SAVP", vec![]));
+    assert_eq!((stage.suites("a").await, stage.suites("b").await), (None, None));
+}
+
+#[tokio::test]
 async fn keys_that_cannot_be_taken_refuse_the_offer_or_answer_and_leave_nothing_behind() {
     let stage = Stage::new(|_| ());
     let weak = format!("1 NULL_HMAC_SHA1_80 inline:{KEY}");
