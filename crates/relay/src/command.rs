@@ -254,11 +254,8 @@ impl SrtpKey {
     /// # Errors
     /// Suite and protections do not go together.
     pub(crate) fn check(&self, leg: LegId) -> Result<(), Refusal> {
-        if self.master.suite().is_aead() && self.protections != Protections::ALL {
-            let reason = KeyError::Indivisible(self.master.suite().name()).to_string();
-            return Err(Refusal::BadSrtp { leg, reason });
-        }
-        Ok(())
+        let fits = self.protections.must_go_with(self.master.suite());
+        fits.map_err(|error| Refusal::BadSrtp { leg, reason: error.to_string() })
     }
 
     /// # Errors

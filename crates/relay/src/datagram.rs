@@ -2,9 +2,8 @@
 
 use core::net::SocketAddr;
 
-use patchcord_srtp::PacketIndex;
-
 use crate::ids::PortId;
+use crate::outbox::Seal;
 use crate::time::MonoTime;
 use crate::verdict::DropReason;
 
@@ -25,8 +24,8 @@ pub struct Datagram<'a> {
     pub truncated: bool,
     /// What became of it.
     pub verdict: Verdict,
-    /// The index under which it is to be protected before it leaves.
-    pub(crate) seal: Option<PacketIndex>,
+    /// How it is to be protected before it leaves.
+    pub(crate) seal: Seal,
 }
 
 impl<'a> Datagram<'a> {
@@ -34,7 +33,7 @@ impl<'a> Datagram<'a> {
     #[must_use]
     pub fn new(port: PortId, from: SocketAddr, arrived: MonoTime, bytes: &'a mut [u8], len: usize) -> Self {
         let len = len.min(bytes.len());
-        Self { port, from, arrived, bytes, len, truncated: false, verdict: Verdict::Pending, seal: None }
+        Self { port, from, arrived, bytes, len, truncated: false, verdict: Verdict::Pending, seal: Seal::Unsealed }
     }
 
     /// The datagram itself, as it was received or as it is to be sent.

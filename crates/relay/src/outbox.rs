@@ -9,6 +9,7 @@ use patchcord_srtp::{OVERHEAD_MAX, PacketIndex};
 use crate::datagram::Hop;
 use crate::event::Event;
 use crate::ids::{LegId, PortId};
+
 /// Packets that one call into the engine can produce, beside the datagrams it rewrites in place. A worker's batch is
 /// smaller, and ticks stop at this number and go on at the next call.
 const PACKETS_MAX: usize = 1024;
@@ -84,10 +85,9 @@ pub(crate) struct Packet {
 }
 
 /// Whether a packet is yet to be protected (RFC 3711), and under which index. The room for it lies behind the packet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seal {
     /// It leaves as it is.
-    #[default]
     Unsealed,
     Rtp(PacketIndex),
     Rtcp(u32),

@@ -255,7 +255,7 @@ impl Receiver {
     ///
     /// # Errors
     /// [`SrtpError::Replayed`] if something was received under the present keys already; [`SrtpError::TooManyStreams`].
-    pub fn accept_anew(&mut self, ssrc: Ssrc, index: PacketIndex) -> Result<(), SrtpError> {
+    pub(crate) fn accept_anew(&mut self, ssrc: Ssrc, index: PacketIndex) -> Result<(), SrtpError> {
         if self.former.take().is_none() {
             return Err(SrtpError::Replayed);
         }

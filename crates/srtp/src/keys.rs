@@ -104,6 +104,14 @@ pub struct Protections {
 impl Protections {
     /// All of them.
     pub const ALL: Self = Self { encrypts_rtp: true, encrypts_rtcp: true, authenticates_rtp: true };
+
+    /// Whether a suite can do with these.
+    ///
+    /// # Errors
+    /// [`KeyError::Indivisible`].
+    pub fn must_go_with(self, suite: Suite) -> Result<(), KeyError> {
+        if suite.is_aead() && self != Self::ALL { Err(KeyError::Indivisible(suite.name())) } else { Ok(()) }
+    }
 }
 
 impl Default for Protections {
@@ -168,9 +176,7 @@ impl SessionKeys {
         protections: Protections,
     ) -> Result<Self, KeyError> {
         let suite = master.suite();
-        if suite.is_aead() && protections != Protections::ALL {
-            return Err(KeyError::Indivisible(suite.name()));
-        }
+        protections.must_go_with(suite)?;
         let derivation = Derivation { master: AesKey::new(master.key(), backend), salt: master.salt(), suite, backend };
         Ok(Self { suite, protections, mki, backend, rtp: derivation.part(0), rtcp: derivation.part(3) })
     }

@@ -102,9 +102,7 @@ impl Crypto {
         for word in words {
             parse_session_parameter(tag, word, &mut protections)?;
         }
-        if suite.is_aead() && protections != Protections::ALL {
-            return Err(KeyError::Indivisible(suite.name()).into());
-        }
+        protections.must_go_with(suite)?;
         Ok(Self { tag, key, mki, protections })
     }
 

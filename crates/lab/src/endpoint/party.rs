@@ -110,7 +110,7 @@ impl Party {
         // Sent under the lock: nobody can pause or stop between the decision and the packet.
         let sent_ns = clock::now_ns();
         let wire = match &mut state.secured {
-            Some(secured) => secured.protect(&header, packet).map_err(io::Error::other),
+            Some(secured) => secured.protect(packet).map_err(io::Error::other),
             None => Ok(&packet[..]),
         };
         match wire.and_then(|wire| self.socket.send_to(wire, remote)) {
@@ -141,7 +141,7 @@ impl Party {
         {
             let state = &mut *state;
             let wire = match &mut state.secured {
-                Some(secured) => secured.protect_report(&report).map_err(io::Error::other),
+                Some(secured) => secured.protect(&report).map_err(io::Error::other),
                 None => Ok(&report[..]),
             };
             if wire.and_then(|wire| self.socket.send_to(wire, remote)).is_err() {

@@ -16,6 +16,7 @@ use crate::datagram::{Datagram, Verdict};
 use crate::ids::{Component, PortId};
 use crate::leg::NO_SLOT;
 use crate::leg::ingress::Ingress;
+use crate::outbox::Seal;
 use crate::shard::Shard;
 use crate::time::MonoTime;
 use crate::verdict::DropReason;
@@ -32,7 +33,7 @@ impl Shard {
             if datagram.verdict == Verdict::Pending {
                 datagram.verdict = self.judge(datagram, now);
             }
-            seals |= datagram.seal.is_some();
+            seals |= datagram.seal != Seal::Unsealed;
         }
         if seals {
             self.protect(batch);

@@ -93,9 +93,7 @@ impl Shard {
         match self.pass_to(sink, &packet) {
             Ok((header, hop, seal)) => {
                 header.rewrite(&mut datagram.bytes[..datagram.len]);
-                if let Seal::Rtp(index) = seal {
-                    datagram.seal = Some(index);
-                }
+                datagram.seal = seal;
                 Verdict::Forwarded(hop)
             }
             Err(_) if copied => Verdict::Consumed,

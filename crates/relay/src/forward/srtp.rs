@@ -11,8 +11,7 @@
 use arrayvec::ArrayVec;
 use patchcord_rtp::{Protocol, RtpHeader, Ssrc, classify};
 use patchcord_srtp::{
-    PacketIndex, ProtectJob, Receiver, Sender, SrtpError, UnprotectJob, protect_batch, protect_rtcp, rtcp_index,
-    unprotect_batch, unprotect_rtcp, unprotect_rtp,
+    PacketIndex, ProtectJob, Sender, SrtpError, UnprotectJob, protect_batch, protect_rtcp, unprotect_batch,
 };
 
 use crate::datagram::{Datagram, Verdict};
@@ -54,7 +53,7 @@ impl Shard {
             let mut packets = expected.iter().peekable();
             for (at, datagram) in piece.iter_mut().enumerate() {
                 let Some(packet) = packets.next_if(|packet| packet.at == at) else { continue };
-                if let Some(receiver) = self.receiver(packet.slot) {
+                if let Some(receiver) = self.legs.receiver(packet.slot) {
                     jobs.push(UnprotectJob::new(receiver.keys(), packet.index, &mut datagram.bytes[..datagram.len]));
                 }
             }
@@ -64,7 +63,12 @@ impl Shard {
             drop(jobs);
             for (packet, outcome) in expected.iter().zip(outcomes) {
                 let datagram = &mut piece[packet.at];
-                match self.accept(packet, outcome, datagram) {
+                let bytes = &mut datagram.bytes[..datagram.len];
+                let concluded = match self.legs.receiver_mut(packet.slot) {
+                    Some(receiver) => receiver.conclude(packet.ssrc, packet.index, outcome, bytes),
+                    None => Err(SrtpError::Authentication),
+                };
+                match concluded {
                     Ok(len) => datagram.len = len,
                     Err(error) => self.refuse_srtp(datagram, reason_of(error), now),
                 }
@@ -85,7 +89,7 @@ impl Shard {
                 if !ingress.is_plain_from(&datagram.from) && self.legs.cold[slot as usize].is_foreign(datagram.from) {
                     return Err(DropReason::ForeignSource);
                 }
-                let receiver = self.receiver(slot).ok_or(DropReason::SrtpRequired)?;
+                let receiver = self.legs.receiver(slot).ok_or(DropReason::SrtpRequired)?;
                 let header = RtpHeader::read_srtp(datagram.packet()).map_err(|_| DropReason::Malformed)?;
                 let index = receiver.expect(&header).map_err(reason_of)?;
                 Ok(Some(Expected { at, slot, ssrc: header.ssrc, index }))
@@ -95,48 +99,12 @@ impl Shard {
                 if !cold.takes_rtcp_from(datagram.port.component(), datagram.from) {
                     return Err(DropReason::ForeignSource);
                 }
-                let srtp = self.legs.srtp[slot as usize].as_mut().and_then(|srtp| srtp.receiver_mut());
-                let receiver = srtp.ok_or(DropReason::SrtpRequired)?;
-                datagram.len = open_rtcp(receiver, &mut datagram.bytes[..datagram.len]).map_err(reason_of)?;
+                let receiver = self.legs.receiver_mut(slot).ok_or(DropReason::SrtpRequired)?;
+                datagram.len = receiver.unprotect_rtcp(&mut datagram.bytes[..datagram.len]).map_err(reason_of)?;
                 Ok(None)
             }
             _ => Ok(None),
         }
-    }
-
-    /// Notes a packet that has authenticated itself; if it has not, tries what else it may be: of the time before a re-keying, or
-    /// of a party that began to count anew with its new key.
-    fn accept(
-        &mut self,
-        packet: &Expected,
-        outcome: Result<usize, SrtpError>,
-        datagram: &mut Datagram<'_>,
-    ) -> Result<usize, SrtpError> {
-        let srtp = self.legs.srtp[packet.slot as usize].as_mut();
-        let receiver = srtp.and_then(|srtp| srtp.receiver_mut()).ok_or(SrtpError::Authentication)?;
-        match outcome {
-            Ok(len) => {
-                receiver.accept(packet.ssrc, packet.index)?;
-                receiver.settle();
-                Ok(len)
-            }
-            Err(error) => {
-                let former = receiver.former_keys().ok_or(error)?;
-                let bytes = &mut datagram.bytes[..datagram.len];
-                if let Ok(len) = unprotect_rtp(former, packet.index, bytes) {
-                    receiver.accept(packet.ssrc, packet.index)?;
-                    return Ok(len);
-                }
-                let anew = PacketIndex::new(0, packet.index.sequence());
-                let len = unprotect_rtp(receiver.keys(), anew, bytes)?;
-                receiver.accept_anew(packet.ssrc, anew)?;
-                Ok(len)
-            }
-        }
-    }
-
-    fn receiver(&self, slot: Slot) -> Option<&Receiver> {
-        self.legs.srtp.get(slot as usize)?.as_ref()?.receiver()
     }
 
     /// The verdict of a datagram that is not unprotected, and now and then word of it.
@@ -153,21 +121,16 @@ impl Shard {
         }
     }
 
-    /// The index under which a numbered packet to a secured leg is to be protected; it is used from now on.
-    pub(crate) fn claim(&mut self, sink: Slot, header: &RtpHeader) -> Result<PacketIndex, DropReason> {
-        let sender = self.legs.srtp[sink as usize].as_mut().and_then(|srtp| srtp.sender_mut());
-        sender.ok_or(DropReason::SrtpRequired)?.claim(header).map_err(|error| match error {
-            SrtpError::IndexUsed => DropReason::Duplicate,
-            _ => DropReason::SrtpRequired,
-        })
-    }
-
-    /// How a numbered packet of RTP to a leg is to be protected, if at all.
+    /// How a numbered packet of RTP to a leg is to be protected, if at all. Its index is used from now on.
     pub(crate) fn seal(&mut self, sink: Slot, header: &RtpHeader) -> Result<Seal, DropReason> {
         if !self.legs.egress[sink as usize].is_secured() {
             return Ok(Seal::Unsealed);
         }
-        self.claim(sink, header).map(Seal::Rtp)
+        let sender = self.legs.sender_mut(sink).ok_or(DropReason::SrtpRequired)?;
+        sender.claim(header).map(Seal::Rtp).map_err(|error| match error {
+            SrtpError::IndexUsed => DropReason::Duplicate,
+            _ => DropReason::SrtpRequired,
+        })
     }
 
     /// How a compound to a leg is to be protected, if at all; `None`: it must not be sent, for want of a key.
@@ -175,8 +138,7 @@ impl Shard {
         if !self.legs.egress[sink as usize].is_secured() {
             return Some(Seal::Unsealed);
         }
-        let sender = self.legs.srtp[sink as usize].as_mut().and_then(|srtp| srtp.sender_mut())?;
-        sender.claim_rtcp().ok().map(Seal::Rtcp)
+        self.legs.sender_mut(sink)?.claim_rtcp().ok().map(Seal::Rtcp)
     }
 
     /// Protects what is forwarded to legs with SRTP.
@@ -184,9 +146,8 @@ impl Shard {
         for piece in batch.chunks_mut(PIECE) {
             let mut jobs = ArrayVec::<ProtectJob<'_>, PIECE>::new();
             for datagram in piece.iter_mut() {
-                let (Verdict::Forwarded(hop), Some(index)) = (datagram.verdict, datagram.seal) else { continue };
-                let srtp = self.legs.srtp.get(hop.port.slot() as usize).and_then(Option::as_ref);
-                if let Some(sender) = srtp.and_then(|srtp| srtp.sender()) {
+                let (Verdict::Forwarded(hop), Seal::Rtp(index)) = (datagram.verdict, datagram.seal) else { continue };
+                if let Some(sender) = self.legs.sender(hop.port.slot()) {
                     jobs.push(ProtectJob::new(sender.keys(), index, datagram.bytes, datagram.len));
                 }
             }
@@ -194,7 +155,7 @@ impl Shard {
             let outcomes: ArrayVec<_, PIECE> = jobs.iter().map(|job| job.outcome.map(|()| job.len)).collect();
             drop(jobs);
             let sealed = |datagram: &&mut Datagram<'_>| {
-                matches!(datagram.verdict, Verdict::Forwarded(_)) && datagram.seal.is_some()
+                matches!((datagram.verdict, datagram.seal), (Verdict::Forwarded(_), Seal::Rtp(_)))
             };
             for (datagram, outcome) in piece.iter_mut().filter(sealed).zip(outcomes) {
                 match outcome {
@@ -224,8 +185,7 @@ impl Shard {
             let mut packets = ArrayVec::<_, PIECE>::new();
             let mut jobs = ArrayVec::<ProtectJob<'_>, PIECE>::new();
             for (packet, bytes) in unsealed.by_ref().take(PIECE) {
-                let srtp = self.legs.srtp.get(packet.hop.port.slot() as usize).and_then(Option::as_ref);
-                let keys = srtp.and_then(|srtp| srtp.sender()).map(Sender::keys);
+                let keys = self.legs.sender(packet.hop.port.slot()).map(Sender::keys);
                 match (packet.seal, keys) {
                     (Seal::Rtp(index), Some(keys)) => {
                         jobs.push(ProtectJob::new(keys, index, bytes, packet.len));
@@ -245,27 +205,6 @@ impl Shard {
         }
         drop(unsealed);
         self.outbox.note_sealed(added, failed);
-    }
-}
-
-/// Unprotects a compound in place; gives its length.
-fn open_rtcp(receiver: &mut Receiver, packet: &mut [u8]) -> Result<usize, SrtpError> {
-    let (ssrc, index) = rtcp_index(receiver.keys(), packet)?;
-    receiver.expect_rtcp(ssrc, index)?;
-    match unprotect_rtcp(receiver.keys(), packet) {
-        Ok(len) => {
-            receiver.accept_rtcp(ssrc, index)?;
-            receiver.settle();
-            Ok(len)
-        }
-        Err(error) => {
-            let former = receiver.former_keys().ok_or(error)?;
-            let (ssrc, index) = rtcp_index(former, packet)?;
-            receiver.expect_rtcp(ssrc, index)?;
-            let len = unprotect_rtcp(former, packet)?;
-            receiver.accept_rtcp(ssrc, index)?;
-            Ok(len)
-        }
     }
 }
 

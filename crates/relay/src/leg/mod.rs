@@ -14,8 +14,7 @@ use core::net::SocketAddr;
 use std::collections::{BTreeMap, HashMap};
 
 use patchcord_rtp::{RTP_HEADER_LEN, RtpTimestamp, Ssrc};
-
-use patchcord_srtp::KeyError;
+use patchcord_srtp::{KeyError, Receiver, Sender};
 
 use crate::command::{LegSpec, Relaying, SrtpKeys};
 use crate::datagram::Hop;
@@ -329,6 +328,24 @@ impl Legs {
             Some((_, otherwise)) => *otherwise = relaying,
             None => self.ingress[slot as usize].set_relaying(relaying, is_secured(&self.srtp[slot as usize])),
         }
+    }
+
+    /// What unprotects a leg's packets, while its key is known.
+    pub(crate) fn receiver(&self, slot: Slot) -> Option<&Receiver> {
+        self.srtp.get(slot as usize)?.as_ref()?.receiver()
+    }
+
+    pub(crate) fn receiver_mut(&mut self, slot: Slot) -> Option<&mut Receiver> {
+        self.srtp.get_mut(slot as usize)?.as_mut()?.receiver_mut()
+    }
+
+    /// What protects packets to a leg, while there is a key.
+    pub(crate) fn sender(&self, slot: Slot) -> Option<&Sender> {
+        self.srtp.get(slot as usize)?.as_ref()?.sender()
+    }
+
+    pub(crate) fn sender_mut(&mut self, slot: Slot) -> Option<&mut Sender> {
+        self.srtp.get_mut(slot as usize)?.as_mut()?.sender_mut()
     }
 
     /// Takes over keys, or that there are none any more.

@@ -1,5 +1,6 @@
 //! The transforms: from plain packets to protected ones and back, in place.
 
+mod context;
 mod rtcp;
 mod rtp;
 
