@@ -1,22 +1,12 @@
 //! ICE on a leg (RFC 8445), in JSON.
 
-use core::fmt;
 use std::sync::Arc;
 
 use patchcord_relay::snapshot::IceSnapshot;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A password: shown to who asked for it, and in no log.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
+use super::secret::Secret;
 
 /// Fields of `leg-ice`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -9,6 +9,7 @@ mod event;
 mod ice;
 mod latch;
 mod request;
+mod secret;
 mod srtp;
 mod state;
 mod trigger;
@@ -24,13 +25,14 @@ pub use command::{
 };
 pub use dtmf::{DTMF_DIGITS_MAX, DtmfSend};
 pub use event::{CallEvent, CutOverEvent, EventKind, ReceiptFields};
-pub use ice::{IceState, LegIce, LegIceDone, Secret};
+pub use ice::{IceState, LegIce, LegIceDone};
 pub use latch::{Direction, EgressName, GateSpec, LatchModeName, LatchSpec, LearnFromName, RelayingName};
 pub use request::{
     BATCH_LEN_MAX, CommandBody, CommandRequest, ID_LEN_MAX, NAME_LEN_MAX, SingleCommandRequest, WAIT_MS_MAX,
 };
 pub(crate) use request::{check_id, read};
-pub use srtp::{KeyText, LegSrtp, LegSrtpDone, SrtpState, SrtpStreamState};
+pub use secret::Secret;
+pub use srtp::{LegSrtp, LegSrtpDone, SrtpState, SrtpStreamState};
 pub use state::{
     CallList, CallState, CallSummary, CutOverView, LegState, Percentiles, SentState, WorkerEntry, WorkerList,
     WorkerState, by_name,

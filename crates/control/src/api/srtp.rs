@@ -1,44 +1,12 @@
 //! SRTP on a leg (RFC 3711), in JSON.
 
-use core::fmt;
 use std::sync::Arc;
 
 use patchcord_relay::snapshot::{SrtpSnapshot, SrtpStream};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use zeroize::ZeroizeOnDrop;
 
-/// A key, written as in `a=crypto` (RFC 4568) without the tag: shown to who asked for it, in no log, and overwritten when it is no
-/// longer needed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ZeroizeOnDrop)]
-#[serde(transparent)]
-pub struct KeyText(String);
-
-impl KeyText {
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for KeyText {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl From<&str> for KeyText {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl fmt::Debug for KeyText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyText(..)")
-    }
-}
+use super::secret::Secret;
 
 /// Fields of `leg-srtp`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -53,12 +21,12 @@ pub struct LegSrtp {
     /// is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj")]
-    pub receive: Option<KeyText>,
+    pub receive: Option<Secret>,
     /// Suite and key of what the party is sent; absent: the present ones, or a key that is chosen for `suite`, or for the suite of
     /// `receive`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    pub send: Option<KeyText>,
+    pub send: Option<Secret>,
     /// The suite to choose a key for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "AEAD_AES_128_GCM")]
@@ -77,7 +45,7 @@ pub struct LegSrtpDone {
     pub party: Arc<str>,
     /// Suite and key of what it is sent, for an `a=crypto` behind its tag; null while there is none.
     #[schema(value_type = Option<String>)]
-    pub send: Option<KeyText>,
+    pub send: Option<Secret>,
     /// The suite of what it sends; null while its key is not known.
     pub receive_suite: Option<String>,
 }

@@ -6,8 +6,7 @@
 
 use std::sync::Arc;
 
-use patchcord_relay::command::IceCredentials;
-use patchcord_relay::command::SrtpKeys;
+use patchcord_relay::command::{IceCredentials, SrtpKeys};
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::{Codec, Repeat};
 use patchcord_relay::time::MonoTime;

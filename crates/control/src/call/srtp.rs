@@ -9,7 +9,7 @@ use patchcord_srtp::{MasterKey, Protections, Suite};
 use zeroize::Zeroizing;
 
 use super::plan::{Draft, Plan};
-use crate::api::{KeyText, LegSrtp, LegSrtpDone};
+use crate::api::{LegSrtp, LegSrtpDone, Secret};
 use crate::error::{ApiError, ErrorCode};
 use crate::random::fill_random;
 
@@ -31,7 +31,7 @@ impl Plan<'_> {
         if send.is_some() && suite.is_some() {
             return Err(bad("`suite` chooses the key that `send` gives; leave one of them out"));
         }
-        let read = |text: &Option<KeyText>| text.as_ref().map(|text| self.read_key(&fields.party, text)).transpose();
+        let read = |text: &Option<Secret>| text.as_ref().map(|text| self.read_key(&fields.party, text)).transpose();
         let (receive, send) = (read(receive)?, read(send)?);
         let present = self.leg(&fields.party)?.srtp.as_deref().cloned().unwrap_or_default();
         let receive = receive.or(present.receive);
@@ -59,14 +59,14 @@ impl Plan<'_> {
     }
 
     /// The leg has these keys from now on, or RTP.
-    pub(crate) fn set_srtp(&mut self, id: LegId, keys: Option<SrtpKeys>) {
+    fn set_srtp(&mut self, id: LegId, keys: Option<SrtpKeys>) {
         if let Some(leg) = self.model.legs.get_mut(id) {
-            leg.srtp = keys.clone().map(|keys| Arc::new(SrtpKeys { restart: false, ..keys }));
+            leg.srtp = keys.clone().map(Arc::new);
         }
         self.tell_engine(command::Command::SetSrtp { leg: id, srtp: keys.map(Box::new) });
     }
 
-    fn read_key(&self, party: &str, text: &KeyText) -> Result<SrtpKey, ApiError> {
+    fn read_key(&self, party: &str, text: &Secret) -> Result<SrtpKey, ApiError> {
         let bad = |why: String| ApiError::new(ErrorCode::BadSrtp, format!("{party}: {why}"));
         let has_tag = text.as_str().starts_with(|c: char| c.is_ascii_digit());
         let tagged = Zeroizing::new(if has_tag { text.as_str().to_owned() } else { format!("1 {}", text.as_str()) });
@@ -105,7 +105,7 @@ pub(crate) fn new_key(suite: Suite) -> Result<MasterKey, ApiError> {
 }
 
 /// As in `a=crypto`, without the tag.
-fn key_text(key: &SrtpKey) -> KeyText {
+fn key_text(key: &SrtpKey) -> Secret {
     let crypto = Crypto { tag: 1, key: key.master.clone(), mki: key.mki.clone(), protections: key.protections };
-    KeyText::from(crypto.to_value(true).trim_start_matches("1 "))
+    Secret::from(crypto.to_value(true).trim_start_matches("1 "))
 }

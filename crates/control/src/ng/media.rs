@@ -113,7 +113,7 @@ impl Exchange<'_, '_> {
         }
         self.note_ice(index, line);
         let protocol = self.protocol_towards(index, line);
-        self.note_keying(index, line);
+        self.note_keying(index, line, &protocol);
         if self.phase == Phase::Offer && self.options.flags.generate_mid && line.mid.is_none() {
             self.media(self.to, index).given_mid = Some((index + 1).to_string());
         }
@@ -171,7 +171,7 @@ impl Exchange<'_, '_> {
         self.bridge(index)?;
         let rtcp_muxed = mux && (mux_required || self.phase == Phase::Answer);
         let ice = self.agree_on_ice(index, line, rtcp_muxed)?.map(Box::new);
-        let sdes = self.agree_on_keys(index, line)?;
+        let sdes = self.agree_on_keys(index, line, &protocol)?;
         let Some(leg) = &mut self.media(self.to, index).leg else { return Ok(Told::Disabled) };
         leg.told_to = leg.told_to.or(line.remote);
         Ok(Told::Here { rtp: leg.advertised, rtcp: leg.advertised_rtcp, mux, mux_required, ice, protocol, sdes })

@@ -10,7 +10,7 @@ use patchcord_srtp::{Protections, Suite};
 
 use super::media::{Described, Exchange, Phase};
 use super::session::PartyId;
-use crate::api::{Command, KeyText, LegSrtp};
+use crate::api::{Command, LegSrtp, Secret};
 use crate::call::srtp::{is_good, new_key};
 use crate::error::{ApiError, ErrorCode};
 
@@ -91,7 +91,7 @@ pub(super) enum ToldSdes {
     #[default]
     Keep,
     /// These lines, or none.
-    Own(Vec<KeyText>),
+    Own(Vec<Secret>),
 }
 
 impl ToldSdes {
@@ -106,9 +106,10 @@ impl ToldSdes {
 
 impl Exchange<'_, '_> {
     /// Whether the relay is to speak SRTP with a side of this media, or with both.
-    pub(super) fn note_keying(&mut self, index: usize, line: &Described) {
+    /// `towards` is the protocol in which the other side is told of it.
+    pub(super) fn note_keying(&mut self, index: usize, line: &Described, towards: &str) {
         let from = Keying::of(&line.protocol);
-        let to = Keying::of(&self.protocol_towards(index, line));
+        let to = Keying::of(towards);
         let osrtp = &self.options.osrtp;
         let opportunistic = match self.phase {
             Phase::Offer => osrtp.offer || (osrtp.accept && !line.sdes.usable.is_empty()),
@@ -147,7 +148,13 @@ impl Exchange<'_, '_> {
     }
 
     /// Plans what the exchange means for the keys of both sides, whose legs are there; says what the receiver is told.
-    pub(super) fn agree_on_keys(&mut self, index: usize, line: &Described) -> Result<ToldSdes, ApiError> {
+    /// `towards` is the protocol in which it is told.
+    pub(super) fn agree_on_keys(
+        &mut self,
+        index: usize,
+        line: &Described,
+        towards: &str,
+    ) -> Result<ToldSdes, ApiError> {
         if !self.media(self.from, index).sdes.terminates {
             for party in [self.from, self.to] {
                 self.end_srtp(party, index)?;
@@ -157,8 +164,7 @@ impl Exchange<'_, '_> {
         match self.phase {
             Phase::Offer => {
                 self.take_offered_keys(index, line)?;
-                let secured = Keying::of(&self.protocol_towards(index, line)) == Keying::Sdes;
-                self.offer_keys(index, secured)
+                self.offer_keys(index, Keying::of(towards) == Keying::Sdes)
             }
             Phase::Answer => {
                 self.take_answered_keys(index, line)?;
@@ -176,11 +182,10 @@ impl Exchange<'_, '_> {
         }
         let acceptable = |crypto: &&Crypto| self.is_acceptable(crypto);
         let wanted = &self.options.sdes.offerer_pref;
-        let preferred = wanted.iter().filter_map(|name| name.parse::<Suite>().ok());
-        let preferred = preferred
-            .filter_map(|suite| line.sdes.usable.iter().filter(acceptable).find(|crypto| crypto.key.suite() == suite))
-            .next();
-        let Some(theirs) = preferred.or_else(|| line.sdes.usable.iter().find(acceptable)).cloned() else {
+        let mut preferred = wanted.iter().filter_map(|name| name.parse::<Suite>().ok());
+        let of_suite = |suite| line.sdes.usable.iter().filter(acceptable).find(|crypto| crypto.key.suite() == suite);
+        let Some(theirs) = preferred.find_map(of_suite).or_else(|| line.sdes.usable.iter().find(acceptable)).cloned()
+        else {
             return Err(none_usable("the offer", line));
         };
         let present = self.media(self.from, index).sdes.in_force.clone();
@@ -276,8 +281,8 @@ impl Exchange<'_, '_> {
         self.plan.env.allows_weak_srtp || is_good(crypto.key.suite(), crypto.protections)
     }
 
-    fn text(&self, crypto: &Crypto) -> KeyText {
-        KeyText::from(crypto.to_value(self.options.sdes.pad || !self.config.relay_unread).as_str())
+    fn text(&self, crypto: &Crypto) -> Secret {
+        Secret::from(crypto.to_value(self.options.sdes.pad || !self.config.relay_unread).as_str())
     }
 }
 
