@@ -1,12 +1,10 @@
 //! ICE over both fronts: whose checks are answered, and what the parties are told.
 
 use patchcord_control::api::{Detail, Direction, LegIceDone};
-use patchcord_control::ng::listen::Answer;
-use patchcord_control::ng::{Ng, NgConfig};
-use patchcord_ng::{Dict, Request, Transport};
 use serde_json::{Value, json};
 
-use crate::relay::{Relay, config};
+use crate::relay::Relay;
+use crate::stage::Stage;
 
 async fn leg_ice(relay: &Relay, fields: Value) -> LegIceDone {
     let mut command = json!({"command": "leg-ice", "party": "a"});
@@ -37,46 +35,9 @@ async fn credentials_are_chosen_and_stay_until_a_restart() {
     assert!(!format!("{restarted:?}").contains(&restarted.local_pwd.0), "a password is in no log");
 }
 
-/// A proxy, and a relay behind it.
-struct Stage {
-    relay: Relay,
-    ng: Ng,
-}
-
 impl Stage {
-    fn new(change: impl FnOnce(&mut NgConfig)) -> Self {
-        let relay = Relay::with(config(30000..=30199), 1);
-        let mut config = NgConfig::default();
-        change(&mut config);
-        let ng = Ng::new(relay.control.clone(), config);
-        Self { relay, ng }
-    }
-
-    async fn ask(&self, command: &str, to: Option<&str>, sdp: &str, flags: &[&str]) -> Dict {
-        let mut dict = Dict::new().with("command", command).with("call-id", "c").with("from-tag", "a").with("sdp", sdp);
-        if let Some(to) = to {
-            dict.set("to-tag", to);
-        }
-        dict.set("flags", flags.to_vec());
-        self.ng.answer(Request { dict, transport: Transport::Udp, peer: None }).await
-    }
-
-    async fn sdp(&self, command: &str, to: Option<&str>, sdp: &str, flags: &[&str]) -> String {
-        let reply = self.ask(command, to, sdp, flags).await;
-        assert_eq!(reply.text("result").as_deref(), Some("ok"), "{reply:?}");
-        reply.text("sdp").unwrap().into_owned()
-    }
-
-    async fn offer(&self, sdp: &str, flags: &[&str]) -> String {
-        self.sdp("offer", None, sdp, flags).await
-    }
-
     async fn offer_again(&self, sdp: &str) -> String {
-        self.sdp("offer", Some("b"), sdp, &[]).await
-    }
-
-    async fn answer(&self, sdp: &str, flags: &[&str]) -> String {
-        self.sdp("answer", Some("b"), sdp, flags).await
+        self.sdp("offer", "a", Some("b"), sdp, &[]).await
     }
 
     /// Whether the checks of `a` and of the other side are answered.
@@ -219,9 +180,9 @@ async fn trickling_is_told_to_whom_it_concerns() {
     assert!(values(&towards_a, "ice-options") == ["trickle"] && towards_a.ends_with("a=end-of-candidates\r\n"));
     // Candidates that follow are taken, and nothing is said about them.
     let fragment = "a=ice-ufrag:aaaa\r\nm=audio 9 RTP/AVP 0\r\na=candidate:1 1 UDP 1 10.0.0.9 4000 typ host\r\n";
-    let reply = stage.ask("offer", Some("b"), fragment, &["fragment"]).await;
+    let reply = stage.ask("offer", "a", Some("b"), fragment, &["fragment"]).await;
     assert_eq!((reply.text("result").as_deref(), reply.text("sdp")), (Some("ok"), None), "{reply:?}");
-    let reply = stage.ask("offer", Some("b"), fragment, &[]).await;
+    let reply = stage.ask("offer", "a", Some("b"), fragment, &[]).await;
     assert_eq!(reply.text("error-reason").as_deref(), Some("Failed to parse SDP"), "{reply:?}");
 }
 

@@ -13,6 +13,7 @@ mod random;
 mod refusals;
 mod relay;
 mod srtp;
+mod stage;
 mod swap;
 #[path = "../../../../fuzz/src/worker.rs"]
 #[expect(unreachable_pub, dead_code, reason = "the fuzzers' library is a module here, and needs more of it")]
