@@ -60,7 +60,7 @@ fn set_up(group: &mut BenchmarkGroup<'_, WallTime>) {
 
 fn protect(group: &mut BenchmarkGroup<'_, WallTime>, suite: Suite, len: usize) {
     for (name, at_once) in [("batches", BATCH), ("one by one", 1)] {
-        let mut senders: Vec<Sender> = (0..SESSIONS).map(|session| Sender::new(keys(suite, session))).collect();
+        let mut senders = senders(suite);
         let mut traffic = Traffic::new(suite, len);
         group.bench_function(BenchmarkId::from_parameter(format!("patchcord, {name}")), |bencher| {
             bencher.iter_batched_ref(
@@ -78,16 +78,12 @@ fn protect(group: &mut BenchmarkGroup<'_, WallTime>, suite: Suite, len: usize) {
 
 fn unprotect(group: &mut BenchmarkGroup<'_, WallTime>, suite: Suite, len: usize) {
     for (name, at_once) in [("batches", BATCH), ("one by one", 1)] {
-        let mut senders: Vec<Sender> = (0..SESSIONS).map(|session| Sender::new(keys(suite, session))).collect();
+        let mut senders = senders(suite);
         let mut receivers: Vec<Receiver> = (0..SESSIONS).map(|session| Receiver::new(keys(suite, session))).collect();
         let mut traffic = Traffic::new(suite, len);
         group.bench_function(BenchmarkId::from_parameter(format!("patchcord, {name}")), |bencher| {
             bencher.iter_batched_ref(
-                || {
-                    let mut packets = traffic.batch();
-                    protect_all(&mut senders, &mut packets);
-                    packets
-                },
+                || traffic.protected(&mut senders),
                 |packets| {
                     for packets in packets.chunks_mut(at_once) {
                         unprotect_all(&mut receivers, packets);
@@ -97,6 +93,10 @@ fn unprotect(group: &mut BenchmarkGroup<'_, WallTime>, suite: Suite, len: usize)
             );
         });
     }
+}
+
+fn senders(suite: Suite) -> Vec<Sender> {
+    (0..SESSIONS).map(|session| Sender::new(keys(suite, session))).collect()
 }
 
 /// At most a batch.
@@ -180,6 +180,12 @@ impl Traffic {
         (0..BATCH).map(|_| self.packet()).collect()
     }
 
+    fn protected(&mut self, senders: &mut [Sender]) -> Vec<Packet> {
+        let mut packets = self.batch();
+        protect_all(senders, &mut packets);
+        packets
+    }
+
     fn packet(&mut self) -> Packet {
         let session = self.next;
         self.next = (self.next + STRIDE) % SESSIONS;
@@ -210,7 +216,7 @@ mod libsrtp {
     use patchcord_srtp::{Sender, Suite};
     use srtp::{CryptoPolicy, Session, StreamPolicy};
 
-    use super::{PREPARED, Packet, SESSIONS, Traffic, key_and_salt, keys, protect_all};
+    use super::{PREPARED, Packet, SESSIONS, Traffic, key_and_salt, keys, protect_all, senders};
 
     const NAME: &str = "libsrtp";
 
@@ -232,16 +238,12 @@ mod libsrtp {
     }
 
     pub(super) fn unprotect(group: &mut BenchmarkGroup<'_, WallTime>, suite: Suite, len: usize) {
-        let mut senders: Vec<Sender> = (0..SESSIONS).map(|session| Sender::new(keys(suite, session))).collect();
+        let mut senders = senders(suite);
         let mut sessions = sessions(suite);
         let mut traffic = Traffic::new(suite, len);
         group.bench_function(BenchmarkId::from_parameter(NAME), |bencher| {
             bencher.iter_batched_ref(
-                || {
-                    let mut packets = traffic.batch();
-                    protect_all(&mut senders, &mut packets);
-                    packets
-                },
+                || traffic.protected(&mut senders),
                 |packets| {
                     for packet in packets {
                         sessions[packet.session].unprotect(&mut packet.bytes).unwrap();
