@@ -1,4 +1,5 @@
-//! Key presses that a party hears (RFC 4733), whatever their packets' number and times.
+//! Key presses that a party hears (RFC 4733), whatever their packets' number and times. Markers are left out: whether rtpengine
+//! sets that of a key behind a pause depends on when the audio between them comes.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,7 +24,6 @@ pub(super) struct Keys {
 #[derive(Debug)]
 struct Press {
     event: TelephoneEvent,
-    markers: usize,
     ends: usize,
 }
 
@@ -41,11 +41,10 @@ impl Keys {
             let at = header.timestamp.0;
             let known = self.presses.iter().position(|(other, _)| *other == at);
             let index = known.unwrap_or_else(|| {
-                self.presses.push((at, Press { event, markers: 0, ends: 0 }));
+                self.presses.push((at, Press { event, ends: 0 }));
                 self.presses.len() - 1
             });
             let press = &mut self.presses[index].1;
-            press.markers += usize::from(header.marker);
             press.ends += usize::from(event.end);
         }
     }
@@ -60,8 +59,8 @@ impl fmt::Display for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (_, press) in &self.presses {
             let key = press.event.key().unwrap_or('?');
-            let (volume, markers, ends) = (press.event.volume, press.markers, press.ends);
-            write!(f, "key {key} at -{volume} dBm0 with {markers} marker and {ends} ends, ")?;
+            let (volume, ends) = (press.event.volume, press.ends);
+            write!(f, "key {key} at -{volume} dBm0 with {ends} ends, ")?;
         }
         let (ssrcs, twice) = (self.ssrcs.len(), self.twice);
         write!(f, "under {ssrcs} SSRC, {twice} numbers twice,")
