@@ -10,7 +10,7 @@ use core::time::Duration;
 use patchcord_srtp::{KeyError, MasterKey, Mki, Protections, SessionKeys};
 use thiserror::Error;
 
-use crate::ids::{CutOverId, LegId};
+use crate::ids::{AssociationId, CutOverId, LegId};
 use crate::media::{Codec, Direction, Frames, Repeat};
 use crate::scope::AddressScope;
 use crate::time::MonoTime;
@@ -101,6 +101,37 @@ pub enum Command {
         leg: LegId,
         /// The keys of both directions.
         srtp: Option<Box<SrtpKeys>>,
+    },
+    /// The party's datagrams of DTLS (RFC 5764) belong to this association from now on, and are handed out
+    /// ([`crate::Outputs::handshakes`]) if they come from where the party can be; `None`: they belong to none, and are dropped. The
+    /// leg's keys stay as they are.
+    SetDtls {
+        /// The leg.
+        leg: LegId,
+        /// Chosen by whoever does the handshake.
+        association: Option<AssociationId>,
+    },
+    /// Sends the party a datagram of DTLS. Refused if the leg has another association by now.
+    SendDtls {
+        /// The leg.
+        leg: LegId,
+        /// On whose behalf.
+        association: AssociationId,
+        /// Where to; `None`: where its media goes. While that is not known the datagram is lost.
+        to: Option<SocketAddr>,
+        /// UDP payload.
+        datagram: Box<[u8]>,
+    },
+    /// An association has come to keys, or to its end: as [`Command::SetSrtp`], but refused if the leg has another association by now.
+    SetDtlsKeys {
+        /// The leg.
+        leg: LegId,
+        /// Whose keys they are.
+        association: AssociationId,
+        /// The keys of both directions.
+        keys: Box<SrtpKeys>,
+        /// Where its peer has proved to be: media goes there while nothing better is known.
+        peer: Option<SocketAddr>,
     },
     /// What arrives at the leg's ports is taken as if it had arrived at those of another leg, whose latch judges it and whose
     /// listeners hear it: a port that a party was told before, and goes on using for a while. Nobody hears the leg itself
@@ -558,6 +589,14 @@ pub enum Refusal {
         leg: LegId,
         /// What is wrong.
         reason: String,
+    },
+    /// The association has ended, or the leg has another one by now.
+    #[error("{association} is not that of {leg} (any more)")]
+    OtherAssociation {
+        /// The leg.
+        leg: LegId,
+        /// The association that is not its own.
+        association: AssociationId,
     },
     /// The backend could not open a port. The engine itself never says this.
     #[error("cannot open {addr}: {reason}")]

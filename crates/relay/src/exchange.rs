@@ -1,8 +1,10 @@
 //! What travels between the control plane and a worker. Neither knows the other: they know these values.
 
+use core::net::SocketAddr;
+
 use crate::command::{Command, Refusal};
 use crate::event::Event;
-use crate::ids::LegId;
+use crate::ids::{AssociationId, LegId};
 use crate::snapshot::{LegSnapshot, WorkerSnapshot};
 use crate::time::MonoTime;
 
@@ -58,6 +60,17 @@ pub enum Reply {
         ticket: Ticket,
         /// The counters.
         worker: Box<WorkerSnapshot>,
+    },
+    /// A datagram of DTLS has come, unasked.
+    Handshake {
+        /// The leg.
+        leg: LegId,
+        /// The leg's association.
+        association: AssociationId,
+        /// Who sent it.
+        from: SocketAddr,
+        /// UDP payload.
+        datagram: Box<[u8]>,
     },
     /// Something happened, unasked.
     Event {

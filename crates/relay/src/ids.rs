@@ -23,6 +23,17 @@ impl fmt::Display for CutOverId {
     }
 }
 
+/// An association of DTLS with a leg's party (RFC 5764 3), named by whoever does its handshake. Unique for the life of the
+/// process: what is late for one association cannot be taken for the next one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AssociationId(pub u64);
+
+impl fmt::Display for AssociationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "association-{}", self.0)
+    }
+}
+
 /// Which of a leg's two local ports a datagram arrived at or leaves from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Component {

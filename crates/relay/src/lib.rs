@@ -33,5 +33,5 @@ mod rng;
 mod shard;
 
 pub use datagram::{Datagram, Hop, Verdict};
-pub use outbox::{Outputs, Transmit};
+pub use outbox::{Handshake, Outputs, Transmit};
 pub use shard::{Shard, ShardConfig};

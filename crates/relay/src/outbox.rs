@@ -3,12 +3,13 @@
 //! All room is taken at start. A full outbox refuses; it never grows.
 
 use core::net::SocketAddr;
+use core::ops::Range;
 
 use patchcord_srtp::{OVERHEAD_MAX, PacketIndex};
 
 use crate::datagram::Hop;
 use crate::event::Event;
-use crate::ids::{LegId, PortId};
+use crate::ids::{AssociationId, LegId, PortId};
 
 /// Packets that one call into the engine can produce, beside the datagrams it rewrites in place. A worker's batch is
 /// smaller, and ticks stop at this number and go on at the next call.
@@ -17,6 +18,9 @@ const PACKETS_MAX: usize = 1024;
 const ARENA_BYTES: usize = 512 * 1024;
 /// Events that one call can produce. Only latching, SSRC changes, timeouts and cut-overs make events.
 const EVENTS_MAX: usize = 4096;
+
+/// Datagrams of DTLS that one call can hand out.
+const HANDSHAKES_MAX: usize = 64;
 
 /// What one call into the engine produced. Dropping it discards whatever was not taken.
 #[must_use = "packets and events that are not taken are lost"]
@@ -32,6 +36,19 @@ pub struct Transmit<'a> {
     pub port: PortId,
     /// The remote address to send to.
     pub to: SocketAddr,
+    /// UDP payload.
+    pub bytes: &'a [u8],
+}
+
+/// A datagram of DTLS that has come from where a leg's party can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handshake<'a> {
+    /// The leg.
+    pub leg: LegId,
+    /// The leg's association.
+    pub association: AssociationId,
+    /// Who sent it.
+    pub from: SocketAddr,
     /// UDP payload.
     pub bytes: &'a [u8],
 }
@@ -53,6 +70,16 @@ impl<'a> Outputs<'a> {
     /// Events, oldest first; each is given once.
     pub fn events(&mut self) -> impl Iterator<Item = Event> + '_ {
         self.outbox.events.drain(..)
+    }
+
+    /// Datagrams for whoever does the handshakes, oldest first.
+    pub fn handshakes(&self) -> impl ExactSizeIterator<Item = Handshake<'_>> {
+        self.outbox.handshakes.iter().map(|(leg, association, from, bytes)| Handshake {
+            leg: *leg,
+            association: *association,
+            from: *from,
+            bytes: &self.outbox.arena[bytes.clone()],
+        })
     }
 
     /// Legs that were added, with their slots: open their ports.
@@ -98,6 +125,7 @@ pub(crate) struct Outbox {
     packets: Vec<Packet>,
     arena: Box<[u8]>,
     arena_used: usize,
+    handshakes: Vec<(LegId, AssociationId, SocketAddr, Range<usize>)>,
     events: Vec<Event>,
     events_lost: u64,
     /// A packet is yet to be protected.
@@ -114,6 +142,7 @@ impl Outbox {
             packets: Vec::with_capacity(PACKETS_MAX),
             arena: vec![0; ARENA_BYTES].into_boxed_slice(),
             arena_used: 0,
+            handshakes: Vec::with_capacity(HANDSHAKES_MAX),
             events: Vec::with_capacity(EVENTS_MAX),
             events_lost: 0,
             has_unsealed: false,
@@ -195,6 +224,18 @@ impl Outbox {
         });
     }
 
+    /// Takes a datagram of DTLS for whoever does the handshake. `false` if there is no room.
+    pub(crate) fn hand_out(&mut self, leg: LegId, association: AssociationId, from: SocketAddr, bytes: &[u8]) -> bool {
+        if self.handshakes.len() == HANDSHAKES_MAX || self.arena.len() - self.arena_used < bytes.len() {
+            return false;
+        }
+        let room = self.arena_used..self.arena_used + bytes.len();
+        self.arena[room.clone()].copy_from_slice(bytes);
+        self.arena_used = room.end;
+        self.handshakes.push((leg, association, from, room));
+        true
+    }
+
     pub(crate) fn event(&mut self, event: Event) {
         if self.events.len() < EVENTS_MAX {
             self.events.push(event);
@@ -224,6 +265,7 @@ impl Outbox {
         self.packets.clear();
         self.arena_used = 0;
         self.has_unsealed = false;
+        self.handshakes.clear();
         self.events.clear();
         self.opened.clear();
         self.closed.clear();

@@ -52,13 +52,15 @@ pub enum DropReason {
     /// The leg passes nothing but SRTP, and its key is not known yet; or its source is relayed unread, so that nobody knows what it
     /// is; or its key is used up.
     SrtpRequired,
+    /// DTLS beyond what any handshake needs.
+    DtlsLimited,
     /// Lost to a full transmit list: more listeners than the batch has room for.
     OutboxFull,
 }
 
 impl DropReason {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::NoLeg,
         Self::UnknownProtocol,
         Self::UnexpectedProtocol,
@@ -81,6 +83,7 @@ impl DropReason {
         Self::SrtpUnauthentic,
         Self::SrtpReplayed,
         Self::SrtpRequired,
+        Self::DtlsLimited,
         Self::OutboxFull,
     ];
 
@@ -99,6 +102,7 @@ impl DropReason {
                 | Self::Direction
                 | Self::SrtpUnauthentic
                 | Self::SrtpReplayed
+                | Self::DtlsLimited
         )
     }
 
@@ -128,6 +132,7 @@ impl DropReason {
             Self::SrtpUnauthentic => "srtp_unauthentic",
             Self::SrtpReplayed => "srtp_replayed",
             Self::SrtpRequired => "srtp_required",
+            Self::DtlsLimited => "dtls_limited",
             Self::OutboxFull => "outbox_full",
         }
     }

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use patchcord_relay::command::{Command, DtmfStep, EgressMode, IceCredentials, LegSpec, Source, Trigger};
-use patchcord_relay::ids::{Component, LegId, PortId};
+use patchcord_relay::ids::{AssociationId, Component, LegId, PortId};
 use patchcord_relay::media::Repeat;
 use patchcord_relay::time::MonoTime;
 use patchcord_relay::{Datagram, Shard, ShardConfig, Verdict};
@@ -385,6 +385,20 @@ fn checks_of_ice_allocate_nothing() {
         }
     });
     assert_eq!((calls, bare.made), (0, 400), "two answers to each two checks");
+}
+
+#[test]
+fn handshakes_are_handed_out_without_allocating() {
+    let mut bare = Bare::with_legs(vec![spec(1)]);
+    bare.must(&[Command::SetDtls { leg: LegId(1), association: Some(AssociationId(1)) }]);
+    let record = [22; 200];
+    let calls = calls_of(|| {
+        for number in 0..200 {
+            let verdict = bare.send_from(party(1), 1, &record);
+            assert_eq!(verdict == Verdict::Consumed, number < 64, "what is too much is dropped");
+        }
+    });
+    assert_eq!(calls, 0);
 }
 
 #[test]

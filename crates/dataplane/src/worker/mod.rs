@@ -110,6 +110,7 @@ impl<B: Backend> Worker<B> {
                 _ => None,
             });
             sender.send(forwarded.chain(outputs.transmits()));
+            self.replies.handshakes(outputs.handshakes(), sender.counters());
             self.replies.events(now, outputs.events(), sender.counters());
             drop(outputs);
             self.shard.sent(&batch, self.clock.now());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crossbeam::channel::{Sender, TrySendError};
+use patchcord_relay::Handshake;
 use patchcord_relay::event::Event;
 use patchcord_relay::exchange::Reply;
 use patchcord_relay::time::MonoTime;
@@ -37,6 +38,13 @@ impl Replies {
     pub(super) fn events(&mut self, at: MonoTime, events: impl Iterator<Item = Event>, counters: &mut Counters) {
         for event in events {
             self.send(Reply::Event { at, event }, counters);
+        }
+    }
+
+    /// Datagrams for whoever does the handshakes.
+    pub(super) fn handshakes<'a>(&mut self, handshakes: impl Iterator<Item = Handshake<'a>>, counters: &mut Counters) {
+        for Handshake { leg, association, from, bytes } in handshakes {
+            self.send(Reply::Handshake { leg, association, from, datagram: bytes.into() }, counters);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::command::{
     CUT_OVER_CHANGES_MAX, Command, CutOver, LegSpec, Refusal, RelatchGate, Relaying, Source, SourceChange, SrtpKeys,
     Trigger,
 };
-use crate::ids::{CutOverId, LegId};
+use crate::ids::{AssociationId, CutOverId, LegId};
 use crate::leg::SourceSlot;
 use crate::leg::formats::{list, payload_type_for, share_a_format};
 use crate::media::{Codec, Repeat};
@@ -30,6 +30,7 @@ impl Shard {
             dialled: Vec::new(),
             doors: Vec::new(),
             srtp: Vec::new(),
+            dtls: Vec::new(),
             cut_overs: Vec::new(),
             rolled_back: Vec::new(),
             legs: i64::from(self.legs.in_use()),
@@ -54,6 +55,8 @@ pub(crate) struct Plan<'a> {
     doors: Vec<(LegId, Option<LegId>)>,
     /// Legs to which the batch gives SRTP, or takes it from them.
     srtp: Vec<(LegId, bool)>,
+    /// Legs to which the batch gives an association, or takes it from them.
+    dtls: Vec<(LegId, Option<AssociationId>)>,
     /// Those that the batch commands, and those that its rollbacks amount to.
     cut_overs: Vec<Cow<'a, CutOver>>,
     rolled_back: Vec<CutOverId>,
@@ -94,6 +97,19 @@ impl<'a> Plan<'a> {
                 ice.as_ref().map_or(Ok(()), |ice| ice.check(*leg))
             }
             Command::SetSrtp { leg, srtp } => self.set_srtp(*leg, srtp.as_deref()),
+            Command::SetDtls { leg, association } => {
+                self.dtls.push((*leg, *association));
+                self.must_exist(*leg).map(drop)
+            }
+            Command::SendDtls { leg, association, to, .. } => {
+                self.must_have_association(*leg, *association)?;
+                let local = self.must_exist(*leg)?;
+                to.map_or(Ok(()), |to| must_be_remote(*leg, local, to))
+            }
+            Command::SetDtlsKeys { leg, association, keys, .. } => {
+                self.must_have_association(*leg, *association)?;
+                self.set_srtp(*leg, Some(keys))
+            }
             Command::SetDoor { leg, into } => self.set_door(*leg, *into),
             Command::Relatch { leg, gate } => self.relatch(*leg, *gate),
             Command::SetDirection { leg, .. }
@@ -136,6 +152,15 @@ impl<'a> Plan<'a> {
         }
         self.srtp.push((leg, keys.is_some()));
         Ok(())
+    }
+
+    fn must_have_association(&self, leg: LegId, association: AssociationId) -> Result<(), Refusal> {
+        self.must_exist(leg)?;
+        let planned = self.dtls.iter().rev().find(|(other, _)| *other == leg).map(|(_, association)| *association);
+        if planned.unwrap_or_else(|| self.shard.association_of(leg)) == Some(association) {
+            return Ok(());
+        }
+        Err(Refusal::OtherAssociation { leg, association })
     }
 
     fn relatch(&self, leg: LegId, gate: RelatchGate) -> Result<(), Refusal> {

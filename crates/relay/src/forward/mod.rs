@@ -1,5 +1,6 @@
 //! The packet path: what happens to each received datagram.
 
+mod dtls;
 mod events;
 mod ice;
 mod opaque;
@@ -101,6 +102,7 @@ impl Shard {
         match protocol {
             Protocol::Rtp if datagram.port.component() == Component::Rtp => self.forward_rtp(datagram, now),
             Protocol::Rtcp => self.forward_rtcp(datagram, now),
+            Protocol::Dtls => self.hand_out(datagram, now),
             Protocol::Unknown => Verdict::Dropped(DropReason::UnknownProtocol),
             _ => Verdict::Dropped(DropReason::UnexpectedProtocol),
         }

@@ -223,6 +223,14 @@ impl Latch {
         self.settled && self.current != Some(from) && (self.nominated || !may_move)
     }
 
+    /// Whether what comes from there can be the party's, as far as is known; nothing is learned.
+    pub(crate) fn may_be_party(&self, from: SocketAddr) -> bool {
+        if self.settled {
+            return self.current == Some(from) || !self.is_foreign(from);
+        }
+        !self.policy.strict || (self.may_learn(self.rank_of(from)) && self.can_be_at(from.ip()))
+    }
+
     /// Judges the source of one well-formed RTP packet, or of a datagram that is none; `last_packet_at` is when the leg accepted its last one.
     pub(crate) fn admit(
         &mut self,
@@ -255,13 +263,8 @@ impl Latch {
 
     fn learn(&mut self, from: SocketAddr, now: MonoTime) -> Admission {
         let rank = self.rank_of(from);
-        let may_learn = match self.policy.mode {
-            LatchMode::Off => rank == Rank::Exact,
-            LatchMode::Signalled => rank >= Rank::SameIp,
-            LatchMode::FirstPacket | LatchMode::Heuristic | LatchMode::Delayed => true,
-        };
         let not_the_source = if self.policy.strict { Admission::Foreign } else { Admission::Accepted };
-        if !may_learn || !self.can_be_at(from.ip()) {
+        if !self.may_learn(rank) || !self.can_be_at(from.ip()) {
             return not_the_source;
         }
         if rank == Rank::Exact {
@@ -294,6 +297,15 @@ impl Latch {
                 Admission::Changed
             }
             Some(_) => not_the_source,
+        }
+    }
+
+    /// Whether the mode allows to learn a source of this rank.
+    fn may_learn(&self, rank: Rank) -> bool {
+        match self.policy.mode {
+            LatchMode::Off => rank == Rank::Exact,
+            LatchMode::Signalled => rank >= Rank::SameIp,
+            LatchMode::FirstPacket | LatchMode::Heuristic | LatchMode::Delayed => true,
         }
     }
 

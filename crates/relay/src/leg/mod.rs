@@ -2,6 +2,7 @@
 //! (`egress`), and the cold rest. They lie in three tables with the same index, the slot, so that a packet loads two
 //! short records instead of one long one; and so that a leg that feeds itself needs no special case.
 
+pub(crate) mod dtls;
 pub(crate) mod egress;
 pub(crate) mod formats;
 pub(crate) mod ice;
@@ -27,6 +28,7 @@ use crate::player::Player;
 use crate::time::MonoTime;
 use crate::verdict::Drops;
 
+use dtls::Dtls;
 use egress::{Egress, Protection};
 use formats::PayloadTypeMap;
 use ice::{Ice, Opinion};
@@ -60,6 +62,7 @@ pub(crate) struct Cold {
     pub(crate) remote_rtcp: Option<SocketAddr>,
     pub(crate) latch: Latch,
     pub(crate) ice: Option<Box<Ice>>,
+    pub(crate) dtls: Option<Box<Dtls>>,
     pub(crate) direction: Direction,
     pub(crate) muted: bool,
     /// Telephone-events of the party are not relayed.
@@ -288,6 +291,7 @@ impl Legs {
         self.cold[at].dialer = None;
         self.cold[at].undo = None;
         self.cold[at].ice = None;
+        self.cold[at].dtls = None;
         self.free.push(slot);
     }
 
@@ -458,6 +462,7 @@ impl Cold {
             remote_rtcp: spec.remote_rtcp,
             latch: Latch::new(spec.latch, spec.remote_rtp),
             ice: None,
+            dtls: None,
             direction: spec.direction,
             muted: false,
             dtmf_blocked: false,
@@ -509,6 +514,17 @@ impl Cold {
                 let hosts = [self.latch.remote(), signalled];
                 self.remote_rtcp == Some(from) || hosts.into_iter().flatten().any(|known| known.ip() == from.ip())
             }
+        }
+    }
+
+    /// DTLS is accepted from where ICE says that the party is; without, from where the latch has learned it or may learn it.
+    pub(crate) fn takes_dtls_from(&self, from: SocketAddr) -> bool {
+        match &self.ice {
+            None => self.latch.may_be_party(from),
+            Some(ice) => match ice.opinion(Component::Rtp, from) {
+                Opinion::Valid => true,
+                Opinion::None | Opinion::Foreign { .. } => self.latch.settled() == Some(from),
+            },
         }
     }
 

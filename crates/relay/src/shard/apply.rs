@@ -2,8 +2,9 @@
 
 use core::net::SocketAddr;
 
-use crate::command::{Command, IceCredentials, LegSpec};
+use crate::command::{Command, IceCredentials, LegSpec, SrtpKeys};
 use crate::ids::LegId;
+use crate::leg::dtls::Dtls;
 use crate::leg::ice::Ice;
 use crate::leg::{NO_SLOT, Slot};
 use crate::media::Codec;
@@ -36,12 +37,21 @@ impl Shard {
                 shard.legs.set_relaying(slot, *relaying);
             }),
             Command::SetIce { leg, ice } => self.with_leg(*leg, |shard, slot| shard.set_ice(slot, ice.as_ref())),
-            Command::SetSrtp { leg, srtp } => self.with_leg(*leg, |shard, slot| {
-                // What was made under the present keys leaves under them.
-                shard.protect_outbox();
-                let taken = shard.legs.set_srtp(slot, srtp.as_deref());
-                debug_assert!(taken.is_ok(), "checked by the batch's validation");
-                shard.check_dtmf(slot);
+            Command::SetSrtp { leg, srtp } => self.with_leg(*leg, |shard, slot| shard.set_srtp(slot, srtp.as_deref())),
+            Command::SetDtls { leg, association } => self.with_leg(*leg, |shard, slot| {
+                let dtls = &mut shard.legs.cold[slot as usize].dtls;
+                if dtls.is_some() || association.is_some() {
+                    dtls.get_or_insert_with(|| Box::new(Dtls::new(now))).association = *association;
+                }
+            }),
+            Command::SendDtls { leg, to, datagram, .. } => {
+                self.with_leg(*leg, |shard, slot| shard.send_dtls(slot, *to, datagram));
+            }
+            Command::SetDtlsKeys { leg, keys, peer, .. } => self.with_leg(*leg, |shard, slot| {
+                shard.set_srtp(slot, Some(keys));
+                if peer.is_some_and(|peer| shard.legs.cold[slot as usize].latch.reach(peer)) {
+                    shard.legs.refresh_flags(slot);
+                }
             }),
             Command::SetDoor { leg, into } => {
                 let into = into.and_then(|into| self.legs.slot(into));
@@ -129,6 +139,14 @@ impl Shard {
             }
             (None, None) => {}
         }
+    }
+
+    fn set_srtp(&mut self, slot: Slot, keys: Option<&SrtpKeys>) {
+        // What was made under the present keys leaves under them.
+        self.protect_outbox();
+        let taken = self.legs.set_srtp(slot, keys);
+        debug_assert!(taken.is_ok(), "checked by the batch's validation");
+        self.check_dtmf(slot);
     }
 
     fn set_codecs(&mut self, slot: Slot, codecs: &[Codec]) {

@@ -14,6 +14,7 @@ impl Shard {
         let refused = cold.drops.nonzero().filter(|(reason, _)| reason.precedes_reception());
         let unreceived: u64 = refused.map(|(_, count)| u64::from(count)).sum();
         let checks = cold.ice.as_ref().map_or(0, |ice| ice.received);
+        let handshakes = cold.dtls.as_ref().map_or(0, |dtls| dtls.received);
         LegSnapshot {
             leg: cold.id,
             local_rtp: cold.local_rtp,
@@ -28,7 +29,12 @@ impl Shard {
             },
             pending: cold.pending,
             ingress: IngressStats {
-                datagrams: ingress.receiver.packets() + cold.rtcp_received + cold.stragglers + checks + unreceived,
+                datagrams: ingress.receiver.packets()
+                    + cold.rtcp_received
+                    + cold.stragglers
+                    + checks
+                    + handshakes
+                    + unreceived,
                 packets: ingress.receiver.packets(),
                 bytes: ingress.bytes,
                 rtcp_packets: cold.rtcp_received,

@@ -4,6 +4,7 @@ mod continuity;
 mod directions;
 mod doors;
 mod drops;
+mod dtls;
 mod dtmf;
 mod formats;
 mod ice;

@@ -188,6 +188,10 @@ impl Model {
                 Ok(())
             }
             Command::SetSrtp { leg, .. }
+            | Command::SetDtls { leg, .. }
+            // Not among the steps.
+            | Command::SendDtls { leg, .. }
+            | Command::SetDtlsKeys { leg, .. }
             | Command::Relatch { leg, .. }
             | Command::SetRtcpMux { leg, .. }
             | Command::SetLatch { leg, .. }

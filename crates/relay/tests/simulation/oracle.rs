@@ -101,6 +101,9 @@ impl Oracle {
                 | Command::SetIce { .. }
                 | Command::SetDoor { .. }
                 | Command::SetSrtp { .. }
+                | Command::SetDtls { .. }
+                | Command::SendDtls { .. }
+                | Command::SetDtlsKeys { .. }
                 | Command::BlockDtmf { .. } => {}
                 Command::SendDtmf { leg, steps } => self.leg(leg.0).ear.expect_keys(steps),
             }

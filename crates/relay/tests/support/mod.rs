@@ -16,7 +16,7 @@ use patchcord_relay::command::{
     Trigger,
 };
 use patchcord_relay::event::{Event, Receipt};
-use patchcord_relay::ids::{Component, CutOverId, LegId, PortId};
+use patchcord_relay::ids::{AssociationId, Component, CutOverId, LegId, PortId};
 use patchcord_relay::media::{Codec, Direction, EncodingName, Frames, Repeat};
 use patchcord_relay::snapshot::LegSnapshot;
 use patchcord_relay::time::MonoTime;
@@ -47,6 +47,9 @@ pub(crate) struct Heard {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// A datagram of DTLS: leg, association, source and bytes.
+pub(crate) type HandedOut = (LegId, AssociationId, SocketAddr, Vec<u8>);
+
 /// One packet on its way to the relay.
 #[derive(Clone, Debug)]
 pub(crate) struct Arriving {
@@ -64,6 +67,7 @@ pub(crate) struct World {
     legs: BTreeMap<u32, u64>,
     heard: BTreeMap<u64, Vec<Heard>>,
     events: Vec<(MonoTime, Event)>,
+    handshakes: Vec<HandedOut>,
     next_cut_over: u64,
     /// Parties with SRTP.
     secured: BTreeMap<u64, Peer>,
@@ -90,6 +94,7 @@ impl World {
             legs: BTreeMap::new(),
             heard: BTreeMap::new(),
             events: Vec::new(),
+            handshakes: Vec::new(),
             next_cut_over: 1000,
             secured: BTreeMap::new(),
             keys: 0,
@@ -203,6 +208,16 @@ impl World {
         self.must(&[set_srtp(leg, Some(keys))]);
     }
 
+    /// An association with the party has come to keys.
+    pub(crate) fn secure_by(&mut self, leg: u64, association: AssociationId) {
+        self.keys += 1;
+        let suite = Suite::AesCm128HmacSha1_80;
+        let keys = SrtpKeys { restart: true, ..keys(suite, self.keys) };
+        self.secured.insert(leg, Peer::new(suite, &keys));
+        let keys = Box::new(keys);
+        self.must(&[Command::SetDtlsKeys { leg: LegId(leg), association, keys, peer: None }]);
+    }
+
     pub(crate) fn is_secured(&self, leg: u64) -> bool {
         self.secured.contains_key(&leg)
     }
@@ -298,6 +313,11 @@ impl World {
         core::mem::take(&mut self.events)
     }
 
+    /// Takes the datagrams of DTLS that were handed out.
+    pub(crate) fn handshakes(&mut self) -> Vec<HandedOut> {
+        core::mem::take(&mut self.handshakes)
+    }
+
     /// Takes the receipts among the events, and leaves the other events.
     pub(crate) fn receipts(&mut self) -> Vec<Receipt> {
         let receipt = |event| if let Event::CutOver(receipt) = event { Some(receipt) } else { None };
@@ -343,6 +363,7 @@ impl World {
         }
         let now = self.now;
         self.events.extend(taken.events.into_iter().map(|event| (now, event)));
+        self.handshakes.extend(taken.handshakes);
     }
 
     fn capture(&mut self, port: PortId, to: SocketAddr, bytes: &[u8]) {
@@ -360,6 +381,7 @@ impl World {
 struct Taken {
     transmits: Vec<(PortId, SocketAddr, Vec<u8>)>,
     events: Vec<Event>,
+    handshakes: Vec<HandedOut>,
     opened: Vec<(LegId, u32)>,
     closed: Vec<u32>,
 }
@@ -368,7 +390,9 @@ impl From<Outputs<'_>> for Taken {
     fn from(mut outputs: Outputs<'_>) -> Self {
         let transmits = outputs.transmits().map(|packet| (packet.port, packet.to, packet.bytes.to_vec())).collect();
         let (opened, closed) = (outputs.opened().to_vec(), outputs.closed().to_vec());
-        Self { transmits, events: outputs.events().collect(), opened, closed }
+        let handshakes =
+            outputs.handshakes().map(|one| (one.leg, one.association, one.from, one.bytes.to_vec())).collect();
+        Self { transmits, events: outputs.events().collect(), handshakes, opened, closed }
     }
 }
 
