@@ -226,7 +226,7 @@ impl Control {
     async fn state(&self, call: &Call) -> Result<CallState, ApiError> {
         let snapshots = self.snapshots_of(call).await?;
         let model = call.inner().model.clone();
-        Ok(call.state(&model, &snapshots, &self.0.env.interfaces, self.0.now()))
+        Ok(call.state(&model, &snapshots, &self.0.env, self.0.now()))
     }
 
     async fn delete(&self, name: &str) -> Result<Arc<CallState>, ApiError> {
@@ -235,7 +235,7 @@ impl Control {
         // As it was until then: a cut-over that waits is cancelled by the end.
         let model = call.inner().model.clone();
         let snapshots = self.delete_locked(&call).await?;
-        Ok(Arc::new(call.state(&model, &snapshots, &self.0.env.interfaces, self.0.now())))
+        Ok(Arc::new(call.state(&model, &snapshots, &self.0.env, self.0.now())))
     }
 
     /// Ends a call whose gate the caller holds; gives the last copies of its legs.
@@ -278,6 +278,9 @@ impl Control {
         self.forget(&waiting);
         for leg in &legs {
             self.0.env.interfaces.release(leg.lease);
+            if let Some(dtls) = &leg.dtls {
+                self.0.env.handshakes.end(dtls.association);
+            }
             let (local, _) = self.0.env.interfaces.local(leg.lease);
             self.0.tell(call.event(now, Some(Arc::clone(&leg.party)), EventKind::LegDeleted { local }));
         }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use patchcord_relay::command::{EgressMode, LatchPolicy};
-use patchcord_relay::event::Event;
+use patchcord_relay::event::{Event, Subject};
 use patchcord_relay::exchange::Reply;
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::time::MonoTime;
@@ -17,9 +17,10 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
-use crate::api::{CallCreated, CallEvent, CallState};
+use crate::api::{CallCreated, CallEvent, CallState, EventKind};
 use crate::audio::{AudioConfig, AudioError, Library, Sound};
 use crate::call::Call;
+use crate::dtls::{Handshakes, Progress};
 use crate::engine::{Engine, Worker};
 use crate::env::Env;
 use crate::error::ApiError;
@@ -177,8 +178,17 @@ impl Control {
         let library = Library::load(&audio)?;
         let runtime = Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
         let calls = Calls { load: vec![Load::default(); workers.len()], ..Calls::default() };
-        Ok(Self(Arc::new(Shared {
-            env: Env::new(Arc::new(interfaces), library, latch, egress, media_timeout, allows_weak_srtp),
+        let interfaces = Arc::new(interfaces);
+        Ok(Self(Arc::new_cyclic(|shared| Shared {
+            env: Env::new(
+                interfaces,
+                library,
+                latch,
+                egress,
+                media_timeout,
+                allows_weak_srtp,
+                Arc::new(Handshakes::new(shared.clone())),
+            ),
             engine: Engine::new(workers, &runtime),
             token,
             version,
@@ -202,6 +212,9 @@ impl Control {
         match reply {
             Reply::Applied { ticket, .. } | Reply::Legs { ticket, .. } | Reply::Worker { ticket, .. } => {
                 self.0.engine.resolve(ticket, reply);
+            }
+            Reply::Handshake { association, from, datagram, .. } => {
+                self.0.env.handshakes.take(association, from, datagram);
             }
             Reply::Event { at, event } => self.event(worker, at, event),
         }
@@ -324,20 +337,30 @@ impl Shared {
         }
     }
 
+    /// An association of a leg has come to keys, or to its end.
+    pub(crate) fn association_changed(&self, leg: LegId, progress: Progress) {
+        let call = self.calls().by_serial.get(&Call::serial_of(leg)).cloned();
+        let Some(call) = call else { return };
+        let party = call.inner().model.legs.get(leg).map(|leg| Arc::clone(&leg.party));
+        let Some(party) = party else { return };
+        let kind = match progress {
+            Progress::Handshake => return,
+            Progress::Connected(profile) => EventKind::DtlsConnected { profile: profile.name().to_owned() },
+            Progress::Failed(reason) => {
+                tracing::warn!(call = %call.name.name, %party, reason, "no DTLS, and so no media, with a party");
+                EventKind::DtlsFailed { reason }
+            }
+            Progress::Closed => EventKind::DtlsClosed,
+        };
+        self.tell(call.event(self.now(), Some(party), kind));
+    }
+
     /// The number of the call that an event belongs to.
     fn call_of(&self, event: &Event) -> Option<u64> {
-        let leg = match *event {
-            Event::Switched { id } | Event::CutOverCancelled { id, .. } => return self.waiting().remove(&id),
-            Event::CutOver(receipt) => receipt.sink,
-            Event::Latched { leg, .. }
-            | Event::FirstPacket { leg, .. }
-            | Event::MediaTimeout { leg, .. }
-            | Event::SsrcChanged { leg, .. }
-            | Event::PlayFinished { leg }
-            | Event::DtmfFinished { leg, .. } => leg,
-            _ => LegId(0),
-        };
-        Some(Call::serial_of(leg))
+        match event.subject() {
+            Subject::CutOver(id) => self.waiting().remove(&id),
+            Subject::Leg(leg) => Some(Call::serial_of(leg)),
+        }
     }
 }
 

@@ -20,6 +20,11 @@ use crate::error::{ApiError, ErrorCode};
 /// are long already.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
 
+const GONE_OR_FULL: &str = "takes no requests: it is gone or its queue is full";
+
+/// The ticket of a request whose answer nobody waits for.
+const NOBODY: Ticket = 0;
+
 /// Somebody who owns an engine shard and takes requests for it.
 pub trait Worker: Send + Sync {
     /// Hands a request over without waiting for its answer, which comes back through
@@ -111,6 +116,20 @@ impl Engine {
         }
     }
 
+    /// Has a batch applied, and does not ask what became of it.
+    ///
+    /// # Errors
+    /// The worker takes no requests.
+    pub(crate) fn tell(&self, worker: usize, commands: Vec<Command>) -> Result<(), ApiError> {
+        if commands.is_empty() {
+            return Ok(());
+        }
+        let request = Request::Apply { ticket: NOBODY, commands };
+        self.workers[worker].send(request).map_err(|_| unavailable(worker, GONE_OR_FULL))?;
+        self.alarm.ring(worker);
+        Ok(())
+    }
+
     /// Copies of these legs' state, unknown ones left out.
     pub(crate) async fn legs(&self, worker: usize, legs: Vec<LegId>) -> Result<Vec<LegSnapshot>, ApiError> {
         match self.question(worker, |ticket| Request::Legs { ticket, legs }).await? {
@@ -175,7 +194,7 @@ impl Engine {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner).insert(ticket, sender);
         if self.workers[worker].send(request(ticket)).is_err() {
             self.tickets.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket);
-            return Err(unavailable(worker, "takes no requests: it is gone or its queue is full"));
+            return Err(unavailable(worker, GONE_OR_FULL));
         }
         self.alarm.ring(worker);
         Ok((ticket, receiver))

@@ -8,6 +8,7 @@ use patchcord_relay::command::{EgressMode, LatchPolicy, LearnFrom};
 use patchcord_relay::ids::CutOverId;
 
 use crate::audio::Library;
+use crate::dtls::Handshakes;
 use crate::interfaces::Interfaces;
 
 /// Shared by all calls.
@@ -20,6 +21,7 @@ pub(crate) struct Env {
     pub(crate) media_timeout: Option<Duration>,
     /// Suites that leave something unprotected may be used.
     pub(crate) allows_weak_srtp: bool,
+    pub(crate) handshakes: Arc<Handshakes>,
     cut_overs: AtomicU64,
 }
 
@@ -31,8 +33,10 @@ impl Env {
         egress: EgressMode,
         media_timeout: Option<Duration>,
         allows_weak_srtp: bool,
+        handshakes: Arc<Handshakes>,
     ) -> Self {
-        Self { interfaces, library, latch, egress, media_timeout, allows_weak_srtp, cut_overs: AtomicU64::new(1) }
+        let cut_overs = AtomicU64::new(1);
+        Self { interfaces, library, latch, egress, media_timeout, allows_weak_srtp, handshakes, cut_overs }
     }
 
     /// Whether legs learn their source from any host, unless they are told otherwise.

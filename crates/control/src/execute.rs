@@ -96,7 +96,7 @@ impl Control {
                 inner.take_off();
                 inner.model.clone()
             };
-            let mut plan = Plan::new(&shared.env, &call.name, request.clone(), model, shared.now());
+            let mut plan = Plan::new(&shared.env, &call.name, call.worker, request.clone(), model, shared.now());
             if let Err(error) = add(&mut plan) {
                 let chores = call.inner().give_up(call, &tell);
                 self.begin_chores(call, chores);

@@ -14,6 +14,7 @@ mod audio;
 mod call;
 mod calls;
 mod control;
+mod dtls;
 mod engine;
 mod env;
 mod error;

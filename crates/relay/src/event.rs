@@ -81,6 +81,33 @@ pub enum Event {
     },
 }
 
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// One leg.
+    Leg(LegId),
+    /// A cut-over as a whole.
+    CutOver(CutOverId),
+}
+
+impl Event {
+    /// What it is about.
+    #[must_use]
+    pub const fn subject(&self) -> Subject {
+        match *self {
+            Self::Switched { id } | Self::CutOverCancelled { id, .. } => Subject::CutOver(id),
+            Self::CutOver(receipt) => Subject::Leg(receipt.sink),
+            Self::Latched { leg, .. }
+            | Self::FirstPacket { leg, .. }
+            | Self::MediaTimeout { leg, .. }
+            | Self::SsrcChanged { leg, .. }
+            | Self::SrtpFailing { leg, .. }
+            | Self::PlayFinished { leg }
+            | Self::DtmfFinished { leg, .. } => Subject::Leg(leg),
+        }
+    }
+}
+
 /// Proof of one direction of one cut-over, written when the first packet of the new source is sent; for a change to
 /// silence, or to the source that was there already, at the switch itself and without a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

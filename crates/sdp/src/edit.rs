@@ -62,10 +62,30 @@ pub struct Relay {
     pub rtcp_mux: bool,
     /// `a=ptime`, milliseconds.
     pub ptime_ms: Option<u32>,
-    /// `a=crypto`, instead of everything that stands there about keys; `None`: that stays.
-    pub crypto: Option<Vec<String>>,
+    /// Instead of everything that stands there about keys; `None`: that stays.
+    pub keys: Option<Keys>,
     /// What becomes of ICE.
     pub ice: Ice,
+}
+
+/// What a section says of keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Values of `a=crypto` (RFC 4568).
+    pub crypto: Vec<String>,
+    /// DTLS-SRTP.
+    pub dtls: Option<Dtls>,
+}
+
+/// What a section says of DTLS (RFC 5763, RFC 8842).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dtls {
+    /// `a=setup`.
+    pub setup: String,
+    /// `a=fingerprint`.
+    pub fingerprint: String,
+    /// `a=tls-id`, where it is to be said.
+    pub tls_id: Option<String>,
 }
 
 /// `a=rtcp` (RFC 3605).

@@ -8,7 +8,7 @@ use core::net::IpAddr;
 
 use crate::Sdp;
 use crate::codec::Codec;
-use crate::edit::{Edit, Ice, MediaEdit, Relay};
+use crate::edit::{Dtls, Edit, Ice, Keys, MediaEdit, Relay};
 use crate::line::Line;
 use crate::media::Media;
 
@@ -184,13 +184,17 @@ impl Writer<'_> {
         if relay.rtcp_mux {
             self.line("a=rtcp-mux");
         }
-        for value in relay.crypto.iter().flatten() {
-            self.line(&format!("a=crypto:{value}"));
-        }
-        for name in ["crypto", "setup", "fingerprint", "tls-id"].into_iter().filter(|_| relay.crypto.is_none()) {
-            let values =
-                media.attributes.iter().filter(|(other, value)| other == name && is_managed(name, value, is_rtp));
-            values.for_each(|(_, value)| self.write(format_args!("a={name}:{value}")));
+        match &relay.keys {
+            Some(keys) => self.keys(keys),
+            None => {
+                for name in ["crypto", "setup", "fingerprint", "tls-id"] {
+                    let values = media
+                        .attributes
+                        .iter()
+                        .filter(|(other, value)| other == name && is_managed(name, value, is_rtp));
+                    values.for_each(|(_, value)| self.write(format_args!("a={name}:{value}")));
+                }
+            }
         }
         if let Some(ptime) = relay.ptime_ms {
             self.write(format_args!("a=ptime:{ptime}"));
@@ -204,6 +208,19 @@ impl Writer<'_> {
             candidates.iter().for_each(|candidate| self.write(format_args!("a=candidate:{candidate}")));
             if *end_of_candidates {
                 self.line("a=end-of-candidates");
+            }
+        }
+    }
+
+    fn keys(&mut self, keys: &Keys) {
+        for value in &keys.crypto {
+            self.write(format_args!("a=crypto:{value}"));
+        }
+        if let Some(Dtls { setup, fingerprint, tls_id }) = &keys.dtls {
+            self.write(format_args!("a=setup:{setup}"));
+            self.write(format_args!("a=fingerprint:{fingerprint}"));
+            if let Some(tls_id) = tls_id {
+                self.write(format_args!("a=tls-id:{tls_id}"));
             }
         }
     }

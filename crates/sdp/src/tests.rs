@@ -16,7 +16,7 @@ fn relay(port: u16) -> Relay {
         rtcp: Some(RtcpAttribute { port: port + 1, address: None }),
         rtcp_mux: true,
         ptime_ms: Some(20),
-        crypto: None,
+        keys: None,
         ice: Ice::Remove,
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::command::CommandName;
+use super::dtls::LegDtlsDone;
 use super::ice::LegIceDone;
 use super::srtp::LegSrtpDone;
 use super::trigger::TriggerName;
@@ -52,6 +53,8 @@ pub enum Detail {
     Ice(Box<LegIceDone>),
     /// Of `leg-srtp` with SRTP.
     Srtp(Box<LegSrtpDone>),
+    /// Of `leg-dtls` with DTLS.
+    Dtls(Box<LegDtlsDone>),
     /// Of `check`.
     Check(CheckResult),
     /// Of a command that changes sources.

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::address;
 use super::codec::CodecSpec;
+use super::dtls::LegDtls;
 use super::dtmf::DtmfSend;
 use super::ice::LegIce;
 use super::latch::{Direction, EgressName, GateSpec, LatchSpec, RelayingName};
@@ -34,6 +35,8 @@ pub enum Command {
     LegIce(LegIce),
     /// The party speaks SRTP (RFC 3711) with these keys, or RTP.
     LegSrtp(LegSrtp),
+    /// The party agrees on keys by DTLS (RFC 5764), or no longer.
+    LegDtls(LegDtls),
     /// A leg's ports lead to another leg, or no longer.
     LegDoor(LegDoor),
     /// Ends a leg and frees its ports.
@@ -93,6 +96,7 @@ impl Command {
             Self::LegLatch(_) => CommandName::LegLatch,
             Self::LegIce(_) => CommandName::LegIce,
             Self::LegSrtp(_) => CommandName::LegSrtp,
+            Self::LegDtls(_) => CommandName::LegDtls,
             Self::LegDoor(_) => CommandName::LegDoor,
             Self::LegDelete(_) => CommandName::LegDelete,
             Self::PartyRename(_) => CommandName::PartyRename,
@@ -132,6 +136,7 @@ pub enum CommandName {
     LegLatch,
     LegIce,
     LegSrtp,
+    LegDtls,
     LegDoor,
     LegDelete,
     PartyRename,
@@ -169,6 +174,7 @@ impl CommandName {
             Self::LegLatch => "leg-latch",
             Self::LegIce => "leg-ice",
             Self::LegSrtp => "leg-srtp",
+            Self::LegDtls => "leg-dtls",
             Self::LegDoor => "leg-door",
             Self::LegDelete => "leg-delete",
             Self::PartyRename => "party-rename",

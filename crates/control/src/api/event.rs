@@ -86,6 +86,18 @@ pub enum EventKind {
         /// Packets refused since this was last said.
         packets: u32,
     },
+    /// The association with the party has come to keys.
+    DtlsConnected {
+        /// The profile of SRTP that was negotiated.
+        profile: String,
+    },
+    /// There will be no keys with the party, or no longer.
+    DtlsFailed {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The party has ended the association.
+    DtlsClosed,
     /// What was played to the party has ended.
     PlayFinished,
     /// The key presses for the party are through, or will not be sent any more.
@@ -181,6 +193,9 @@ impl EventKind {
             Self::MediaTimeout { .. } => "media-timeout",
             Self::SsrcChanged { .. } => "ssrc-changed",
             Self::SrtpFailing { .. } => "srtp-failing",
+            Self::DtlsConnected { .. } => "dtls-connected",
+            Self::DtlsFailed { .. } => "dtls-failed",
+            Self::DtlsClosed => "dtls-closed",
             Self::PlayFinished => "play-finished",
             Self::DtmfFinished { .. } => "dtmf-finished",
             Self::CutOver(_) => "cut-over",

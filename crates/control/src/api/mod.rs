@@ -4,6 +4,7 @@ mod address;
 mod answer;
 mod codec;
 mod command;
+mod dtls;
 mod dtmf;
 mod event;
 mod ice;
@@ -23,6 +24,7 @@ pub use command::{
     Bridge, Command, CommandName, Hold, LegCodecs, LegCreate, LegDirection, LegDoor, LegLatch, LegRemote, LegRtcpMux,
     Monitor, OneParty, PartyRename, Play, Relatch, Ringback, Rollback, Swap, TwoParties,
 };
+pub use dtls::{DtlsRemote, DtlsState, LegDtls, LegDtlsDone};
 pub use dtmf::{DTMF_DIGITS_MAX, DtmfSend};
 pub use event::{CallEvent, CutOverEvent, EventKind, ReceiptFields};
 pub use ice::{IceState, LegIce, LegIceDone};

@@ -33,6 +33,14 @@ pub struct LegSrtp {
     pub suite: Option<String>,
 }
 
+impl LegSrtp {
+    /// The party speaks SRTP from now on, under the keys that there are.
+    #[must_use]
+    pub const fn demanded(party: String) -> Self {
+        Self { party, enabled: true, receive: None, send: None, suite: None }
+    }
+}
+
 const fn yes() -> bool {
     true
 }

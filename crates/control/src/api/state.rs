@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::answer::{CutOverState, ReceiptView};
 use super::command::CommandName;
+use super::dtls::DtlsState;
 use super::ice::IceState;
 use super::latch::Direction;
 use super::srtp::SrtpState;
@@ -86,6 +87,8 @@ pub struct LegState {
     pub ice: Option<IceState>,
     /// SRTP; null: it speaks RTP.
     pub srtp: Option<SrtpState>,
+    /// The association that its keys come from; null without DTLS.
+    pub dtls: Option<DtlsState>,
     /// Seen from the party.
     pub direction: Direction,
     /// Whether nobody hears it.

@@ -49,7 +49,7 @@ impl Inner {
         tell: Tell<'_>,
     ) -> (Settled, Vec<Chore>) {
         let plays_before = self.model.plays;
-        let Plan { env, model, drafts, news, leases, freed, .. } = plan;
+        let Plan { env, model, drafts, news, leases, freed, associations, ended, .. } = plan;
         self.model = model;
         // A call lives long and changes seldom.
         self.model.legs.0.shrink_to_fit();
@@ -64,6 +64,10 @@ impl Inner {
         leases.keep();
         for lease in freed {
             env.interfaces.release(lease);
+        }
+        associations.keep();
+        for association in ended {
+            env.handshakes.end(association);
         }
         let (before, after): (Vec<_>, Vec<_>) = self.land().into_iter().partition(|(then, _)| *then < at);
         let mut chores = Vec::new();
@@ -109,6 +113,7 @@ impl Inner {
                 Draft::Created(created) => Detail::Created(created),
                 Draft::Ice(done) => Detail::Ice(done),
                 Draft::Srtp(done) => Detail::Srtp(done),
+                Draft::Dtls(done) => Detail::Dtls(done),
                 Draft::Check(result) => Detail::Check(result),
                 Draft::Done(party) => Detail::Done(PartyDone { party }),
                 Draft::Deleted { party, cancelled } => Detail::Deleted(LegDeleted {

@@ -71,6 +71,7 @@ impl Plan<'_> {
             codecs: self.shared(codecs),
             ice: None,
             srtp: None,
+            dtls: None,
             hearing: Hearing::default(),
             changed_by: None,
         });
@@ -193,6 +194,7 @@ impl Plan<'_> {
         self.tell_engine(command::Command::RemoveLeg { leg: leg.id });
         self.model.legs.remove(leg.id);
         self.freed.push(leg.lease);
+        self.ended.extend(leg.dtls.as_ref().map(|dtls| dtls.association));
         let (local, _) = self.env.interfaces.local(leg.lease);
         self.news.push((Some(Arc::clone(&party)), EventKind::LegDeleted { local }));
         Ok(Draft::Deleted { party, cancelled })

@@ -8,6 +8,7 @@
 mod change;
 mod check;
 mod commit;
+mod dtls;
 mod dtmf;
 mod happened;
 mod hearing;

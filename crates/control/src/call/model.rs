@@ -11,6 +11,7 @@ use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::{Codec, Repeat};
 use patchcord_relay::time::MonoTime;
 
+use super::dtls::Dtls;
 use super::record::Records;
 use crate::audio::Sound;
 use crate::interfaces::Lease;
@@ -42,6 +43,8 @@ pub(crate) struct Leg {
     pub(crate) ice: Option<Arc<IceCredentials>>,
     /// Its keys; `None`: it speaks RTP.
     pub(crate) srtp: Option<Arc<SrtpKeys>>,
+    /// How it agrees on keys with its party beside the media; its keys are not known here then.
+    pub(crate) dtls: Option<Arc<Dtls>>,
     pub(crate) hearing: Hearing,
     /// The latest cut-over that changed `hearing` or what is derived from it.
     pub(crate) changed_by: Option<CutOverId>,

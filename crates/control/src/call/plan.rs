@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use patchcord_relay::command::{self, Refusal};
-use patchcord_relay::ids::{CutOverId, LegId};
+use patchcord_relay::ids::{AssociationId, CutOverId, LegId};
 use patchcord_relay::time::MonoTime;
 
 use super::model::{CallModel, Leg};
-use crate::api::{CheckResult, Command, EventKind, LegCreated, LegIceDone, LegSrtpDone};
+use crate::api::{CheckResult, Command, EventKind, LegCreated, LegDtlsDone, LegIceDone, LegSrtpDone};
+use crate::dtls::NewAssociations;
 use crate::env::Env;
 use crate::error::{ApiError, ErrorCode};
 use crate::interfaces::{Lease, NewLeases};
@@ -19,6 +20,8 @@ use crate::interfaces::{Lease, NewLeases};
 pub(crate) struct Plan<'a> {
     pub(crate) env: &'a Env,
     pub(super) call: &'a CallName,
+    /// That has the call's legs.
+    pub(super) worker: usize,
     /// The id of the request; `None` where nobody asked.
     pub(super) request: Option<Arc<str>>,
     pub(super) now: MonoTime,
@@ -35,6 +38,9 @@ pub(crate) struct Plan<'a> {
     pub(crate) leases: NewLeases,
     /// Ports of legs that will be gone.
     pub(crate) freed: Vec<Lease>,
+    pub(crate) associations: NewAssociations,
+    /// Associations that will be over.
+    pub(crate) ended: Vec<AssociationId>,
 }
 
 /// Which call this is.
@@ -51,6 +57,7 @@ pub(crate) enum Draft {
     Created(Box<LegCreated>),
     Ice(Box<LegIceDone>),
     Srtp(Box<LegSrtpDone>),
+    Dtls(Box<LegDtlsDone>),
     Deleted {
         party: Arc<str>,
         cancelled: Vec<CutOverId>,
@@ -65,6 +72,7 @@ impl<'a> Plan<'a> {
     pub(crate) fn new(
         env: &'a Env,
         call: &'a CallName,
+        worker: usize,
         request: Option<Arc<str>>,
         model: CallModel,
         now: MonoTime,
@@ -72,6 +80,7 @@ impl<'a> Plan<'a> {
         Self {
             env,
             call,
+            worker,
             request,
             now,
             model,
@@ -81,6 +90,8 @@ impl<'a> Plan<'a> {
             news: Vec::new(),
             leases: NewLeases::new(Arc::clone(&env.interfaces)),
             freed: Vec::new(),
+            associations: NewAssociations::new(Arc::clone(&env.handshakes)),
+            ended: Vec::new(),
         }
     }
 
@@ -111,6 +122,7 @@ impl<'a> Plan<'a> {
             Command::LegLatch(fields) => self.leg_latch(fields)?,
             Command::LegIce(fields) => self.leg_ice(fields)?,
             Command::LegSrtp(fields) => self.leg_srtp(fields)?,
+            Command::LegDtls(fields) => self.leg_dtls(fields)?,
             Command::LegDoor(fields) => self.leg_door(fields)?,
             Command::LegDelete(fields) => self.leg_delete(&fields.party)?,
             Command::PartyRename(fields) => self.party_rename(fields)?,

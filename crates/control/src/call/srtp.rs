@@ -25,6 +25,7 @@ impl Plan<'_> {
             if receive.is_some() || send.is_some() || suite.is_some() {
                 return Err(bad("without SRTP there are no keys; leave out `enabled`, or the rest"));
             }
+            self.end_dtls(id);
             self.set_srtp(id, None);
             return Ok(done);
         }
@@ -54,12 +55,13 @@ impl Plan<'_> {
             send: send.as_ref().map(key_text),
             receive_suite: receive.as_ref().map(|key| key.master.suite().name().to_owned()),
         };
+        self.end_dtls(id);
         self.set_srtp(id, Some(SrtpKeys { receive, send, restart: false }));
         Ok(Draft::Srtp(Box::new(answer)))
     }
 
     /// The leg has these keys from now on, or RTP.
-    fn set_srtp(&mut self, id: LegId, keys: Option<SrtpKeys>) {
+    pub(super) fn set_srtp(&mut self, id: LegId, keys: Option<SrtpKeys>) {
         if let Some(leg) = self.model.legs.get_mut(id) {
             leg.srtp = keys.clone().map(Arc::new);
         }

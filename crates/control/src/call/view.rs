@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use patchcord_dtls::Role;
 use patchcord_relay::event::Receipt;
 use patchcord_relay::media::Codec;
 use patchcord_relay::snapshot::LegSnapshot;
 use patchcord_relay::time::MonoTime;
 
 use super::Call;
+use super::dtls::Dtls;
 use super::model::{CallModel, Heard, Leg, Legs};
-use crate::api::{CallState, CallSummary, LegState, SentState, by_name, rtpmap};
-use crate::interfaces::Interfaces;
+use crate::api::{CallState, CallSummary, DtlsState, LegState, SentState, by_name, rtpmap};
+use crate::dtls::Progress;
+use crate::env::Env;
 
 impl Call {
     /// A line in a list of calls.
@@ -31,17 +34,11 @@ impl Call {
 
     /// The whole call, from its model and the engine's copies of its legs. A leg that only one of them knows was being
     /// created or deleted at that moment and is left out.
-    pub(crate) fn state(
-        &self,
-        model: &CallModel,
-        snapshots: &[LegSnapshot],
-        interfaces: &Interfaces,
-        now: MonoTime,
-    ) -> CallState {
+    pub(crate) fn state(&self, model: &CallModel, snapshots: &[LegSnapshot], env: &Env, now: MonoTime) -> CallState {
         let legs = &model.legs;
         let leg_states = legs.0.iter().filter_map(|leg| {
             let snapshot = snapshots.iter().find(|snapshot| snapshot.leg == leg.id)?;
-            Some(leg_state(model, leg, snapshot, interfaces))
+            Some(leg_state(model, leg, snapshot, env))
         });
         let cut_overs = model.records.iter().map(|record| {
             let mut record = record.clone();
@@ -90,18 +87,34 @@ pub(super) fn hears(legs: &Legs, leg: &Leg) -> String {
     }
 }
 
-fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, interfaces: &Interfaces) -> LegState {
+/// `None`: the call has ended, and the association with it.
+fn dtls_state(dtls: &Dtls, env: &Env) -> Option<DtlsState> {
+    let role = dtls.role.map(|role| match role {
+        Role::Client => "client".to_owned(),
+        Role::Server => "server".to_owned(),
+    });
+    let (state, profile, error) = match env.handshakes.progress_of(dtls.association)? {
+        Progress::Handshake => ("handshake", None, None),
+        Progress::Connected(profile) => ("connected", Some(profile.name().to_owned()), None),
+        Progress::Failed(error) => ("failed", None, Some(error)),
+        Progress::Closed => ("closed", None, None),
+    };
+    Some(DtlsState { state: state.to_owned(), role, profile, error })
+}
+
+fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, env: &Env) -> LegState {
     let LegSnapshot { ingress, egress, .. } = snapshot;
-    let (local, local_rtcp) = interfaces.local(leg.lease);
+    let (local, local_rtcp) = env.interfaces.local(leg.lease);
     LegState {
         party: Arc::clone(&leg.party),
         local,
         local_rtcp: local_rtcp.unwrap_or(local),
-        advertised: interfaces.advertised(leg.lease, local),
+        advertised: env.interfaces.advertised(leg.lease, local),
         remote: snapshot.remote_rtp,
         latched: snapshot.latched,
         ice: snapshot.ice.map(Into::into),
         srtp: snapshot.srtp.map(Into::into),
+        dtls: leg.dtls.as_deref().and_then(|dtls| dtls_state(dtls, env)),
         direction: snapshot.direction.into(),
         muted: snapshot.muted,
         codecs: leg.codecs.iter().map(|codec: &Codec| rtpmap(codec)).collect(),

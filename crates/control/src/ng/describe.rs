@@ -8,10 +8,12 @@ use patchcord_rtp::PayloadType;
 use patchcord_sdp::{Edit, Ice, Media, MediaEdit, Relay, RtcpAttribute, Sdp};
 
 use super::NgConfig;
+use super::dtls;
 use super::ice;
+use super::keying::{Keying, ToldKeys};
 use super::media::{Described, Phase, Told};
 use super::refuse::Refused;
-use super::sdes::{DescribedSdes, Keying};
+use super::sdes::DescribedSdes;
 use super::session::{PartyId, Session};
 use crate::api::Direction;
 
@@ -77,6 +79,7 @@ fn line(sdp: &Sdp, media: &Media, options: &Options) -> Result<Described, Refuse
         ptime_ms: media.ptime_ms,
         ice: ice::described(sdp, media),
         sdes: DescribedSdes::read(media),
+        dtls: dtls::described(sdp, media),
         codecs: media.codecs.iter().filter_map(codec).filter(usable).collect(),
     })
 }
@@ -132,6 +135,11 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
         // RFC 8839 5.3: it sends no checks, and leaves the choice to the other side.
         edit.attributes.push("ice-lite".to_owned());
     }
+    let own_keys = |told: &Told| matches!(told, Told::Disabled | Told::Here { keys: ToldKeys::Own { .. }, .. });
+    if told.iter().all(own_keys) {
+        // What the session says of its author's keys is not ours to say; each section says it for itself.
+        edit.without.extend(["setup", "fingerprint"]);
+    }
     let other = session.party(to);
     edit.media = sdp
         .media()
@@ -140,7 +148,7 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
         .enumerate()
         .map(|(index, (media, told))| match told {
             Told::Disabled => MediaEdit::Disable { address: here },
-            Told::Here { rtp, rtcp, mux, mux_required, ice, protocol, sdes } => {
+            Told::Here { rtp, rtcp, mux, mux_required, ice, protocol, keys } => {
                 let (mux, mux_required) = (*mux, *mux_required);
                 let address = options.media_address.unwrap_or(rtp.ip());
                 let is_rtp = media.is_rtp();
@@ -166,7 +174,7 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
                         .ptime_ms
                         .or_else(|| offered.and_then(|offered| offered.ptime_ms))
                         .filter(|_| is_rtp),
-                    crypto: sdes.lines(),
+                    keys: keys.edit(),
                     ice: ice.as_deref().map_or(Ice::Remove, |ice| Ice::Own {
                         ufrag: ice.ufrag.clone(),
                         pwd: ice.pwd.0.clone(),

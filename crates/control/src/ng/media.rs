@@ -9,11 +9,12 @@ use patchcord_relay::media::Codec;
 
 use super::NgConfig;
 use super::ice::{DescribedIce, ToldIce};
-use super::sdes::{DescribedSdes, ToldSdes};
+use super::keying::{Keying, ToldKeys};
+use super::sdes::DescribedSdes;
 use super::session::{Leg, Mux, PartyId, Role, Session, leg_name};
 use crate::api::{
-    Bridge, CodecParts, CodecSpec, Command, Direction, EgressName, LatchModeName, LatchSpec, LegCodecs, LegCreate,
-    LegDirection, LegDoor, LegLatch, LegRemote, LegRtcpMux, OneParty, PartyRename, RelayingName,
+    Bridge, CodecParts, CodecSpec, Command, Direction, DtlsRemote, EgressName, LatchModeName, LatchSpec, LegCodecs,
+    LegCreate, LegDirection, LegDoor, LegLatch, LegRemote, LegRtcpMux, OneParty, PartyRename, RelayingName,
 };
 use crate::call::{Draft, Plan};
 use crate::error::ApiError;
@@ -40,6 +41,8 @@ pub(super) struct Described {
     pub(super) ptime_ms: Option<u32>,
     pub(super) ice: DescribedIce,
     pub(super) sdes: DescribedSdes,
+    /// What it says of DTLS (RFC 5763).
+    pub(super) dtls: Option<DtlsRemote>,
 }
 
 /// What the other side is to be told of an m= line.
@@ -58,7 +61,7 @@ pub(super) enum Told {
         ice: Option<Box<ToldIce>>,
         /// In which protocol.
         protocol: String,
-        sdes: ToldSdes,
+        keys: ToldKeys,
     },
 }
 
@@ -117,7 +120,7 @@ impl Exchange<'_, '_> {
         if self.phase == Phase::Offer && self.options.flags.generate_mid && line.mid.is_none() {
             self.media(self.to, index).given_mid = Some((index + 1).to_string());
         }
-        let (mux, mux_required) = self.agree_on_mux(index);
+        let (mux, mux_required) = self.agree_on_mux(index, &protocol);
         let (own, others) = self.codecs(index);
 
         let leg = self.media(self.from, index).leg.as_ref().map(|leg| (leg.remote, leg.remote_rtcp));
@@ -137,8 +140,10 @@ impl Exchange<'_, '_> {
         };
         let family = from.family;
         self.set_leg(self.from, index, from)?;
-        // The address of a line with ICE is one of its candidates; where the party is, its checks show.
-        self.follow_remote(index, line.remote.filter(|_| line.ice.remote.is_none()))?;
+        // The address of a line with ICE is one of its candidates; where the party is, its checks show. And keys belong to a leg: the
+        // receiver's would have to be agreed on anew.
+        let follows = line.ice.remote.is_none() && !self.media(self.to, index).keys.terminates;
+        self.follow_remote(index, line.remote.filter(|_| follows))?;
         let relaying = self.relaying(self.to, index, &protocol);
         let latch = self.latch_before_answer();
         let family_to = self.family_of(self.to).or(family);
@@ -171,10 +176,10 @@ impl Exchange<'_, '_> {
         self.bridge(index)?;
         let rtcp_muxed = mux && (mux_required || self.phase == Phase::Answer);
         let ice = self.agree_on_ice(index, line, rtcp_muxed)?.map(Box::new);
-        let sdes = self.agree_on_keys(index, line, &protocol)?;
+        let keys = self.agree_on_keys(index, line, &protocol)?;
         let Some(leg) = &mut self.media(self.to, index).leg else { return Ok(Told::Disabled) };
         leg.told_to = leg.told_to.or(line.remote);
-        Ok(Told::Here { rtp: leg.advertised, rtcp: leg.advertised_rtcp, mux, mux_required, ice, protocol, sdes })
+        Ok(Told::Here { rtp: leg.advertised, rtcp: leg.advertised_rtcp, mux, mux_required, ice, protocol, keys })
     }
 
     /// Where ports follow the remote side: another address of the sender gives the receiver another local port, and the same
@@ -241,7 +246,7 @@ impl Exchange<'_, '_> {
 
     /// RFC 5761 5.1.1: who wants it offers it, and it is in force when the answer has it too. Gives whether the other side is
     /// told of it, and whether it is told of nothing else.
-    fn agree_on_mux(&mut self, index: usize) -> (bool, bool) {
+    fn agree_on_mux(&mut self, index: usize, towards: &str) -> (bool, bool) {
         let wish = self.options.rtcp_mux;
         let said = self.media(self.from, index).mux.said;
         if self.phase == Phase::Answer {
@@ -254,7 +259,9 @@ impl Exchange<'_, '_> {
         }
         let Mux { agreed: in_use, .. } = self.media(self.to, index).mux;
         // Once in use it stays, unless it is taken back explicitly.
-        let offered = in_use || wish.offer || wish.require || (said && !wish.demux);
+        // RFC 5764 4.1.2: without it DTLS would need a second association, for RTCP.
+        let suggested = said || Keying::of(towards) == Keying::Dtls;
+        let offered = in_use || wish.offer || wish.require || (suggested && !wish.demux);
         self.media(self.to, index).mux.offered = offered;
         // Where it is offered on, the receiver decides; split, the relay does.
         let splits = wish.demux && !wish.offer && !wish.require;
@@ -325,7 +332,7 @@ impl Exchange<'_, '_> {
     /// What the relay has no keys for, or no protocol, it passes unread.
     pub(super) fn relaying(&mut self, party: PartyId, index: usize, protocol: &str) -> RelayingName {
         let media = self.media(party, index);
-        let (read, terminates) = (media.read, media.sdes.terminates);
+        let (read, terminates) = (media.read, media.keys.terminates);
         let read = !self.config.relay_unread || read;
         if terminates || (is_readable(protocol) && read) { RelayingName::Rtp } else { RelayingName::Opaque }
     }

@@ -81,7 +81,7 @@ fn rewritten(published: &Published<'_>, options: &Options, config: &NgConfig, fa
 }
 
 fn edited(media: &Media, line: &Line, options: &Options, here: IpAddr) -> MediaEdit {
-    let Told::Here { rtp, rtcp, mux, mux_required, ice: _, ref protocol, ref sdes } = line.told else {
+    let Told::Here { rtp, rtcp, mux, mux_required, ice: _, ref protocol, ref keys } = line.told else {
         return MediaEdit::Disable { address: Some(here) };
     };
     let address = options.media_address.unwrap_or(rtp.ip());
@@ -100,7 +100,7 @@ fn edited(media: &Media, line: &Line, options: &Options, here: IpAddr) -> MediaE
         rtcp: (media.is_rtp() && !options.flags.no_rtcp_attribute).then_some(attribute),
         rtcp_mux: mux && media.is_rtp(),
         ptime_ms: media.ptime_ms.filter(|_| media.is_rtp()),
-        crypto: sdes.lines(),
+        keys: keys.edit(),
         ice: Ice::Remove,
     }))
 }

@@ -7,10 +7,10 @@ use super::Ng;
 use super::call::{call_id, said, unix_s, unix_us};
 use super::control::ok;
 use super::describe::described;
+use super::keying::ToldKeys;
 use super::media::{Described, Exchange, Phase, Told, Want};
 use super::own_sdp::{accepted, answer};
 use super::refuse::Refused;
-use super::sdes::ToldSdes;
 use super::session::{BadTags, PartyId, Role, Session};
 use crate::api::Direction;
 use crate::call::Plan;
@@ -106,8 +106,8 @@ impl Exchange<'_, '_> {
             self.set_leg(publisher, index, want)?;
             let Some(leg) = &self.media(publisher, index).leg else { return Ok(Told::Disabled) };
             let (rtp, rtcp) = (leg.advertised, leg.advertised_rtcp);
-            let (protocol, sdes) = (line.protocol.clone(), ToldSdes::Keep);
-            Ok(Told::Here { rtp, rtcp, mux: line.mux, mux_required: false, ice: None, protocol, sdes })
+            let (protocol, keys) = (line.protocol.clone(), ToldKeys::Keep);
+            Ok(Told::Here { rtp, rtcp, mux: line.mux, mux_required: false, ice: None, protocol, keys })
         });
         told.collect()
     }

@@ -8,43 +8,13 @@ use patchcord_ng::Options;
 use patchcord_srtp::sdes::{Crypto, SdesError};
 use patchcord_srtp::{Protections, Suite};
 
+use super::dtls::Dtls;
+use super::keying::{Keying, ToldKeys};
 use super::media::{Described, Exchange, Phase};
 use super::session::PartyId;
 use crate::api::{Command, LegSrtp, Secret};
 use crate::call::srtp::{is_good, new_key};
 use crate::error::{ApiError, ErrorCode};
-
-/// How media is protected, by the protocol of its m= line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keying {
-    /// Not at all.
-    Plain,
-    /// SRTP, with keys in SDP (RFC 4568).
-    Sdes,
-    /// SRTP, with keys agreed on beside the media (RFC 5764).
-    Dtls,
-    /// It is no RTP.
-    Other,
-}
-
-impl Keying {
-    pub(super) fn of(protocol: &str) -> Self {
-        match protocol {
-            "RTP/AVP" | "RTP/AVPF" => Self::Plain,
-            "RTP/SAVP" | "RTP/SAVPF" => Self::Sdes,
-            "UDP/TLS/RTP/SAVP" | "UDP/TLS/RTP/SAVPF" => Self::Dtls,
-            _ => Self::Other,
-        }
-    }
-
-    /// Whether a side that speaks one protocol can hear one that speaks the other.
-    pub(super) fn are_translated(one: &str, other: &str) -> bool {
-        match (Self::of(one), Self::of(other)) {
-            (Self::Plain | Self::Sdes, Self::Plain | Self::Sdes) => true,
-            (one, other) => one == other,
-        }
-    }
-}
 
 /// What an m= line says of keys.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +31,7 @@ impl DescribedSdes {
     }
 
     /// Whether there are such lines, good or bad.
-    fn are_any(&self) -> bool {
+    pub(super) fn are_any(&self) -> bool {
         !self.usable.is_empty() || !self.faults.is_empty()
     }
 }
@@ -69,12 +39,18 @@ impl DescribedSdes {
 /// Keys, as far as a party and the relay have agreed on them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sdes {
-    /// The relay speaks SRTP with one of the two sides of this media, or with both.
-    pub(super) terminates: bool,
     /// What the party was offered, with keys of ours.
     offered: Vec<Crypto>,
     /// What is in force: ours under the tag that both use, and the party's.
     in_force: Option<Box<Pair>>,
+}
+
+impl Sdes {
+    /// The party agrees on keys in another way.
+    pub(super) fn forget(&mut self) {
+        self.offered.clear();
+        self.in_force = None;
+    }
 }
 
 /// The keys of both directions.
@@ -84,98 +60,21 @@ struct Pair {
     theirs: Crypto,
 }
 
-/// What the other side is told of keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum ToldSdes {
-    /// What the sender says.
-    #[default]
-    Keep,
-    /// These lines, or none.
-    Own(Vec<Secret>),
-}
-
-impl ToldSdes {
-    /// The lines in place of the sender's, if there are to be others.
-    pub(super) fn lines(&self) -> Option<Vec<String>> {
-        match self {
-            Self::Keep => None,
-            Self::Own(lines) => Some(lines.iter().map(|line| line.as_str().to_owned()).collect()),
-        }
-    }
-}
-
 impl Exchange<'_, '_> {
-    /// Whether the relay is to speak SRTP with a side of this media, or with both.
-    /// `towards` is the protocol in which the other side is told of it.
-    pub(super) fn note_keying(&mut self, index: usize, line: &Described, towards: &str) {
-        let from = Keying::of(&line.protocol);
-        let to = Keying::of(towards);
+    /// Whether two that speak RTP are to take an opportunity of SRTP (RFC 8643).
+    pub(super) fn is_opportunistic(&mut self, index: usize, line: &Described) -> bool {
         let osrtp = &self.options.osrtp;
-        let opportunistic = match self.phase {
+        match self.phase {
             Phase::Offer => osrtp.offer || (osrtp.accept && !line.sdes.usable.is_empty()),
             Phase::Answer => {
-                let offerer = self.media(self.to, index).sdes.in_force.is_some();
-                offerer || !self.media(self.from, index).sdes.offered.is_empty()
-            }
-        };
-        // Without any, the two have agreed on their keys in some other way, which is nobody's business.
-        let offers_keys = self.phase == Phase::Offer && line.sdes.are_any();
-        let before = self.media(self.from, index).sdes.terminates || self.media(self.to, index).sdes.terminates;
-        let terminates = match (from, to) {
-            (Keying::Plain, Keying::Plain) => opportunistic,
-            (Keying::Sdes, Keying::Plain) | (Keying::Plain, Keying::Sdes) => true,
-            (Keying::Sdes, Keying::Sdes) => before || (offers_keys && !self.config.relay_unread),
-            _ => false,
-        };
-        for party in [self.from, self.to] {
-            self.media(party, index).sdes.terminates = terminates;
-        }
-    }
-
-    /// The protocol in which the other side is told of a line.
-    pub(super) fn protocol_towards(&mut self, index: usize, line: &Described) -> String {
-        let spoken = self.media(self.to, index).protocol.clone();
-        let answers = self.phase == Phase::Answer;
-        let spoken = Some(spoken).filter(|spoken| !spoken.is_empty());
-        let spoken = spoken.filter(|spoken| answers || Keying::are_translated(&line.protocol, spoken));
-        let wanted = match self.phase {
-            Phase::Offer => {
-                self.options.transport_protocol.clone().filter(|_| Keying::of(&line.protocol) != Keying::Other)
-            }
-            Phase::Answer => None,
-        };
-        wanted.or(spoken).unwrap_or_else(|| line.protocol.clone())
-    }
-
-    /// Plans what the exchange means for the keys of both sides, whose legs are there; says what the receiver is told.
-    /// `towards` is the protocol in which it is told.
-    pub(super) fn agree_on_keys(
-        &mut self,
-        index: usize,
-        line: &Described,
-        towards: &str,
-    ) -> Result<ToldSdes, ApiError> {
-        if !self.media(self.from, index).sdes.terminates {
-            for party in [self.from, self.to] {
-                self.end_srtp(party, index)?;
-            }
-            return Ok(ToldSdes::Keep);
-        }
-        match self.phase {
-            Phase::Offer => {
-                self.take_offered_keys(index, line)?;
-                self.offer_keys(index, Keying::of(towards) == Keying::Sdes)
-            }
-            Phase::Answer => {
-                self.take_answered_keys(index, line)?;
-                let pair = self.media(self.to, index).sdes.in_force.clone();
-                Ok(ToldSdes::Own(pair.iter().map(|pair| self.text(&pair.ours)).collect()))
+                let offerer = self.media(self.to, index).keys.sdes.in_force.is_some();
+                offerer || !self.media(self.from, index).keys.sdes.offered.is_empty()
             }
         }
     }
 
     /// The sender offers keys: one of its suites is taken, and from now on it speaks SRTP with us.
-    fn take_offered_keys(&mut self, index: usize, line: &Described) -> Result<(), ApiError> {
+    pub(super) fn take_offered_keys(&mut self, index: usize, line: &Described) -> Result<(), ApiError> {
         let is_secured = Keying::of(&line.protocol) == Keying::Sdes;
         if !is_secured && (line.sdes.usable.is_empty() || !self.options.osrtp.accept) {
             return self.end_srtp(self.from, index);
@@ -188,7 +87,7 @@ impl Exchange<'_, '_> {
         else {
             return Err(none_usable("the offer", line));
         };
-        let present = self.media(self.from, index).sdes.in_force.clone();
+        let present = self.media(self.from, index).keys.sdes.in_force.clone();
         let ours = match present {
             Some(pair) if pair.ours.key.suite() == theirs.key.suite() => Crypto { tag: theirs.tag, ..pair.ours },
             _ => own(theirs.tag, theirs.key.suite())?,
@@ -197,14 +96,15 @@ impl Exchange<'_, '_> {
     }
 
     /// The receiver is offered keys of ours: those in force first, then one for each suite that is good enough.
-    fn offer_keys(&mut self, index: usize, secured: bool) -> Result<ToldSdes, ApiError> {
+    pub(super) fn offer_keys(&mut self, index: usize, secured: bool) -> Result<ToldKeys, ApiError> {
         if (!secured && !self.options.osrtp.offer) || self.options.sdes.off {
-            self.media(self.to, index).sdes.offered.clear();
+            self.media(self.to, index).keys.sdes.offered.clear();
             self.end_srtp(self.to, index)?;
-            return Ok(ToldSdes::Own(Vec::new()));
+            return Ok(ToldKeys::NONE);
         }
-        let before = core::mem::take(&mut self.media(self.to, index).sdes.offered);
-        let present = self.media(self.to, index).sdes.in_force.clone().map(|pair| pair.ours);
+        self.media(self.to, index).keys.dtls = Dtls::default();
+        let before = core::mem::take(&mut self.media(self.to, index).keys.sdes.offered);
+        let present = self.media(self.to, index).keys.sdes.in_force.clone().map(|pair| pair.ours);
         let mut offered: Vec<Crypto> = present.into_iter().collect();
         let free = |offered: &[Crypto]| (1..).find(|tag| offered.iter().all(|known| known.tag != *tag)).unwrap_or(1);
         for suite in suites(self.options, self.plan.env.allows_weak_srtp) {
@@ -223,19 +123,19 @@ impl Exchange<'_, '_> {
             let why = "the SDES flags leave no suite to offer; leave out some of no- and only-".to_owned();
             return Err(ApiError::new(ErrorCode::BadSrtp, why));
         }
-        if secured && self.media(self.to, index).sdes.in_force.is_none() {
+        if secured && self.media(self.to, index).keys.sdes.in_force.is_none() {
             // Nothing in the clear to whoever is to speak SRTP, not even before it has answered.
             let party = self.name(self.to, index);
-            self.plan.add(&Command::LegSrtp(plain(party)))?;
+            self.plan.add(&Command::LegSrtp(LegSrtp::demanded(party)))?;
         }
         let told = offered.iter().map(|crypto| self.text(crypto)).collect();
-        self.media(self.to, index).sdes.offered = offered;
-        Ok(ToldSdes::Own(told))
+        self.media(self.to, index).keys.sdes.offered = offered;
+        Ok(ToldKeys::Own { crypto: told, dtls: None })
     }
 
     /// The answerer takes one of the keys that it was offered, and has one of its own for the same suite.
-    fn take_answered_keys(&mut self, index: usize, line: &Described) -> Result<(), ApiError> {
-        let offered = self.media(self.from, index).sdes.offered.clone();
+    pub(super) fn take_answered_keys(&mut self, index: usize, line: &Described) -> Result<(), ApiError> {
+        let offered = self.media(self.from, index).keys.sdes.offered.clone();
         if offered.is_empty() {
             return self.end_srtp(self.from, index);
         }
@@ -254,24 +154,34 @@ impl Exchange<'_, '_> {
         }
     }
 
+    /// The offerer is told the key of ours that it is sent under, if it speaks SRTP.
+    pub(super) fn answer_keys(&mut self, index: usize) -> ToldKeys {
+        let pair = self.media(self.to, index).keys.sdes.in_force.clone();
+        ToldKeys::Own { crypto: pair.iter().map(|pair| self.text(&pair.ours)).collect(), dtls: None }
+    }
+
     fn put_in_force(&mut self, party: PartyId, index: usize, pair: Pair) -> Result<(), ApiError> {
-        let sdes = &self.media(party, index).sdes;
+        let sdes = &self.media(party, index).keys.sdes;
         if sdes.in_force.as_deref() != Some(&pair) {
             let name = self.name(party, index);
             let (receive, send) = (Some(self.text(&pair.theirs)), Some(self.text(&pair.ours)));
-            self.plan.add(&Command::LegSrtp(LegSrtp { receive, send, ..plain(name) }))?;
-            self.media(party, index).sdes.in_force = Some(Box::new(pair));
+            self.plan.add(&Command::LegSrtp(LegSrtp { receive, send, ..LegSrtp::demanded(name) }))?;
+            let keys = &mut self.media(party, index).keys;
+            keys.sdes.in_force = Some(Box::new(pair));
+            keys.dtls = Dtls::default();
         }
         Ok(())
     }
 
     /// The party speaks RTP, or what is relayed unread.
-    fn end_srtp(&mut self, party: PartyId, index: usize) -> Result<(), ApiError> {
+    pub(super) fn end_srtp(&mut self, party: PartyId, index: usize) -> Result<(), ApiError> {
         let name = self.name(party, index);
-        self.media(party, index).sdes.in_force = None;
+        let keys = &mut self.media(party, index).keys;
+        keys.sdes.in_force = None;
+        keys.dtls = Dtls::default();
         match self.plan.model.legs.named(&name) {
             Some(leg) if leg.srtp.is_some() => {
-                self.plan.add(&Command::LegSrtp(LegSrtp { enabled: false, ..plain(name) }))
+                self.plan.add(&Command::LegSrtp(LegSrtp { enabled: false, ..LegSrtp::demanded(name) }))
             }
             _ => Ok(()),
         }
@@ -289,10 +199,6 @@ impl Exchange<'_, '_> {
 /// A key of ours under a tag.
 fn own(tag: u32, suite: Suite) -> Result<Crypto, ApiError> {
     Ok(Crypto { tag, key: new_key(suite)?, mki: None, protections: Protections::ALL })
-}
-
-const fn plain(party: String) -> LegSrtp {
-    LegSrtp { party, enabled: true, receive: None, send: None, suite: None }
 }
 
 /// Suites to offer, in their order: what the flags leave of those that are good enough.

@@ -13,7 +13,7 @@ use crate::interfaces::AddressFamily;
 use patchcord_relay::media::Codec;
 use patchcord_sdp::Sdp;
 
-use super::sdes::Sdes;
+use super::keying::Keys;
 use crate::api::{Direction, LatchSpec, RelayingName};
 
 /// Number of a party within its session, never used again.
@@ -92,7 +92,7 @@ pub(super) struct Media {
     /// It is read though everything else may pass unread: keys are, or will be, put into it.
     pub(super) read: bool,
     pub(super) ice: Ice,
-    pub(super) sdes: Sdes,
+    pub(super) keys: Keys,
     /// The leg that relays it; `None` while the media is disabled.
     pub(super) leg: Option<Leg>,
     /// Legs of other addresses of the other side, where ports follow these.

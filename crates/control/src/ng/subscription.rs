@@ -3,9 +3,9 @@
 use patchcord_ng::reason;
 use patchcord_relay::media::Codec;
 
+use super::keying::ToldKeys;
 use super::media::{Described, Exchange, Told, Want};
 use super::refuse::Refused;
-use super::sdes::ToldSdes;
 use super::session::{PartyId, Session, Source};
 use crate::api::{Command, Direction, Monitor, OneParty};
 use crate::error::ApiError;
@@ -39,7 +39,7 @@ impl Exchange<'_, '_> {
         let line = self.media(subscriber, index);
         line.kind.clone_from(&source.kind);
         // What the relay decrypts a subscriber hears as RTP: keys of its own it is not offered yet.
-        let decrypted = source.sdes.terminates;
+        let decrypted = source.keys.terminates;
         let protocol = if decrypted { "RTP/AVP" } else { source.protocol.as_str() };
         protocol.clone_into(&mut line.protocol);
         let (Some(leg), false) = (source.leg.as_ref(), source.leg.as_ref().is_none_or(|leg| leg.disabled)) else {
@@ -77,9 +77,9 @@ impl Exchange<'_, '_> {
         let mux = self.media(subscriber, index).mux.offered;
         let Some(own) = &self.media(subscriber, index).leg else { return Ok(Told::Disabled) };
         let (rtp, rtcp) = (own.advertised, own.advertised_rtcp);
-        let sdes = if decrypted { ToldSdes::Own(Vec::new()) } else { ToldSdes::Keep };
+        let keys = if decrypted { ToldKeys::NONE } else { ToldKeys::Keep };
         let protocol = protocol.to_owned();
-        Ok(Told::Here { rtp, rtcp, mux, mux_required: mux && wish.require, ice: None, protocol, sdes })
+        Ok(Told::Here { rtp, rtcp, mux, mux_required: mux && wish.require, ice: None, protocol, keys })
     }
 
     /// Takes the subscriber's answer, which [`Session::must_be_answer`] has found good: where each line is to be sent, and in
