@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use patchcord_control::api::CallState;
@@ -12,7 +12,10 @@ use patchcord_relay::exchange::{Applied, Reply, Request};
 use patchcord_relay::ids::{Component, LegId, PortId};
 use patchcord_relay::snapshot::SourceSnapshot;
 use patchcord_relay::time::MonoTime;
-use patchcord_relay::{Datagram, Shard, ShardConfig, Verdict};
+use patchcord_relay::{Datagram, Handshake, Outputs, Shard, ShardConfig, Transmit, Verdict};
+
+/// Packets that it remembers to have sent.
+const SENT_MAX: usize = 1024;
 
 /// A worker that does at once what it is asked.
 pub struct TestWorker {
@@ -27,6 +30,8 @@ pub struct TestWorker {
     /// It takes requests and answers none until it is told.
     pub stalled: AtomicBool,
     put_off: Mutex<Vec<Request>>,
+    /// What has left, oldest first, and whereto.
+    sent: Mutex<VecDeque<(SocketAddr, Vec<u8>)>>,
     batches: AtomicU64,
 }
 
@@ -61,6 +66,7 @@ impl TestWorker {
             gone: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
             put_off: Mutex::default(),
+            sent: Mutex::default(),
             batches: AtomicU64::new(0),
         })
     }
@@ -134,7 +140,30 @@ impl TestWorker {
                 state.ports.retain(|_, (owner, _)| owner != leg);
             }
         }
+        self.take_transmits(&outputs);
         Ok(outputs.events().collect())
+    }
+
+    fn take_transmits(&self, outputs: &Outputs<'_>) {
+        for Transmit { to, bytes, .. } in outputs.transmits() {
+            self.note_sent(to, bytes);
+        }
+    }
+
+    fn note_sent(&self, to: SocketAddr, bytes: &[u8]) {
+        let mut sent = self.sent.lock().unwrap();
+        if sent.len() == SENT_MAX {
+            sent.pop_front();
+        }
+        sent.push_back((to, bytes.to_vec()));
+    }
+
+    /// What a party has been sent and not taken yet.
+    pub fn take_sent(&self, party: SocketAddr) -> Vec<Vec<u8>> {
+        let mut sent = self.sent.lock().unwrap();
+        let (its, others) = sent.drain(..).partition::<Vec<_>, _>(|(to, _)| *to == party);
+        sent.extend(others);
+        its.into_iter().map(|(_, bytes)| bytes).collect()
     }
 
     fn tell(&self, at: MonoTime, events: Vec<patchcord_relay::event::Event>) {
@@ -217,8 +246,18 @@ impl TestWorker {
         let mut bytes = [0; 1500];
         bytes[..packet.len()].copy_from_slice(packet);
         let mut batch = [Datagram::new(port, from, now, &mut bytes, packet.len())];
-        let events: Vec<_> = state.shard.ingress(&mut batch, now).events().collect();
+        let mut outputs = state.shard.ingress(&mut batch, now);
+        self.take_transmits(&outputs);
+        for Handshake { leg, association, from, bytes } in outputs.handshakes() {
+            let datagram = bytes.into();
+            self.control().accept(self.number, Reply::Handshake { leg, association, from, datagram });
+        }
+        let events: Vec<_> = outputs.events().collect();
+        drop(outputs);
         let [datagram] = batch;
+        if let Verdict::Forwarded(hop) = datagram.verdict {
+            self.note_sent(hop.to, datagram.packet());
+        }
         self.tell(now, events);
         datagram.verdict
     }
@@ -227,7 +266,10 @@ impl TestWorker {
     pub fn tick(&self) {
         let now = self.now();
         let mut state = self.shard.lock().unwrap();
-        let events: Vec<_> = state.shard.tick(now).events().collect();
+        let mut outputs = state.shard.tick(now);
+        self.take_transmits(&outputs);
+        let events: Vec<_> = outputs.events().collect();
+        drop(outputs);
         self.tell(now, events);
     }
 }

@@ -21,7 +21,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("patchcord-dataplane", &["patchcord-relay", "patchcord-rtp"]),
     (
         "patchcord-control",
-        &["patchcord-relay", "patchcord-rtp", "patchcord-codec", "patchcord-ng", "patchcord-sdp", "patchcord-srtp"],
+        &[
+            "patchcord-relay",
+            "patchcord-rtp",
+            "patchcord-codec",
+            "patchcord-dtls",
+            "patchcord-ng",
+            "patchcord-sdp",
+            "patchcord-srtp",
+        ],
     ),
     ("patchcord-lab", &["patchcord-rtp", "patchcord-codec", "patchcord-ng", "patchcord-srtp"]),
     (

@@ -10,7 +10,7 @@ use patchcord_sdp::{Edit, Ice, Media, MediaEdit, Relay, RtcpAttribute, Sdp};
 use super::NgConfig;
 use super::dtls;
 use super::ice;
-use super::keying::{Keying, ToldKeys};
+use super::keying::{self, Keying, ToldKeys};
 use super::media::{Described, Phase, Told};
 use super::refuse::Refused;
 use super::sdes::DescribedSdes;
@@ -29,7 +29,7 @@ pub(super) fn described(sdp: &Sdp, options: &Options) -> Result<Vec<Described>, 
         let detail = "the flag \"SIP source address\" needs `received-from`".to_owned();
         return Err(Refused::Known { reason: reason::INCOMPLETE_SDP, detail });
     }
-    if let Some(wanted) = options.transport_protocol.as_deref() {
+    if let Some(wanted) = keying::wanted(options) {
         let change = sdp
             .media()
             .iter()

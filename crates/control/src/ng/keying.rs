@@ -1,6 +1,8 @@
 //! How the media of an offer or answer is protected: RTP, SRTP with keys in SDP, or SRTP with keys agreed on beside the media. Each side
 //! is spoken with in its own way; what passes between them is RTP, unless everything is to be relayed unread.
 
+use patchcord_ng::Options;
+
 use super::dtls::{Dtls, ToldDtls};
 use super::media::{Described, Exchange, Phase};
 use super::sdes::Sdes;
@@ -87,6 +89,11 @@ impl ToldKeys {
     }
 }
 
+/// The protocol in which the other side is to be told of media. `accept` names none: it is about an answerer's own choice.
+pub(super) fn wanted(options: &Options) -> Option<&str> {
+    options.transport_protocol.as_deref().filter(|wanted| *wanted != "accept")
+}
+
 impl Exchange<'_, '_> {
     /// The protocol in which the other side is told of a line.
     pub(super) fn protocol_towards(&mut self, index: usize, line: &Described) -> String {
@@ -96,7 +103,7 @@ impl Exchange<'_, '_> {
         let spoken = spoken.filter(|spoken| answers || Keying::are_translated(&line.protocol, spoken));
         let wanted = match self.phase {
             Phase::Offer => {
-                self.options.transport_protocol.clone().filter(|_| Keying::of(&line.protocol) != Keying::Other)
+                wanted(self.options).filter(|_| Keying::of(&line.protocol) != Keying::Other).map(str::to_owned)
             }
             Phase::Answer => None,
         };

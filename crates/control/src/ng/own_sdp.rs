@@ -9,6 +9,7 @@ use patchcord_ng::Options;
 use patchcord_sdp::{Direction, Edit, Ice, Media, MediaEdit, Relay, RtcpAttribute, Sdp};
 
 use super::NgConfig;
+use super::keying::wanted;
 use super::media::Told;
 
 /// A publisher's description, and what becomes of its lines.
@@ -90,7 +91,7 @@ fn edited(media: &Media, line: &Line, options: &Options, here: IpAddr) -> MediaE
     MediaEdit::Relay(Box::new(Relay {
         address: Some(address),
         port: rtp.port(),
-        protocol: options.transport_protocol.clone().or_else(|| Some(protocol.clone())).filter(|_| media.is_rtp()),
+        protocol: wanted(options).or(Some(protocol)).map(str::to_owned).filter(|_| media.is_rtp()),
         formats_without: line.without.clone(),
         mid: line.mid.clone(),
         direction: Some(match media.direction {
