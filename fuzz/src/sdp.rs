@@ -21,7 +21,7 @@ pub fn sdp(bytes: &[u8]) {
         rtcp: Some(RtcpAttribute { port: 30_001, address: None }),
         rtcp_mux: true,
         ptime_ms: Some(20),
-        crypto: None,
+        keys: None,
         ice: Ice::Remove,
     };
     let media = sdp.media().iter().map(|_| MediaEdit::Relay(Box::new(relay.clone()))).collect();

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::args::Connection;
 use super::call_path;
-use super::model::{Call, Ice, Leg, Srtp, SrtpStream, Worker, Workers};
+use super::model::{Call, Dtls, Ice, Leg, Srtp, SrtpStream, Worker, Workers};
 use crate::failure::Failure;
 use crate::output;
 
@@ -62,6 +62,9 @@ fn explain(call: &Call, worker: Option<&Worker>) -> Vec<Finding> {
         }
         if let Some(srtp) = &leg.srtp {
             say(&about, secured(srtp));
+        }
+        if let Some(dtls) = &leg.dtls {
+            say(&about, association(dtls));
         }
         say(&about, arrives(leg));
         if leg.muted {
@@ -158,6 +161,21 @@ fn secured(srtp: &Srtp) -> String {
     format!("speaks SRTP alone: {receive}; {send}{former}")
 }
 
+fn association(dtls: &Dtls) -> String {
+    let waits = match dtls.role.as_deref() {
+        Some("client") => "the relay says hello to it until it answers: does its firewall let that through?",
+        Some(_) => "the relay waits for its hello: has it got the answer, and does the relay's address reach it?",
+        None => "it has been offered one, and its SDP has not said yet who begins",
+    };
+    match (dtls.state.as_str(), &dtls.profile, &dtls.error) {
+        ("handshake", ..) => format!("agrees on keys by DTLS, and the handshake is not complete: {waits}"),
+        ("connected", Some(profile), _) => format!("has agreed on keys by DTLS: {profile}"),
+        ("failed", _, Some(error)) => format!("has no keys, because DTLS has failed: {error}"),
+        ("closed", ..) => "has ended DTLS, and with it its keys: it wants no more media".to_owned(),
+        (state, ..) => format!("agrees on keys by DTLS: {state}"),
+    }
+}
+
 fn arrives(leg: &Leg) -> String {
     match leg.idle_ms {
         None if leg.datagrams == 0 => format!("has never sent anything to {}", leg.advertised),
@@ -218,6 +236,9 @@ fn meaning(reason: &str) -> &'static str {
         "srtp_required" => {
             "the leg passes SRTP alone, and its key is not known yet (no answer so far, or no DTLS handshake), or its source is relayed unread"
         }
+        "dtls_limited" => {
+            "more DTLS than any handshake needs: somebody floods the port, or the party repeats itself without end"
+        }
         "outbox_full" => "the transmit list was full: the worker is overloaded",
         _ => "this version has no explanation for it",
     }
@@ -242,6 +263,27 @@ mod tests {
         let flowing = secured(&Srtp { receive: stream(Some(2)), send: None, former_key: true });
         assert!(flowing.contains("roll-over counter 2") && flowing.contains("is sent nothing"), "{flowing}");
         assert!(flowing.ends_with("former key"), "{flowing}");
+    }
+
+    #[test]
+    fn what_keeps_an_association_from_keys_is_named() {
+        let dtls = |state: &str, role: Option<&str>| Dtls {
+            state: state.to_owned(),
+            role: role.map(str::to_owned),
+            profile: Some("SRTP_AEAD_AES_128_GCM".to_owned()),
+            error: Some("no common cipher suite".to_owned()),
+        };
+        for (state, role, part) in [
+            ("handshake", Some("client"), "says hello"),
+            ("handshake", Some("server"), "waits for its hello"),
+            ("handshake", None, "not said yet who begins"),
+            ("connected", Some("client"), "SRTP_AEAD_AES_128_GCM"),
+            ("failed", Some("client"), "no common cipher suite"),
+            ("closed", Some("client"), "wants no more media"),
+        ] {
+            let said = association(&dtls(state, role));
+            assert!(said.contains(part), "{said}");
+        }
     }
 
     #[test]

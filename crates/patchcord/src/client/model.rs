@@ -44,6 +44,7 @@ pub(crate) struct Leg {
     pub(crate) latched: bool,
     pub(crate) ice: Option<Ice>,
     pub(crate) srtp: Option<Srtp>,
+    pub(crate) dtls: Option<Dtls>,
     pub(crate) direction: String,
     pub(crate) muted: bool,
     pub(crate) codecs: Vec<String>,
@@ -91,6 +92,16 @@ pub(crate) struct SrtpStream {
     pub(crate) suite: String,
     pub(crate) roc: Option<u32>,
     pub(crate) ssrcs: u32,
+}
+
+/// The association that a party's keys come from.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Dtls {
+    pub(crate) state: String,
+    pub(crate) role: Option<String>,
+    pub(crate) profile: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 /// What was sent to a party.
