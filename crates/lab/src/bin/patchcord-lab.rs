@@ -9,6 +9,7 @@ use patchcord_lab::peer::{
     self, NgDaemon, NgLoadSettings, NgWindow, Patchcord, PeerError, Relay, Rtpengine, Settings, comparison_text,
     maximum_text, ng_comparison_text, overload_text,
 };
+use patchcord_srtp::Suite;
 use serde::Serialize;
 
 /// Measures media relays under load: three network namespaces, real packets, one CPU for the relay. Needs root.
@@ -68,7 +69,7 @@ enum Command {
 struct NgLoad {
     /// Daemons in the order of the rounds; the ratio is that of the first to the second.
     #[arg(long = "relay", value_enum, default_values = ["patchcord", "rtpengine"])]
-    daemons: Vec<Peer>,
+    daemons: Vec<Daemon>,
     /// Rounds: fresh processes of each daemon.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
@@ -159,6 +160,19 @@ enum Peer {
     Patchcord,
     /// The same with other arguments.
     PatchcordB,
+    /// `patchcord serve` with callees that speak SRTP (`AES_CM_128_HMAC_SHA1_80`).
+    PatchcordSrtp,
+    /// Debian's rtpengine without its kernel module.
+    Rtpengine,
+}
+
+/// Those that can be driven by ng.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Daemon {
+    /// `patchcord serve`.
+    Patchcord,
+    /// The same with other arguments.
+    PatchcordB,
     /// Debian's rtpengine without its kernel module.
     Rtpengine,
 }
@@ -238,10 +252,15 @@ impl Common {
             name: name.to_owned(),
             program: self.programs.patchcord.clone(),
             arguments: arguments.to_vec(),
+            callee_suite: None,
         };
         match peer {
             Peer::Patchcord => Box::new(patchcord("patchcord", &self.programs.patchcord_args)),
             Peer::PatchcordB => Box::new(patchcord("patchcord-b", &self.programs.patchcord_b_args)),
+            Peer::PatchcordSrtp => Box::new(Patchcord {
+                callee_suite: Some(Suite::AesCm128HmacSha1_80),
+                ..patchcord("patchcord-srtp", &self.programs.patchcord_args)
+            }),
             Peer::Rtpengine => Box::new(Rtpengine { program: self.programs.rtpengine.clone(), arguments: Vec::new() }),
         }
     }
@@ -263,20 +282,20 @@ impl NgLoad {
         })
     }
 
-    fn daemon(&self, peer: Peer) -> NgDaemon {
+    fn daemon(&self, daemon: Daemon) -> NgDaemon {
         let programs = &self.programs;
         let patchcord = NgDaemon::patchcord(&programs.patchcord);
-        match peer {
-            Peer::Patchcord => NgDaemon { arguments: programs.patchcord_args.clone(), ..patchcord },
-            Peer::PatchcordB => {
+        match daemon {
+            Daemon::Patchcord => NgDaemon { arguments: programs.patchcord_args.clone(), ..patchcord },
+            Daemon::PatchcordB => {
                 NgDaemon { name: "patchcord-b".to_owned(), arguments: programs.patchcord_b_args.clone(), ..patchcord }
             }
-            Peer::Rtpengine => NgDaemon::rtpengine(&programs.rtpengine),
+            Daemon::Rtpengine => NgDaemon::rtpengine(&programs.rtpengine),
         }
     }
 
     fn run(&self) -> Result<bool, PeerError> {
-        let daemons: Vec<NgDaemon> = self.daemons.iter().map(|&peer| self.daemon(peer)).collect();
+        let daemons: Vec<NgDaemon> = self.daemons.iter().map(|&daemon| self.daemon(daemon)).collect();
         let comparison = peer::ng_load(&daemons, &self.settings()?, |window| {
             let NgWindow { round, daemon, phase, pairs_per_s, disturbed, .. } = window;
             let disturbed = if *disturbed { " (disturbed)" } else { "" };

@@ -26,6 +26,7 @@ use patchcord_srtp::SessionKeys;
 use crate::stream::RtpStream;
 use crate::sys::Epoll;
 use party::Party;
+pub(crate) use secured::Secured;
 
 pub use player::Playback;
 pub use recording::{Received, Recording};
@@ -192,7 +193,7 @@ impl Endpoint {
 
     /// Speaks SRTP (RFC 3711) from now on, and hears nothing else: with the one key what it sends, with the other what it hears.
     pub fn secure(&self, sends: SessionKeys, hears: SessionKeys) {
-        self.party.secure(secured::Secured::new(sends, hears));
+        self.party.secure(Secured::new(sends, hears));
     }
 
     /// Where it sends to.

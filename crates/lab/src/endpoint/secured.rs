@@ -5,19 +5,19 @@ use patchcord_srtp::{OVERHEAD_MAX, Receiver, Sender, SessionKeys, SrtpError};
 
 /// Keys and contexts of both directions.
 #[derive(Debug)]
-pub(super) struct Secured {
+pub(crate) struct Secured {
     sender: Sender,
     receiver: Receiver,
     wire: Vec<u8>,
 }
 
 impl Secured {
-    pub(super) fn new(sends: SessionKeys, hears: SessionKeys) -> Self {
+    pub(crate) fn new(sends: SessionKeys, hears: SessionKeys) -> Self {
         Self { sender: Sender::new(sends), receiver: Receiver::new(hears), wire: Vec::new() }
     }
 
     /// What travels in place of a packet of RTP, or of a compound of RTCP.
-    pub(super) fn protect(&mut self, packet: &[u8]) -> Result<&[u8], SrtpError> {
+    pub(crate) fn protect(&mut self, packet: &[u8]) -> Result<&[u8], SrtpError> {
         self.sender.provide();
         self.wire.clear();
         self.wire.extend_from_slice(packet);
@@ -30,7 +30,7 @@ impl Secured {
     }
 
     /// What a datagram says; neither a datagram that is not authentic, nor one that was there before, says anything.
-    pub(super) fn unprotect(&mut self, datagram: &[u8]) -> Result<Vec<u8>, SrtpError> {
+    pub(crate) fn unprotect(&mut self, datagram: &[u8]) -> Result<Vec<u8>, SrtpError> {
         self.receiver.provide();
         let mut plain = datagram.to_vec();
         let len = match classify(datagram) {

@@ -11,6 +11,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use super::PeerError;
 use super::account::{Desk, Entry};
 use crate::clock::unix_ns;
+use crate::endpoint::Secured;
 use crate::sys::{self, Datagram, Outgoing, ReceiveBatch, SendBatch};
 
 /// An RTP packet of 20 ms of G.711.
@@ -19,6 +20,9 @@ const PACKET_LEN: usize = 172;
 const STAMP: std::ops::Range<usize> = 12..20;
 const WINDOW: std::ops::Range<usize> = 20..24;
 const CALL: std::ops::Range<usize> = 24..28;
+
+/// Of call 0.
+const SSRC: u32 = 0x1ab0_0000;
 
 /// Packets become due all the time; they are sent this often.
 const TICK: Duration = Duration::from_millis(1);
@@ -75,15 +79,16 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// Starts a side that sends call n's packets to `targets[n]`; given a CPU, on that one and before everything else there.
+    /// Starts a side that sends call n's packets to `targets[n]`, under the keys `secured[n]` if there are keys; given a CPU, on that one and before everything else there.
     pub(super) fn start(
         sockets: Sockets,
         targets: &[SocketAddr],
+        secured: Vec<Secured>,
         cpu: Option<usize>,
         desk: &Arc<Desk>,
     ) -> Result<Self, PeerError> {
         let targets = targets.iter().map(|&target| SockAddr::from(target)).collect();
-        let worker = Worker::new(sockets, targets, Arc::clone(desk));
+        let worker = Worker::new(sockets, targets, secured, Arc::clone(desk));
         let spawned = std::thread::Builder::new().name("lab-load".to_owned()).spawn(move || {
             // Where that is not allowed, the load still runs; the results show what it used.
             if let Some(cpu) = cpu {
@@ -110,8 +115,12 @@ impl Drop for Side {
 struct Worker {
     sockets: Sockets,
     targets: Vec<SockAddr>,
+    /// One for each call, or none.
+    secured: Vec<Secured>,
     desk: Arc<Desk>,
     packets: Vec<[u8; PACKET_LEN]>,
+    /// These packets as they travel.
+    wires: Vec<Vec<u8>>,
     /// Packets sent in each call.
     counts: Vec<u32>,
     /// The call whose turn it is.
@@ -122,13 +131,15 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(sockets: Sockets, targets: Vec<SockAddr>, desk: Arc<Desk>) -> Self {
+    fn new(sockets: Sockets, targets: Vec<SockAddr>, secured: Vec<Secured>, desk: Arc<Desk>) -> Self {
         Self {
             sockets,
             counts: vec![0; targets.len()],
             targets,
+            secured,
             desk,
             packets: vec![[0xd5; PACKET_LEN]; BATCH],
+            wires: vec![Vec::new(); BATCH],
             next_call: 0,
             entries: Vec::with_capacity(4_096),
             sending: SendBatch::new(),
@@ -168,15 +179,17 @@ impl Worker {
             let of_socket = ((socket + 1) * CALLS_PER_SOCKET).min(self.targets.len());
             let calls = self.next_call..of_socket.min(self.next_call + due.min(BATCH));
             let stamp = unix_ns().to_be_bytes();
-            for (packet, call) in self.packets.iter_mut().zip(calls.clone()) {
+            for ((packet, wire), call) in self.packets.iter_mut().zip(&mut self.wires).zip(calls.clone()) {
                 write_packet(packet, call as u32, self.counts[call], window, stamp);
+                wire.clear();
+                match self.secured.get_mut(call) {
+                    // What cannot be protected does not arrive, and counts as lost.
+                    Some(secured) => wire.extend_from_slice(secured.protect(packet).unwrap_or_default()),
+                    None => wire.extend_from_slice(packet),
+                }
             }
-            let outgoing: Vec<Outgoing<'_>> = self
-                .packets
-                .iter()
-                .zip(&self.targets[calls.clone()])
-                .map(|(bytes, to)| Outgoing { to, bytes })
-                .collect();
+            let outgoing: Vec<Outgoing<'_>> =
+                self.wires.iter().zip(&self.targets[calls.clone()]).map(|(bytes, to)| Outgoing { to, bytes }).collect();
             let sent = self.sending.send(&self.sockets.sockets[socket], &outgoing).unwrap_or(0);
             for call in calls.clone().take(sent) {
                 self.counts[call] = self.counts[call].wrapping_add(1);
@@ -194,10 +207,18 @@ impl Worker {
         let calls = self.targets.len() as u32;
         for socket in &self.sockets.sockets {
             loop {
-                let (entries, desk) = (&mut self.entries, &self.desk);
-                let received = self.receiving.receive(socket, |datagram| match read_packet(&datagram, calls) {
-                    Some(entry) => entries.push(entry),
-                    None => desk.stranger(),
+                let (entries, desk, secured) = (&mut self.entries, &self.desk, &mut self.secured);
+                let received = self.receiving.receive(socket, |datagram| {
+                    let entry = if secured.is_empty() {
+                        read_packet(&datagram, calls)
+                    } else {
+                        unprotected(datagram.bytes, secured)
+                            .and_then(|plain| read_packet(&Datagram { bytes: &plain, ..datagram }, calls))
+                    };
+                    match entry {
+                        Some(entry) => entries.push(entry),
+                        None => desk.stranger(),
+                    }
                 });
                 // An error is that of an earlier send (port unreachable): reading it has cleared it.
                 if received.unwrap_or(0) < BATCH {
@@ -208,13 +229,19 @@ impl Worker {
     }
 }
 
+/// What a packet of SRTP says, if it is authentic; the SSRC tells its call.
+fn unprotected(bytes: &[u8], secured: &mut [Secured]) -> Option<Vec<u8>> {
+    let call = RtpHeader::read_srtp(bytes).ok()?.ssrc.0 ^ SSRC;
+    secured.get_mut(call as usize)?.unprotect(bytes).ok()
+}
+
 fn write_packet(packet: &mut [u8; PACKET_LEN], call: u32, count: u32, window: u32, stamp: [u8; 8]) {
     let header = RtpHeader {
         marker: count == 0,
         payload_type: PayloadType::default(),
         sequence: SequenceNumber(count as u16),
         timestamp: RtpTimestamp(count.wrapping_mul(160)),
-        ssrc: Ssrc(0x1ab0_0000 | call),
+        ssrc: Ssrc(SSRC ^ call),
     };
     header.build(packet);
     packet[STAMP].copy_from_slice(&stamp);
@@ -258,7 +285,8 @@ mod tests {
         let to_right: Vec<_> = (0..calls).map(|call| right.address(call)).collect();
         let to_left: Vec<_> = (0..calls).map(|call| left.address(call)).collect();
         let desk = Arc::new(Desk::new());
-        let sides = [Side::start(left, &to_right, None, &desk)?, Side::start(right, &to_left, None, &desk)?];
+        let side = |sockets, targets: &[SocketAddr]| Side::start(sockets, targets, Vec::new(), None, &desk);
+        let sides = [side(left, &to_right)?, side(right, &to_left)?];
         let window = desk.begin_window();
         desk.set_packets_per_s(50);
         let until = Instant::now() + Duration::from_secs(20);

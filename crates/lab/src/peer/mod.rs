@@ -40,6 +40,7 @@ mod overload;
 mod patchcord;
 mod relay;
 mod rtpengine;
+mod secured;
 mod session;
 mod text;
 mod topology;

@@ -4,9 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
 
+use patchcord_srtp::Suite;
 use serde_json::{Value, json};
 
 use super::relay::CONTROL_TIMEOUT;
+use super::secured::CallKeys;
 use super::{CallPlan, CallPorts, PeerError, Relay, Topology, http};
 
 const CONTROL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8223);
@@ -20,11 +22,18 @@ pub struct Patchcord {
     pub program: String,
     /// Appended to its arguments, as `--backend mmsg`.
     pub arguments: Vec<String>,
+    /// Callees speak SRTP with this suite.
+    pub callee_suite: Option<Suite>,
 }
 
 impl Default for Patchcord {
     fn default() -> Self {
-        Self { name: "patchcord".to_owned(), program: "patchcord".to_owned(), arguments: Vec::new() }
+        Self {
+            name: "patchcord".to_owned(),
+            program: "patchcord".to_owned(),
+            arguments: Vec::new(),
+            callee_suite: None,
+        }
     }
 }
 
@@ -48,6 +57,10 @@ impl Relay for Patchcord {
         http::request(CONTROL, "GET", "/readyz", "", Duration::from_millis(200)).is_ok_and(|(status, _)| status == 200)
     }
 
+    fn callee_suite(&self) -> Option<Suite> {
+        self.callee_suite
+    }
+
     fn create_call(&self, plan: &CallPlan) -> Result<CallPorts, PeerError> {
         let call = format!("lab-{}", plan.number);
         self.post("/v1/calls", &json!({ "call": call }))?;
@@ -57,14 +70,16 @@ impl Relay for Patchcord {
                 "codecs": ["PCMU"],
             })
         };
-        let batch = json!({
-            "id": "set-up",
-            "commands": [
-                leg("caller", plan.caller),
-                leg("callee", plan.callee),
-                { "command": "bridge", "a": "caller", "b": "callee", "trigger": "immediate" },
-            ],
-        });
+        let mut commands = vec![
+            leg("caller", plan.caller),
+            leg("callee", plan.callee),
+            json!({ "command": "bridge", "a": "caller", "b": "callee", "trigger": "immediate" }),
+        ];
+        if let Some(suite) = self.callee_suite {
+            let [receive, send] = CallKeys::new(suite, plan.number)?.texts();
+            commands.push(json!({ "command": "leg-srtp", "party": "callee", "receive": receive, "send": send }));
+        }
+        let batch = json!({ "id": "set-up", "commands": commands });
         let path = format!("/v1/calls/{call}/commands");
         let answer = self.post(&path, &batch)?;
         let local = |index: usize| {

@@ -8,6 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use patchcord_srtp::Suite;
+
 use super::Topology;
 use crate::netns::{Namespace, NetnsError};
 use crate::sys;
@@ -26,6 +28,11 @@ pub trait Relay: Sync {
 
     /// Whether it answers its control protocol.
     fn is_ready(&self) -> bool;
+
+    /// The suite of SRTP that callees speak with it; callers speak RTP.
+    fn callee_suite(&self) -> Option<Suite> {
+        None
+    }
 
     /// Sets a call up and says where the relay expects each side's packets.
     ///
@@ -73,6 +80,9 @@ pub enum PeerError {
     /// The signals could not be caught.
     #[error("cannot catch SIGINT and SIGTERM: {0}")]
     Signals(#[source] io::Error),
+    /// Keys of SRTP.
+    #[error("no keys for SRTP: {0}")]
+    Keys(String),
     /// A socket or thread of the generator.
     #[error("the load generator cannot {what}: {source}")]
     Load {

@@ -8,6 +8,7 @@ use super::account::Desk;
 use super::cpu;
 use super::load::{Side, Sockets};
 use super::relay::{self, Process};
+use super::secured::CallKeys;
 use super::{CallPlan, PeerError, Relay, Settings, Topology};
 use crate::netns::Namespace;
 
@@ -35,14 +36,18 @@ impl<'a> Session<'a> {
             let plan = |number| CallPlan { number, caller: callers.address(number), callee: callees.address(number) };
             (0..settings.calls).map(|number| peer.create_call(&plan(number))).collect::<Result<Vec<_>, _>>()
         })??;
+        let secured = peer.callee_suite().map_or_else(
+            || Ok(Vec::new()),
+            |suite| (0..settings.calls).map(|number| CallKeys::new(suite, number)?.callee()).collect(),
+        )?;
         let idle_rss_kib = cpu::resident_kib(process.id());
 
         let desk = Arc::new(Desk::new());
         let to_caller: Vec<SocketAddr> = ports.iter().map(|ports| ports.to_caller).collect();
         let to_callee: Vec<SocketAddr> = ports.iter().map(|ports| ports.to_callee).collect();
         let sides = [
-            Side::start(callers, &to_caller, Some(settings.load_cpu), &desk)?,
-            Side::start(callees, &to_callee, Some(settings.load_cpu), &desk)?,
+            Side::start(callers, &to_caller, Vec::new(), Some(settings.load_cpu), &desk)?,
+            Side::start(callees, &to_callee, secured, Some(settings.load_cpu), &desk)?,
         ];
         Ok(Self { desk, process, topology, empty_rss_kib, idle_rss_kib, _sides: sides })
     }
