@@ -58,11 +58,14 @@ fn normalised_line(line: &str, ip: IpAddr, symbols: &mut Symbols) -> String {
         });
     }
     for (prefix, kind) in
-        [("a=ice-ufrag:", "ufrag"), ("a=ice-pwd:", "pwd"), ("a=fingerprint:", "fingerprint"), ("a=rtpengine:", "mark")]
+        [("a=ice-ufrag:", "ufrag"), ("a=ice-pwd:", "pwd"), ("a=tls-id:", "tls-id"), ("a=rtpengine:", "mark")]
     {
         if let Some(value) = line.strip_prefix(prefix) {
             return format!("{prefix}{}", symbols.text(kind, value));
         }
+    }
+    if let Some((function, value)) = line.strip_prefix("a=fingerprint:").and_then(|rest| rest.split_once(' ')) {
+        return format!("a=fingerprint:{function} {}", symbols.text("fingerprint", value));
     }
     if line.starts_with("a=crypto:") {
         return words(line, |_, word| match word.strip_prefix("inline:") {

@@ -13,6 +13,7 @@ mod families;
 mod forwarding;
 mod ice;
 mod interfaces;
+mod keying;
 mod learning;
 mod lines;
 mod media_commands;
@@ -32,6 +33,7 @@ const GROUPS: &[&[Scenario]] = &[
     lines::SCENARIOS,
     mux::SCENARIOS,
     ice::SCENARIOS,
+    keying::SCENARIOS,
     dialogues::SCENARIOS,
     errors::SCENARIOS,
     replies::SCENARIOS,

@@ -79,17 +79,21 @@ impl Exchange<'_, '_> {
             let why = format!("{towards} needs DTLS, and the flags turn it off; leave out DTLS=off");
             return Err(ApiError::new(ErrorCode::BadSrtp, why));
         }
+        let wish = self.options.dtls;
         let keys = &mut self.media(self.to, index).keys;
         keys.sdes.forget();
-        keys.dtls = Dtls { said: None, offered: true, wish: None };
-        self.tell_dtls(self.to, index, self.options.dtls, None)
+        // The choice is the party's; what is wished counts where it leaves it to us.
+        keys.dtls = Dtls { said: None, offered: true, wish };
+        self.tell_dtls(self.to, index, None, None)
     }
 
     /// The answerer says who it is, and who begins.
     pub(super) fn take_answered_dtls(&mut self, index: usize, line: &Described) -> Result<(), ApiError> {
         let said = line.dtls.clone().ok_or_else(|| without_fingerprint("the answer", line))?;
-        self.media(self.from, index).keys.dtls.said = Some(said.clone());
-        self.tell_dtls(self.from, index, None, Some(said)).map(drop)
+        let dtls = &mut self.media(self.from, index).keys.dtls;
+        dtls.said = Some(said.clone());
+        let wish = dtls.wish;
+        self.tell_dtls(self.from, index, wish, Some(said)).map(drop)
     }
 
     /// The offerer is told the same of us.
@@ -105,7 +109,7 @@ impl Exchange<'_, '_> {
         wish: Option<Wish>,
         remote: Option<DtlsRemote>,
     ) -> Result<ToldKeys, ApiError> {
-        let offers_choice = remote.as_ref().is_none_or(|remote| remote.setup.as_deref() == Some("actpass"));
+        let offers_choice = remote.as_ref().is_some_and(|remote| remote.setup.as_deref() == Some("actpass"));
         // Where the party has chosen its part, ours is the other one, whatever is wished.
         let setup = wish.filter(|_| offers_choice).and_then(|wish| match wish {
             Wish::Active => Some("active".to_owned()),
