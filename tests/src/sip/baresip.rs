@@ -29,6 +29,8 @@ const SPEECH: Duration = Duration::from_secs(180);
 #[derive(Debug)]
 pub struct Baresip {
     name: &'static str,
+    /// What others must offer it.
+    profile: &'static str,
     process: Process,
     control: TcpStream,
     received: Receiver<Value>,
@@ -45,7 +47,7 @@ impl Baresip {
     /// If it does not start or cannot register.
     #[must_use]
     pub fn start(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr) -> Self {
-        Self::start_with(name, ip, proxy, "auto")
+        Self::start_with(name, ip, proxy, "answermode=auto")
     }
 
     /// [`Baresip::start`] for one that rings until the command `accept`.
@@ -54,10 +56,21 @@ impl Baresip {
     /// If it does not start or cannot register.
     #[must_use]
     pub fn start_that_rings(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr) -> Self {
-        Self::start_with(name, ip, proxy, "manual")
+        Self::start_with(name, ip, proxy, "answermode=manual")
     }
 
-    fn start_with(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr, answers: &str) -> Self {
+    /// [`Baresip::start`] for one that speaks SRTP with keys in its SDP (RFC 4568), and nothing else.
+    ///
+    /// # Panics
+    /// If it does not start or cannot register.
+    #[must_use]
+    pub fn start_secured(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr) -> Self {
+        let mut phone = Self::start_with(name, ip, proxy, "answermode=auto;mediaenc=srtp-mand");
+        phone.profile = "RTP/SAVP";
+        phone
+    }
+
+    fn start_with(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr, account: &str) -> Self {
         let ports = free_ports(24);
         let (sip, control, media) = (ports.first, ports.first + 2, ports.first + 4);
         let folder = Folder::create(&std::env::temp_dir().to_string_lossy(), &format!("baresip-{name}-{sip}"));
@@ -72,13 +85,14 @@ impl Baresip {
             speech.display(),
             modules().display()
         );
-        for module in ["module g711.so", "module aufile.so", "module sndfile.so", "module_tmp account.so"] {
+        for module in
+            ["module g711.so", "module srtp.so", "module aufile.so", "module sndfile.so", "module_tmp account.so"]
+        {
             let _ = writeln!(config, "{module}");
         }
         config += "module_app menu.so\nmodule_app ctrl_tcp.so\n";
-        let account = format!(
-            "<sip:{name}@{DOMAIN}>;regint=600;audio_codecs=PCMU;outbound=\"sip:{proxy};lr\";answermode={answers}\n"
-        );
+        let account =
+            format!("<sip:{name}@{DOMAIN}>;regint=600;audio_codecs=PCMU;outbound=\"sip:{proxy};lr\";{account}\n");
         for (file, content) in [("config", config.as_str()), ("accounts", account.as_str()), ("contacts", "")] {
             fs::write(folder.path().join(file), content).expect("the folder is there");
         }
@@ -93,7 +107,8 @@ impl Baresip {
         let (sender, received) = channel();
         let reader = socket.try_clone().expect("a socket can be cloned");
         thread::spawn(move || read(BufReader::new(reader), &sender));
-        let mut phone = Self { name, process, control: socket, received, kept: Vec::new(), folder };
+        let kept = Vec::new();
+        let mut phone = Self { name, profile: "RTP/AVP", process, control: socket, received, kept, folder };
         eventually(&format!("{name} has registered"), || {
             phone.command("reginfo", "").contains("Expires").then_some(())
         });
@@ -106,12 +121,18 @@ impl Baresip {
         format!("sip:{}@{DOMAIN}", self.name)
     }
 
+    /// [`Baresip::uri`] with word for the proxy of what its media must be.
+    #[must_use]
+    pub fn uri_with_profile(&self) -> String {
+        format!("{};media={}", self.uri(), self.profile)
+    }
+
     /// Calls somebody, and waits until both sides say that they talk.
     ///
     /// # Panics
     /// If it does not come to that.
     pub fn call(&mut self, other: &mut Self) {
-        self.command("dial", &other.uri());
+        self.command("dial", &other.uri_with_profile());
         for phone in [self, other] {
             phone.wait_for("CALL_ESTABLISHED");
         }

@@ -45,6 +45,19 @@ impl Linphone {
     /// If it does not start.
     #[must_use]
     pub fn start(name: &'static str, ip: IpAddr, proxy: SocketAddr) -> Self {
+        Self::start_with(name, ip, proxy, "media_encryption=none\n")
+    }
+
+    /// [`Linphone::start`] for one that speaks SRTP with keys in its SDP (RFC 4568), and nothing else.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start_secured(name: &'static str, ip: IpAddr, proxy: SocketAddr) -> Self {
+        Self::start_with(name, ip, proxy, "media_encryption=srtp\nmedia_encryption_mandatory=1\n")
+    }
+
+    fn start_with(name: &'static str, ip: IpAddr, proxy: SocketAddr, encryption: &str) -> Self {
         let ports = free_ports(24);
         let folder =
             Folder::create(&std::env::temp_dir().to_string_lossy(), &format!("linphone-{name}-{}", ports.first));
@@ -52,7 +65,8 @@ impl Linphone {
         fs::create_dir_all(path.join(".local/share/linphone")).expect("the folder is there");
         let speech = path.join("speech.wav");
         wav::write_file(&speech, &voices::audio(&voices::stream(name)).looped(SPEECH)).expect("the folder is there");
-        fs::write(path.join("linphonerc"), configuration(name, ip, ports.first, proxy)).expect("the folder is there");
+        fs::write(path.join("linphonerc"), configuration(name, ip, ports.first, proxy, encryption))
+            .expect("the folder is there");
 
         let _installed = LINPHONE.command();
         // Without a terminal it would keep what it says until it has said a lot.
@@ -127,11 +141,11 @@ impl Linphone {
     }
 }
 
-fn configuration(name: &str, ip: IpAddr, port: u16, proxy: SocketAddr) -> String {
+fn configuration(name: &str, ip: IpAddr, port: u16, proxy: SocketAddr, encryption: &str) -> String {
     let media = port + 2;
     let mut text = format!(
         "[net]\nmtu=1300\n[sip]\nbind_address={ip}\nsip_port={port}\nsip_tcp_port=0\nsip_tls_port=0\nuse_ipv6=0\n\
-         contact=sip:{name}@{ip}:{port}\nguess_hostname=0\nmedia_encryption=none\ndefault_proxy=0\n[proxy_0]\n\
+         contact=sip:{name}@{ip}:{port}\nguess_hostname=0\n{encryption}default_proxy=0\n[proxy_0]\n\
          reg_proxy=<sip:{proxy}>\nreg_route=<sip:{proxy};lr>\nreg_identity=sip:{name}@{DOMAIN}\nreg_expires=600\n\
          reg_sendregister=1\npublish=0\n[rtp]\nbind_address={ip}\naudio_rtp_port={media}\n\
          audio_adaptive_jitt_comp_enabled=0\nnortp_timeout=60\n[sound]\n\

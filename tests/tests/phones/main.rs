@@ -8,5 +8,6 @@ mod changes;
 mod failures;
 mod forks;
 mod intruder;
+mod secured;
 mod support;
 mod transfers;

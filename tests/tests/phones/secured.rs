@@ -1,0 +1,160 @@
+//! Telephones that speak SRTP with telephones that do not: the relay is an end of SRTP towards the one, and speaks RTP with the
+//! other.
+
+use patchcord_tests::sip::{Baresip, Linphone, Switch};
+use patchcord_tests::{eventually, voices};
+use serde_json::Value;
+
+use crate::support::{CALLEE, CALLER, LOOPBACK, TALK};
+
+/// baresip 1.0 offers the one, and takes the other of those that the relay offers: its first.
+const SUITES: [&str; 2] = ["AES_CM_128_HMAC_SHA1_80", "AEAD_AES_256_GCM"];
+
+/// A telephone with SRTP, or one without.
+fn start(name: &'static str, secured: bool, switch: &Switch) -> Baresip {
+    let start = if secured { Baresip::start_secured } else { Baresip::start };
+    start(name, LOOPBACK, switch.kamailio.address())
+}
+
+/// The caller's leg and the callee's are as they should be: SRTP in both directions with keys that work, or none.
+fn must_be_secured(switch: &Switch, call: &str, secured: [bool; 2]) {
+    let state = switch.call(call);
+    let legs = state["legs"].as_array().unwrap();
+    assert_eq!(legs.len(), 2, "{state}");
+    for ((party, secured), suite) in state["parties"].as_array().unwrap().iter().zip(secured).zip(SUITES) {
+        let leg = legs.iter().find(|leg| leg["party"] == *party).unwrap();
+        if secured {
+            for direction in ["receive", "send"] {
+                assert_eq!(leg["srtp"][direction]["suite"], suite, "{leg}");
+            }
+        } else {
+            assert_eq!(leg["srtp"], Value::Null, "{leg}");
+        }
+        // baresip sends its first RTCP packet with its 200, in the clear, and once more when it has keys: before the relay knows
+        // its address, or with it and too short for SRTP.
+        for (reason, count) in leg["drops"].as_object().unwrap() {
+            let most = match reason.as_str() {
+                "foreign_source" => 2,
+                "malformed" if secured => 1,
+                _ => 0,
+            };
+            assert!(count.as_u64().unwrap() <= most, "{state}");
+        }
+    }
+}
+
+#[test]
+fn baresip_with_srtp_and_baresip_without_hear_each_other() {
+    for secured in [[true, false], [false, true], [true, true]] {
+        let switch = Switch::start(&[]);
+        let mut caller = start("transferee", secured[0], &switch);
+        let mut callee = start("agent", secured[1], &switch);
+        caller.call(&mut callee);
+        let call = switch.only_call();
+        switch.wait_for_talk(&call, TALK);
+        switch.must_have_relayed_everything(&call);
+        must_be_secured(&switch, &call, secured);
+        caller.command("hangup", "");
+        callee.wait_for("CALL_CLOSED");
+        switch.must_be_idle();
+        for (phone, other) in [(caller, "agent"), (callee, "transferee")] {
+            let recordings = phone.put_down();
+            assert_eq!(recordings.len(), 1, "one call");
+            voices::must_be_heard(&recordings[0], &[other]);
+        }
+    }
+}
+
+/// Either side holds and resumes: its re-INVITE says nothing of what the other side must be offered, which stays as it was.
+#[test]
+fn a_hold_keeps_what_is_secured() {
+    let switch = Switch::start(&[]);
+    let mut caller = start("transferee", true, &switch);
+    let mut callee = start("agent", false, &switch);
+    caller.call(&mut callee);
+    let call = switch.only_call();
+    switch.wait_for_talk(&call, TALK);
+    let parties = switch.call(&call)["parties"].clone();
+    let client = switch.relay.client();
+    for (index, phone) in [&mut caller, &mut callee].into_iter().enumerate() {
+        let party = parties[index].as_str().unwrap();
+        phone.command("hold", "");
+        client.wait_for_leg(&call, party, "the hold", |leg| leg["direction"] == "sendonly");
+        phone.command("resume", "");
+        client.wait_for_leg(&call, party, "the end of the hold", |leg| leg["direction"] == "sendrecv");
+        switch.wait_for_talk(&call, TALK);
+        must_be_secured(&switch, &call, [true, false]);
+    }
+    callee.command("hangup", "");
+    caller.wait_for("CALL_CLOSED");
+    switch.must_be_idle();
+    // baresip 1.0 stops recording when a call is held: this is what was heard until then.
+    for (phone, other) in [(caller, "agent"), (callee, "transferee")] {
+        voices::must_be_heard(&phone.put_down()[0], &[other]);
+    }
+}
+
+/// The transferee goes from a telephone without SRTP to one with it, or the other way round.
+#[test]
+fn a_blind_transfer_may_lead_to_srtp_or_out_of_it() {
+    for [transferee_is, agent_is, target_is] in [[false, false, true], [true, true, false], [true, false, true]] {
+        let switch = Switch::start(&[]);
+        let mut transferee = start("transferee", transferee_is, &switch);
+        let mut agent = start("agent", agent_is, &switch);
+        let mut target = start("target", target_is, &switch);
+        transferee.call(&mut agent);
+        let first = switch.only_call();
+        switch.wait_for_talk(&first, TALK);
+        must_be_secured(&switch, &first, [transferee_is, agent_is]);
+
+        agent.command("transfer", &target.uri_with_profile());
+        for phone in [&mut transferee, &mut target] {
+            phone.wait_for("CALL_ESTABLISHED");
+        }
+        agent.wait_for("CALL_CLOSED");
+        eventually("the first call is gone", || (!switch.calls().contains(&first)).then_some(()));
+        let second = switch.only_call();
+        switch.wait_for_talk(&second, TALK);
+        must_be_secured(&switch, &second, [transferee_is, target_is]);
+
+        target.command("hangup", "");
+        transferee.wait_for("CALL_CLOSED");
+        switch.must_be_idle();
+        let heard = transferee.put_down();
+        assert_eq!(heard.len(), 2, "two calls, one after the other");
+        voices::must_be_heard(&heard[0], &["agent"]);
+        voices::must_be_heard(&heard[1], &["target"]);
+        for phone in [agent, target] {
+            voices::must_be_heard(&phone.put_down()[0], &["transferee"]);
+        }
+    }
+}
+
+#[test]
+fn linphone_with_srtp_and_linphone_without_hear_each_other() {
+    let switch = Switch::start(&[]);
+    let proxy = switch.kamailio.address();
+    let mut caller = Linphone::start("transferee", CALLER, proxy);
+    let mut callee = Linphone::start_secured("agent", CALLEE, proxy);
+    for user in ["transferee", "agent"] {
+        switch.kamailio.wait_for_registration(user);
+    }
+    caller.say(&format!("call {};media=RTP/SAVP", callee.uri()));
+    for phone in [&mut caller, &mut callee] {
+        phone.wait_for("Media streams established");
+    }
+    let call = switch.only_call();
+    switch.wait_for_talk(&call, TALK);
+    let state = switch.call(&call);
+    let of =
+        |party: usize| state["legs"].as_array().unwrap().iter().find(|leg| leg["party"] == state["parties"][party]);
+    assert_eq!(of(0).unwrap()["srtp"], Value::Null, "{state}");
+    for direction in ["receive", "send"] {
+        assert_eq!(of(1).unwrap()["srtp"][direction]["ssrcs"], 1, "{state}");
+    }
+    caller.say("terminate");
+    callee.wait_for("Call 1 with");
+    switch.must_be_idle();
+    voices::must_be_heard_in_order(&caller.put_down(), &["agent"]);
+    voices::must_be_heard_in_order(&callee.put_down(), &["transferee"]);
+}
