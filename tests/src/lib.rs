@@ -1,11 +1,12 @@
 //! End-to-end tests and the tests that hold the architecture.
 //!
 //! What they share: a relay as a process of its own ([`Relay`]), its API from a client's side ([`Client`], [`Events`]), the
-//! voices of the captures ([`voices`]), what the kernel knows about the relay ([`kernel`]), proxies ([`ng`]) and telephones with
-//! ICE ([`ice`]).
+//! voices of the captures ([`voices`]), what the kernel knows about the relay ([`kernel`]), proxies ([`ng`]), telephones with
+//! ICE ([`ice`]) and a browser ([`Browser`]).
 //!
 //! Everything here panics when something does not go as it should: it serves tests only, and the text says what to do.
 
+mod browser;
 mod client;
 mod events;
 mod folder;
@@ -21,6 +22,7 @@ pub mod stage;
 pub mod voices;
 mod wait;
 
+pub use browser::Browser;
 pub use client::{Answer, Client};
 pub use events::Events;
 pub use folder::Folder;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use patchcord_codec::analysis::{Heard, Stretch, order_heard, timeline};
 use patchcord_codec::{Audio, Law, TELEPHONE_RATE};
 use patchcord_lab::capture::Capture;
+use patchcord_lab::endpoint::Endpoint;
 use patchcord_lab::stream::RtpStream;
-use patchcord_rtp::{RtpHeader, RtpPacket};
+use patchcord_rtp::{PayloadType, RtpHeader, RtpPacket};
 
 /// Their names.
 pub const NAMES: [&str; 3] = ["transferee", "agent", "target"];
@@ -32,11 +33,29 @@ pub fn stream(name: &str) -> RtpStream {
 /// If a packet is not RTP.
 #[must_use]
 pub fn audio(stream: &RtpStream) -> Audio {
+    decoded(stream.packets.iter().map(|packet| packet.bytes.as_slice()))
+}
+
+/// What an endpoint has heard, all of it PCMU and one stream; its reports are left out.
+///
+/// # Panics
+/// If there is something else in it.
+#[must_use]
+pub fn heard_by(endpoint: &Endpoint) -> Audio {
+    let recording = endpoint.recording();
+    let packets: Vec<_> = recording.rtp().collect();
+    for (header, _) in &packets {
+        assert_eq!((header.payload_type, header.ssrc), (PayloadType::default(), packets[0].0.ssrc), "{header:?}");
+    }
+    decoded(packets.iter().map(|(_, received)| received.bytes))
+}
+
+fn decoded<'a>(packets: impl Iterator<Item = &'a [u8]>) -> Audio {
     let mut samples: Vec<i16> = Vec::new();
     let mut first = None;
-    for packet in &stream.packets {
-        let header = RtpHeader::read(&packet.bytes).expect("a stream consists of RTP packets");
-        let packet = RtpPacket::parse(&packet.bytes).expect("a stream consists of RTP packets");
+    for bytes in packets {
+        let header = RtpHeader::read(bytes).expect("a stream consists of RTP packets");
+        let packet = RtpPacket::parse(bytes).expect("a stream consists of RTP packets");
         let first = *first.get_or_insert(header.timestamp);
         let position = header.timestamp.wrapping_sub(first) as usize;
         let decoded = Law::Mu.decode(packet.payload());

@@ -93,8 +93,10 @@ fn remotes(media: &Media, address: IpAddr, options: &Options) -> (Option<SocketA
     let instead = options.received_from.filter(|_| options.flags.sip_source_address && !options.flags.trust_address);
     let address = instead.unwrap_or(address);
     let rtp = SocketAddr::new(address, media.port);
-    let rtcp = match media.rtcp {
-        Some(rtcp) if rtcp.port != 0 => Some(SocketAddr::new(instead.or(rtcp.address).unwrap_or(address), rtcp.port)),
+    // Browsers name port 9 of the zero address, whatever candidates they have (RFC 8840 4.1.1).
+    let named = media.rtcp.filter(|rtcp| rtcp.port != 0 && !rtcp.address.is_some_and(|ip| ip.is_unspecified()));
+    let rtcp = match named {
+        Some(rtcp) => Some(SocketAddr::new(instead.or(rtcp.address).unwrap_or(address), rtcp.port)),
         _ if media.rtcp_mux => Some(rtp),
         _ => None,
     };

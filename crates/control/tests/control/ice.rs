@@ -112,6 +112,20 @@ async fn who_gets_ice() {
     }
 }
 
+/// A browser's offer has its best candidate in c= and m=, and never an address for RTCP, which it muxes (RFC 8840 4.1.1).
+#[tokio::test]
+async fn the_zero_address_for_rtcp_is_none() {
+    let stage = Stage::new(|_| {});
+    let browser = |port, ufrag| ice(port, ufrag) + "a=rtcp:9 IN IP4 0.0.0.0\r\na=rtcp-mux\r\n";
+    assert!(told(&stage.offer(&browser(4000, "aaaa"), &[]).await).is_some());
+    assert!(told(&stage.answer(&browser(5000, "bbbb"), &[]).await).is_some());
+    let legs = stage.relay.control.snapshot("c").await.unwrap().legs;
+    let remotes: Vec<_> = legs.iter().map(|leg| leg.remote.map(|remote| remote.to_string())).collect();
+    assert_eq!(remotes, [Some("10.0.0.9:4000".to_owned()), Some("10.0.0.9:5000".to_owned())]);
+    // Without mux it is no address either.
+    stage.offer_again(&(ice(4000, "aaaa") + "a=rtcp:9 IN IP4 0.0.0.0\r\n")).await;
+}
+
 #[tokio::test]
 async fn re_offers_keep_credentials_and_a_restart_renews_those_of_its_side() {
     let stage = Stage::new(|_| {});
