@@ -105,7 +105,7 @@ impl Browser {
         self.text(json!({"do": "answer", "sdp": sdp}))
     }
 
-    /// How it is with its call: `connection` and `dtls`; `states`, all that the connection has been in; what `getStats()` says as
+    /// How it is with its call: the state of its `connection`; `states`, all that it has been in; what `getStats()` says as
     /// `inbound`, `outbound` and `transport`, each a list.
     ///
     /// # Panics
