@@ -25,6 +25,17 @@ const BARESIP: Tool = Tool { program: "baresip", package: "baresip-core" };
 /// So long it can speak: longer than any test, as it falls silent at the end of its file.
 const SPEECH: Duration = Duration::from_secs(180);
 
+/// Where a telephone's keys come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keying {
+    /// It has none: it speaks RTP.
+    None,
+    /// From its SDP (RFC 4568).
+    Sdes,
+    /// From a DTLS handshake (RFC 5764), one for RTP and one for RTCP, as its ports are two. Its certificate is RSA.
+    Dtls,
+}
+
 /// A running baresip that has registered with the proxy.
 #[derive(Debug)]
 pub struct Baresip {
@@ -59,15 +70,18 @@ impl Baresip {
         Self::start_with(name, ip, proxy, "answermode=manual")
     }
 
-    /// [`Baresip::start`] for one that speaks SRTP with keys in its SDP (RFC 4568), and nothing else.
+    /// [`Baresip::start`] for one whose media is keyed so, and cannot be otherwise.
     ///
     /// # Panics
     /// If it does not start or cannot register.
     #[must_use]
-    pub fn start_secured(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr) -> Self {
-        let mut phone = Self::start_with(name, ip, proxy, "answermode=auto;mediaenc=srtp-mand");
-        phone.profile = "RTP/SAVP";
-        phone
+    pub fn start_keyed(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr, keying: Keying) -> Self {
+        let (account, profile) = match keying {
+            Keying::None => ("answermode=auto", "RTP/AVP"),
+            Keying::Sdes => ("answermode=auto;mediaenc=srtp-mand", "RTP/SAVP"),
+            Keying::Dtls => ("answermode=auto;mediaenc=dtls_srtp", "UDP/TLS/RTP/SAVPF"),
+        };
+        Self { profile, ..Self::start_with(name, ip, proxy, account) }
     }
 
     fn start_with(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr, account: &str) -> Self {
@@ -85,12 +99,10 @@ impl Baresip {
             speech.display(),
             modules().display()
         );
-        for module in
-            ["module g711.so", "module srtp.so", "module aufile.so", "module sndfile.so", "module_tmp account.so"]
-        {
-            let _ = writeln!(config, "{module}");
+        for module in ["g711", "srtp", "dtls_srtp", "aufile", "sndfile"] {
+            let _ = writeln!(config, "module {module}.so");
         }
-        config += "module_app menu.so\nmodule_app ctrl_tcp.so\n";
+        config += "module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n";
         let account =
             format!("<sip:{name}@{DOMAIN}>;regint=600;audio_codecs=PCMU;outbound=\"sip:{proxy};lr\";{account}\n");
         for (file, content) in [("config", config.as_str()), ("accounts", account.as_str()), ("contacts", "")] {

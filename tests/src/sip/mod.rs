@@ -9,7 +9,7 @@ mod proxy;
 mod sipp;
 mod switch;
 
-pub use baresip::Baresip;
+pub use baresip::{Baresip, Keying};
 pub use linphone::Linphone;
 pub use message::Message;
 pub use phone::{Call, Media, Phone};
