@@ -10,7 +10,7 @@ use patchcord_lab::endpoint::{Endpoint, EndpointOptions, Endpoints, Playback};
 use patchcord_ng::Dict;
 use patchcord_tests::ng::NgClient;
 use patchcord_tests::stage::join;
-use patchcord_tests::{Browser, PATIENCE, Relay, free_ports, voices};
+use patchcord_tests::{Browser, PATIENCE, Relay, free_ports, kernel, voices};
 use serde_json::{Value, json};
 
 const CALL: &str = "webrtc-call";
@@ -65,6 +65,16 @@ impl Stage {
         self.telephones.add(name, SocketAddr::from(([127, 0, 0, 1], 0)), EndpointOptions::default()).unwrap()
     }
 
+    /// How many packets did not fit into the sockets of the call, the relay's and the parties', as on a busy host.
+    fn dropped_by_the_kernel(&self) -> i64 {
+        let kernel = kernel::udp_ports();
+        let call = self.relay.client().call(CALL);
+        let places = call["legs"].as_array().unwrap().iter().flat_map(|leg| [&leg["local"], &leg["remote"]]);
+        let ports = places.filter_map(|place| place.as_str()?.rsplit(':').next()?.parse::<u16>().ok());
+        let dropped: u64 = ports.filter_map(|port| kernel.get(&port)).map(|port| port.drops).sum();
+        dropped.try_into().unwrap()
+    }
+
     /// The browser's leg has keys in both directions, the telephone's has none.
     fn must_be_secured(&self, browser: &str, telephone: &str) {
         let client = self.relay.client();
@@ -117,15 +127,17 @@ fn connected(browser: &Browser) -> Value {
     })
 }
 
-/// The browser hears one stream, has lost nothing of it since, and its connection is the one that it was: it has been through
+/// The browser hears one stream, has lost no more of it since than the kernel has, and its connection is the one that it was: it has been through
 /// no other state, and knows no other certificate. Gives the stream's SSRC.
-fn must_go_on(browser: &Browser, since: &Value) -> Value {
+fn must_go_on(stage: &Stage, browser: &Browser, since: &Value) -> Value {
     let now = browser.state();
     let [stream] = &now["inbound"].as_array().unwrap()[..] else { panic!("one stream: {now:#}") };
     let lost = |state: &Value| state["inbound"][0]["packetsLost"].as_i64().unwrap_or(0);
-    assert_eq!(lost(&now), lost(since), "{now:#}");
+    let dropped = stage.dropped_by_the_kernel();
+    assert!(lost(&now) - lost(since) <= dropped, "the kernel dropped {dropped}: {now:#}");
     assert_eq!(now["states"], since["states"], "{now:#}");
-    for what in ["dtlsState", "dtlsRole", "localCertificateId", "remoteCertificateId"] {
+    assert_eq!(now["certificate"], since["certificate"], "{now:#}");
+    for what in ["dtlsState", "dtlsRole"] {
         assert_eq!(now["transport"][0][what], since["transport"][0][what], "{what}: {now:#}");
     }
     stream["ssrc"].clone()
@@ -153,7 +165,7 @@ fn a_browser_calls_a_telephone_whose_place_another_takes() {
     speak(&transferee, place(&offer));
     talk(&browser, &transferee);
     stage.must_be_secured("agent", "transferee");
-    let ssrc = must_go_on(&browser, &connection);
+    let ssrc = must_go_on(&stage, &browser, &connection);
 
     let target = join(client, CALL, &stage.telephones, "target");
     speak(&target, client.leg(CALL, "target")["local"].as_str().unwrap().parse().unwrap());
@@ -161,7 +173,7 @@ fn a_browser_calls_a_telephone_whose_place_another_takes() {
     client.wait_for_leg(CALL, "agent", "the target", |leg| leg["hears"] == "target");
     talk(&browser, &target);
     stage.must_be_secured("agent", "target");
-    assert_eq!(must_go_on(&browser, &connection), ssrc);
+    assert_eq!(must_go_on(&stage, &browser, &connection), ssrc);
 
     voices::must_be_heard_in_order(&browser.heard(), &["transferee", "target"]);
     for telephone in [&transferee, &target] {
@@ -183,7 +195,7 @@ fn a_telephone_calls_a_browser_and_another_takes_its_place() {
     speak(&transferee, place(&answer));
     talk(&browser, &transferee);
     stage.must_be_secured("agent", "transferee");
-    let ssrc = must_go_on(&browser, &connection);
+    let ssrc = must_go_on(&stage, &browser, &connection);
 
     let target = stage.telephone("target");
     let again = stage.tell("offer", "transferee", Some("agent"), &plain(&target), WEBRTC);
@@ -194,7 +206,7 @@ fn a_telephone_calls_a_browser_and_another_takes_its_place() {
     speak(&target, place(&answer));
     talk(&browser, &target);
     stage.must_be_secured("agent", "transferee");
-    assert_eq!(must_go_on(&browser, &connection), ssrc);
+    assert_eq!(must_go_on(&stage, &browser, &connection), ssrc);
 
     voices::must_be_heard_in_order(&browser.heard(), &["transferee", "target"]);
     for telephone in [&transferee, &target] {
@@ -216,7 +228,7 @@ fn two_browsers_talk() {
         // The one that is connected first speaks while the other one is not.
         let connection = browser.wait_for_more_packets(TALK);
         browser.wait_for_more_packets(TALK);
-        must_go_on(browser, &connection);
+        must_go_on(&stage, browser, &connection);
     }
     voices::must_be_heard_in_order(&caller.heard(), &["agent"]);
     voices::must_be_heard_in_order(&callee.heard(), &["transferee"]);

