@@ -4,7 +4,9 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::{EndpointError, Identity};
+#[cfg(feature = "openssl")]
+use crate::library::OpenSslShared;
+use crate::{EndpointError, Identity, Library};
 
 /// How handshakes are done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Settings {
     pub mtu: usize,
     /// Whether DTLS 1.3 is spoken with a peer that can. 1.2 always is.
     pub dtls_1_3: bool,
+    /// Which library does them.
+    pub library: Library,
     /// Makes what is no secret depend on a seed (waiting times, the hello's random bytes), so that a test can be repeated. Keys
     /// are always random. None in earnest.
     pub seed: Option<u64>,
@@ -32,6 +36,7 @@ impl Default for Settings {
             first_retransmission: Duration::from_millis(250),
             mtu: 1200,
             dtls_1_3: true,
+            library: Library::default(),
             seed: None,
         }
     }
@@ -48,6 +53,8 @@ pub struct Endpoint {
     identity: Identity,
     settings: Settings,
     config: Arc<dimpl::Config>,
+    #[cfg(feature = "openssl")]
+    open_ssl: Option<OpenSslShared>,
 }
 
 impl Endpoint {
@@ -66,7 +73,15 @@ impl Endpoint {
             config = config.dangerously_set_rng_seed(seed);
         }
         let config = config.build().map_err(|error| EndpointError::Settings(error.to_string()))?;
-        Ok(Arc::new(Self { identity, settings, config: Arc::new(config) }))
+        #[cfg(feature = "openssl")]
+        let open_ssl = (settings.library == Library::OpenSsl).then(|| OpenSslShared::new(&identity)).transpose()?;
+        Ok(Arc::new(Self {
+            identity,
+            settings,
+            config: Arc::new(config),
+            #[cfg(feature = "openssl")]
+            open_ssl,
+        }))
     }
 
     /// Who this side is.
@@ -79,6 +94,11 @@ impl Endpoint {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    #[cfg(feature = "openssl")]
+    pub(crate) fn open_ssl(&self) -> Option<&OpenSslShared> {
+        self.open_ssl.as_ref()
     }
 
     pub(crate) fn config(&self) -> Arc<dimpl::Config> {

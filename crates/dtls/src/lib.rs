@@ -19,7 +19,9 @@
 //! - A client that has an RSA certificate only sends none, or one that cannot be checked: [`HandshakeError::NoCertificate`] or
 //!   [`HandshakeError::UnsupportedCertificate`].
 //!
-//! It offers AES-GCM with 256 bits, with 128 bits and AES-CM with HMAC-SHA1 and 80 bits, in this order, and as a server takes the
+//! With the feature `openssl` there is [`Library::OpenSsl`] beside it, which has RSA, and DTLS 1.2 alone.
+//!
+//! dimpl offers AES-GCM with 256 bits, with 128 bits and AES-CM with HMAC-SHA1 and 80 bits, in this order, and as a server takes the
 //! first of these that the client has. Neither can be changed; the `profiles` of a session say only which result is accepted.
 //!
 //! # What a stranger can do
@@ -57,6 +59,7 @@ pub use error::{EndpointError, HandshakeError};
 pub use fingerprint::{Fingerprint, FingerprintError, HashFunction};
 pub use identity::Identity;
 pub use keys::KeyingMaterial;
+pub use library::Library;
 pub use profile::SrtpProfile;
 pub use session::{Output, Session};
 pub use setup::{Role, Setup, SetupError};

@@ -4,7 +4,7 @@ use core::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::library::{Rust, Step};
+use crate::library::{Association, Step};
 use crate::records::records;
 use crate::{Endpoint, Fingerprint, HandshakeError, HashFunction, KeyingMaterial, Role, SrtpProfile};
 
@@ -32,7 +32,7 @@ pub enum Output<'a> {
 /// Which datagrams are the peer's is the caller's to say: a session knows no addresses. Whatever they hold, it does not grow by
 /// them. A restart (another fingerprint, `tls-id` or role) is a new session.
 pub struct Session {
-    library: Rust,
+    library: Association,
     role: Role,
     profiles: Vec<SrtpProfile>,
     announced: Vec<Fingerprint>,
@@ -68,7 +68,7 @@ impl Session {
         now: Instant,
     ) -> Result<Self, HandshakeError> {
         Ok(Self {
-            library: Rust::new(endpoint, role, now)?,
+            library: Association::new(endpoint, role, now)?,
             role,
             profiles: profiles.to_vec(),
             announced,

@@ -67,6 +67,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     anything("ICE offers the addresses*", "  sdp: m=audio *", OWN_ADDRESS),
     // Keys.
     anything("keys: DTLS offered*", "  sdp: a=crypto:*", ONE_KEYING),
+    anything("keys: DTLS offered, and on both sides", "  sdp: a=fingerprint:*", UNREAD),
     anything("keys: DTLS offered*", "  sdp: a=rtcp-mux*", DTLS_MUX),
     anything("keys: DTLS offered*", "  sdp: a=tls-id:*", TLS_ID),
     // Key presses.
@@ -97,6 +98,8 @@ const UNASKED: &str = "an answer has ICE only if its offer had it (RFC 8839 4.2.
 const OWN_ADDRESS: &str =
     "candidates are of the address that the leg is on; rtpengine opens ports on all of the interface";
 const ONE_KEYING: &str = "who is offered DTLS is not offered keys in SDP too";
+const UNREAD: &str =
+    "what both sides speak in the same way passes with their own handshake, whatever their certificates are";
 const DTLS_MUX: &str = "DTLS asks for muxed RTCP by itself: one association is enough then";
 const TLS_ID: &str = "an offer names its association (RFC 8842 5.1)";
 const TAG_MEDIAS: &str = "what a subscription consists of is told as later versions do";

@@ -116,15 +116,13 @@ impl Exchange<'_, '_> {
         let from = Keying::of_line(line);
         let offers = self.phase == Phase::Offer;
         let before = [self.from, self.to].into_iter().any(|party| self.media(party, index).keys.terminates);
-        // Keys that its author has agreed on in some other way are nobody's business, and those in SDP may be those of both.
-        let offers_keys = offers && line.sdes.are_any() && !self.config.relay_unread;
-        let offers_certificate = offers && line.dtls.is_some();
+        // Keys that its author has agreed on in some other way are nobody's business.
+        let offers_keys = offers && (line.sdes.are_any() || line.dtls.is_some());
         let terminates = match (from, Keying::of(towards)) {
             (Keying::Other, _) | (_, Keying::Other) => false,
             (Keying::Plain, Keying::Plain) => self.is_opportunistic(index, line),
-            (Keying::Sdes, Keying::Sdes) => before || offers_keys,
-            (Keying::Dtls, Keying::Dtls) => before || offers_certificate,
-            _ => true,
+            (one, other) if one != other => true,
+            _ => before || (offers_keys && !self.config.relay_unread),
         };
         for party in [self.from, self.to] {
             self.media(party, index).keys.terminates = terminates;

@@ -260,7 +260,8 @@ impl Exchange<'_, '_> {
         let Mux { agreed: in_use, .. } = self.media(self.to, index).mux;
         // Once in use it stays, unless it is taken back explicitly.
         // RFC 5764 4.1.2: without it DTLS would need a second association, for RTCP.
-        let suggested = said || Keying::of(towards) == Keying::Dtls;
+        let handshakes = self.media(self.to, index).keys.terminates && Keying::of(towards) == Keying::Dtls;
+        let suggested = said || handshakes;
         let offered = in_use || wish.offer || wish.require || (suggested && !wish.demux);
         self.media(self.to, index).mux.offered = offered;
         // Where it is offered on, the receiver decides; split, the relay does.

@@ -444,7 +444,7 @@ async fn ng_brings_dtls_and_keys_in_sdp_together_and_ends_each_when_it_is_over()
 }
 
 #[tokio::test]
-async fn ng_speaks_with_two_that_have_dtls_each_for_itself() {
+async fn ng_speaks_with_two_that_have_dtls_each_for_itself_unless_it_relays_unread() {
     let a = Peer::new(([10, 0, 0, 9], 4000).into(), ([10, 0, 0, 1], 30_000).into());
     let b = Peer::new(([10, 0, 0, 9], 5000).into(), ([10, 0, 0, 1], 30_002).into());
     let stage = Stage::new(|_| ());
@@ -460,6 +460,13 @@ async fn ng_speaks_with_two_that_have_dtls_each_for_itself() {
     for party in ["a", "b"] {
         assert_eq!(dtls_of(&stage.relay, party).await.unwrap().state, "handshake");
     }
+
+    let stage = Stage::new(|config| config.relay_unread = true);
+    let told = stage.offer(&a.sdp("actpass"), &[]).await;
+    assert_eq!(dtls_in(&told), (DTLS.to_owned(), "actpass".to_owned(), a.fingerprint()));
+    let told = stage.answer(&b.sdp("active"), &[]).await;
+    assert_eq!(dtls_in(&told), (DTLS.to_owned(), "active".to_owned(), b.fingerprint()));
+    assert_eq!((dtls_of(&stage.relay, "a").await, dtls_of(&stage.relay, "b").await), (None, None));
 }
 
 #[tokio::test]

@@ -1,8 +1,7 @@
 //! dimpl: DTLS 1.2 and 1.3 in Rust.
 //!
-//! Until a client has proved by a cookie that it gets what is sent to it, it may be a stranger that forges its address. dimpl
-//! takes the first hello for that of its only client, starts the clock, asks for the cookie again and again, and takes an error for
-//! the end. So until then only hellos are shown to it, and one of another client is shown to a new server.
+//! A server of dimpl takes the first hello for that of its only client, starts the clock, asks for the cookie again and again, and takes an
+//! error for the end. So until there is a cookie only hellos are shown to it, and one of another client is shown to a new server.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,8 +11,9 @@ use dimpl::{
     UnexpectedMessageError,
 };
 
-use super::Step;
-use crate::records::{Hello, hello, records};
+use super::visitors::{Visitor, Visitors};
+use super::{Step, is_cookie};
+use crate::records::records;
 use crate::{Endpoint, HandshakeError, KeyingMaterial, Role, SrtpProfile};
 
 /// dimpl's way to say never is ten years.
@@ -21,10 +21,6 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The alert of a peer with which no cipher suite is shared.
 const HANDSHAKE_FAILURE: u8 = 40;
-
-/// So long a client is given to bring its cookie before another one's hello is listened to: a round trip, and less than after which
-/// a hello is sent again. It also bounds what a flood of hellos can cost.
-const COOKIE_WAIT: Duration = Duration::from_millis(300);
 
 /// One association.
 pub(crate) struct Rust {
@@ -35,8 +31,7 @@ pub(crate) struct Rust {
     now: Instant,
     /// Something other than a cookie has been sent.
     committed: bool,
-    /// The random of the hello whose cookie is awaited, and when it came.
-    hello: Option<([u8; 32], Instant)>,
+    visitors: Visitors,
 }
 
 impl Rust {
@@ -47,7 +42,7 @@ impl Rust {
             dtls: fresh(endpoint, role, now)?,
             now,
             committed: role == Role::Client,
-            hello: None,
+            visitors: Visitors::default(),
         })
     }
 
@@ -63,7 +58,7 @@ impl Rust {
         }
         match self.dtls.handle_packet(record) {
             Err(error) if !self.committed && is_strangers(&error) => {
-                self.hello = None;
+                self.visitors.forget();
                 Ok(())
             }
             Err(error) if !is_noise(&error) => Err(self.explain(&error)),
@@ -73,19 +68,12 @@ impl Rust {
 
     /// Whether a server that has no client yet should look at this record.
     fn welcome(&mut self, record: &[u8]) -> Result<bool, HandshakeError> {
-        let is_known = match (hello(record), self.hello) {
-            (None, _) | (Some(Hello::Next), None) => return Ok(false),
-            (Some(Hello::Next), Some(_)) => true,
-            // Once more: the answer got lost.
-            (Some(Hello::First(random)), Some((known, _))) if random == known => true,
-            (Some(Hello::First(_)), Some((_, at))) if self.now < at + COOKIE_WAIT => return Ok(false),
-            (Some(Hello::First(random)), _) => {
-                self.hello = Some((random, self.now));
-                false
-            }
-        };
+        let visitor = self.visitors.judge(record, self.now);
+        if visitor == Visitor::Stranger {
+            return Ok(false);
+        }
         // Here alone time goes on for dimpl, which would ask for the cookie again by itself.
-        if !is_known || self.dtls.handle_timeout(self.now).is_err() {
+        if visitor == Visitor::New || self.dtls.handle_timeout(self.now).is_err() {
             self.dtls = fresh(&self.endpoint, self.role, self.now)?;
         }
         Ok(true)
@@ -195,25 +183,6 @@ fn is_strangers(error: &Error) -> bool {
             | Error::TooManyClientHelloFragments
             | Error::SecurityError(SecurityError::InvalidCookieInClientHello)
     )
-}
-
-/// Whether a server's record asks for a cookie: `HelloVerifyRequest` (RFC 6347 4.2.1) or `HelloRetryRequest` (RFC
-/// 8446 4.1.3, a `ServerHello` with a fixed random).
-fn is_cookie(record: &[u8]) -> bool {
-    const RECORD_HEADER: usize = 13;
-    const HELLO_VERIFY_REQUEST: u8 = 3;
-    const SERVER_HELLO: u8 = 2;
-    /// Behind the headers of the record and of the message, and the version.
-    const RANDOM_AT: usize = RECORD_HEADER + 12 + 2;
-    const RETRY: [u8; 32] = [
-        0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2,
-        0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
-    ];
-    match record.get(RECORD_HEADER) {
-        Some(&HELLO_VERIFY_REQUEST) => true,
-        Some(&SERVER_HELLO) => record.get(RANDOM_AT..).is_some_and(|rest| rest.starts_with(&RETRY)),
-        _ => false,
-    }
 }
 
 fn ours(profile: dimpl::SrtpProfile) -> Result<SrtpProfile, HandshakeError> {

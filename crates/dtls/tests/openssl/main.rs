@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use patchcord_dtls::{
-    Endpoint, Fingerprint, HandshakeError, HashFunction, Identity, KeyingMaterial, Output, Role, Session, Settings,
-    SrtpProfile,
+    Endpoint, Fingerprint, HandshakeError, HashFunction, Identity, KeyingMaterial, Library, Output, Role, Session,
+    Settings, SrtpProfile,
 };
 use peer::{Certificate, Kind, Peer, installed};
 
@@ -19,8 +19,17 @@ use peer::{Certificate, Kind, Peer, installed};
 const PROFILES: [SrtpProfile; 3] =
     [SrtpProfile::Aes128CmSha1_80, SrtpProfile::AeadAes128Gcm, SrtpProfile::AeadAes256Gcm];
 
-fn endpoint() -> Arc<Endpoint> {
-    Endpoint::new(Identity::generate(SystemTime::now()).unwrap(), Settings::default()).unwrap()
+/// All that are built in.
+const LIBRARIES: &[Library] = &[
+    Library::Rust,
+    #[cfg(feature = "openssl")]
+    Library::OpenSsl,
+];
+
+fn endpoint(library: Library) -> Arc<Endpoint> {
+    let mut settings = Settings::default();
+    settings.library = library;
+    Endpoint::new(Identity::generate(SystemTime::now()).unwrap(), settings).unwrap()
 }
 
 /// A session and its socket.
@@ -31,8 +40,8 @@ struct Here {
 }
 
 impl Here {
-    fn new(role: Role, announced: Vec<Fingerprint>, peer: Option<SocketAddr>) -> Self {
-        let session = Session::new(&endpoint(), role, announced, &SrtpProfile::ALL, Instant::now()).unwrap();
+    fn new(library: Library, role: Role, announced: Vec<Fingerprint>, peer: Option<SocketAddr>) -> Self {
+        let session = Session::new(&endpoint(library), role, announced, &SrtpProfile::ALL, Instant::now()).unwrap();
         Self { session, socket: UdpSocket::bind("127.0.0.1:0").unwrap(), peer }
     }
 
@@ -98,16 +107,16 @@ fn exported(keys: &KeyingMaterial, role: Role) -> Vec<u8> {
     [client_key, server_key, client_salt, server_salt].concat()
 }
 
-fn with_server(certificate: &Certificate, profile: SrtpProfile, more: &[&str]) {
+fn with_server(library: Library, certificate: &Certificate, profile: SrtpProfile, more: &[&str]) {
     let (mut peer, address) = Peer::server(certificate, profile, more);
-    let mut here = Here::new(Role::Client, vec![certificate.fingerprint.clone()], Some(address));
+    let mut here = Here::new(library, Role::Client, vec![certificate.fingerprint.clone()], Some(address));
     let keys = here.run().unwrap();
     assert_eq!(keys.profile, profile);
     assert_eq!(exported(&keys, Role::Client), peer.keying_material());
 }
 
-fn with_client(certificate: &Certificate, profile: SrtpProfile, more: &[&str]) {
-    let mut here = Here::new(Role::Server, vec![certificate.fingerprint.clone()], None);
+fn with_client(library: Library, certificate: &Certificate, profile: SrtpProfile, more: &[&str]) {
+    let mut here = Here::new(library, Role::Server, vec![certificate.fingerprint.clone()], None);
     let mut peer = Peer::client(certificate, profile, here.address(), more);
     let keys = here.run().unwrap();
     assert_eq!(keys.profile, profile);
@@ -122,8 +131,10 @@ fn as_client_the_keys_are_those_of_a_server() {
     }
     for kind in [Kind::P256, Kind::P384] {
         let certificate = Certificate::new("client", kind);
-        for profile in PROFILES {
-            with_server(&certificate, profile, &[]);
+        for &library in LIBRARIES {
+            for profile in PROFILES {
+                with_server(library, &certificate, profile, &[]);
+            }
         }
     }
 }
@@ -135,8 +146,10 @@ fn as_server_the_keys_are_those_of_a_client() {
     }
     for kind in [Kind::P256, Kind::P384] {
         let certificate = Certificate::new("server", kind);
-        for profile in PROFILES {
-            with_client(&certificate, profile, &[]);
+        for &library in LIBRARIES {
+            for profile in PROFILES {
+                with_client(library, &certificate, profile, &[]);
+            }
         }
     }
 }
@@ -144,7 +157,10 @@ fn as_server_the_keys_are_those_of_a_client() {
 #[test]
 fn a_server_that_asks_for_a_cookie_gets_it() {
     if installed() {
-        with_server(&Certificate::new("cookie", Kind::P256), SrtpProfile::AeadAes128Gcm, &["-listen"]);
+        let certificate = Certificate::new("cookie", Kind::P256);
+        for &library in LIBRARIES {
+            with_server(library, &certificate, SrtpProfile::AeadAes128Gcm, &["-listen"]);
+        }
     }
 }
 
@@ -152,8 +168,10 @@ fn a_server_that_asks_for_a_cookie_gets_it() {
 fn messages_in_many_small_datagrams_are_put_together() {
     if installed() {
         let certificate = Certificate::new("small", Kind::P384);
-        with_server(&certificate, SrtpProfile::AeadAes128Gcm, &["-mtu", "256"]);
-        with_client(&certificate, SrtpProfile::AeadAes128Gcm, &["-mtu", "256"]);
+        for &library in LIBRARIES {
+            with_server(library, &certificate, SrtpProfile::AeadAes128Gcm, &["-mtu", "256"]);
+            with_client(library, &certificate, SrtpProfile::AeadAes128Gcm, &["-mtu", "256"]);
+        }
     }
 }
 
@@ -165,12 +183,14 @@ fn a_certificate_that_was_not_announced_is_refused() {
     let certificate = Certificate::new("refused", Kind::P256);
     let announced = Fingerprint::of(HashFunction::Sha256, b"another certificate");
     let expected = HandshakeError::Fingerprint { actual: certificate.fingerprint.clone() };
-    let (_peer, address) = Peer::server(&certificate, SrtpProfile::AeadAes128Gcm, &[]);
-    let mut here = Here::new(Role::Client, vec![announced.clone()], Some(address));
-    assert_eq!(here.run().unwrap_err(), expected);
-    let mut here = Here::new(Role::Server, vec![announced], None);
-    let _peer = Peer::client(&certificate, SrtpProfile::AeadAes128Gcm, here.address(), &[]);
-    assert_eq!(here.run().unwrap_err(), expected);
+    for &library in LIBRARIES {
+        let (_peer, address) = Peer::server(&certificate, SrtpProfile::AeadAes128Gcm, &[]);
+        let mut here = Here::new(library, Role::Client, vec![announced.clone()], Some(address));
+        assert_eq!(here.run().unwrap_err(), expected);
+        let mut here = Here::new(library, Role::Server, vec![announced.clone()], None);
+        let _peer = Peer::client(&certificate, SrtpProfile::AeadAes128Gcm, here.address(), &[]);
+        assert_eq!(here.run().unwrap_err(), expected);
+    }
 }
 
 #[test]
@@ -181,10 +201,10 @@ fn an_error_says_that_the_peer_has_an_rsa_certificate() {
     let certificate = Certificate::new("rsa", Kind::Rsa);
     let announced = vec![certificate.fingerprint.clone()];
     let (_peer, address) = Peer::server(&certificate, SrtpProfile::AeadAes128Gcm, &[]);
-    let error = Here::new(Role::Client, announced.clone(), Some(address)).run().unwrap_err();
+    let error = Here::new(Library::Rust, Role::Client, announced.clone(), Some(address)).run().unwrap_err();
     assert_eq!(error, HandshakeError::CipherSuites);
     assert!(error.to_string().contains("RSA certificate"), "{error}");
-    let mut here = Here::new(Role::Server, announced, None);
+    let mut here = Here::new(Library::Rust, Role::Server, announced, None);
     let mut peer = Peer::client(&certificate, SrtpProfile::AeadAes128Gcm, here.address(), &[]);
     let error = here.run().unwrap_err();
     assert_eq!(error, HandshakeError::NoCertificate);
@@ -200,7 +220,20 @@ fn a_peer_without_use_srtp_gives_no_keys() {
     // openssl takes the last of two values: one that this side does not have.
     let certificate = Certificate::new("no-srtp", Kind::P256);
     let more = ["-use_srtp", "SRTP_AES128_CM_SHA1_32"];
-    let mut here = Here::new(Role::Server, vec![certificate.fingerprint.clone()], None);
+    let mut here = Here::new(Library::Rust, Role::Server, vec![certificate.fingerprint.clone()], None);
     let _peer = Peer::client(&certificate, SrtpProfile::AeadAes128Gcm, here.address(), &more);
     assert_eq!(here.run().unwrap_err(), HandshakeError::NoSrtp);
+}
+
+#[cfg(feature = "openssl")]
+#[test]
+fn with_openssl_rsa_certificates_are_taken() {
+    if !installed() {
+        return;
+    }
+    let certificate = Certificate::new("rsa-taken", Kind::Rsa);
+    for profile in PROFILES {
+        with_server(Library::OpenSsl, &certificate, profile, &[]);
+        with_client(Library::OpenSsl, &certificate, profile, &[]);
+    }
 }
