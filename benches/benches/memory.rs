@@ -69,6 +69,7 @@ async fn main() -> ExitCode {
     let engine_at_start = LIVE_BYTES.load(Ordering::Relaxed) - before_engine;
     let worker = Arc::new(Direct { shard: Mutex::new(shard), control: Mutex::new(None) });
     let config = Config {
+        dtls: patchcord_control::DtlsLibrary::default(),
         interfaces: vec![Interface { name: "bench".to_owned(), address: [127, 0, 0, 1].into(), advertised: None }],
         ports: 20_000..=60_001,
         allows_weak_srtp: false,

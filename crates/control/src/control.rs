@@ -8,6 +8,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use patchcord_dtls::Library as DtlsLibrary;
 use patchcord_relay::command::{EgressMode, LatchPolicy};
 use patchcord_relay::event::{Event, Subject};
 use patchcord_relay::exchange::Reply;
@@ -51,6 +52,8 @@ pub struct Config {
     pub media_timeout: Option<Duration>,
     /// Whether SRTP may leave something unprotected: suites with NULL or F8, and parameters such as `UNENCRYPTED_SRTP`.
     pub allows_weak_srtp: bool,
+    /// What does the handshakes of DTLS.
+    pub dtls: DtlsLibrary,
     /// Audio with a name.
     pub audio: AudioConfig,
     /// What every request under `/v1` must carry; `None`: nothing.
@@ -163,6 +166,7 @@ impl Control {
             egress,
             media_timeout,
             allows_weak_srtp,
+            dtls,
             audio,
             token,
             version,
@@ -187,7 +191,7 @@ impl Control {
                 egress,
                 media_timeout,
                 allows_weak_srtp,
-                Arc::new(Handshakes::new(shared.clone())),
+                Arc::new(Handshakes::new(shared.clone(), dtls)),
             ),
             engine: Engine::new(workers, &runtime),
             token,

@@ -32,4 +32,5 @@ pub use control::{Config, ConfigError, Control};
 pub use engine::Worker;
 pub use error::{ApiError, ErrorCode};
 pub use interfaces::{AddressFamily, Interface};
+pub use patchcord_dtls::Library as DtlsLibrary;
 pub use ports::PortCounts;

@@ -32,7 +32,7 @@ pub enum Keying {
     None,
     /// From its SDP (RFC 4568).
     Sdes,
-    /// From a DTLS handshake (RFC 5764), one for RTP and one for RTCP, as its ports are two. Its certificate is RSA.
+    /// From a DTLS handshake (RFC 5764) with muxed RTCP. Its certificate is RSA.
     Dtls,
 }
 
@@ -101,6 +101,10 @@ impl Baresip {
         );
         for module in ["g711", "srtp", "dtls_srtp", "aufile", "sndfile"] {
             let _ = writeln!(config, "module {module}.so");
+        }
+        if account.contains("dtls_srtp") {
+            // Without it there is a handshake for RTCP too, which the relay does not answer.
+            config += "rtcp_mux yes\n";
         }
         config += "module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n";
         let account =

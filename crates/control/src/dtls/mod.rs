@@ -15,7 +15,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::SystemTime;
 
-use patchcord_dtls::{Endpoint, Fingerprint, HashFunction, Identity, Role, Settings, SrtpProfile};
+use patchcord_dtls::{Endpoint, Fingerprint, HashFunction, Identity, Library, Role, Settings, SrtpProfile};
 use patchcord_relay::ids::{AssociationId, LegId};
 
 use crate::control::Shared;
@@ -51,6 +51,7 @@ pub(crate) struct NewAssociation {
 /// The way to the thread that does the handshakes. It begins with the first of them.
 pub(crate) struct Handshakes {
     relay: Weak<Shared>,
+    library: Library,
     endpoint: OnceLock<Result<Arc<Endpoint>, String>>,
     orders: OnceLock<Sender<Order>>,
     next: AtomicU64,
@@ -65,9 +66,10 @@ impl fmt::Debug for Handshakes {
 }
 
 impl Handshakes {
-    pub(crate) fn new(relay: Weak<Shared>) -> Self {
+    pub(crate) fn new(relay: Weak<Shared>, library: Library) -> Self {
         Self {
             relay,
+            library,
             endpoint: OnceLock::new(),
             orders: OnceLock::new(),
             next: AtomicU64::new(1),
@@ -113,7 +115,9 @@ impl Handshakes {
     fn endpoint(&self) -> Result<&Arc<Endpoint>, ApiError> {
         let made = self.endpoint.get_or_init(|| {
             let identity = Identity::generate(SystemTime::now()).map_err(|error| error.to_string())?;
-            Endpoint::new(identity, Settings::default()).map_err(|error| error.to_string())
+            let mut settings = Settings::default();
+            settings.library = self.library;
+            Endpoint::new(identity, settings).map_err(|error| error.to_string())
         });
         made.as_ref().map_err(|why| ApiError::new(ErrorCode::Refused, format!("no DTLS: {why}")))
     }

@@ -65,6 +65,7 @@ pub(crate) fn config(ports: core::ops::RangeInclusive<u16>) -> Config {
         ],
         ports,
         allows_weak_srtp: false,
+        dtls: patchcord_control::DtlsLibrary::default(),
         legs_max_per_worker: LEGS_MAX,
         latch: LatchPolicy::default(),
         egress: EgressMode::default(),

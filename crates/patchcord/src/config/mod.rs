@@ -32,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) workers: Workers,
     pub(crate) media: Media,
     pub(crate) srtp: Srtp,
+    pub(crate) dtls: Dtls,
     pub(crate) audio: Audio,
     pub(crate) drain: Drain,
     pub(crate) log: Log,
@@ -94,6 +95,21 @@ pub(crate) struct Media {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Srtp {
     pub(crate) allow_weak: bool,
+}
+
+/// `[dtls]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Dtls {
+    pub(crate) library: DtlsLibrary,
+}
+
+/// `dtls.library`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum DtlsLibrary {
+    Rust,
+    Openssl,
 }
 
 /// `media.latch`
@@ -211,6 +227,11 @@ impl Config {
         if self.workers.legs_max == 0 {
             return bad("`workers.legs_max` is 0: a worker needs room for at least one leg".into());
         }
+        if self.dtls.library == DtlsLibrary::Openssl && !cfg!(feature = "openssl") {
+            return bad("`dtls.library` is \"openssl\", which is not in this executable: build it with `cargo build --release --features \
+                        openssl` (Debian: libssl-dev and pkg-config), or use \"rust\""
+                .into());
+        }
         if self.workers.tick_us == 0 {
             return bad("`workers.tick_us` is 0: use workers.wait = \"spin\" to never wait".into());
         }
@@ -251,6 +272,18 @@ mod tests {
         assert_eq!(config.ports.to_string(), "30000-40000");
         assert_eq!(config.interfaces.len(), 1);
         assert!(config.interfaces[0].address.is_loopback());
+    }
+
+    #[test]
+    fn a_library_that_is_not_built_in_is_refused_with_what_to_do() {
+        let chosen = load(None, &[("PATCHCORD_DTLS_LIBRARY", "openssl")], Layer::flags());
+        match chosen {
+            Ok(config) => assert!(cfg!(feature = "openssl") && config.dtls.library == DtlsLibrary::Openssl),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(!cfg!(feature = "openssl") && text.contains("--features openssl"), "{text}");
+            }
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use patchcord_control::ng::NgConfig;
 use patchcord_relay::command::{self, EgressMode, LatchMode, LatchPolicy};
 use patchcord_relay::scope::AddressScope;
 
-use crate::config::{Backend, Config, Egress, Latch, LearnFrom, Wait};
+use crate::config::{Backend, Config, DtlsLibrary, Egress, Latch, LearnFrom, Wait};
 use crate::sys;
 
 /// What the workers need to know.
@@ -80,6 +80,14 @@ pub(super) fn control(config: &Config) -> patchcord_control::Config {
         },
         media_timeout: (media.media_timeout_s > 0).then(|| Duration::from_secs(media.media_timeout_s.into())),
         allows_weak_srtp: config.srtp.allow_weak,
+        dtls: match config.dtls.library {
+            DtlsLibrary::Rust => patchcord_control::DtlsLibrary::Rust,
+            #[cfg(feature = "openssl")]
+            DtlsLibrary::Openssl => patchcord_control::DtlsLibrary::OpenSsl,
+            // The configuration was checked.
+            #[cfg(not(feature = "openssl"))]
+            DtlsLibrary::Openssl => patchcord_control::DtlsLibrary::Rust,
+        },
         audio: patchcord_control::AudioConfig {
             hold: (!config.audio.hold.is_empty()).then(|| PathBuf::from(&config.audio.hold)),
             files: config.audio.files.clone(),
