@@ -33,19 +33,19 @@ pub enum HandshakeError {
     /// The certificate's key is of a kind that the library cannot check.
     #[error(
         "the peer's certificate is not an ECDSA one (P-256 or P-384), most likely an RSA certificate, which cannot be checked \
-         here: give the peer an ECDSA certificate"
+         here: give the peer an ECDSA certificate, or use OpenSSL (`dtls.library`)"
     )]
     UnsupportedCertificate,
     /// A client has shown no certificate.
     #[error(
         "the peer sent no certificate: DTLS-SRTP needs one of both sides, and a peer that has an RSA certificate only \
-         sends none, because this side cannot check it: give the peer an ECDSA certificate"
+         sends none, because this side cannot check it: give the peer an ECDSA certificate, or use OpenSSL (`dtls.library`)"
     )]
     NoCertificate,
     /// No cipher suite in common.
     #[error(
         "the peer has no cipher suite in common with this side, which has ECDHE_ECDSA with AES-GCM or ChaCha20: a peer with \
-         an RSA certificate needs an ECDSA one"
+         an RSA certificate needs an ECDSA one, or this side OpenSSL (`dtls.library`)"
     )]
     CipherSuites,
     /// The handshake is complete, but without `use_srtp`.

@@ -75,22 +75,18 @@ fn baresip_with_dtls_hears_who_has_it_and_who_has_not() {
     }
 }
 
-/// Without OpenSSL there are no keys, nothing in the clear, and a reason.
+/// Without OpenSSL there are no keys, and whoever reads the log learns why. baresip hangs up then.
 #[test]
 fn a_certificate_that_the_relay_cannot_check_is_named() {
     let switch = Switch::start(&[]);
-    let mut caller = start("transferee", Dtls, &switch);
-    let mut callee = start("agent", None, &switch);
+    let mut caller = start("transferee", None, &switch);
+    // It begins the handshake, and would have to show its certificate.
+    let mut callee = start("agent", Dtls, &switch);
     caller.call(&mut callee);
-    let call = switch.only_call();
-    let leg = eventually("the handshake has failed", || {
-        let state = switch.call(&call);
-        let leg = state["legs"].as_array()?.iter().find(|leg| leg["dtls"]["state"] == "failed")?;
-        Some(leg.clone())
+    eventually("the relay says why", || {
+        let said = switch.relay.stderr();
+        said.lines().any(|line| line.contains("no DTLS") && line.contains("RSA")).then_some(())
     });
-    assert!(leg["dtls"]["error"].as_str().unwrap().contains("RSA"), "{leg}");
-    assert_eq!(leg["sent"]["packets"], 0, "{leg}");
-    caller.command("hangup", "");
     callee.wait_for("CALL_CLOSED");
     switch.must_be_idle();
 }
