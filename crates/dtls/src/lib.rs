@@ -19,7 +19,7 @@
 //! - A client that has an RSA certificate only sends none, or one that cannot be checked: [`HandshakeError::NoCertificate`] or
 //!   [`HandshakeError::UnsupportedCertificate`].
 //!
-//! With the feature `openssl` there is [`Library::OpenSsl`] beside it, which has RSA, and DTLS 1.2 alone.
+//! With the feature `openssl` there is `Library::OpenSsl` beside it, which has RSA, and DTLS 1.2 alone.
 //!
 //! dimpl offers AES-GCM with 256 bits, with 128 bits and AES-CM with HMAC-SHA1 and 80 bits, in this order, and as a server takes the
 //! first of these that the client has. Neither can be changed; the `profiles` of a session say only which result is accepted.

@@ -7,6 +7,7 @@ use patchcord_tests::{eventually, voices};
 use serde_json::Value;
 
 use crate::support::{CALLEE, CALLER, LOOPBACK, TALK};
+use crate::transfers::transfer_blindly;
 
 /// baresip 1.0 offers the one, and takes the other of those that the relay offers: its first.
 const SUITES: [&str; 2] = ["AES_CM_128_HMAC_SHA1_80", "AEAD_AES_256_GCM"];
@@ -125,34 +126,13 @@ fn a_hold_keeps_what_is_secured() {
 fn a_blind_transfer_may_lead_to_srtp_or_out_of_it() {
     for [transferee_is, agent_is, target_is] in [[None, None, Sdes], [Sdes, Sdes, None], [Sdes, None, Sdes]] {
         let switch = Switch::start(&[]);
-        let mut transferee = start("transferee", transferee_is, &switch);
-        let mut agent = start("agent", agent_is, &switch);
-        let mut target = start("target", target_is, &switch);
-        transferee.call(&mut agent);
-        let first = switch.only_call();
-        switch.wait_for_talk(&first, TALK);
-        must_be_keyed(&switch, &first, [transferee_is, agent_is]);
-
-        agent.command("transfer", &target.uri_with_profile());
-        for phone in [&mut transferee, &mut target] {
-            phone.wait_for("CALL_ESTABLISHED");
-        }
-        agent.wait_for("CALL_CLOSED");
-        eventually("the first call is gone", || (!switch.calls().contains(&first)).then_some(()));
-        let second = switch.only_call();
-        switch.wait_for_talk(&second, TALK);
-        must_be_keyed(&switch, &second, [transferee_is, target_is]);
-
-        target.command("hangup", "");
-        transferee.wait_for("CALL_CLOSED");
-        switch.must_be_idle();
-        let heard = transferee.put_down();
-        assert_eq!(heard.len(), 2, "two calls, one after the other");
-        voices::must_be_heard(&heard[0], &["agent"]);
-        voices::must_be_heard(&heard[1], &["target"]);
-        for phone in [agent, target] {
-            voices::must_be_heard(&phone.put_down()[0], &["transferee"]);
-        }
+        let phones = [("transferee", transferee_is), ("agent", agent_is), ("target", target_is)];
+        let phones = phones.map(|(name, keying)| start(name, keying, &switch));
+        let to = phones[2].uri_with_profile();
+        transfer_blindly(&switch, phones, &to, |with, call| {
+            let other_is = if with == "agent" { agent_is } else { target_is };
+            must_be_keyed(&switch, call, [transferee_is, other_is]);
+        });
     }
 }
 

@@ -5,19 +5,16 @@ use patchcord_tests::{eventually, voices};
 
 use crate::support::{CALLEE, CALLER, LOOPBACK, TALK, TARGET};
 
-/// RFC 5589 6.1: the agent refers the transferee to the target and leaves.
-#[test]
-fn a_blind_transfer_by_baresip() {
-    let switch = Switch::start(&[]);
-    let proxy = switch.kamailio.address();
-    let mut transferee = Baresip::start("transferee", LOOPBACK, proxy);
-    let mut agent = Baresip::start("agent", LOOPBACK, proxy);
-    let mut target = Baresip::start("target", LOOPBACK, proxy);
+/// RFC 5589 6.1: the agent refers the transferee to `to`, where the target is, and leaves. `examine` sees both calls, each with the
+/// party that the transferee talks with.
+pub(crate) fn transfer_blindly(switch: &Switch, phones: [Baresip; 3], to: &str, examine: impl Fn(&str, &str)) {
+    let [mut transferee, mut agent, mut target] = phones;
     transferee.call(&mut agent);
     let first = switch.only_call();
     switch.wait_for_talk(&first, TALK);
+    examine("agent", &first);
 
-    agent.command("transfer", &target.uri());
+    agent.command("transfer", to);
     for phone in [&mut transferee, &mut target] {
         phone.wait_for("CALL_ESTABLISHED");
     }
@@ -25,6 +22,7 @@ fn a_blind_transfer_by_baresip() {
     eventually("the first call is gone", || (!switch.calls().contains(&first)).then_some(()));
     let second = switch.only_call();
     switch.wait_for_talk(&second, TALK);
+    examine("target", &second);
 
     target.command("hangup", "");
     transferee.wait_for("CALL_CLOSED");
@@ -38,6 +36,15 @@ fn a_blind_transfer_by_baresip() {
         assert_eq!(heard.len(), 1);
         voices::must_be_heard(&heard[0], &["transferee"]);
     }
+}
+
+#[test]
+fn a_blind_transfer_by_baresip() {
+    let switch = Switch::start(&[]);
+    let proxy = switch.kamailio.address();
+    let phones = ["transferee", "agent", "target"].map(|name| Baresip::start(name, LOOPBACK, proxy));
+    let to = phones[2].uri();
+    transfer_blindly(&switch, phones, &to, |_, _| ());
 }
 
 /// RFC 5589 7: the agent holds the transferee, talks with the target, and refers the transferee to it with Replaces (RFC

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::address;
 use super::codec::CodecSpec;
+use super::defaults;
 use super::dtls::LegDtls;
 use super::dtmf::DtmfSend;
 use super::ice::LegIce;
@@ -218,7 +219,7 @@ pub struct LegCreate {
     #[schema(value_type = Option<String>, example = "192.0.2.7:4001")]
     pub remote_rtcp: Option<SocketAddr>,
     /// RTCP on the RTP port (RFC 5761).
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub rtcp_mux: bool,
     /// The interface to receive on; absent: the first that has an address of the family.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -245,10 +246,6 @@ pub struct LegCreate {
     /// Say `media-timeout` after this long without a packet; 0: never; absent: as the server is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_timeout_ms: Option<u32>,
-}
-
-const fn yes() -> bool {
-    true
 }
 
 /// Fields of `leg-remote`.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::defaults;
+
 /// Fields of `leg-dtls`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -12,7 +14,7 @@ pub struct LegDtls {
     /// The party.
     pub party: String,
     /// Whether it agrees on keys by DTLS. Taken back, it speaks RTP.
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub enabled: bool,
     /// What our SDP is to say: `active` (we begin the handshake), `passive` or `actpass`; absent: `actpass` in an offer, and in an answer
     /// what goes with the party's.
@@ -27,7 +29,7 @@ pub struct LegDtls {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<DtlsRemote>,
     /// Begin a new association although the party has not asked for one.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "defaults::is_false")]
     pub restart: bool,
 }
 
@@ -45,15 +47,6 @@ pub struct DtlsRemote {
     /// `a=tls-id`: with another one a new association is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_id: Option<String>,
-}
-
-const fn yes() -> bool {
-    true
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 /// What the party is to be told.

@@ -6,6 +6,7 @@ use patchcord_relay::snapshot::IceSnapshot;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::defaults;
 use super::secret::Secret;
 
 /// Fields of `leg-ice`.
@@ -15,7 +16,7 @@ pub struct LegIce {
     /// The party.
     pub party: String,
     /// Whether its connectivity checks are answered.
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub enabled: bool,
     /// Our user name fragment, 4 to 256 letters, digits, `+` and `/`; absent: the present one, or one that is chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,17 +30,8 @@ pub struct LegIce {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_ufrag: Option<String>,
     /// Choose others than the present ones: an ICE restart.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "defaults::is_false")]
     pub restart: bool,
-}
-
-const fn yes() -> bool {
-    true
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 /// What the party is to be told: the SDP of `a=ice-lite` has it.

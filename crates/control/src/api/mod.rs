@@ -4,6 +4,7 @@ mod address;
 mod answer;
 mod codec;
 mod command;
+mod defaults;
 mod dtls;
 mod dtmf;
 mod event;

@@ -6,6 +6,7 @@ use patchcord_relay::snapshot::{SrtpSnapshot, SrtpStream};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::defaults;
 use super::secret::Secret;
 
 /// Fields of `leg-srtp`.
@@ -15,7 +16,7 @@ pub struct LegSrtp {
     /// The party.
     pub party: String,
     /// Whether it speaks SRTP and nothing else.
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub enabled: bool,
     /// Suite and key of what the party sends, as its `a=crypto` has them; absent: as before, or not known yet, and then nothing of it
     /// is accepted.
@@ -39,10 +40,6 @@ impl LegSrtp {
     pub const fn demanded(party: String) -> Self {
         Self { party, enabled: true, receive: None, send: None, suite: None }
     }
-}
-
-const fn yes() -> bool {
-    true
 }
 
 /// What the party is to be told.

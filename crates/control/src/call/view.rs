@@ -93,13 +93,14 @@ fn dtls_state(dtls: &Dtls, env: &Env) -> Option<DtlsState> {
         Role::Client => "client".to_owned(),
         Role::Server => "server".to_owned(),
     });
-    let (state, profile, error) = match env.handshakes.progress_of(dtls.association)? {
-        Progress::Handshake => ("handshake", None, None),
-        Progress::Connected(profile) => ("connected", Some(profile.name().to_owned()), None),
-        Progress::Failed(error) => ("failed", None, Some(error)),
-        Progress::Closed => ("closed", None, None),
+    let progress = env.handshakes.progress_of(dtls.association)?;
+    let state = progress.name().to_owned();
+    let (profile, error) = match progress {
+        Progress::Connected(profile) => (Some(profile.name().to_owned()), None),
+        Progress::Failed(error) => (None, Some(error)),
+        Progress::Handshake | Progress::Closed => (None, None),
     };
-    Some(DtlsState { state: state.to_owned(), role, profile, error })
+    Some(DtlsState { state, role, profile, error })
 }
 
 fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, env: &Env) -> LegState {

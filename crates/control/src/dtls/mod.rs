@@ -20,6 +20,7 @@ use patchcord_relay::ids::{AssociationId, LegId};
 
 use crate::control::Shared;
 use crate::error::{ApiError, ErrorCode};
+use crate::http::metrics::AssociationCounts;
 use thread::Order;
 
 /// Datagrams that may wait for the thread; more are lost, as on any network.
@@ -36,6 +37,18 @@ pub(crate) enum Progress {
     Failed(String),
     /// The party has ended it.
     Closed,
+}
+
+impl Progress {
+    /// The name in JSON and in metrics.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::Connected(_) => "connected",
+            Self::Failed(_) => "failed",
+            Self::Closed => "closed",
+        }
+    }
 }
 
 /// An association that is to begin.
@@ -57,6 +70,7 @@ pub(crate) struct Handshakes {
     next: AtomicU64,
     waiting: Arc<AtomicUsize>,
     progress: Mutex<HashMap<AssociationId, Progress>>,
+    pub(crate) counts: AssociationCounts,
 }
 
 impl fmt::Debug for Handshakes {
@@ -75,6 +89,7 @@ impl Handshakes {
             next: AtomicU64::new(1),
             waiting: Arc::default(),
             progress: Mutex::default(),
+            counts: AssociationCounts::default(),
         }
     }
 
@@ -137,6 +152,7 @@ impl Handshakes {
     }
 
     fn note(&self, association: AssociationId, progress: Progress) {
+        self.counts.count(&progress);
         if let Some(known) = self.progress().get_mut(&association) {
             *known = progress;
         }

@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::collections::{BTreeSet, HashMap};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -93,7 +94,9 @@ impl Thread {
     fn act(&mut self, association: AssociationId, act: impl FnOnce(&mut Association) -> ToDo) {
         let Some(it) = self.associations.get_mut(&association) else { return };
         let was = it.due.take();
-        let ToDo { commands, progress } = act(it);
+        // A fault in a library, should one be found by somebody's garbage, is one party's handshake and no other's.
+        let ToDo { commands, progress } =
+            panic::catch_unwind(AssertUnwindSafe(|| act(it))).unwrap_or_else(|_| it.give_up());
         let (leg, worker) = (it.owner().leg, it.owner().worker);
         if let Some(was) = was {
             self.due.remove(&(was, association));

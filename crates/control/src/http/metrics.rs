@@ -1,6 +1,6 @@
 //! `/metrics`: what Prometheus scrapes.
 //!
-//! Nothing but the counts of commands is kept between two scrapes: each asks the workers and writes what they say.
+//! Nothing but the counts of commands and associations is kept between two scrapes: each asks the workers and writes what they say.
 
 use core::sync::atomic::AtomicU64;
 
@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 
 use crate::api::{CommandName, Percentiles, WorkerState};
 use crate::control::Control;
+use crate::dtls::Progress;
 use crate::error::{ApiError, ErrorCode};
 use crate::ports::PortCounts;
 
@@ -35,6 +36,16 @@ impl CommandCounts {
     }
 }
 
+/// Associations of DTLS by what has become of them.
+#[derive(Debug, Default)]
+pub(crate) struct AssociationCounts(Family<Labels, Counter>);
+
+impl AssociationCounts {
+    pub(crate) fn count(&self, progress: &Progress) {
+        self.0.get_or_create(&vec![("result", progress.name().to_owned())]).inc();
+    }
+}
+
 /// Metrics in the `OpenMetrics` text format.
 #[utoipa::path(
     get, path = "/metrics", tag = "server",
@@ -49,6 +60,8 @@ pub(super) async fn metrics(State(control): State<Control>) -> Result<Response, 
         workers.iter().filter_map(|entry| Some((entry.worker.to_string(), entry.state.as_ref()?))).collect();
     page.workers(&answered);
     page.registry.register("commands", "Bridge commands by name and result", control.0.command_counts.0.clone());
+    let associations = control.0.env.handshakes.counts.0.clone();
+    page.registry.register("dtls_associations", "Associations of DTLS by what has become of them", associations);
     let mut known = Registry::with_prefix("rtpengine");
     Page { registry: &mut known }.known_names(&control, &answered);
     let mut text = String::new();

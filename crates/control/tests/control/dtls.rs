@@ -182,6 +182,13 @@ async fn an_association_is_offered_and_the_party_begins() {
     assert!(matches!(a.talk(&relay), Verdict::Forwarded(_)));
     assert!(matches!(relay.talk(&mut b), Verdict::Forwarded(_)));
     assert_eq!(a.hears(&relay), 1);
+    let router = patchcord_control::http::router(relay.control.clone(), None);
+    let request = axum::http::Request::get("/metrics").body(axum::body::Body::empty()).unwrap();
+    let page = tower::ServiceExt::oneshot(router, request).await.unwrap().into_body();
+    let page = axum::body::to_bytes(page, usize::MAX).await.unwrap();
+    let line = "patchcord_dtls_associations_total{result=\"connected\"} 1";
+    assert!(String::from_utf8_lossy(&page).lines().any(|found| found == line), "{line}");
+
     let srtp = relay.state().await.legs[0].srtp.clone().unwrap();
     assert_eq!(srtp.receive.map(|stream| stream.roc), Some(Some(0)));
 }
