@@ -83,7 +83,7 @@ fn the_corpus_has_every_command_and_every_reason() -> io::Result<()> {
         "Failed to start media playback from file",
         "Failed to start media playback from blob",
         "Failed to start media playback from database",
-        "transport-protocol RTP/SAVP: this relay does not translate",
+        "the offer has no a=fingerprint",
         "cannot hear that source",
         "cannot be encoded for",
         "a name has 1 to",
