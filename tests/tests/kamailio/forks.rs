@@ -14,6 +14,10 @@ fn the_losers_487_leaves_the_winner_alone() {
     assert_ne!(media_of(&desk_offer), media_of(&mobile_offer), "each branch has ports of its own");
     desk.respond(&at_desk, "180 Ringing", "");
     mobile.respond(&at_mobile, "180 Ringing", "");
+    for _ in [&desk, &mobile] {
+        // A proxy has several processes: it cancels only whom it knows to ring (RFC 3261 9.1).
+        let _ringing = caller.must_get(&mut out, 180, None);
+    }
     mobile.respond(&at_mobile, "200 OK", &mobile.media.sdp(""));
     let answer = caller.must_get(&mut out, 200, Some(""));
     let _cancel = desk.must_take("CANCEL");
