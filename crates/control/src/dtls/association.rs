@@ -19,8 +19,6 @@ pub(super) struct Association {
     session: Option<Session>,
     /// Where the peer's latest datagram that was answered came from.
     peer: Option<SocketAddr>,
-    /// It has given up.
-    is_broken: bool,
     /// When the session is to be looked after.
     pub(super) due: Option<Instant>,
 }
@@ -35,7 +33,7 @@ pub(super) struct ToDo {
 
 impl Association {
     pub(super) fn new(id: AssociationId, new: NewAssociation, endpoint: Arc<Endpoint>) -> Self {
-        Self { id, new, endpoint, session: None, peer: None, is_broken: false, due: None }
+        Self { id, new, endpoint, session: None, peer: None, due: None }
     }
 
     pub(super) const fn owner(&self) -> &NewAssociation {
@@ -64,16 +62,7 @@ impl Association {
         self.with_session(now, None, |session| session.handle_timeout(now))
     }
 
-    /// What it was doing has ended in a panic: nothing of it can be gone on with.
-    pub(super) fn give_up(&mut self) -> ToDo {
-        (self.session, self.due, self.is_broken) = (None, None, true);
-        failed(&HandshakeError::Protocol("the library has a fault, which the log shows; please report it".to_owned()))
-    }
-
     fn with_session(&mut self, now: Instant, from: Option<SocketAddr>, act: impl FnOnce(&mut Session)) -> ToDo {
-        if self.is_broken {
-            return ToDo::default();
-        }
         let mut session = match self.session.take() {
             Some(session) => session,
             None => {
@@ -131,7 +120,7 @@ impl Association {
     }
 }
 
-fn failed(error: &HandshakeError) -> ToDo {
+pub(super) fn failed(error: &HandshakeError) -> ToDo {
     ToDo { commands: Vec::new(), progress: Some(Progress::Failed(error.to_string())) }
 }
 

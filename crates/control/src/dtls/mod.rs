@@ -123,7 +123,7 @@ impl Handshakes {
     }
 
     /// The SDP with the party's fingerprints has come.
-    pub(crate) fn expect(&self, association: AssociationId, announced: Vec<Fingerprint>) {
+    fn expect(&self, association: AssociationId, announced: Vec<Fingerprint>) {
         self.order(Order::Expect { association, announced });
     }
 

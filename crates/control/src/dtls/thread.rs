@@ -9,12 +9,15 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Instant;
 
-use patchcord_dtls::{Endpoint, Fingerprint};
+use patchcord_dtls::{Endpoint, Fingerprint, HandshakeError};
 use patchcord_relay::ids::AssociationId;
 
-use super::association::{Association, ToDo};
+use super::association::{Association, ToDo, failed};
 use super::{NewAssociation, Progress};
 use crate::control::Shared;
+
+/// Why there are no keys after a panic.
+const FAULT: &str = "the library has a fault, which the log shows; please report it";
 
 /// What the thread is told.
 pub(super) enum Order {
@@ -94,16 +97,19 @@ impl Thread {
     fn act(&mut self, association: AssociationId, act: impl FnOnce(&mut Association) -> ToDo) {
         let Some(it) = self.associations.get_mut(&association) else { return };
         let was = it.due.take();
-        // A fault in a library, should one be found by somebody's garbage, is one party's handshake and no other's.
-        let ToDo { commands, progress } =
-            panic::catch_unwind(AssertUnwindSafe(|| act(it))).unwrap_or_else(|_| it.give_up());
+        let done = panic::catch_unwind(AssertUnwindSafe(|| act(it)));
         let (leg, worker) = (it.owner().leg, it.owner().worker);
         if let Some(was) = was {
             self.due.remove(&(was, association));
         }
-        if let Some(due) = it.due {
+        if let (Ok(_), Some(due)) = (&done, it.due) {
             self.due.insert((due, association));
         }
+        // A fault in a library, should one be found by somebody's garbage, is one party's handshake and no other's.
+        let ToDo { commands, progress } = done.unwrap_or_else(|_| {
+            self.associations.remove(&association);
+            failed(&HandshakeError::Protocol(FAULT.to_owned()))
+        });
         let Some(relay) = self.relay.upgrade() else { return };
         let progress = match relay.engine.tell(worker, commands) {
             Ok(()) => progress,

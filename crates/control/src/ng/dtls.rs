@@ -24,21 +24,6 @@ pub(super) struct Dtls {
     wish: Option<Wish>,
 }
 
-/// What the other side is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ToldDtls {
-    setup: String,
-    fingerprint: String,
-    tls_id: Option<String>,
-}
-
-impl ToldDtls {
-    pub(super) fn edit(&self) -> patchcord_sdp::Dtls {
-        let Self { setup, fingerprint, tls_id } = self.clone();
-        patchcord_sdp::Dtls { setup, fingerprint, tls_id }
-    }
-}
-
 /// What a line, or the session for all lines, says of DTLS. Without a fingerprint there is none (RFC 5763 5).
 pub(super) fn described(sdp: &Sdp, media: &Media) -> Option<DtlsRemote> {
     let of = |attributes: &[(String, String)]| -> Vec<String> {
@@ -122,7 +107,7 @@ impl Exchange<'_, '_> {
             unreachable!("the draft of DTLS that was planned says so");
         };
         let (setup, fingerprint, tls_id) = (done.setup.clone(), done.fingerprint.clone(), done.tls_id.clone());
-        Ok(ToldKeys::Own { crypto: Vec::new(), dtls: Some(ToldDtls { setup, fingerprint, tls_id }) })
+        Ok(ToldKeys::Own { crypto: Vec::new(), dtls: Some(patchcord_sdp::Dtls { setup, fingerprint, tls_id }) })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use patchcord_ng::Options;
 
-use super::dtls::{Dtls, ToldDtls};
+use super::dtls::Dtls;
 use super::media::{Described, Exchange, Phase};
 use super::sdes::Sdes;
 use crate::api::Secret;
@@ -69,7 +69,7 @@ pub(super) enum ToldKeys {
     Own {
         /// Values of `a=crypto`.
         crypto: Vec<Secret>,
-        dtls: Option<ToldDtls>,
+        dtls: Option<patchcord_sdp::Dtls>,
     },
 }
 
@@ -83,7 +83,7 @@ impl ToldKeys {
             Self::Keep => None,
             Self::Own { crypto, dtls } => Some(patchcord_sdp::Keys {
                 crypto: crypto.iter().map(|line| line.as_str().to_owned()).collect(),
-                dtls: dtls.as_ref().map(ToldDtls::edit),
+                dtls: dtls.clone(),
             }),
         }
     }

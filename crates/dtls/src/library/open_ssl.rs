@@ -3,6 +3,7 @@
 //! It reads and writes through a pair of queues. Its clock for retransmissions is its own: it looks at it whenever it is asked to go
 //! on, and so it is asked several times a second until the handshake is complete.
 
+use core::ffi::c_ulong;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -208,7 +209,7 @@ impl OpenSsl {
         self.news.push_back(Step::Certificate(der));
         if let Some(profile) = ssl.selected_srtp_profile() {
             let number = profile.id().as_raw();
-            let ours = SrtpProfile::ALL.into_iter().find(|ours| libc_ulong(ours.number()) == number);
+            let ours = SrtpProfile::ALL.into_iter().find(|ours| c_ulong::from(ours.number()) == number);
             let profile = ours.ok_or_else(|| HandshakeError::protocol(&format!("the unknown profile {number}")))?;
             let mut exported = zeroize::Zeroizing::new(vec![0; profile.material_len()]);
             ssl.export_keying_material(&mut exported, EXPORTER, None)
@@ -255,8 +256,4 @@ fn fresh(endpoint: &Endpoint, role: Role) -> Result<SslStream<Wire>, HandshakeEr
 
 fn is_waiting(error: &openssl::ssl::Error) -> bool {
     matches!(error.code(), ErrorCode::WANT_READ | ErrorCode::WANT_WRITE)
-}
-
-fn libc_ulong(number: u16) -> core::ffi::c_ulong {
-    number.into()
 }

@@ -226,7 +226,7 @@ impl Latch {
     /// Whether what comes from there can be the party's, as far as is known; nothing is learned.
     pub(crate) fn may_be_party(&self, from: SocketAddr) -> bool {
         if self.settled {
-            return self.current == Some(from) || !self.is_foreign(from);
+            return !self.is_foreign(from);
         }
         !self.policy.strict || (self.may_learn(self.rank_of(from)) && self.can_be_at(from.ip()))
     }
