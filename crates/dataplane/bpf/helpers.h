@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What the programs need of the kernel, so that they can be built with nothing but clang and the kernel's own headers: the
+ * helpers by their numbers (enum bpf_func_id in linux/bpf.h) and the words of BTF-defined maps.
+ */
+#ifndef PATCHCORD_HELPERS_H
+#define PATCHCORD_HELPERS_H
+
+#include <linux/bpf.h>
+#include <linux/stddef.h>
+#include <linux/types.h>
+
+#define SEC(name) __attribute__((section(name), used))
+/* linux/stddef.h has a weaker one. */
+#undef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+
+/* A map is a struct whose members' types say what it is (Documentation/bpf/btf.rst, "Map definitions"). */
+#define __uint(name, value) int(*name)[value]
+#define __type(name, value) typeof(value) *name
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define htons(x) __builtin_bswap16(x)
+#else
+#define htons(x) (x)
+#endif
+
+/* Helpers are called by number; the verifier knows them by it. */
+static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
+static long (*bpf_skb_store_bytes)(struct __sk_buff *skb, __u32 offset, const void *from, __u32 len, __u64 flags) =
+	(void *)BPF_FUNC_skb_store_bytes;
+static long (*bpf_l4_csum_replace)(struct __sk_buff *skb, __u32 offset, __u64 from, __u64 to, __u64 flags) =
+	(void *)BPF_FUNC_l4_csum_replace;
+static long (*bpf_skb_load_bytes)(const void *skb, __u32 offset, void *to, __u32 len) = (void *)BPF_FUNC_skb_load_bytes;
+static __u64 (*bpf_get_socket_cookie)(void *context) = (void *)BPF_FUNC_get_socket_cookie;
+static long (*bpf_skb_load_bytes_relative)(const void *skb, __u32 offset, void *to, __u32 len, __u32 start_header) =
+	(void *)BPF_FUNC_skb_load_bytes_relative;
+static long (*bpf_sk_release)(void *sock) = (void *)BPF_FUNC_sk_release;
+static long (*bpf_sk_assign)(void *context, void *sock, __u64 flags) = (void *)BPF_FUNC_sk_assign;
+static __u64 (*bpf_ktime_get_coarse_ns)(void) = (void *)BPF_FUNC_ktime_get_coarse_ns;
+
+#endif

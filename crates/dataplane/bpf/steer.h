@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* What the steering programs share with user space. src/steered/layout.rs says the same in Rust, with the same sizes and offsets. */
+#ifndef PATCHCORD_STEER_H
+#define PATCHCORD_STEER_H
+
+#include <linux/types.h>
+
+/* Where a datagram was sent to. IPv4 addresses are written as IPv4-mapped IPv6 ones (RFC 4291 2.5.5.2). */
+struct steer_port {
+	__u8 address[16];
+	/* Host order, which is what sk_lookup programs see. */
+	__u16 port;
+	__u16 zero;
+};
+
+/* Whose port it is, and how much has come lately. */
+struct steer_lease {
+	/* Index into the map of sockets. */
+	__u32 socket;
+	/* The window that is being counted: time in units of STEER_WINDOW_NS. */
+	__u32 window;
+	/* Datagrams in this window so far. */
+	__u32 count;
+	/* Datagrams that were one too many, since the port was opened. */
+	__u32 dropped;
+};
+
+/* 2^26 ns, 67 ms. */
+#define STEER_WINDOW_SHIFT 26
+/* Datagrams that one port may receive in one window: 16,700 a second, which is 300 streams of audio or 200 Mbit/s of video. */
+#define STEER_WINDOW_DATAGRAMS 1120
+
+_Static_assert(sizeof(struct steer_port) == 20, "as in layout.rs");
+_Static_assert(sizeof(struct steer_lease) == 16, "as in layout.rs");
+_Static_assert(__builtin_offsetof(struct steer_lease, dropped) == 12, "as in layout.rs");
+
+#endif
