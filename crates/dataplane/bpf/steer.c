@@ -31,9 +31,18 @@ struct {
 	__uint(max_entries, 1); /* set when it is loaded */
 } sockets SEC(".maps");
 
+/* Datagrams that were one too many for their port, for each socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(max_entries, 1); /* set when it is loaded */
+} flooded SEC(".maps");
+
 /* Whether the port has had its share. Two CPUs that count at once may lose a count: it is a limit against floods, no account. */
 static __always_inline int is_flooded(struct steer_lease *lease)
 {
+	__u64 *dropped;
 	__u32 window = bpf_ktime_get_coarse_ns() >> STEER_WINDOW_SHIFT;
 
 	if (lease->window != window) {
@@ -44,7 +53,9 @@ static __always_inline int is_flooded(struct steer_lease *lease)
 		lease->count++;
 		return 0;
 	}
-	__sync_fetch_and_add(&lease->dropped, 1);
+	dropped = bpf_map_lookup_elem(&flooded, &lease->socket);
+	if (dropped)
+		__sync_fetch_and_add(dropped, 1);
 	return 1;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* What the steering programs share with user space. src/steered/layout.rs says the same in Rust, with the same sizes and offsets. */
+/* What the steering programs share with user space. src/steered/layout.rs says the same in Rust. */
 #ifndef PATCHCORD_STEER_H
 #define PATCHCORD_STEER_H
 
@@ -21,8 +21,6 @@ struct steer_lease {
 	__u32 window;
 	/* Datagrams in this window so far. */
 	__u32 count;
-	/* Datagrams that were one too many, since the port was opened. */
-	__u32 dropped;
 };
 
 /* 2^26 ns, 67 ms. */
@@ -31,7 +29,7 @@ struct steer_lease {
 #define STEER_WINDOW_DATAGRAMS 1120
 
 _Static_assert(sizeof(struct steer_port) == 20, "as in layout.rs");
-_Static_assert(sizeof(struct steer_lease) == 16, "as in layout.rs");
-_Static_assert(__builtin_offsetof(struct steer_lease, dropped) == 12, "as in layout.rs");
+_Static_assert(sizeof(struct steer_lease) == 12, "as in layout.rs");
+_Static_assert(__builtin_offsetof(struct steer_lease, count) == 8, "as in layout.rs");
 
 #endif

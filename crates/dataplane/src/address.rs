@@ -44,6 +44,12 @@ impl RawAddr {
         }
     }
 
+    /// The address within, as the kernel lays it out.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len as usize]
+    }
+
     /// For `sockaddr` arguments; valid as long as `self` stays where it is.
     pub(crate) const fn as_ptr(&self) -> *const libc::sockaddr {
         self.bytes.as_ptr().cast()
@@ -84,7 +90,7 @@ mod tests {
             let addr: SocketAddr = text.parse().expect("a literal");
             let mut raw = RawAddr::EMPTY;
             raw.set(addr);
-            assert_eq!(read(&raw.bytes[..raw.len as usize]), Some(addr));
+            assert_eq!(read(raw.bytes()), Some(addr));
         }
     }
 

@@ -1,5 +1,6 @@
-//! What a worker needs from the operating system. Two implementations: [`crate::io_uring`] and [`crate::mmsg`].
+//! What a worker needs from the operating system. Implementations: [`crate::io_uring`], [`crate::mmsg`], [`crate::steered`].
 
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
 use std::net::UdpSocket;
@@ -12,6 +13,7 @@ use patchcord_relay::time::MonoTime;
 
 use crate::clock::Arrival;
 use crate::counters::Counters;
+use crate::socket::SocketOptions;
 
 /// Datagrams that go through the engine together. Larger batches save little (a system call costs as much as a tenth of
 /// one packet's way through the UDP stack) and make the first datagram of a batch wait for the last.
@@ -31,12 +33,21 @@ pub(crate) type Batch<'a> = ArrayVec<Datagram<'a>, BATCH>;
 pub(crate) trait Backend {
     /// The half that sends, usable while a batch borrows the half that receives.
     type Sender: Sender;
+    /// An address that was taken and is not a port yet.
+    type Opening;
 
     /// The name in configuration, logs and snapshots.
     const NAME: &'static str;
 
-    /// Takes over a socket that [`crate::socket::bind`] made. A port that is open already is replaced.
-    fn open(&mut self, port: PortId, socket: UdpSocket);
+    /// Takes an address for a port that does not exist yet, so that what cannot be had is known before anything is done. Dropped,
+    /// it gives the address back.
+    ///
+    /// # Errors
+    /// The address is taken, or not this host's, or there is no room: the system's words.
+    fn bind(&mut self, addr: SocketAddr, options: &SocketOptions) -> io::Result<Self::Opening>;
+
+    /// Makes a port of an address that [`Backend::bind`] took. A port that is open already is replaced.
+    fn open(&mut self, port: PortId, opening: Self::Opening);
 
     /// Closes ports; those that are not open are skipped. When this returns their addresses can be bound again.
     fn close(&mut self, ports: &[PortId]);
@@ -54,8 +65,13 @@ pub(crate) trait Backend {
     /// (`None`: no end). It may return early.
     fn wait(&mut self, timeout: Option<Duration>);
 
-    /// The sockets of all open ports.
+    /// The sockets that receive: one for each open port, or one for many.
     fn sockets(&self) -> impl Iterator<Item = &UdpSocket>;
+
+    /// How long the receive queue of a socket is where one for each port would be `per_port` bytes long, as in `SO_RCVBUF`.
+    fn queue_bytes(per_port: usize) -> usize {
+        per_port
+    }
 
     /// Gives the receive queue of every socket another size, in bytes as in `SO_RCVBUF`.
     fn resize_queues(&self, bytes: usize) {

@@ -66,6 +66,9 @@ pub enum BackendChoice {
     /// io_uring where the kernel allows it, else recvmmsg and sendmmsg.
     #[default]
     Auto,
+    /// One socket a worker for all its ports, by BPF programs, or refuse to start. Needs `CAP_BPF`, `CAP_NET_ADMIN` and
+    /// `CAP_PERFMON`, and Linux 6.6.
+    Steered,
     /// io_uring, or refuse to start.
     IoUring,
     /// epoll, recvmmsg and sendmmsg.

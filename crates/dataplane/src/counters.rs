@@ -10,6 +10,8 @@ pub(crate) enum Io {
     Received,
     /// Datagrams that the kernel dropped because a socket's queue was full.
     KernelDropped,
+    /// Datagrams dropped in the kernel because their port had received more than any party sends.
+    FloodDropped,
     /// Datagrams dropped by the worker because they had waited too long while it was overloaded.
     OverloadDropped,
     /// Overloads that began.
@@ -53,9 +55,10 @@ pub(crate) enum Io {
 }
 
 impl Io {
-    const ALL: [(Self, &'static str); 22] = [
+    const ALL: [(Self, &'static str); 23] = [
         (Self::Received, "received"),
         (Self::KernelDropped, "kernel_dropped"),
+        (Self::FloodDropped, "flood_dropped"),
         (Self::OverloadDropped, "overload_dropped"),
         (Self::Overloads, "overloads"),
         (Self::ReceivedAfterClose, "received_after_close"),

@@ -11,12 +11,13 @@ use thiserror::Error;
 
 use crate::affinity;
 use crate::backend::{Backend, Unavailable};
+use crate::choice::{Choice, Kind, Speed, choose};
 use crate::clock::Clock;
-use crate::config::{BackendChoice, Config, Workers};
+use crate::config::{Config, Workers};
 use crate::io_uring::IoUring;
 use crate::mmsg::Mmsg;
-use crate::probe;
 use crate::socket::{self, SocketOptions};
+use crate::steered::{Doors, Steered, Steering};
 use crate::wake::Wake;
 use crate::worker::{Assignment, Replies, Told, Worker};
 
@@ -24,7 +25,10 @@ use crate::worker::{Assignment, Replies, Told, Worker};
 #[derive(Debug)]
 pub struct Dataplane {
     workers: Vec<Running>,
-    backend: (&'static str, String),
+    /// After the workers: it is detached when they have ended.
+    steering: Option<Steering>,
+    backend: &'static str,
+    speeds: Vec<Speed>,
 }
 
 /// Why the workers did not start.
@@ -97,14 +101,23 @@ impl Dataplane {
         let cpus = placement(&config.workers)?;
         socket::raise_file_limit();
         socket::grow_file_table();
-        let (kind, reason) = choose(config.backend)?;
-        tracing::info!(backend = kind.name(), workers = cpus.len(), "{reason}");
-        let mut dataplane = Self { workers: Vec::new(), backend: (kind.name(), reason) };
+        let Choice { kind, speeds, steering } = choose(config, cpus.len())?;
+        let mut dataplane = Self { workers: Vec::new(), steering, backend: kind.name(), speeds };
+        tracing::info!(backend = kind.name(), workers = cpus.len(), "{}", dataplane.backend().1);
         let mut starting = Vec::new();
         let senders = std::iter::repeat_n(replies, cpus.len());
         for (index, (&cpu, replies)) in cpus.iter().zip(senders).enumerate() {
             let replies = Replies::new(index, replies, Arc::clone(&told));
-            let (running, ready) = spawn(index, cpu, kind, config, replies)?;
+            let ways = match &mut dataplane.steering {
+                None if kind == Kind::Mmsg => Ways::Mmsg,
+                None => Ways::IoUring,
+                Some(steering) => Ways::Steered(
+                    steering
+                        .doors(index, &Steered::options(&socket_options(config)))
+                        .map_err(|unavailable| kind.refuses(unavailable))?,
+                ),
+            };
+            let (running, ready) = spawn(index, cpu, ways, config, replies)?;
             dataplane.workers.push(running);
             starting.push(ready);
         }
@@ -129,7 +142,14 @@ impl Dataplane {
     /// The backend in use, and why this one.
     #[must_use]
     pub fn backend(&self) -> (&'static str, &str) {
-        (self.backend.0, &self.backend.1)
+        let chosen = self.speeds.iter().find(|speed| speed.name == self.backend);
+        (self.backend, chosen.map_or("", |speed| &speed.reason))
+    }
+
+    /// The backends that were looked at, from the fastest on, with what was found: those before the one in use are not available.
+    #[must_use]
+    pub fn speeds(&self) -> &[Speed] {
+        &self.speeds
     }
 
     /// Stops the workers after their current batch, closes their sockets, and waits for it.
@@ -206,19 +226,11 @@ enum Place {
     Anywhere,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Kind {
+/// What a worker's backend is made of.
+enum Ways {
     IoUring,
     Mmsg,
-}
-
-impl Kind {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::IoUring => IoUring::NAME,
-            Self::Mmsg => Mmsg::NAME,
-        }
-    }
+    Steered(Doors),
 }
 
 fn placement(workers: &Workers) -> Result<Vec<Place>, StartError> {
@@ -234,18 +246,9 @@ fn placement(workers: &Workers) -> Result<Vec<Place>, StartError> {
     if places.is_empty() { Err(StartError::NoWorkers) } else { Ok(places) }
 }
 
-fn choose(choice: BackendChoice) -> Result<(Kind, String), StartError> {
-    if choice == BackendChoice::Mmsg {
-        return Ok((Kind::Mmsg, "recvmmsg and sendmmsg, as configured".to_owned()));
-    }
-    let probe = probe::io_uring();
-    match (probe.usable, choice) {
-        (true, _) => Ok((Kind::IoUring, probe.reason)),
-        (false, BackendChoice::IoUring) => Err(StartError::Backend { name: IoUring::NAME, reason: probe.reason }),
-        (false, _) => {
-            Ok((Kind::Mmsg, format!("recvmmsg and sendmmsg, because io_uring is not available: {}", probe.reason)))
-        }
-    }
+/// Ports that a worker can have open: RTP and RTCP of each leg.
+pub(crate) fn ports_max(config: &Config) -> usize {
+    2 * config.legs_max_per_worker.max(1) as usize
 }
 
 type Ready = Receiver<Result<(), StartError>>;
@@ -253,7 +256,7 @@ type Ready = Receiver<Result<(), StartError>>;
 fn spawn(
     index: usize,
     place: Place,
-    kind: Kind,
+    ways: Ways,
     config: &Config,
     replies: Replies,
 ) -> Result<(Running, Ready), StartError> {
@@ -269,15 +272,18 @@ fn spawn(
             return;
         }
         let assignment = assignment(index, &config, inbox, replies, Arc::clone(&wake));
-        let ports = 2 * config.legs_max_per_worker.max(1) as usize;
-        let start = |backend: Result<(), Unavailable>| {
-            let name = kind.name();
-            let result = backend.map_err(|unavailable| StartError::Backend { name, reason: unavailable.reason });
-            let _ = ready.send(result);
+        let ports = ports_max(&config);
+        let start = |kind: Kind| {
+            move |backend: Result<(), Unavailable>| {
+                let _ = ready.send(backend.map_err(|unavailable| kind.refuses(unavailable)));
+            }
         };
-        match kind {
-            Kind::IoUring => run(IoUring::new(ports, buffers(config.ring_buffers), wake), assignment, start),
-            Kind::Mmsg => run(Mmsg::new(ports, wake), assignment, start),
+        match ways {
+            Ways::IoUring => {
+                run(IoUring::new(ports, buffers(config.ring_buffers), wake), assignment, start(Kind::IoUring));
+            }
+            Ways::Mmsg => run(Mmsg::new(ports, wake), assignment, start(Kind::Mmsg)),
+            Ways::Steered(doors) => run(Steered::new(ports, doors, wake), assignment, start(Kind::Steered)),
         }
     };
     let thread = Builder::new().name(format!("patchcord-{index}")).spawn(work).map_err(resources)?;
@@ -314,11 +320,16 @@ fn assignment(
         replies,
         wake,
         wait: config.wait,
-        sockets: SocketOptions {
-            receive_buffer_bytes: config.receive_buffer_bytes,
-            send_buffer_bytes: config.send_buffer_bytes,
-            dscp: config.dscp,
-        },
+        sockets: socket_options(config),
+    }
+}
+
+/// The options of a port's socket.
+const fn socket_options(config: &Config) -> SocketOptions {
+    SocketOptions {
+        receive_buffer_bytes: config.receive_buffer_bytes,
+        send_buffer_bytes: config.send_buffer_bytes,
+        dscp: config.dscp,
     }
 }
 

@@ -16,6 +16,7 @@ mod ancillary;
 mod backend;
 #[cfg(test)]
 mod backend_tests;
+mod choice;
 mod clock;
 mod config;
 mod counters;
@@ -26,10 +27,12 @@ mod mmsg;
 mod overload;
 pub mod probe;
 mod socket;
+mod steered;
 mod wait;
 mod wake;
 mod worker;
 
+pub use choice::Speed;
 pub use clock::Clock;
 pub use config::{BackendChoice, Config, Wait, Workers};
 pub use dataplane::{Dataplane, StartError, WorkerHandle};

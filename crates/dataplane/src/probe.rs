@@ -3,6 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use std::fs;
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -12,7 +13,7 @@ use patchcord_relay::ids::{Component, PortId};
 use crate::backend::{Backend, Batch, Sender, Unavailable};
 use crate::clock::{Arrival, Clock};
 use crate::io_uring::{IoUring, features};
-use crate::socket::{self, SocketOptions};
+use crate::socket::SocketOptions;
 use crate::wake::Wake;
 
 /// What was found out about io_uring.
@@ -73,13 +74,29 @@ pub fn kernel() -> String {
     release.map_or_else(|_| "of unknown release".to_owned(), |release| release.trim().to_owned())
 }
 
+/// Whether the network namespace tracks UDP connections (nf_conntrack): a datagram is sent, and the count of connections grows.
+/// Others may make it grow too, so it counts only if it does each time.
+#[must_use]
+pub fn is_tracked() -> bool {
+    let count = || -> Option<u64> {
+        fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").ok()?.trim().parse().ok()
+    };
+    (0..3).all(|_| {
+        let Some(before) = count() else { return false };
+        let Ok(socket) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) else { return false };
+        // To itself, from where nothing was sent before.
+        let sent = socket.local_addr().and_then(|addr| socket.send_to(b"patchcord", addr));
+        sent.is_ok() && count().is_some_and(|after| after > before)
+    })
+}
+
 /// Sends a datagram from a port to itself. Where a system call filter lets rings be made but not used, only this tells.
 fn attempt() -> Result<(), Unavailable> {
     let wake = Arc::new(Wake::new().map_err(|error| Unavailable::io("eventfd", &error))?);
     let mut backend = IoUring::new(2, 8, wake)?;
     let options = SocketOptions { receive_buffer_bytes: 16 << 10, send_buffer_bytes: 16 << 10, dscp: None };
     let loopbacks = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    let Some(socket) = loopbacks.into_iter().find_map(|ip| socket::bind(SocketAddr::new(ip, 0), &options).ok()) else {
+    let Some(socket) = loopbacks.into_iter().find_map(|ip| backend.bind(SocketAddr::new(ip, 0), &options).ok()) else {
         // Without a loopback there is nothing to try it on.
         return Ok(());
     };

@@ -47,6 +47,30 @@ pub(crate) fn bind(addr: SocketAddr, options: &SocketOptions) -> io::Result<UdpS
     Ok(socket.into())
 }
 
+/// A nonblocking socket on `addr` for the datagrams of many ports: it reports which port each was sent to, and takes the source
+/// port of each that it sends where a departure time would stand (see `bpf/egress.c`).
+///
+/// # Errors
+/// As [`bind`], or the kernel lacks one of these options.
+pub(crate) fn bind_steered(addr: SocketAddr, options: &SocketOptions) -> io::Result<UdpSocket> {
+    let socket = bind(addr, options)?;
+    let raw = SockRef::from(&socket);
+    let (level, name) = if addr.is_ipv4() {
+        (libc::SOL_IP, libc::IP_RECVORIGDSTADDR)
+    } else {
+        (libc::SOL_IPV6, libc::IPV6_RECVORIGDSTADDR)
+    };
+    set(&raw, level, name, 1)?;
+    set(&raw, libc::SOL_SOCKET, libc::SO_TXTIME, libc::sock_txtime { clockid: libc::CLOCK_MONOTONIC, flags: 0 })?;
+    drop(raw);
+    Ok(socket)
+}
+
+/// What the kernel calls the socket, in all its tables and for good (`SO_COOKIE`).
+pub(crate) fn cookie(socket: &UdpSocket) -> io::Result<u64> {
+    SockRef::from(socket).cookie()
+}
+
 /// The refusal of a leg whose port cannot be opened, with what to do about it.
 pub(crate) fn refusal(addr: SocketAddr, error: &io::Error) -> Refusal {
     let errno = error.raw_os_error();
@@ -55,6 +79,7 @@ pub(crate) fn refusal(addr: SocketAddr, error: &io::Error) -> Refusal {
         Some(libc::EADDRNOTAVAIL) => "; no interface of this host has the address",
         Some(libc::EACCES) => "; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE",
         Some(libc::EMFILE) => "; raise the limit of open files (LimitNOFILE, ulimit -n)",
+        Some(libc::ENOBUFS) => "; as many ports are open as the workers have legs for (limits.legs)",
         Some(libc::ENFILE) => "; raise the system's limit of open files (sysctl fs.file-max)",
         _ => "",
     };
@@ -116,18 +141,19 @@ pub(crate) fn grow_file_table() {
 /// Beyond `net.core.rmem_max` if `CAP_NET_ADMIN` allows it, else as far as that. One system call where it does: a call opens four
 /// sockets, and thousands of calls may begin in a second.
 fn receive_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
-    set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes.try_into().unwrap_or(i32::MAX))
+    set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, i32::try_from(bytes).unwrap_or(i32::MAX))
         .or_else(|_| socket.set_recv_buffer_size(bytes))
 }
 
 /// Likewise.
 fn send_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
-    set(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes.try_into().unwrap_or(i32::MAX))
+    set(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, i32::try_from(bytes).unwrap_or(i32::MAX))
         .or_else(|_| socket.set_send_buffer_size(bytes))
 }
 
-fn set(socket: &Socket, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
-    // SAFETY: the option's value is an int, and that is what the pointer and the length describe.
+/// `value` is what the option takes: an int for most.
+fn set<T: Copy>(socket: &Socket, level: libc::c_int, name: libc::c_int, value: T) -> io::Result<()> {
+    // SAFETY: pointer and length describe `value`, which the kernel only reads.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),

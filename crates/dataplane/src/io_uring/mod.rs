@@ -20,7 +20,9 @@ mod ring;
 mod send;
 mod token;
 
+use core::net::SocketAddr;
 use core::time::Duration;
+use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -35,7 +37,7 @@ use crate::ancillary::ANCILLARY_BYTES;
 use crate::backend::{BUFFER_BYTES, Backend, Batch, Unavailable};
 use crate::clock::Arrival;
 use crate::counters::Io;
-use crate::socket;
+use crate::socket::{self, SocketOptions};
 use crate::wake::Wake;
 use buffers::Buffers;
 pub(crate) use diagnosis::features;
@@ -138,8 +140,13 @@ impl IoUring {
 
 impl Backend for IoUring {
     type Sender = Outbound;
+    type Opening = UdpSocket;
 
     const NAME: &'static str = "io-uring";
+
+    fn bind(&mut self, addr: SocketAddr, options: &SocketOptions) -> io::Result<UdpSocket> {
+        socket::bind(addr, options)
+    }
 
     fn open(&mut self, port: PortId, socket: UdpSocket) {
         self.close(&[port]);

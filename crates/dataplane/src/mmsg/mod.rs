@@ -4,9 +4,13 @@
 //! stack is most of the cost of either; a socket with a single packet costs this one a system call more.
 
 mod receive;
+mod run;
 mod send;
+mod slots;
 
+use core::net::SocketAddr;
 use core::time::Duration;
+use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -17,10 +21,12 @@ use patchcord_relay::time::MonoTime;
 use crate::backend::{Backend, Batch, Unavailable};
 use crate::clock::Arrival;
 use crate::counters::Io;
-use crate::socket;
+use crate::socket::{self, SocketOptions};
 use crate::wake::Wake;
 use receive::Inbound;
+pub(crate) use run::{RUN_MAX, Run};
 use send::Outbound;
+pub(crate) use slots::Slots;
 
 /// See the module's documentation.
 pub(crate) struct Mmsg {
@@ -39,8 +45,13 @@ impl Mmsg {
 
 impl Backend for Mmsg {
     type Sender = Outbound;
+    type Opening = UdpSocket;
 
     const NAME: &'static str = "mmsg";
+
+    fn bind(&mut self, addr: SocketAddr, options: &SocketOptions) -> io::Result<UdpSocket> {
+        socket::bind(addr, options)
+    }
 
     fn open(&mut self, port: PortId, socket: UdpSocket) {
         self.close(&[port]);
@@ -84,7 +95,7 @@ impl Backend for Mmsg {
 
     fn wait(&mut self, timeout: Option<Duration>) {
         if self.inbound.is_idle() {
-            self.wake.wait(Some(self.inbound.as_raw_fd()), timeout);
+            self.wake.wait([Some(self.inbound.as_raw_fd()), None], timeout);
         }
     }
 }

@@ -70,7 +70,7 @@ impl<B: Backend> Worker<B> {
             clock,
             arrival: Arrival::measure(),
             pace: Pace::new(assignment.wait, now),
-            overload: Overload::new(assignment.sockets.receive_buffer_bytes, now),
+            overload: Overload::new(B::queue_bytes(assignment.sockets.receive_buffer_bytes), now),
             housekeeping_at: now,
             wallclock_at: now,
         }
@@ -168,7 +168,7 @@ impl<B: Backend> Worker<B> {
                 Rest::Spin => {}
                 Rest::Tick(period) => {
                     counters.count(Io::Ticks);
-                    self.wake.wait(None, Some(period));
+                    self.wake.wait([None; 2], Some(period));
                 }
                 Rest::Sleep(limit) => {
                     counters.count(Io::Sleeps);

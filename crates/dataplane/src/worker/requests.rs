@@ -1,7 +1,6 @@
-//! Requests: commands with the sockets they need, and questions.
+//! Requests: commands with the ports they need, and questions.
 
 use core::ops::ControlFlow;
-use std::net::UdpSocket;
 
 use patchcord_relay::command::{Command, LegSpec, Refusal};
 use patchcord_relay::exchange::{Applied, Reply, Request};
@@ -11,11 +10,11 @@ use super::Worker;
 use crate::backend::{Backend, Sender};
 use crate::socket::{self, SocketOptions};
 
-/// The sockets of a leg that does not exist yet.
-struct Bound {
+/// The addresses of a leg that does not exist yet.
+struct Bound<Opening> {
     leg: LegId,
-    rtp: UdpSocket,
-    rtcp: Option<UdpSocket>,
+    rtp: Opening,
+    rtcp: Option<Opening>,
 }
 
 impl<B: Backend> Worker<B> {
@@ -51,13 +50,18 @@ impl<B: Backend> Worker<B> {
         }
     }
 
-    fn bind(&self, spec: &LegSpec) -> Result<Bound, Refusal> {
+    fn bind(&mut self, spec: &LegSpec) -> Result<Bound<B::Opening>, Refusal> {
         let options = SocketOptions { dscp: spec.dscp.or(self.sockets.dscp), ..self.sockets };
-        let open = |addr| socket::bind(addr, &options).map_err(|error| socket::refusal(addr, &error));
+        let mut open = |addr| self.backend.bind(addr, &options).map_err(|error| socket::refusal(addr, &error));
         Ok(Bound { leg: spec.id, rtp: open(spec.local_rtp)?, rtcp: spec.local_rtcp.map(open).transpose()? })
     }
 
-    fn apply_bound(&mut self, ticket: u64, commands: &[Command], bound: Vec<Bound>) -> Result<(), (usize, Refusal)> {
+    fn apply_bound(
+        &mut self,
+        ticket: u64,
+        commands: &[Command],
+        bound: Vec<Bound<B::Opening>>,
+    ) -> Result<(), (usize, Refusal)> {
         let now = self.clock.now();
         let mut outputs = self.shard.apply(commands, now)?;
         // A slot may have been freed and used again within the batch: first close, then open.
@@ -66,14 +70,14 @@ impl<B: Backend> Worker<B> {
         // The engine reports new legs in the order of the commands, in which they were bound.
         let mut bound = bound.into_iter();
         for &(leg, slot) in outputs.opened() {
-            let Some(sockets) = bound.find(|bound| bound.leg == leg) else { continue };
+            let Some(addresses) = bound.find(|bound| bound.leg == leg) else { continue };
             if is_removed(leg, commands) {
                 continue;
             }
             let [rtp, rtcp] = ports(slot);
-            self.backend.open(rtp, sockets.rtp);
-            if let Some(socket) = sockets.rtcp {
-                self.backend.open(rtcp, socket);
+            self.backend.open(rtp, addresses.rtp);
+            if let Some(opening) = addresses.rtcp {
+                self.backend.open(rtcp, opening);
             }
         }
         let sender = self.backend.sender();
@@ -84,10 +88,10 @@ impl<B: Backend> Worker<B> {
     }
 }
 
-fn bind_all(
+fn bind_all<Opening>(
     commands: &[Command],
-    mut bind: impl FnMut(&LegSpec) -> Result<Bound, Refusal>,
-) -> Result<Vec<Bound>, (usize, Refusal)> {
+    mut bind: impl FnMut(&LegSpec) -> Result<Bound<Opening>, Refusal>,
+) -> Result<Vec<Bound<Opening>>, (usize, Refusal)> {
     let mut bound = Vec::new();
     for (index, command) in commands.iter().enumerate() {
         if let Command::AddLeg(spec) = command {

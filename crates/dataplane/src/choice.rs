@@ -1,0 +1,110 @@
+//! Which backend it is to be: the fastest that works here, or the one that was asked for.
+
+use crate::backend::{Backend, Unavailable};
+use crate::config::{BackendChoice, Config};
+use crate::dataplane::{StartError, ports_max};
+use crate::io_uring::IoUring;
+use crate::mmsg::Mmsg;
+use crate::probe;
+use crate::steered::{Steered, Steering};
+
+/// A backend and what was found out about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Speed {
+    /// Its name in configuration, logs and snapshots.
+    pub name: &'static str,
+    /// It works here.
+    pub available: bool,
+    /// In one line: what was tried, or what failed, why, and what to do about it.
+    pub reason: String,
+}
+
+/// The backends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Steered,
+    IoUring,
+    Mmsg,
+}
+
+impl Kind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Steered => Steered::NAME,
+            Self::IoUring => IoUring::NAME,
+            Self::Mmsg => Mmsg::NAME,
+        }
+    }
+
+    /// The error of whoever asked for this one.
+    pub(crate) fn refuses(self, unavailable: Unavailable) -> StartError {
+        StartError::Backend { name: self.name(), reason: unavailable.reason }
+    }
+
+    fn is(self, available: bool, reason: String) -> Speed {
+        Speed { name: self.name(), available, reason }
+    }
+}
+
+/// What came of it.
+pub(crate) struct Choice {
+    pub(crate) kind: Kind,
+    /// Those that were looked at, from the fastest to the chosen one.
+    pub(crate) speeds: Vec<Speed>,
+    /// For [`Kind::Steered`].
+    pub(crate) steering: Option<Steering>,
+}
+
+/// Looks at the backends from the fastest on and takes the first that works; if a certain one was asked for, that one or none.
+pub(crate) fn choose(config: &Config, workers: usize) -> Result<Choice, StartError> {
+    let ports = ports_max(config).saturating_mul(workers);
+    let one = |kind: Kind, reason: String, steering| Choice { kind, speeds: vec![kind.is(true, reason)], steering };
+    match config.backend {
+        BackendChoice::Mmsg => Ok(one(Kind::Mmsg, "recvmmsg and sendmmsg, as configured".to_owned(), None)),
+        BackendChoice::Steered => {
+            let steering = Steering::start(workers, ports).map_err(|unavailable| Kind::Steered.refuses(unavailable))?;
+            Ok(one(Kind::Steered, works(), Some(steering)))
+        }
+        BackendChoice::IoUring => {
+            let probe = probe::io_uring();
+            if !probe.usable {
+                return Err(Kind::IoUring.refuses(Unavailable::new(probe.reason)));
+            }
+            Ok(one(Kind::IoUring, probe.reason, None))
+        }
+        BackendChoice::Auto => Ok(fastest(workers, ports)),
+    }
+}
+
+fn fastest(workers: usize, ports: usize) -> Choice {
+    let mut speeds = Vec::new();
+    match harmless().and_then(|()| Steering::start(workers, ports)) {
+        Ok(steering) => {
+            speeds.push(Kind::Steered.is(true, works()));
+            return Choice { kind: Kind::Steered, speeds, steering: Some(steering) };
+        }
+        Err(unavailable) => speeds.push(Kind::Steered.is(false, unavailable.reason)),
+    }
+    let probe = probe::io_uring();
+    speeds.push(Kind::IoUring.is(probe.usable, probe.reason));
+    if probe.usable {
+        return Choice { kind: Kind::IoUring, speeds, steering: None };
+    }
+    speeds.push(Kind::Mmsg.is(true, "recvmmsg and sendmmsg, which need nothing".to_owned()));
+    Choice { kind: Kind::Mmsg, speeds, steering: None }
+}
+
+fn works() -> String {
+    format!("BPF programs steer all ports to one socket a worker on Linux {}", probe::kernel())
+}
+
+/// Nobody who has not asked for it gets what a firewall may take amiss.
+fn harmless() -> Result<(), Unavailable> {
+    if probe::is_tracked() {
+        return Err(Unavailable::new(
+            "this network namespace tracks connections, and they would be seen to leave from a wrong port: exempt the media \
+             ports (nftables: notrack) and accept them by number, then ask for it (--backend steered)",
+        ));
+    }
+    Ok(())
+}

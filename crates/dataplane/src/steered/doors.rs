@@ -1,0 +1,130 @@
+//! A worker's sockets, and the addresses that are steered to them.
+
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::cell::RefCell;
+use std::io;
+use std::net::UdpSocket;
+use std::rc::Rc;
+
+use aya::maps::{Array, HashMap, MapData, MapError};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::layout::{Lease, PortKey};
+use super::steering::FAMILIES;
+use crate::socket::{self, SocketOptions};
+
+/// `BPF_NOEXIST` (linux/bpf.h): insert, do not replace.
+const NO_EXIST: u64 = 1;
+
+/// The ports map as one worker sees it.
+type Ports = HashMap<MapData, PortKey, Lease>;
+
+/// What a worker is given at its start.
+pub(crate) struct Doors {
+    /// IPv4 and IPv6; either may be missing where the kernel does not have it.
+    pub(super) sockets: [Option<UdpSocket>; FAMILIES as usize],
+    first: u32,
+    ports: Ports,
+    flooded: Array<MapData, u64>,
+}
+
+impl Doors {
+    /// Opens the sockets. `first`: the index of the IPv4 one in the program's map.
+    pub(super) fn new(
+        first: u32,
+        options: &SocketOptions,
+        ports: Ports,
+        flooded: Array<MapData, u64>,
+    ) -> io::Result<Self> {
+        let open = |addr: SocketAddr| match socket::bind_steered(addr, options) {
+            Ok(socket) => Ok(Some(socket)),
+            // A kernel without IPv6, or a namespace where it is disabled.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) => Ok(None),
+            Err(error) => Err(error),
+        };
+        // Their own ports are of no use to anybody and not open to the network.
+        let v4 = open((Ipv4Addr::LOCALHOST, 0).into())?;
+        let v6 = open((Ipv6Addr::LOCALHOST, 0).into())?;
+        Ok(Self { sockets: [v4, v6], first, ports, flooded })
+    }
+
+    /// The sockets with their indices in the program's map.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = (&UdpSocket, u32)> {
+        self.sockets.iter().zip(self.first..).filter_map(|(socket, index)| Some((socket.as_ref()?, index)))
+    }
+
+    /// The sockets, and what of the maps the worker works with.
+    pub(super) fn split(self) -> ([Option<UdpSocket>; FAMILIES as usize], Map, Flooded) {
+        let map = Map { ports: Rc::new(RefCell::new(self.ports)), first: self.first };
+        (self.sockets, map, Flooded { counts: self.flooded, first: self.first, seen: 0 })
+    }
+}
+
+/// The addresses that are steered to this worker.
+#[derive(Clone)]
+pub(super) struct Map {
+    ports: Rc<RefCell<Ports>>,
+    first: u32,
+}
+
+impl Map {
+    /// Takes an address; port 0 stands for any that is free.
+    ///
+    /// # Errors
+    /// `EADDRINUSE`: a socket or another worker has it; `EADDRNOTAVAIL`: it is not this host's; others by the kernel's words.
+    pub(super) fn claim(&self, addr: SocketAddr) -> io::Result<Claim> {
+        // Whoever has the port would lose it to the program, which goes first: it is bound to see whether it is free.
+        let probe = Socket::new(Domain::for_address(addr), Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
+        if addr.is_ipv6() {
+            probe.set_only_v6(true)?;
+        }
+        probe.bind(&addr.into())?;
+        let addr = probe.local_addr()?.as_socket().unwrap_or(addr);
+        let lease = Lease::of(self.first + u32::from(addr.is_ipv6()));
+        self.ports.borrow_mut().insert(PortKey::from(addr), lease, NO_EXIST).map_err(|error| system(&error))?;
+        Ok(Claim { addr, map: self.clone() })
+    }
+}
+
+/// An address that is steered to this worker until this is dropped.
+pub(crate) struct Claim {
+    pub(super) addr: SocketAddr,
+    map: Map,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // It is there: nobody else removes it.
+        let _ = self.map.ports.borrow_mut().remove(&PortKey::from(self.addr));
+    }
+}
+
+/// How many datagrams the program has dropped because their port had more than its share.
+pub(super) struct Flooded {
+    counts: Array<MapData, u64>,
+    first: u32,
+    seen: u64,
+}
+
+impl Flooded {
+    /// Those since the last call.
+    pub(super) fn take(&mut self) -> u64 {
+        let count: u64 = (self.first..self.first + FAMILIES).filter_map(|index| self.counts.get(&index, 0).ok()).sum();
+        count - core::mem::replace(&mut self.seen, count)
+    }
+}
+
+/// What the kernel said, as for a socket.
+fn system(error: &MapError) -> io::Error {
+    let errno = match error {
+        MapError::SyscallError(error) => error.io_error.raw_os_error(),
+        _ => None,
+    };
+    match errno {
+        Some(libc::EEXIST) => io::Error::from_raw_os_error(libc::EADDRINUSE),
+        // The map is full.
+        Some(libc::E2BIG) => io::Error::from_raw_os_error(libc::ENOBUFS),
+        Some(errno) => io::Error::from_raw_os_error(errno),
+        None => io::Error::other(error.to_string()),
+    }
+}

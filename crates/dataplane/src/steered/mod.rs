@@ -1,0 +1,137 @@
+//! The steered backend: one socket a worker for all its ports of an address family.
+//!
+//! ```text
+//!   datagrams to any port                                    datagrams from any port
+//!        |                                                         ^
+//!   BPF `steer`: whose port is it?                           BPF `egress`: writes the source port
+//!        |                                                         |
+//!   the worker's socket --- recvmmsg ---> engine --- sendmmsg --> the worker's socket
+//! ```
+//!
+//! A port then costs an entry in a BPF map in place of a socket: 20,000 ports need no more open files than one. And a batch is one
+//! system call each way, however many ports its datagrams came to and leave from. It takes CAP_BPF and CAP_NET_ADMIN.
+//!
+//! What a flood of one port must not do to others, the program sees to: a port has its share and no more (`bpf/steer.h`).
+
+mod control;
+mod doors;
+mod egress;
+mod layout;
+mod receive;
+mod send;
+mod steering;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+use patchcord_relay::ids::PortId;
+use patchcord_relay::time::MonoTime;
+
+use crate::backend::{Backend, Batch, Unavailable};
+use crate::clock::{Arrival, Clock};
+use crate::counters::Io;
+use crate::socket::SocketOptions;
+use crate::wake::Wake;
+use control::Control;
+pub(crate) use doors::Doors;
+use doors::{Flooded, Map};
+use receive::Inbound;
+use send::{Opening, Outbound};
+pub(crate) use steering::Steering;
+
+/// How many ports' queues the one queue of all ports is as long as. With the default of 64 KiB a port it holds 2000 to 10,000
+/// packets, some milliseconds of all that a worker can relay.
+const QUEUES: usize = 128;
+
+/// See the module's documentation.
+pub(crate) struct Steered {
+    inbound: Inbound,
+    outbound: Outbound,
+    map: Map,
+    flooded: Flooded,
+    wake: Arc<Wake>,
+}
+
+impl Steered {
+    /// The options of a worker's sockets, made of those for a socket a port.
+    pub(crate) const fn options(ports: &SocketOptions) -> SocketOptions {
+        SocketOptions {
+            receive_buffer_bytes: ports.receive_buffer_bytes.saturating_mul(QUEUES),
+            send_buffer_bytes: ports.send_buffer_bytes.saturating_mul(QUEUES),
+            dscp: None,
+        }
+    }
+
+    /// A backend for port indices below `ports`, woken by `wake`.
+    pub(crate) fn new(ports: usize, doors: Doors, wake: Arc<Wake>) -> Result<Self, Unavailable> {
+        let inbound = Inbound::new().map_err(|error| Unavailable::io("mapping receive buffers", &error))?;
+        let (sockets, map, flooded) = doors.split();
+        Ok(Self { inbound, outbound: Outbound::new(ports, sockets), map, flooded, wake })
+    }
+}
+
+impl Backend for Steered {
+    type Sender = Outbound;
+    type Opening = Opening;
+
+    const NAME: &'static str = "steered";
+
+    fn bind(&mut self, addr: SocketAddr, options: &SocketOptions) -> io::Result<Opening> {
+        let claim = self.map.claim(addr)?;
+        let control = Control::new(claim.addr, options.dscp);
+        Ok(Opening { claim, control, since: Clock.now() })
+    }
+
+    fn open(&mut self, port: PortId, opening: Opening) {
+        self.close(&[port]);
+        self.outbound.table.insert(opening.claim.addr, port);
+        self.outbound.ports[port.index()] = Some(opening);
+    }
+
+    fn close(&mut self, ports: &[PortId]) {
+        for port in ports {
+            if let Some(opening) = self.outbound.ports[port.index()].take() {
+                self.outbound.table.remove(opening.claim.addr);
+            }
+        }
+    }
+
+    fn receive<'a>(&'a mut self, batch: &mut Batch<'a>, arrival: Arrival, now: MonoTime) -> &'a mut Outbound {
+        let Self { inbound, outbound, .. } = self;
+        inbound.fill(outbound, batch, arrival, now);
+        outbound
+    }
+
+    fn release(&mut self) {
+        self.inbound.release();
+    }
+
+    fn sender(&mut self) -> &mut Outbound {
+        &mut self.outbound
+    }
+
+    fn sockets(&self) -> impl Iterator<Item = &UdpSocket> {
+        self.outbound.sockets.iter().flatten()
+    }
+
+    fn queue_bytes(per_port: usize) -> usize {
+        per_port.saturating_mul(QUEUES)
+    }
+
+    fn housekeep(&mut self) {
+        let flooded = self.flooded.take();
+        self.outbound.counters.add(Io::FloodDropped, flooded);
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) {
+        let sockets = self.outbound.sockets.each_ref();
+        self.wake.wait(sockets.map(|socket| socket.as_ref().map(AsRawFd::as_raw_fd)), timeout);
+    }
+}

@@ -1,0 +1,92 @@
+//! Receiving: recvmmsg from one socket for all ports of an address family.
+
+#![allow(unsafe_code, reason = "slots are borrowed by hand")]
+
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
+
+use patchcord_relay::Datagram;
+use patchcord_relay::time::MonoTime;
+
+use super::send::Outbound;
+use crate::backend::Batch;
+use crate::clock::Arrival;
+use crate::counters::{Counters, Io};
+use crate::mmsg::Slots;
+
+/// The receiving half.
+pub(super) struct Inbound {
+    slots: Slots,
+    /// `SO_RXQ_OVFL` of each socket as last seen.
+    dropped: [u32; 2],
+    /// The socket to ask first: they take turns, so that a batch that one fills keeps the other waiting for one batch only.
+    first: usize,
+}
+
+impl Inbound {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self { slots: Slots::new()?, dropped: [0; 2], first: 0 })
+    }
+
+    /// Moves what has arrived into `batch`.
+    pub(super) fn fill<'a>(
+        &'a mut self,
+        outbound: &mut Outbound,
+        batch: &mut Batch<'a>,
+        arrival: Arrival,
+        now: MonoTime,
+    ) {
+        let first = self.first;
+        self.first = 1 - first;
+        for family in [first, 1 - first] {
+            if self.slots.room() == 0 {
+                break;
+            }
+            let Some(socket) = &outbound.sockets[family] else { continue };
+            let filled = match receive(&mut self.slots, socket, &mut outbound.counters) {
+                Some(filled) => filled,
+                None => continue,
+            };
+            for slot in filled {
+                // SAFETY: the slot was filled just now and is read here only; it is not filled again before `release`, which
+                // cannot be called while the batch borrows `self`.
+                let received = unsafe { self.slots.get(slot) };
+                if let Some(dropped) = received.ancillary.dropped {
+                    let seen = core::mem::replace(&mut self.dropped[family], dropped);
+                    outbound.counters.add(Io::KernelDropped, dropped.wrapping_sub(seen).into());
+                }
+                let (Some(from), Some(local)) = (received.from, received.ancillary.local) else {
+                    outbound.counters.count(Io::ReceiveMalformed);
+                    continue;
+                };
+                let arrived = arrival.at(received.ancillary.wall_nanos, now);
+                // What came before the port was opened was meant for whoever had it before.
+                let Some(port) = outbound.port_at(local, arrived) else {
+                    outbound.counters.count(Io::ReceivedAfterClose);
+                    continue;
+                };
+                outbound.counters.count(Io::Received);
+                let mut datagram = Datagram::new(port, from, arrived, received.bytes, received.len);
+                datagram.truncated = received.truncated;
+                batch.push(datagram);
+            }
+        }
+    }
+
+    /// Makes the slots of the last batch ready for the next.
+    pub(super) fn release(&mut self) {
+        self.slots.release();
+    }
+}
+
+fn receive(slots: &mut Slots, socket: &UdpSocket, counters: &mut Counters) -> Option<core::ops::Range<usize>> {
+    match slots.receive(socket.as_raw_fd(), slots.room()) {
+        Ok(filled) => Some(filled),
+        Err(libc::EAGAIN | libc::EINTR) => None,
+        Err(errno) => {
+            counters.receive_failed(errno);
+            None
+        }
+    }
+}
