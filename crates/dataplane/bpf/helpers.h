@@ -19,6 +19,16 @@
 #define __uint(name, value) int(*name)[value]
 #define __type(name, value) typeof(value) *name
 
+/* A 32-bit member of a program's context. The verifier takes no arithmetic on a context's address, and the compiler would like to
+ * work out the address first where two branches each read a member. */
+#define READ_CONTEXT(context, member) ({ \
+	__u32 value; \
+	asm volatile("%0 = *(u32 *)(%1 + %2)" \
+		     : "=r"(value) \
+		     : "r"(context), "i"(__builtin_offsetof(typeof(*(context)), member))); \
+	value; \
+})
+
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 

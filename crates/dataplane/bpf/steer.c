@@ -71,12 +71,12 @@ int steer(struct bpf_sk_lookup *lookup)
 		return SK_PASS;
 	if (lookup->family == AF_INET) {
 		address[2] = __builtin_bswap32(0x0000ffff);
-		address[3] = lookup->local_ip4;
+		address[3] = READ_CONTEXT(lookup, local_ip4);
 	} else {
-		address[0] = lookup->local_ip6[0];
-		address[1] = lookup->local_ip6[1];
-		address[2] = lookup->local_ip6[2];
-		address[3] = lookup->local_ip6[3];
+		address[0] = READ_CONTEXT(lookup, local_ip6[0]);
+		address[1] = READ_CONTEXT(lookup, local_ip6[1]);
+		address[2] = READ_CONTEXT(lookup, local_ip6[2]);
+		address[3] = READ_CONTEXT(lookup, local_ip6[3]);
 	}
 	port.port = lookup->local_port;
 	lease = bpf_map_lookup_elem(&ports, &port);

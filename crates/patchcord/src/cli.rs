@@ -60,7 +60,7 @@ pub(crate) struct ServeArgs {
     /// CPUs to pin one worker each to.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) cpus: Vec<u32>,
-    /// auto, io-uring or mmsg.
+    /// auto, steered, io-uring or mmsg.
     #[arg(long)]
     pub(crate) backend: Option<String>,
     /// Any key of the configuration, such as `media.latch=off`; repeat for more.

@@ -27,7 +27,8 @@ pub(crate) fn cpus_allowed() -> Vec<usize> {
 }
 
 /// The capabilities that count for a relay, with their bit numbers (linux/capability.h).
-pub(crate) const CAPABILITIES: [(&str, u32); 3] = [("CAP_NET_ADMIN", 12), ("CAP_SYS_NICE", 23), ("CAP_BPF", 39)];
+pub(crate) const CAPABILITIES: [(&str, u32); 4] =
+    [("CAP_NET_ADMIN", 12), ("CAP_SYS_NICE", 23), ("CAP_PERFMON", 38), ("CAP_BPF", 39)];
 
 /// The effective capabilities, as the bit mask that /proc/self/status gives; `None` where there is no /proc.
 pub(crate) fn effective_capabilities() -> Option<u64> {

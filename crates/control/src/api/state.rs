@@ -216,7 +216,7 @@ pub struct WorkerEntry {
 /// A worker's counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerState {
-    /// What drives it: `io-uring` or `mmsg`.
+    /// What drives it: `steered`, `io-uring` or `mmsg`.
     pub backend: String,
     /// Legs in use.
     pub legs: u32,

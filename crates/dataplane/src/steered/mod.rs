@@ -126,6 +126,7 @@ impl Backend for Steered {
     }
 
     fn housekeep(&mut self) {
+        self.inbound.look_for_drops(&mut self.outbound);
         let flooded = self.flooded.take();
         self.outbound.counters.add(Io::FloodDropped, flooded);
     }

@@ -14,6 +14,7 @@ use crate::backend::Batch;
 use crate::clock::Arrival;
 use crate::counters::{Counters, Io};
 use crate::mmsg::Slots;
+use crate::socket;
 
 /// The receiving half.
 pub(super) struct Inbound {
@@ -53,8 +54,7 @@ impl Inbound {
                 // cannot be called while the batch borrows `self`.
                 let received = unsafe { self.slots.get(slot) };
                 if let Some(dropped) = received.ancillary.dropped {
-                    let seen = core::mem::replace(&mut self.dropped[family], dropped);
-                    outbound.counters.add(Io::KernelDropped, dropped.wrapping_sub(seen).into());
+                    count_drops(&mut self.dropped[family], dropped, &mut outbound.counters);
                 }
                 let (Some(from), Some(local)) = (received.from, received.ancillary.local) else {
                     outbound.counters.count(Io::ReceiveMalformed);
@@ -74,10 +74,23 @@ impl Inbound {
         }
     }
 
+    /// Counts what the sockets have dropped although nothing has come from them since.
+    pub(super) fn look_for_drops(&mut self, outbound: &mut Outbound) {
+        for (socket, seen) in outbound.sockets.iter().zip(&mut self.dropped) {
+            if let Some(dropped) = socket.as_ref().and_then(socket::dropped) {
+                count_drops(seen, dropped, &mut outbound.counters);
+            }
+        }
+    }
+
     /// Makes the slots of the last batch ready for the next.
     pub(super) fn release(&mut self) {
         self.slots.release();
     }
+}
+
+fn count_drops(seen: &mut u32, dropped: u32, counters: &mut Counters) {
+    counters.add(Io::KernelDropped, dropped.wrapping_sub(core::mem::replace(seen, dropped)).into());
 }
 
 fn receive(slots: &mut Slots, socket: &UdpSocket, counters: &mut Counters) -> Option<core::ops::Range<usize>> {

@@ -119,8 +119,7 @@ fn shared<M: TryFrom<aya::maps::Map>>(program: &Ebpf, name: &str) -> Result<M, U
 /// Why the kernel takes no program, and what to do.
 pub(super) fn refused(what: &str, error: &EbpfError) -> Unavailable {
     let words = words(error);
-    let denied = words.contains("os error 1)") || words.contains("os error 13)");
-    let advice = if denied {
+    let advice = if words.contains("os error 1)") {
         "; it takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (systemd: AmbientCapabilities; containers: --cap-add), or root"
     } else if words.contains("os error 22)") || words.contains("os error 95)") {
         "; it takes Linux 6.6 or later"
@@ -130,14 +129,21 @@ pub(super) fn refused(what: &str, error: &EbpfError) -> Unavailable {
     Unavailable::new(format!("{what}: {words}{advice} (Linux {})", probe::kernel()))
 }
 
-/// An error and its causes, on one line: the verifier's log, which takes pages, is left out.
+/// An error and its causes, on one line. Of the verifier's log, which takes pages, what it objects to in the end.
 fn words(error: &dyn std::error::Error) -> String {
-    let mut all = Vec::new();
+    let mut all: Vec<String> = Vec::new();
     let mut cause = Some(error);
     while let Some(error) = cause {
         let text = error.to_string();
-        let line = text.lines().next().unwrap_or_default().trim_end_matches([':', ' ']).to_owned();
-        if !all.last().is_some_and(|last: &String| last.contains(&line)) {
+        // Behind the objection there are only figures of what the verifier has done.
+        const FIGURES: [&str; 3] = ["verification time", "stack depth", "processed"];
+        let mut lines = text.lines().map(str::trim).filter(|line| !FIGURES.iter().any(|figure| line.starts_with(figure)));
+        let first = lines.next().unwrap_or_default().trim_end_matches([':', ' ']).to_owned();
+        let line = match lines.filter(|line| !line.is_empty()).last() {
+            Some(last) => format!("{first} ... {last}"),
+            None => first,
+        };
+        if !all.last().is_some_and(|last| last.contains(&line)) {
             all.push(line);
         }
         cause = error.source();

@@ -84,7 +84,8 @@ fn explain(call: &Call, worker: Option<&Worker>) -> Vec<Finding> {
 fn path(worker: &Worker) -> String {
     let latency = worker.relay_latency_us;
     let why = match worker.backend.as_str() {
-        "io-uring" => "the kernel allows it, and it is the fastest that needs no privilege",
+        "steered" => "BPF programs give all ports to one socket a worker",
+        "io-uring" => "the fastest that needs no privilege; the start-up table says why not steered",
         "mmsg" => {
             "recvmmsg and sendmmsg, because io_uring is forbidden here or was not asked for; see `patchcord doctor`"
         }

@@ -64,6 +64,7 @@ pub(crate) struct Workers {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Backend {
     Auto,
+    Steered,
     IoUring,
     Mmsg,
 }

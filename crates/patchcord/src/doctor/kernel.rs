@@ -39,7 +39,7 @@ fn io_uring(machine: &Machine, config: &Config, probed: &IoUringProbe) -> Findin
     match config.workers.backend {
         Backend::IoUring => Finding::fail("io_uring", found, reason, fix),
         Backend::Auto => Finding::warn("io_uring", found, reason, fix),
-        Backend::Mmsg => Finding::ok("io_uring", format!("{found}; not asked for: workers.backend is mmsg")),
+        Backend::Mmsg | Backend::Steered => Finding::ok("io_uring", format!("{found}; not asked for by workers.backend")),
     }
 }
 

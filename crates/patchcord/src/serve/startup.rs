@@ -51,8 +51,11 @@ fn rows(config: &Config, dataplane: &Dataplane, http: SocketAddr, ng: &[Listen])
         0 => String::new(),
         priority => format!(", SCHED_FIFO {priority}"),
     };
-    vec![
-        ("backend", format!("{backend}: {why}")),
+    let mut rows = vec![("backend", format!("{backend}: {why}"))];
+    for speed in dataplane.speeds().iter().filter(|speed| !speed.available) {
+        rows.push(("not faster", format!("{}: {}", speed.name, speed.reason)));
+    }
+    rows.extend([
         ("kernel", probe::kernel()),
         ("workers", format!("{workers} on CPUs {}, wait {}{priority}", cpus.join(","), word(&config.workers.wait))),
         ("interfaces", interfaces.join(", ")),
@@ -69,7 +72,8 @@ fn rows(config: &Config, dataplane: &Dataplane, http: SocketAddr, ng: &[Listen])
         ),
         ("HTTP", format!("http://{http} ({token})")),
         ("privileges", sys::privileges()),
-    ]
+    ]);
+    rows
 }
 
 /// A setting as it is written in the configuration.
