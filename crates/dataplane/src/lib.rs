@@ -24,6 +24,7 @@ mod dataplane;
 mod io_uring;
 mod mapping;
 mod mmsg;
+mod network;
 mod overload;
 pub mod probe;
 mod socket;

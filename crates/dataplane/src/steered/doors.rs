@@ -9,8 +9,10 @@ use std::rc::Rc;
 use aya::maps::{Array, HashMap, MapData, MapError};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::frames::Frames;
 use super::layout::{Lease, PortKey};
 use super::steering::FAMILIES;
+use crate::network::hops::Hops;
 use crate::socket::{self, SocketOptions};
 
 /// `BPF_NOEXIST` (linux/bpf.h): insert, do not replace.
@@ -26,6 +28,17 @@ pub(crate) struct Doors {
     first: u32,
     ports: Ports,
     flooded: Array<MapData, u64>,
+    hops: Hops,
+    send_buffer_bytes: usize,
+}
+
+/// What a worker makes of it.
+pub(super) struct Parts {
+    pub(super) sockets: [Option<UdpSocket>; FAMILIES as usize],
+    pub(super) map: Map,
+    pub(super) flooded: Flooded,
+    pub(super) hops: Hops,
+    pub(super) frames: Frames,
 }
 
 impl Doors {
@@ -35,6 +48,7 @@ impl Doors {
         options: &SocketOptions,
         ports: Ports,
         flooded: Array<MapData, u64>,
+        hops: Hops,
     ) -> io::Result<Self> {
         let open = |addr: SocketAddr| match socket::bind_steered(addr, options) {
             Ok(socket) => Ok(Some(socket)),
@@ -45,7 +59,14 @@ impl Doors {
         // Their own ports are of no use to anybody and not open to the network.
         let v4 = open((Ipv4Addr::LOCALHOST, 0).into())?;
         let v6 = open((Ipv6Addr::LOCALHOST, 0).into())?;
-        Ok(Self { sockets: [v4, v6], first, ports, flooded })
+        Ok(Self {
+            sockets: [v4, v6],
+            first,
+            ports,
+            flooded,
+            hops,
+            send_buffer_bytes: options.send_buffer_bytes,
+        })
     }
 
     /// The sockets with their indices in the program's map.
@@ -53,10 +74,15 @@ impl Doors {
         self.sockets.iter().zip(self.first..).filter_map(|(socket, index)| Some((socket.as_ref()?, index)))
     }
 
-    /// The sockets, and what of the maps the worker works with.
-    pub(super) fn split(self) -> ([Option<UdpSocket>; FAMILIES as usize], Map, Flooded) {
-        let map = Map { ports: Rc::new(RefCell::new(self.ports)), first: self.first };
-        (self.sockets, map, Flooded { counts: self.flooded, first: self.first, seen: 0 })
+    /// To be called in the worker's thread.
+    pub(super) fn split(self) -> Parts {
+        Parts {
+            sockets: self.sockets,
+            map: Map { ports: Rc::new(RefCell::new(self.ports)), first: self.first },
+            flooded: Flooded { counts: self.flooded, first: self.first, seen: 0 },
+            hops: self.hops,
+            frames: Frames::new(self.send_buffer_bytes),
+        }
     }
 }
 

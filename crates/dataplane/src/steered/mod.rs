@@ -8,14 +8,18 @@
 //!   the worker's socket --- recvmmsg ---> engine --- sendmmsg --> the worker's socket
 //! ```
 //!
+//! Where the way to a party is known ([`crate::network`]), what is sent to it goes as a whole frame by a packet socket instead, past
+//! `egress` and past the kernel's routing and UDP.
+//!
 //! A port then costs an entry in a BPF map in place of a socket: 20,000 ports need no more open files than one. And a batch is one
-//! system call each way, however many ports its datagrams came to and leave from. It takes CAP_BPF and CAP_NET_ADMIN.
+//! system call each way, however many ports its datagrams came to and leave from. It takes CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW.
 //!
 //! What a flood of one port must not do to others, the program sees to: a port has its share and no more (`bpf/steer.h`).
 
 mod control;
 mod doors;
 mod egress;
+mod frames;
 mod layout;
 mod receive;
 mod send;
@@ -39,9 +43,8 @@ use crate::clock::{Arrival, Clock};
 use crate::counters::Io;
 use crate::socket::SocketOptions;
 use crate::wake::Wake;
-use control::Control;
 pub(crate) use doors::Doors;
-use doors::{Flooded, Map};
+use doors::{Flooded, Map, Parts};
 use receive::Inbound;
 use send::{Opening, Outbound};
 pub(crate) use steering::Steering;
@@ -72,8 +75,8 @@ impl Steered {
     /// A backend for port indices below `ports`, woken by `wake`.
     pub(crate) fn new(ports: usize, doors: Doors, wake: Arc<Wake>) -> Result<Self, Unavailable> {
         let inbound = Inbound::new().map_err(|error| Unavailable::io("mapping receive buffers", &error))?;
-        let (sockets, map, flooded) = doors.split();
-        Ok(Self { inbound, outbound: Outbound::new(ports, sockets), map, flooded, wake })
+        let Parts { sockets, map, flooded, hops, frames } = doors.split();
+        Ok(Self { inbound, outbound: Outbound::new(ports, sockets, hops, frames), map, flooded, wake })
     }
 }
 
@@ -85,8 +88,7 @@ impl Backend for Steered {
 
     fn bind(&mut self, addr: SocketAddr, options: &SocketOptions) -> io::Result<Opening> {
         let claim = self.map.claim(addr)?;
-        let control = Control::new(claim.addr, options.dscp);
-        Ok(Opening { claim, control, since: Clock.now() })
+        Ok(Opening::new(claim, options.dscp, Clock.now()))
     }
 
     fn open(&mut self, port: PortId, opening: Opening) {
@@ -105,6 +107,7 @@ impl Backend for Steered {
 
     fn receive<'a>(&'a mut self, batch: &mut Batch<'a>, arrival: Arrival, now: MonoTime) -> &'a mut Outbound {
         let Self { inbound, outbound, .. } = self;
+        outbound.listen();
         inbound.fill(outbound, batch, arrival, now);
         outbound
     }

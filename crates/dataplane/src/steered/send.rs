@@ -1,6 +1,6 @@
-//! Sending: one sendmmsg for packets of all ports of an address family.
+//! Sending: whole frames by a packet socket where the way is known, else by the UDP socket.
 
-#![allow(unsafe_code, reason = "a run borrows its packets by raw pointers")]
+#![allow(unsafe_code, reason = "runs borrow their packets by raw pointers")]
 
 use core::net::SocketAddr;
 use std::net::UdpSocket;
@@ -12,17 +12,53 @@ use patchcord_relay::time::MonoTime;
 
 use super::control::Control;
 use super::doors::Claim;
+use super::frames::Frames;
 use super::table::Table;
 use crate::backend::Sender;
 use crate::counters::{Counters, Io};
 use crate::mmsg::{RUN_MAX, Run};
+use crate::network::Way;
+use crate::network::frame::Header;
+use crate::network::hops::Hops;
 
 /// An address that is steered here and what is sent from it.
 pub(crate) struct Opening {
     pub(super) claim: Claim,
     pub(super) control: Control,
+    pub(super) dscp: u8,
     /// Since when it is steered here.
     pub(super) since: MonoTime,
+    /// Where the last packet went.
+    last: Option<Last>,
+}
+
+/// The headers of packets to one party.
+struct Last {
+    to: SocketAddr,
+    /// [`Hops::version`] when this was made.
+    version: u64,
+    /// The interface and the headers; `None`: by the UDP socket.
+    frame: Option<(u32, Header)>,
+}
+
+impl Opening {
+    pub(super) fn new(claim: Claim, dscp: Option<u8>, since: MonoTime) -> Self {
+        let control = Control::new(claim.addr, dscp);
+        Self { claim, control, dscp: dscp.unwrap_or(0), since, last: None }
+    }
+
+    /// The interface and headers for packets to `to`, if the way is known.
+    fn frame(&mut self, to: SocketAddr, hops: &mut Hops, ttl: u8) -> Option<&(u32, Header)> {
+        let version = hops.version();
+        if !self.last.as_ref().is_some_and(|last| last.to == to && last.version == version) {
+            let from = self.claim.addr;
+            // Which source address a wildcard has, the kernel decides.
+            let hop = if from.ip().is_unspecified() { None } else { hops.get(Way { from: from.ip(), to: to.ip() }) };
+            let frame = hop.and_then(|hop| Some((hop.interface, Header::new(&hop, from, to, self.dscp, ttl)?)));
+            self.last = Some(Last { to, version, frame });
+        }
+        self.last.as_ref()?.frame.as_ref()
+    }
 }
 
 /// The sockets and ports, which both directions need, and the sending half.
@@ -32,17 +68,25 @@ pub(crate) struct Outbound {
     pub(super) ports: Box<[Option<Opening>]>,
     pub(super) table: Table,
     pub(super) counters: Counters,
-    run: Box<Run>,
+    hops: Hops,
+    frames: Frames,
+    /// Time to live of frames, as of everything that this host sends.
+    ttl: u8,
+    /// What goes by the UDP sockets, and how much of it has been put.
+    runs: [(Box<Run>, usize); 2],
 }
 
 impl Outbound {
-    pub(super) fn new(ports: usize, sockets: [Option<UdpSocket>; 2]) -> Self {
+    pub(super) fn new(ports: usize, sockets: [Option<UdpSocket>; 2], hops: Hops, frames: Frames) -> Self {
         Self {
             sockets,
             ports: (0..ports).map(|_| None).collect(),
             table: Table::default(),
             counters: Counters::default(),
-            run: Run::new(),
+            hops,
+            frames,
+            ttl: default_ttl(),
+            runs: [(Run::new(), 0), (Run::new(), 0)],
         }
     }
 
@@ -52,40 +96,67 @@ impl Outbound {
         let opening = self.ports[port.index()].as_ref()?;
         (arrived >= opening.since).then_some(port)
     }
+
+    /// Takes news of the ways to the parties.
+    pub(super) fn listen(&mut self) {
+        let Self { hops, frames, .. } = self;
+        hops.listen(|hop| frames.open(hop.interface));
+    }
+
+    /// Puts a packet where it is sent by the next [`Outbound::flush`].
+    fn put(&mut self, packet: &Transmit<'_>) {
+        let Self { ports, hops, frames, counters, ttl, .. } = self;
+        let Some(opening) = ports.get_mut(packet.port.index()).and_then(Option::as_mut) else {
+            counters.count(Io::SendNoPort);
+            return;
+        };
+        if let Some((interface, header)) = opening.frame(packet.to, hops, *ttl)
+            && header.fits(packet.bytes.len())
+            // SAFETY: `send` flushes while the packet is still borrowed.
+            && unsafe { frames.put(*interface, header, packet.bytes, counters) }
+        {
+            return;
+        }
+        let family = usize::from(opening.claim.addr.is_ipv6());
+        if self.runs[family].1 == RUN_MAX {
+            self.flush_udp(family);
+        }
+        let (run, len) = &mut self.runs[family];
+        let Some(opening) = &self.ports[packet.port.index()] else { return };
+        run.put(*len, packet, opening.control.bytes());
+        *len += 1;
+    }
+
+    fn flush_udp(&mut self, family: usize) {
+        let (run, len) = &mut self.runs[family];
+        let len = core::mem::take(len);
+        match &self.sockets[family] {
+            _ if len == 0 => {}
+            // SAFETY: `len` packets were put since the last flush, of which `send` borrows them until this has returned; their
+            // control messages are in `ports`, which nobody has changed.
+            Some(socket) => unsafe { run.send(socket.as_raw_fd(), len, &mut self.counters) },
+            None => self.counters.add(Io::SendNoPort, len as u64),
+        }
+    }
 }
 
 impl Sender for Outbound {
     fn send<'p>(&mut self, packets: impl Iterator<Item = Transmit<'p>>) {
-        let Self { sockets, ports, counters, run, .. } = self;
-        let mut packets = packets.peekable();
-        while let Some(first) = packets.peek() {
-            let family = |port: PortId| {
-                let opening = ports.get(port.index())?.as_ref()?;
-                Some((usize::from(opening.claim.addr.is_ipv6()), &opening.control))
-            };
-            let Some((index, _)) = family(first.port) else {
-                packets.next();
-                counters.count(Io::SendNoPort);
-                continue;
-            };
-            let mut len = 0;
-            while len < RUN_MAX
-                && let Some(packet) = packets.next_if(|packet| family(packet.port).is_some_and(|(of, _)| of == index))
-                && let Some((_, control)) = family(packet.port)
-            {
-                run.put(len, &packet, control.bytes());
-                len += 1;
-            }
-            match &sockets[index] {
-                // SAFETY: `len` packets were put just now; what the iterator gave out is borrowed beyond this call, and so are
-                // the control messages in `ports`.
-                Some(socket) => unsafe { run.send(socket.as_raw_fd(), len, counters) },
-                None => counters.add(Io::SendNoPort, len as u64),
-            }
+        for packet in packets {
+            self.put(&packet);
         }
+        self.frames.flush(&mut self.counters);
+        self.flush_udp(0);
+        self.flush_udp(1);
     }
 
     fn counters(&mut self) -> &mut Counters {
         &mut self.counters
     }
+}
+
+/// `net.ipv4.ip_default_ttl`; 64 where it cannot be read (RFC 1700).
+fn default_ttl() -> u8 {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_default_ttl");
+    text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(64)
 }

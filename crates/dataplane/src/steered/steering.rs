@@ -11,6 +11,8 @@ use aya::{Ebpf, EbpfError, EbpfLoader, include_bytes_aligned};
 use super::doors::Doors;
 use super::egress::Egress;
 use crate::backend::Unavailable;
+use crate::network::hops::Hops;
+use crate::network::resolver::Resolver;
 use crate::probe;
 use crate::socket::SocketOptions;
 
@@ -25,7 +27,10 @@ pub(crate) struct Steering {
     sockets: SockMap<MapData>,
     senders: HashMap<MapData, u64, u32>,
     steer: Ebpf,
+    /// Of the workers that have not asked for their doors yet.
+    hops: Vec<Option<Hops>>,
     _egress: Egress,
+    _resolver: Resolver,
 }
 
 impl fmt::Debug for Steering {
@@ -37,6 +42,7 @@ impl fmt::Debug for Steering {
 impl Steering {
     /// Loads and attaches the programs, with room for `ports` open ports of `workers` workers.
     pub(crate) fn start(workers: usize, ports: usize) -> Result<Self, Unavailable> {
+        let (resolver, hops) = Resolver::start(workers, ports)?;
         let sockets = (workers as u32).saturating_mul(FAMILIES);
         let mut egress = EbpfLoader::new()
             .btf(None)
@@ -55,14 +61,17 @@ impl Steering {
         // What is sent must be right before anything is received.
         let egress = Egress::start(egress)?;
         attach(&mut steer).map_err(|error| refused("attaching `steer` to the network namespace", &error.into()))?;
-        Ok(Self { sockets, senders, steer, _egress: egress })
+        let hops = hops.into_iter().map(Some).collect();
+        Ok(Self { sockets, senders, steer, hops, _egress: egress, _resolver: resolver })
     }
 
     /// The sockets of a worker and its part of the maps.
     pub(crate) fn doors(&mut self, worker: usize, options: &SocketOptions) -> Result<Doors, Unavailable> {
         let failed = |what: &str, error: &dyn std::fmt::Display| Unavailable::new(format!("{what}: {error}"));
         let first = worker as u32 * FAMILIES;
-        let doors = Doors::new(first, options, shared(&self.steer, "ports")?, shared(&self.steer, "flooded")?)
+        let hops = self.hops.get_mut(worker).and_then(Option::take);
+        let hops = hops.ok_or_else(|| Unavailable::new(format!("worker {worker} has its sockets already")))?;
+        let doors = Doors::new(first, options, shared(&self.steer, "ports")?, shared(&self.steer, "flooded")?, hops)
             .map_err(|error| Unavailable::io("opening the sockets that ports are steered to", &error))?;
         for (socket, index) in doors.sockets() {
             self.sockets
