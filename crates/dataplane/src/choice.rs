@@ -86,11 +86,12 @@ fn fastest(workers: usize, ports: usize) -> Choice {
         Err(unavailable) => speeds.push(Kind::Steered.is(false, unavailable.reason)),
     }
     let probe = probe::io_uring();
+    let fallback = format!("recvmmsg and sendmmsg, because io_uring is not available: {}", probe.reason);
     speeds.push(Kind::IoUring.is(probe.usable, probe.reason));
     if probe.usable {
         return Choice { kind: Kind::IoUring, speeds, steering: None };
     }
-    speeds.push(Kind::Mmsg.is(true, "recvmmsg and sendmmsg, which need nothing".to_owned()));
+    speeds.push(Kind::Mmsg.is(true, fallback));
     Choice { kind: Kind::Mmsg, speeds, steering: None }
 }
 

@@ -28,6 +28,8 @@ pub(crate) enum Io {
     RecvEconnrefused,
     /// Receiving failed otherwise.
     RecvOther,
+    /// Sent as whole frames, past the kernel's UDP.
+    SentFrames,
     /// Not sent: no memory for it, or the device queue was full.
     SendEnobufs,
     /// Not sent: the socket's send buffer was full.
@@ -55,7 +57,7 @@ pub(crate) enum Io {
 }
 
 impl Io {
-    const ALL: [(Self, &'static str); 23] = [
+    const ALL: [(Self, &'static str); 24] = [
         (Self::Received, "received"),
         (Self::KernelDropped, "kernel_dropped"),
         (Self::FloodDropped, "flood_dropped"),
@@ -67,6 +69,7 @@ impl Io {
         (Self::RecvEnobufs, "recv_enobufs"),
         (Self::RecvEconnrefused, "recv_econnrefused"),
         (Self::RecvOther, "recv_other"),
+        (Self::SentFrames, "sent_frames"),
         (Self::SendEnobufs, "send_enobufs"),
         (Self::SendEagain, "send_eagain"),
         (Self::SendEconnrefused, "send_econnrefused"),

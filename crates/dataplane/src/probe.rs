@@ -14,7 +14,26 @@ use crate::backend::{Backend, Batch, Sender, Unavailable};
 use crate::clock::{Arrival, Clock};
 use crate::io_uring::{IoUring, features};
 use crate::socket::SocketOptions;
+use crate::steered::Steering;
 use crate::wake::Wake;
+
+/// What was found out about steered sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SteeredProbe {
+    /// Whether the steered backend works here: its programs were really loaded and attached, and are gone again.
+    pub usable: bool,
+    /// In one line: what was tried, or what failed, why, and what to do about it.
+    pub reason: String,
+}
+
+/// Tries steered sockets. It takes some milliseconds.
+#[must_use]
+pub fn steered() -> SteeredProbe {
+    match Steering::start(1, 2) {
+        Ok(_) => SteeredProbe { usable: true, reason: format!("BPF programs can be attached on Linux {}", kernel()) },
+        Err(unavailable) => SteeredProbe { usable: false, reason: unavailable.reason },
+    }
+}
 
 /// What was found out about io_uring.
 #[derive(Clone, Debug, PartialEq, Eq)]

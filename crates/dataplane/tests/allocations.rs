@@ -52,6 +52,9 @@ fn relaying_allocates_nothing() {
     if probe::io_uring().usable {
         backends.push(BackendChoice::IoUring);
     }
+    if probe::steered().usable {
+        backends.push(BackendChoice::Steered);
+    }
     for backend in backends {
         for wait in [Wait::Sleep, Wait::Tick { period: Duration::from_micros(200) }, Wait::Adaptive] {
             let config = Config { backend, wait, legs_max_per_worker: 8, ..Config::default() };

@@ -12,10 +12,17 @@ use patchcord_relay::media::Direction;
 
 #[test]
 fn descriptors_are_returned() {
-    let choices: &[BackendChoice] =
-        if probe::io_uring().usable { &[BackendChoice::IoUring, BackendChoice::Mmsg] } else { &[BackendChoice::Mmsg] };
+    let mut choices = vec![BackendChoice::Mmsg];
+    if probe::io_uring().usable {
+        choices.push(BackendChoice::IoUring);
+    }
+    if probe::steered().usable {
+        choices.push(BackendChoice::Steered);
+    }
     let before = open_descriptors();
-    for &backend in choices {
+    for backend in choices {
+        // A steered port has no socket.
+        let sockets = if backend == BackendChoice::Steered { 0 } else { 16 };
         let (sender, replies) = channel::unbounded();
         let config = Config { backend, legs_max_per_worker: 16, ..Config::default() };
         let dataplane = Dataplane::start(&config, sender).expect("the backend was probed");
@@ -42,7 +49,7 @@ fn descriptors_are_returned() {
             assert_eq!(open_descriptors(), running + 1, "{backend:?}: after refusals, round {round}");
 
             apply(good).expect("the ports are free again");
-            assert_eq!(open_descriptors(), running + 1 + 16, "{backend:?}: sockets of eight legs");
+            assert_eq!(open_descriptors(), running + 1 + sockets, "{backend:?}: sockets of eight legs");
             apply((0..8).map(|index| Command::RemoveLeg { leg: leg(index).id }).collect()).expect("all are there");
             assert_eq!(open_descriptors(), running + 1, "{backend:?}: after deletions, round {round}");
         }

@@ -13,6 +13,7 @@ use patchcord_relay::exchange::{Reply, Request};
 fn without_io_uring_the_automatic_choice_is_mmsg_and_says_why() {
     // The filter is for this thread and the threads that it starts, among them the workers.
     let confined = thread::spawn(|| {
+        forbid(libc::SYS_bpf);
         forbid(libc::SYS_io_uring_setup);
         UdpSocket::bind("127.0.0.1:0").expect("other system calls are allowed");
 
@@ -24,6 +25,10 @@ fn without_io_uring_the_automatic_choice_is_mmsg_and_says_why() {
             assert!(reason.contains(part), "{part} is missing in: {reason}");
         }
         assert!(!reason.contains('\n'), "{reason}");
+        let speeds: Vec<_> = dataplane.speeds().iter().map(|speed| (speed.name, speed.available)).collect();
+        assert_eq!(speeds, [("steered", false), ("io-uring", false), ("mmsg", true)]);
+        let why = &dataplane.speeds()[0].reason;
+        assert!((why.contains("CAP_BPF") || why.contains("track")) && !why.contains('\n'), "{why}");
         dataplane.handles()[0].send(Request::Worker { ticket: 1 }).expect("the worker runs");
         match replies.recv() {
             Ok((0, Reply::Worker { worker, .. })) => assert_eq!(worker.backend, "mmsg"),

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket, sockopt};
 
-use crate::counters::{Counters, last_errno};
+use crate::counters::{Counters, Io, last_errno};
 use crate::network::frame::{HEADER_MAX, Header};
 
 /// Frames that one call may take.
@@ -108,7 +108,10 @@ impl Run {
                 libc::sendmmsg(socket, rest.as_mut_ptr(), rest.len() as libc::c_uint, libc::MSG_DONTWAIT as _)
             };
             match usize::try_from(sent) {
-                Ok(sent) => done += sent,
+                Ok(sent) => {
+                    counters.add(Io::SentFrames, sent as u64);
+                    done += sent;
+                }
                 Err(_) => {
                     let errno = last_errno();
                     if errno != libc::EINTR {

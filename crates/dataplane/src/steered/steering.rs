@@ -42,7 +42,7 @@ impl fmt::Debug for Steering {
 impl Steering {
     /// Loads and attaches the programs, with room for `ports` open ports of `workers` workers.
     pub(crate) fn start(workers: usize, ports: usize) -> Result<Self, Unavailable> {
-        let (resolver, hops) = Resolver::start(workers, ports)?;
+        let (resolver, hops) = Resolver::start(workers, ports / workers.max(1))?;
         let sockets = (workers as u32).saturating_mul(FAMILIES);
         let mut egress = EbpfLoader::new()
             .btf(None)

@@ -6,9 +6,9 @@ use patchcord_dataplane::{Config, Wait};
 use patchcord_relay::event::Event;
 use patchcord_relay::verdict::DropReason;
 
-use crate::support::{LOOPBACKS, Party, Relay, eventually, io, over_both, rtp, sequence};
+use crate::support::{LOOPBACKS, Party, Relay, eventually, io, over_all, rtp, sequence};
 
-over_both!(packets_cross_in_both_directions_untouched, |config| {
+over_all!(packets_cross_in_both_directions_untouched, |config| {
     for loopback in LOOPBACKS {
         let mut relay = Relay::start(&config);
         let call = relay.call(loopback);
@@ -30,7 +30,7 @@ over_both!(packets_cross_in_both_directions_untouched, |config| {
     }
 });
 
-over_both!(every_way_of_waiting_relays, |config| {
+over_all!(every_way_of_waiting_relays, |config| {
     let period = Duration::from_micros(300);
     for wait in [Wait::Spin, Wait::Tick { period }, Wait::Sleep, Wait::Adaptive] {
         let mut relay = Relay::start(&Config { wait, ..config.clone() });
@@ -42,7 +42,7 @@ over_both!(every_way_of_waiting_relays, |config| {
     }
 });
 
-over_both!(a_listener_that_has_gone_ends_nothing, |config| {
+over_all!(a_listener_that_has_gone_ends_nothing, |config| {
     let mut relay = Relay::start(&config);
     let call = relay.call(LOOPBACKS[0]);
     // From now on each packet to b is answered by ICMP port unreachable.
@@ -61,7 +61,7 @@ over_both!(a_listener_that_has_gone_ends_nothing, |config| {
     call.a.receive();
 });
 
-over_both!(a_source_is_learned_and_told, |config| {
+over_all!(a_source_is_learned_and_told, |config| {
     let mut relay = Relay::start(&config);
     let (a, b) = (Party::new(LOOPBACKS[0]), Party::new(LOOPBACKS[0]));
     let (leg_a, at_a) = relay.add(LOOPBACKS[0], None);
@@ -74,7 +74,7 @@ over_both!(a_source_is_learned_and_told, |config| {
     assert_eq!(relay.leg(leg_a).expect("it is there").remote_rtp, Some(a.addr()));
 });
 
-over_both!(garbage_is_dropped_by_name, |config| {
+over_all!(garbage_is_dropped_by_name, |config| {
     let mut relay = Relay::start(&config);
     let call = relay.call(LOOPBACKS[0]);
     call.a.send(&rtp(0xa, 0), call.at_a);

@@ -4,9 +4,9 @@ use std::net::UdpSocket;
 
 use patchcord_relay::command::{Command, Refusal, Source};
 
-use crate::support::{LOOPBACKS, Party, Relay, cut_over, eventually, free_port, io, over_both, rtp, spec};
+use crate::support::{LOOPBACKS, Party, Relay, cut_over, eventually, free_port, io, over_all, rtp, spec};
 
-over_both!(a_busy_port_refuses_the_whole_batch, |config| {
+over_all!(a_busy_port_refuses_the_whole_batch, |config| {
     let mut relay = Relay::start(&config);
     let occupant = UdpSocket::bind(LOOPBACKS[0]).expect("loopback");
     let busy = occupant.local_addr().expect("bound");
@@ -26,14 +26,14 @@ over_both!(a_busy_port_refuses_the_whole_batch, |config| {
     assert_eq!(relay.worker().legs, 0);
 });
 
-over_both!(an_address_of_another_host_is_not_busy, |config| {
+over_all!(an_address_of_another_host_is_not_busy, |config| {
     let mut relay = Relay::start(&config);
     let foreign = "192.0.2.1:30000".parse().expect("a literal");
     let refused = relay.apply(vec![Command::AddLeg(Box::new(spec(foreign, None)))]);
     assert!(matches!(refused, Err((0, Refusal::PortUnavailable { busy: false, .. }))), "{refused:?}");
 });
 
-over_both!(a_refusal_of_the_engine_closes_the_ports_again, |config| {
+over_all!(a_refusal_of_the_engine_closes_the_ports_again, |config| {
     let mut relay = Relay::start(&config);
     let (leg, _) = relay.add(LOOPBACKS[0], None);
     let mut spec = spec(free_port(LOOPBACKS[0]), None);
@@ -43,7 +43,7 @@ over_both!(a_refusal_of_the_engine_closes_the_ports_again, |config| {
     UdpSocket::bind(port).expect("the port was given back");
 });
 
-over_both!(a_deleted_legs_port_is_free_when_the_answer_comes, |config| {
+over_all!(a_deleted_legs_port_is_free_when_the_answer_comes, |config| {
     let mut relay = Relay::start(&config);
     for _ in 0..20 {
         let mut spec = spec(free_port(LOOPBACKS[0]), None);
@@ -58,7 +58,7 @@ over_both!(a_deleted_legs_port_is_free_when_the_answer_comes, |config| {
     }
 });
 
-over_both!(one_batch_may_exchange_one_leg_for_another, |config| {
+over_all!(one_batch_may_exchange_one_leg_for_another, |config| {
     // Room for a single leg: the new one gets the slot of the old one.
     let mut relay = Relay::start(&patchcord_dataplane::Config { legs_max_per_worker: 1, ..config });
     let party = Party::new(LOOPBACKS[0]);
@@ -76,7 +76,7 @@ over_both!(one_batch_may_exchange_one_leg_for_another, |config| {
     }
 });
 
-over_both!(a_leg_made_and_deleted_by_one_batch_leaves_no_port, |config| {
+over_all!(a_leg_made_and_deleted_by_one_batch_leaves_no_port, |config| {
     let mut relay = Relay::start(&config);
     let spec = spec(free_port(LOOPBACKS[0]), None);
     let (leg, port) = (spec.id, spec.local_rtp);
@@ -84,7 +84,7 @@ over_both!(a_leg_made_and_deleted_by_one_batch_leaves_no_port, |config| {
     UdpSocket::bind(port).expect("nobody has it");
 });
 
-over_both!(a_leg_can_go_while_packets_arrive, |config| {
+over_all!(a_leg_can_go_while_packets_arrive, |config| {
     let mut relay = Relay::start(&config);
     let sender = Party::new(LOOPBACKS[0]);
     let mut sent = 0;
@@ -111,7 +111,7 @@ over_both!(a_leg_can_go_while_packets_arrive, |config| {
     assert_eq!(call.b.receive().0, rtp(2, 0));
 });
 
-over_both!(a_full_shard_says_so, |config| {
+over_all!(a_full_shard_says_so, |config| {
     let mut relay = Relay::start(&patchcord_dataplane::Config { legs_max_per_worker: 2, ..config });
     relay.add(LOOPBACKS[0], None);
     relay.add(LOOPBACKS[0], None);

@@ -7,9 +7,9 @@ use std::time::Instant;
 use patchcord_dataplane::Config;
 use patchcord_relay::command::Command;
 
-use crate::support::{LOOPBACKS, Party, Relay, eventually, free_port, io, over_both, rtp, spec};
+use crate::support::{LOOPBACKS, Party, Relay, eventually, free_port, io, over_all, rtp, spec};
 
-over_both!(what_goes_in_comes_out_or_is_counted, |config| {
+over_all!(what_goes_in_comes_out_or_is_counted, |config| {
     let mut relay = Relay::start(&config);
     let calls: Vec<_> = (0..8).map(|index| relay.call(LOOPBACKS[index % 2])).collect();
     let per_direction = 1000_u16;
@@ -44,7 +44,7 @@ over_both!(what_goes_in_comes_out_or_is_counted, |config| {
     assert!(heard > 0);
 });
 
-over_both!(running_out_of_receive_buffers_loses_nothing, |config| {
+over_all!(running_out_of_receive_buffers_loses_nothing, |config| {
     let mut relay = Relay::start(&Config { ring_buffers: 4, receive_buffer_bytes: 1 << 20, ..config });
     let calls: Vec<_> = (0..8).map(|_| relay.call(LOOPBACKS[0])).collect();
     for sequence in 0..50 {
@@ -63,7 +63,7 @@ over_both!(running_out_of_receive_buffers_loses_nothing, |config| {
     eprintln!("{}: out of buffers {} times", worker.backend, io(&worker, "recv_enobufs"));
 });
 
-over_both!(commands_take_effect_under_load, |config| {
+over_all!(commands_take_effect_under_load, |config| {
     let mut relay = Relay::start(&config);
     let call = relay.call(LOOPBACKS[0]);
     let stop = Arc::new(AtomicBool::new(false));

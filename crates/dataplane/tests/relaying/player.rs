@@ -5,12 +5,12 @@ use patchcord_relay::event::Event;
 use patchcord_relay::media::{Codec, EncodingName, Frames, Repeat};
 use patchcord_rtp::PayloadType;
 
-use crate::support::{LOOPBACKS, Party, Relay, cut_over, over_both, sequence};
+use crate::support::{LOOPBACKS, Party, Relay, cut_over, over_all, sequence};
 
 const FRAMES: u32 = 20;
 const FRAME_LEN: usize = 80;
 
-over_both!(a_prompt_is_played_whole_and_then_ends, |config| {
+over_all!(a_prompt_is_played_whole_and_then_ends, |config| {
     let mut relay = Relay::start(&config);
     let party = Party::new(LOOPBACKS[0]);
     let (leg, _) = relay.add(LOOPBACKS[0], Some(party.addr()));

@@ -7,9 +7,9 @@ use patchcord_dataplane::{Config, Dataplane, StartError, Workers, probe};
 use patchcord_relay::command::Command;
 use patchcord_relay::exchange::{Reply, Request};
 
-use crate::support::{LOOPBACKS, PATIENCE, Party, Relay, free_port, over_both, rtp, spec};
+use crate::support::{LOOPBACKS, PATIENCE, Party, Relay, free_port, over_all, rtp, spec};
 
-over_both!(shutting_down_closes_all_ports, |config| {
+over_all!(shutting_down_closes_all_ports, |config| {
     let mut relay = Relay::start(&config);
     let ports: Vec<_> = (0..10).map(|_| relay.add(LOOPBACKS[0], None).1).collect();
     let handle = relay.handle.clone();
@@ -21,7 +21,7 @@ over_both!(shutting_down_closes_all_ports, |config| {
     assert_eq!(handle.send(request.clone()), Err(request), "nobody is there to take it");
 });
 
-over_both!(calls_go_on_when_nobody_listens_to_the_replies, |config| {
+over_all!(calls_go_on_when_nobody_listens_to_the_replies, |config| {
     let mut relay = Relay::start(&config);
     let call = relay.call(LOOPBACKS[0]);
     let Relay { dataplane, handle, .. } = relay;
@@ -34,7 +34,7 @@ over_both!(calls_go_on_when_nobody_listens_to_the_replies, |config| {
     drop(dataplane);
 });
 
-over_both!(a_reply_queue_that_is_full_stops_no_packets, |config| {
+over_all!(a_reply_queue_that_is_full_stops_no_packets, |config| {
     let (sender, replies) = channel::bounded(1);
     let dataplane = Dataplane::start(&config, sender).expect("the backend was probed");
     let handle = dataplane.handles().remove(0);
@@ -48,7 +48,7 @@ over_both!(a_reply_queue_that_is_full_stops_no_packets, |config| {
     dataplane.shutdown();
 });
 
-over_both!(workers_are_independent, |config| {
+over_all!(workers_are_independent, |config| {
     let (sender, replies) = channel::unbounded();
     let dataplane = Dataplane::start(&Config { workers: Workers::Count(2), ..config }, sender).expect("two workers");
     let party = Party::new(LOOPBACKS[0]);
@@ -62,7 +62,7 @@ over_both!(workers_are_independent, |config| {
     }
 });
 
-over_both!(a_cpu_that_does_not_exist_is_refused, |config| {
+over_all!(a_cpu_that_does_not_exist_is_refused, |config| {
     let (sender, _replies) = channel::unbounded();
     let error = Dataplane::start(&Config { workers: Workers::Cpus(vec![0, 1023]), ..config }, sender);
     match error {
@@ -71,7 +71,7 @@ over_both!(a_cpu_that_does_not_exist_is_refused, |config| {
     }
 });
 
-over_both!(a_relay_without_workers_is_refused, |config| {
+over_all!(a_relay_without_workers_is_refused, |config| {
     let (sender, _replies) = channel::unbounded();
     let error = Dataplane::start(&Config { workers: Workers::Count(0), ..config }, sender);
     assert!(matches!(error, Err(StartError::NoWorkers)), "{error:?}");
@@ -81,6 +81,11 @@ over_both!(a_relay_without_workers_is_refused, |config| {
 fn the_automatic_choice_says_why() {
     let relay = Relay::start(&Config { legs_max_per_worker: 4, ..Config::default() });
     let (name, reason) = relay.dataplane.backend();
-    assert_eq!(name, if probe::io_uring().usable { "io-uring" } else { "mmsg" });
+    let fastest = match () {
+        () if probe::steered().usable && !probe::is_tracked() => "steered",
+        () if probe::io_uring().usable => "io-uring",
+        () => "mmsg",
+    };
+    assert_eq!(name, fastest);
     assert!(!reason.is_empty());
 }

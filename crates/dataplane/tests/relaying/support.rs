@@ -21,8 +21,8 @@ use patchcord_relay::snapshot::{LegSnapshot, WorkerSnapshot};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) const LOOPBACKS: [&str; 2] = ["127.0.0.1:0", "[::1]:0"];
 
-/// Runs the body as two tests, `io_uring` and `mmsg`, with a configuration for each.
-macro_rules! over_both {
+/// Runs the body as three tests, `io_uring`, `mmsg` and `steered`, with a configuration for each.
+macro_rules! over_all {
     ($name:ident, |$config:ident| $body:block) => {
         mod $name {
             use super::*;
@@ -40,10 +40,17 @@ macro_rules! over_both {
             fn mmsg() {
                 body(crate::support::mmsg());
             }
+
+            #[test]
+            fn steered() {
+                if let Some(config) = crate::support::steered() {
+                    body(config);
+                }
+            }
         }
     };
 }
-pub(crate) use over_both;
+pub(crate) use over_all;
 
 pub(crate) fn io_uring() -> Option<Config> {
     let probe = probe::io_uring();
@@ -52,6 +59,17 @@ pub(crate) fn io_uring() -> Option<Config> {
         return None;
     }
     Some(Config { backend: BackendChoice::IoUring, legs_max_per_worker: 64, ..Config::default() })
+}
+
+/// Fails in CI where it cannot be had.
+pub(crate) fn steered() -> Option<Config> {
+    let probe = probe::steered();
+    if !probe.usable {
+        assert!(std::env::var_os("CI").is_none(), "CI runs as root: {}", probe.reason);
+        eprintln!("skipped: {}", probe.reason);
+        return None;
+    }
+    Some(Config { backend: BackendChoice::Steered, legs_max_per_worker: 64, ..Config::default() })
 }
 
 pub(crate) fn mmsg() -> Config {

@@ -1,0 +1,243 @@
+//! Steered sockets between network namespaces: what the parties see is what they would see of a socket a port.
+
+#![allow(clippy::print_stderr, reason = "a skipped test says why")]
+
+#[path = "relaying/support.rs"]
+#[allow(dead_code, unused_macros, unused_imports, reason = "shared with the tests on loopback, which use the rest of it")]
+mod support;
+
+use std::net::UdpSocket;
+use std::process::Command as Process;
+
+use patchcord_dataplane::Config;
+use patchcord_lab::netns::Namespace;
+use patchcord_relay::command::{Command, Source};
+use patchcord_relay::ids::LegId;
+
+use support::{PATIENCE, Party, Relay, cut_over, eventually, io, rtp, spec, steered};
+
+/// ```text
+///  left --- veth --- relay --- veth --- right
+/// ```
+struct Stage {
+    left: Namespace,
+    host: Namespace,
+    right: Namespace,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let [left, host, right] = ["left", "relay", "right"].map(|name| Namespace::create(name).expect("root"));
+        let stage = Self { left, host, right };
+        stage.connect(&stage.left, 1);
+        stage.connect(&stage.right, 2);
+        stage
+    }
+
+    fn connect(&self, to: &Namespace, network: u8) {
+        for (near, far) in [
+            (format!("10.77.{network}.1/24"), format!("10.77.{network}.2/24")),
+            (format!("fd77:{network}::1/64"), format!("fd77:{network}::2/64")),
+        ] {
+            let near = near.parse().expect("a network");
+            self.host.connect(near, to, far.parse().expect("a network")).expect("ip link");
+        }
+    }
+
+    fn start(&self, config: &Config) -> Relay {
+        self.host.run(|| Relay::start(config)).expect("the namespace can be entered")
+    }
+
+    /// Two parties, one on each side, that hear nobody but the relay: their sockets are connected to it.
+    fn call(&self, relay: &mut Relay, v6: bool) -> (Caller, Caller) {
+        let address = |network: u8, host: u8| {
+            if v6 { format!("[fd77:{network}::{host}]:0") } else { format!("10.77.{network}.{host}:0") }
+        };
+        let parties = [(&self.left, 1), (&self.right, 2)].map(|(namespace, network)| {
+            let party = namespace.run(|| UdpSocket::bind(address(network, 2)).expect("its address")).expect("entered");
+            party.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+            let remote = party.local_addr().expect("bound");
+            let (leg, local) = self.host.run(|| relay.add(&address(network, 1), Some(remote))).expect("entered");
+            party.connect(local).expect("a route");
+            Caller { socket: party, leg }
+        });
+        relay.bridge(parties[0].leg, parties[1].leg);
+        parties.into()
+    }
+}
+
+struct Caller {
+    socket: UdpSocket,
+    leg: LegId,
+}
+
+impl Caller {
+    fn send(&self, bytes: &[u8]) {
+        self.socket.send(bytes).expect("it leaves");
+    }
+
+    fn receive(&self) -> Vec<u8> {
+        let mut buffer = [0; 4096];
+        let len = self.socket.recv(&mut buffer).expect("a datagram from the relay's port");
+        buffer[..len].to_vec()
+    }
+
+    /// Packets with these sequence numbers come out at the other end, whole and in order.
+    fn talks_to(&self, other: &Self, from: u16, count: u16) {
+        for number in from..from + count {
+            self.send(&rtp(7, number));
+            assert_eq!(other.receive(), rtp(7, number));
+        }
+    }
+}
+
+fn sent_frames(relay: &mut Relay) -> u64 {
+    io(&relay.worker(), "sent_frames")
+}
+
+#[test]
+fn packets_come_from_their_ports_by_the_socket_and_as_frames() {
+    let Some(config) = steered() else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    for v6 in [false, true] {
+        let (a, b) = stage.call(&mut relay, v6);
+        let before = sent_frames(&mut relay);
+        // The first packets find no way yet and go by the UDP socket, with a source port that `egress` writes.
+        let mut next = 0;
+        eventually("the ways become known", || {
+            a.talks_to(&b, next, 1);
+            b.talks_to(&a, next, 1);
+            next += 1;
+            sent_frames(&mut relay) > before + 10
+        });
+        assert!(next > 5, "the first packets of each way went by the socket");
+        let before = sent_frames(&mut relay);
+        a.talks_to(&b, next, 200);
+        assert_eq!(sent_frames(&mut relay) - before, 200, "all as frames now");
+    }
+}
+
+#[test]
+fn what_does_not_fit_into_a_frame_is_fragmented_and_comes_from_its_port() {
+    let Some(config) = steered() else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    for v6 in [false, true] {
+        let (a, b) = stage.call(&mut relay, v6);
+        for number in (0..100).step_by(2) {
+            a.talks_to(&b, number, 1);
+            let mut large = rtp(7, number + 1);
+            large.resize(1900, 0x55);
+            a.send(&large);
+            assert_eq!(b.receive(), large);
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_one_port_is_no_other_ports_loss() {
+    let Some(config) = steered() else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    let (a, b) = stage.call(&mut relay, false);
+    let (loud, _) = stage.call(&mut relay, false);
+    // Far more than a port's share, in front of and between the others' packets.
+    let mut floods = 0;
+    for number in 0..50 {
+        for _ in 0..400 {
+            floods += u64::from(loud.socket.send(&rtp(9, number)).is_ok());
+        }
+        a.talks_to(&b, number, 1);
+    }
+    let mut dropped = 0;
+    eventually("the drops are counted", || {
+        dropped = io(&relay.worker(), "flood_dropped");
+        dropped > 0
+    });
+    let worker = relay.worker();
+    eprintln!("{floods} flooded, {dropped} dropped by the program");
+    assert_eq!(io(&worker, "kernel_dropped"), 0, "the queue was never full");
+}
+
+#[test]
+fn an_interface_that_comes_later_is_sent_by_as_well() {
+    let Some(config) = steered() else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    let late = Namespace::create("late").expect("root");
+    stage.connect(&late, 3);
+    let party = late.run(|| UdpSocket::bind("10.77.3.2:0").expect("its address")).expect("entered");
+    let remote = party.local_addr().expect("bound");
+    let (leg, local) = stage.host.run(|| relay.add("10.77.3.1:0", Some(remote))).expect("entered");
+    let (a, _b) = stage.call(&mut relay, false);
+    relay.apply(vec![cut_over(vec![(leg, Source::Leg(a.leg))])]).expect("both exist");
+    party.set_nonblocking(true).expect("nonblocking");
+    let mut number = 0;
+    eventually("its packets come from the right port", || {
+        number += 1;
+        a.send(&rtp(7, number));
+        let mut buffer = [0; 2048];
+        party.recv_from(&mut buffer).is_ok_and(|(_, from)| from == local)
+    });
+}
+
+#[test]
+fn a_changed_route_and_a_changed_neighbour_are_followed() {
+    let Some(config) = steered() else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    let (a, b) = stage.call(&mut relay, false);
+    let mut number = 0;
+    let talk_until_framed = |relay: &mut Relay, number: &mut u16| {
+        let before = sent_frames(relay);
+        eventually("frames are sent", || {
+            *number += 1;
+            a.send(&rtp(7, *number));
+            // What is on its way while the kernel looks for the neighbour may be lost, as with any socket.
+            b.socket.set_read_timeout(Some(core::time::Duration::from_millis(200))).expect("a timeout");
+            let mut buffer = [0; 2048];
+            let heard = b.socket.recv(&mut buffer).is_ok();
+            heard && sent_frames(relay) > before
+        });
+    };
+    talk_until_framed(&mut relay, &mut number);
+    // The party's interface gets another hardware address, and the kernel hears of it.
+    let name = interface_of(&stage.right);
+    ip(&stage.right, &["link", "set", &name, "address", "02:77:00:00:00:99"]);
+    ip(&stage.host, &["neigh", "flush", "all"]);
+    talk_until_framed(&mut relay, &mut number);
+    // Its host moves behind another interface: the old one goes away with its routes.
+    let (near, far) = ("10.77.2.1/24", "10.77.2.2/24");
+    ip(&stage.right, &["link", "del", &name]);
+    stage.host.connect(near.parse().expect("one"), &stage.right, far.parse().expect("one")).expect("ip link");
+    talk_until_framed(&mut relay, &mut number);
+    b.socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    a.talks_to(&b, number + 1, 100);
+}
+
+#[test]
+fn a_port_that_is_taken_is_refused() {
+    let Some(config) = steered() else { return };
+    let mut relay = Relay::start(&config);
+    let occupant = Party::new("127.0.0.1:0");
+    let refused = relay.apply(vec![Command::AddLeg(Box::new(spec(occupant.addr(), None)))]);
+    assert!(refused.expect_err("a socket has it").1.to_string().contains("another socket has the port"));
+    // Two workers' programs are one: neither takes the other's port.
+    let (_, local) = relay.add("127.0.0.1:0", None);
+    let refused = relay.apply(vec![Command::AddLeg(Box::new(spec(local, None)))]);
+    assert!(refused.is_err(), "the relay itself has it");
+}
+
+fn ip(namespace: &Namespace, args: &[&str]) {
+    let output = Process::new("ip").args(["-n", namespace.name()]).args(args).output().expect("ip");
+    assert!(output.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The interface with an IPv4 address.
+fn interface_of(namespace: &Namespace) -> String {
+    let output = Process::new("ip").args(["-n", namespace.name(), "-o", "-4", "addr"]).output().expect("ip");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let line = text.lines().find(|line| line.contains("10.77.")).expect("an address");
+    line.split_whitespace().nth(1).expect("a name").trim_end_matches(':').to_owned()
+}
