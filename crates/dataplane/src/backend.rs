@@ -73,6 +73,9 @@ pub(crate) trait Backend {
         per_port
     }
 
+    /// The shortest that such a queue may be cut to in an overload.
+    const QUEUE_BYTES_MIN: usize = crate::overload::QUEUED_BYTES;
+
     /// Gives the receive queue of every socket another size, in bytes as in `SO_RCVBUF`.
     fn resize_queues(&self, bytes: usize) {
         for socket in self.sockets() {

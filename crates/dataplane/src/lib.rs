@@ -16,6 +16,7 @@ mod ancillary;
 mod backend;
 #[cfg(test)]
 mod backend_tests;
+mod bpf;
 mod choice;
 mod clock;
 mod config;

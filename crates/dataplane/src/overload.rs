@@ -28,8 +28,9 @@ const BUSY_NANOS: u64 = 100_000_000;
 const BUSY_AGAIN_NANOS: u64 = 20_000_000;
 /// What "shortly after" means.
 const RELAPSE_NANOS: u64 = 2_000_000_000;
-/// What a queued packet of ordinary audio takes of `SO_RCVBUF`, whose doubling by the kernel makes it 1024 bytes.
-const QUEUED_BYTES: usize = 512;
+/// What a queued packet of ordinary audio takes, and the shortest queue: below it the kernel has its own minimum, which lies between
+/// one and three packets. In terms of `SO_RCVBUF`, whose doubling by the kernel makes it 1024 bytes.
+pub(crate) const QUEUED_BYTES: usize = 512;
 /// How often the size of the queues is reconsidered: several times longer than a datagram can wait in one,
 const WINDOW_NANOS: u64 = 20_000_000;
 /// and, because it takes about 200 ns to change one, long enough for that to be a hundredth of the time.
@@ -42,6 +43,8 @@ const TOO_OLD_ONE_IN: u64 = 16;
 pub(crate) struct Overload {
     /// The size of the queues, as in `SO_RCVBUF`, while there is no overload.
     bytes_max: usize,
+    /// And the least that it may be.
+    bytes_min: usize,
     busy_since: MonoTime,
     /// Datagrams received since.
     received: u64,
@@ -60,9 +63,9 @@ struct Present {
 }
 
 impl Overload {
-    /// `queue_bytes`: the size of the queues as in `SO_RCVBUF`, unless there is an overload.
-    pub(crate) const fn new(queue_bytes: usize, now: MonoTime) -> Self {
-        Self { bytes_max: queue_bytes, busy_since: now, received: 0, ended_at: None, present: None }
+    /// `bytes_max`: the size of the queues as in `SO_RCVBUF`, unless there is an overload; `bytes_min`: the least in one.
+    pub(crate) const fn new(bytes_max: usize, bytes_min: usize, now: MonoTime) -> Self {
+        Self { bytes_max, bytes_min, busy_since: now, received: 0, ended_at: None, present: None }
     }
 
     pub(crate) const fn is_on(&self) -> bool {
@@ -109,10 +112,9 @@ impl Overload {
         present.queue_bytes = if before == self.bytes_max {
             // It has just begun.
             let packets = self.received.saturating_mul(AGE_NANOS) / now.nanos_since(self.busy_since).max(1);
-            (packets as usize / ports * QUEUED_BYTES).clamp(QUEUED_BYTES, (self.bytes_max / 2).max(QUEUED_BYTES))
+            (packets as usize / ports * QUEUED_BYTES).clamp(self.bytes_min, (self.bytes_max / 2).max(self.bytes_min))
         } else if present.shed > present.seen / TOO_OLD_ONE_IN {
-            // Below this the kernel has its own minimum, which lies between one and three packets.
-            (before / 2).max(QUEUED_BYTES)
+            (before / 2).max(self.bytes_min)
         } else if present.rested {
             before.saturating_mul(2)
         } else {
@@ -167,7 +169,7 @@ mod tests {
 
     /// An overload that has just begun on `ports` ports, and the size of their queues from now on.
     fn begun(ports: usize) -> (Overload, usize) {
-        let mut overload = Overload::new(NORMAL, MonoTime::from_nanos(NOW.as_nanos() - 1_000_000_000));
+        let mut overload = Overload::new(NORMAL, QUEUED_BYTES, MonoTime::from_nanos(NOW.as_nanos() - 1_000_000_000));
         overload.received = 599_999;
         left(&mut overload, &[500], NOW);
         assert!(overload.is_on());
@@ -177,27 +179,27 @@ mod tests {
 
     #[test]
     fn a_worker_that_catches_up_drops_nothing() {
-        let mut overload = Overload::new(NORMAL, MonoTime::from_nanos(NOW.as_nanos() - BUSY_NANOS + 1));
+        let mut overload = Overload::new(NORMAL, QUEUED_BYTES, MonoTime::from_nanos(NOW.as_nanos() - BUSY_NANOS + 1));
         assert_eq!(left(&mut overload, &[500, 90, 0], NOW), [500, 90, 0]);
     }
 
     #[test]
     fn a_busy_worker_that_keeps_up_drops_nothing() {
-        let mut overload = Overload::new(NORMAL, MonoTime::ZERO);
+        let mut overload = Overload::new(NORMAL, QUEUED_BYTES, MonoTime::ZERO);
         assert_eq!(left(&mut overload, &[AGE_MS, 0], NOW), [AGE_MS, 0]);
         assert_eq!(overload.resize(NOW, || 100), None);
     }
 
     #[test]
     fn a_worker_that_slept_has_not_been_busy() {
-        let mut overload = Overload::new(NORMAL, MonoTime::ZERO);
+        let mut overload = Overload::new(NORMAL, QUEUED_BYTES, MonoTime::ZERO);
         overload.works(NOW);
         assert_eq!(left(&mut overload, &[500, 0], NOW), [500, 0]);
     }
 
     #[test]
     fn an_overloaded_worker_relays_what_is_young() {
-        let mut overload = Overload::new(NORMAL, MonoTime::ZERO);
+        let mut overload = Overload::new(NORMAL, QUEUED_BYTES, MonoTime::ZERO);
         assert_eq!(left(&mut overload, &[500, AGE_MS + 1, AGE_MS, 0], NOW), [AGE_MS, 0]);
     }
 
@@ -208,6 +210,14 @@ mod tests {
         assert_eq!(begun(10_000).1, QUEUED_BYTES);
         // Never more than half of the normal size: that would be no change.
         assert_eq!(begun(0).1, NORMAL / 2);
+    }
+
+    #[test]
+    fn a_queue_for_many_ports_is_not_cut_to_that_of_one() {
+        let mut overload = Overload::new(NORMAL, 8 * QUEUED_BYTES, MonoTime::from_nanos(NOW.as_nanos() - 1_000_000_000));
+        overload.received = 1000;
+        left(&mut overload, &[500], NOW);
+        assert_eq!(overload.resize(NOW, || 2), Some(8 * QUEUED_BYTES));
     }
 
     #[test]

@@ -1,25 +1,20 @@
 //! A worker's sockets, and the addresses that are steered to them.
 
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::cell::RefCell;
 use std::io;
 use std::net::UdpSocket;
-use std::rc::Rc;
 
-use aya::maps::{Array, HashMap, MapData, MapError};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::frames::Frames;
 use super::layout::{Lease, PortKey};
 use super::steering::FAMILIES;
+use crate::bpf::Map;
 use crate::network::hops::Hops;
 use crate::socket::{self, SocketOptions};
 
-/// `BPF_NOEXIST` (linux/bpf.h): insert, do not replace.
-const NO_EXIST: u64 = 1;
-
-/// The ports map as one worker sees it.
-type Ports = HashMap<MapData, PortKey, Lease>;
+/// The addresses of all workers.
+type Ports = Map<PortKey, Lease>;
 
 /// What a worker is given at its start.
 pub(crate) struct Doors {
@@ -27,7 +22,7 @@ pub(crate) struct Doors {
     pub(super) sockets: [Option<UdpSocket>; FAMILIES as usize],
     first: u32,
     ports: Ports,
-    flooded: Array<MapData, u64>,
+    flooded: Map<u32, u64>,
     hops: Hops,
     send_buffer_bytes: usize,
 }
@@ -35,7 +30,7 @@ pub(crate) struct Doors {
 /// What a worker makes of it.
 pub(super) struct Parts {
     pub(super) sockets: [Option<UdpSocket>; FAMILIES as usize],
-    pub(super) map: Map,
+    pub(super) addresses: Addresses,
     pub(super) flooded: Flooded,
     pub(super) hops: Hops,
     pub(super) frames: Frames,
@@ -47,7 +42,7 @@ impl Doors {
         first: u32,
         options: &SocketOptions,
         ports: Ports,
-        flooded: Array<MapData, u64>,
+        flooded: Map<u32, u64>,
         hops: Hops,
     ) -> io::Result<Self> {
         let open = |addr: SocketAddr| match socket::bind_steered(addr, options) {
@@ -78,7 +73,7 @@ impl Doors {
     pub(super) fn split(self) -> Parts {
         Parts {
             sockets: self.sockets,
-            map: Map { ports: Rc::new(RefCell::new(self.ports)), first: self.first },
+            addresses: Addresses { ports: self.ports, first: self.first },
             flooded: Flooded { counts: self.flooded, first: self.first, seen: 0 },
             hops: self.hops,
             frames: Frames::new(self.send_buffer_bytes),
@@ -88,12 +83,12 @@ impl Doors {
 
 /// The addresses that are steered to this worker.
 #[derive(Clone)]
-pub(super) struct Map {
-    ports: Rc<RefCell<Ports>>,
+pub(super) struct Addresses {
+    ports: Ports,
     first: u32,
 }
 
-impl Map {
+impl Addresses {
     /// Takes an address; port 0 stands for any that is free.
     ///
     /// # Errors
@@ -107,27 +102,27 @@ impl Map {
         probe.bind(&addr.into())?;
         let addr = probe.local_addr()?.as_socket().unwrap_or(addr);
         let lease = Lease::of(self.first + u32::from(addr.is_ipv6()));
-        self.ports.borrow_mut().insert(PortKey::from(addr), lease, NO_EXIST).map_err(|error| system(&error))?;
-        Ok(Claim { addr, map: self.clone() })
+        self.ports.insert(&PortKey::from(addr), &lease, Ports::NEW).map_err(|error| as_of_a_socket(&error))?;
+        Ok(Claim { addr, ports: self.ports.clone() })
     }
 }
 
 /// An address that is steered to this worker until this is dropped.
 pub(crate) struct Claim {
     pub(super) addr: SocketAddr,
-    map: Map,
+    ports: Ports,
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         // It is there: nobody else removes it.
-        let _ = self.map.ports.borrow_mut().remove(&PortKey::from(self.addr));
+        let _ = self.ports.remove(&PortKey::from(self.addr));
     }
 }
 
 /// How many datagrams the program has dropped because their port had more than its share.
 pub(super) struct Flooded {
-    counts: Array<MapData, u64>,
+    counts: Map<u32, u64>,
     first: u32,
     seen: u64,
 }
@@ -135,22 +130,17 @@ pub(super) struct Flooded {
 impl Flooded {
     /// Those since the last call.
     pub(super) fn take(&mut self) -> u64 {
-        let count: u64 = (self.first..self.first + FAMILIES).filter_map(|index| self.counts.get(&index, 0).ok()).sum();
+        let count: u64 = (self.first..self.first + FAMILIES).filter_map(|index| self.counts.get(&index)).sum();
         count - core::mem::replace(&mut self.seen, count)
     }
 }
 
-/// What the kernel said, as for a socket.
-fn system(error: &MapError) -> io::Error {
-    let errno = match error {
-        MapError::SyscallError(error) => error.io_error.raw_os_error(),
-        _ => None,
-    };
-    match errno {
-        Some(libc::EEXIST) => io::Error::from_raw_os_error(libc::EADDRINUSE),
+/// What the kernel would have said of a socket.
+fn as_of_a_socket(error: &io::Error) -> io::Error {
+    io::Error::from_raw_os_error(match error.raw_os_error() {
+        Some(libc::EEXIST) => libc::EADDRINUSE,
         // The map is full.
-        Some(libc::E2BIG) => io::Error::from_raw_os_error(libc::ENOBUFS),
-        Some(errno) => io::Error::from_raw_os_error(errno),
-        None => io::Error::other(error.to_string()),
-    }
+        Some(libc::E2BIG) => libc::ENOBUFS,
+        other => other.unwrap_or(libc::EIO),
+    })
 }

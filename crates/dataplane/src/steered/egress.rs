@@ -7,17 +7,15 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
 
-use aya::Ebpf;
-use aya::programs::TcAttachType;
-use aya::programs::tc::SchedClassifierLinkId;
 use nix::net::if_::if_nameindex;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
 };
 
-use super::steering::{classifier, refused};
+use super::steering::refused;
 use crate::backend::Unavailable;
+use crate::bpf::{Link, Object};
 
 /// Attached until this is dropped.
 #[derive(Debug)]
@@ -29,13 +27,11 @@ pub(super) struct Egress {
 
 impl Egress {
     /// Attaches the program to the interfaces that are there, all of them or none, and starts a thread that looks after others.
-    pub(super) fn start(program: Ebpf) -> Result<Self, Unavailable> {
+    pub(super) fn start(object: Object) -> Result<Self, Unavailable> {
         // Before the interfaces are read, so that none can come in between.
         let news = subscribe().map_err(|error| Unavailable::io("listening for changes of interfaces", &error))?;
-        let mut attached = Attached { program, links: BTreeMap::new() };
-        let program = classifier(&mut attached.program).and_then(|program| program.load());
-        program.map_err(|error| refused("loading the program `egress`", &error.into()))?;
-        attached.update(|name, error| Err(Unavailable::new(format!("attaching `egress` to {name}: {error}"))))?;
+        let mut attached = Attached { object, links: BTreeMap::new() };
+        attached.update(|name, error| Err(refused(&format!("attaching `egress` to {name}"), &error)))?;
         let (stop, stopped) =
             UnixStream::pair().map_err(|error| Unavailable::io("a pair of sockets", &error))?;
         let thread = std::thread::Builder::new()
@@ -58,28 +54,30 @@ impl Drop for Egress {
 
 /// The program and the interfaces that have it, by their indices.
 struct Attached {
-    program: Ebpf,
-    links: BTreeMap<u32, SchedClassifierLinkId>,
+    object: Object,
+    links: BTreeMap<u32, Link>,
 }
 
 impl Attached {
     /// Attaches the program to interfaces that do not have it, and forgets those that are gone.
-    fn update<E>(&mut self, mut failed: impl FnMut(&str, String) -> Result<(), E>) -> Result<(), E> {
-        let Ok(interfaces) = if_nameindex() else { return failed("any interface", "they cannot be listed".to_owned()) };
-        let Ok(program) = classifier(&mut self.program) else { return Ok(()) };
+    fn update<E>(&mut self, mut failed: impl FnMut(&str, io::Error) -> Result<(), E>) -> Result<(), E> {
+        let interfaces = match if_nameindex() {
+            Ok(interfaces) => interfaces,
+            Err(errno) => return failed("any interface", errno.into()),
+        };
         let present: Vec<u32> = interfaces.iter().map(nix::net::if_::Interface::index).collect();
         for interface in &interfaces {
             let (index, name) = (interface.index(), interface.name().to_string_lossy());
             if self.links.contains_key(&index) {
                 continue;
             }
-            match program.attach(&name, TcAttachType::Egress) {
+            match Link::egress(self.object.program("egress"), index) {
                 Ok(link) => {
                     self.links.insert(index, link);
                 }
                 // It was gone again before the program was there.
                 Err(_) if nix::net::if_::if_nametoindex(&*name).is_err() => {}
-                Err(error) => failed(&name, format!("{error}; it takes Linux 6.6 and CAP_NET_ADMIN"))?,
+                Err(error) => failed(&name, error)?,
             }
         }
         self.links.retain(|index, _| present.contains(index));
@@ -101,7 +99,7 @@ impl Attached {
             let _ = self.update(|interface, error| {
                 tracing::error!(
                     interface,
-                    error,
+                    %error,
                     "media that leaves by this interface comes from a wrong port: use --backend io-uring"
                 );
                 Ok::<(), ()>(())

@@ -1,9 +1,11 @@
 //! What user space shares with the BPF program `steer`: as in `bpf/steer.h`.
 
-#![allow(unsafe_code, reason = "aya takes keys and values that are plain bytes on our word")]
+#![allow(unsafe_code, reason = "that a type is plain bytes is our word")]
 
 use core::mem::offset_of;
 use core::net::{IpAddr, SocketAddr};
+
+use crate::bpf::Plain;
 
 /// Where a datagram was sent to (`struct steer_port`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,15 +48,15 @@ impl Lease {
 
 /// Datagrams that one port may receive in one window of 2^26 ns (`STEER_WINDOW_DATAGRAMS`).
 #[cfg(test)]
-pub(crate) const WINDOW_DATAGRAMS: u64 = 1120;
+pub(crate) const WINDOW_DATAGRAMS: u64 = 4096;
 
 const _: () = assert!(size_of::<PortKey>() == 20 && offset_of!(PortKey, port) == 16);
 const _: () = assert!(size_of::<Lease>() == 12 && offset_of!(Lease, count) == 8);
 
 // SAFETY: integers without padding between or behind them (the sizes are asserted above), valid for all bits.
-unsafe impl aya::Pod for PortKey {}
+unsafe impl Plain for PortKey {}
 // SAFETY: likewise.
-unsafe impl aya::Pod for Lease {}
+unsafe impl Plain for Lease {}
 
 #[cfg(test)]
 mod tests {

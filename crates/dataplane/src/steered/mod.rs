@@ -44,7 +44,7 @@ use crate::counters::Io;
 use crate::socket::SocketOptions;
 use crate::wake::Wake;
 pub(crate) use doors::Doors;
-use doors::{Flooded, Map, Parts};
+use doors::{Addresses, Flooded, Parts};
 use receive::Inbound;
 use send::{Opening, Outbound};
 pub(crate) use steering::Steering;
@@ -57,7 +57,7 @@ const QUEUES: usize = 128;
 pub(crate) struct Steered {
     inbound: Inbound,
     outbound: Outbound,
-    map: Map,
+    addresses: Addresses,
     flooded: Flooded,
     wake: Arc<Wake>,
 }
@@ -75,8 +75,8 @@ impl Steered {
     /// A backend for port indices below `ports`, woken by `wake`.
     pub(crate) fn new(ports: usize, doors: Doors, wake: Arc<Wake>) -> Result<Self, Unavailable> {
         let inbound = Inbound::new().map_err(|error| Unavailable::io("mapping receive buffers", &error))?;
-        let Parts { sockets, map, flooded, hops, frames } = doors.split();
-        Ok(Self { inbound, outbound: Outbound::new(ports, sockets, hops, frames), map, flooded, wake })
+        let Parts { sockets, addresses, flooded, hops, frames } = doors.split();
+        Ok(Self { inbound, outbound: Outbound::new(ports, sockets, hops, frames), addresses, flooded, wake })
     }
 }
 
@@ -87,7 +87,7 @@ impl Backend for Steered {
     const NAME: &'static str = "steered";
 
     fn bind(&mut self, addr: SocketAddr, options: &SocketOptions) -> io::Result<Opening> {
-        let claim = self.map.claim(addr)?;
+        let claim = self.addresses.claim(addr)?;
         Ok(Opening::new(claim, options.dscp, Clock.now()))
     }
 
@@ -123,6 +123,9 @@ impl Backend for Steered {
     fn sockets(&self) -> impl Iterator<Item = &UdpSocket> {
         self.outbound.sockets.iter().flatten()
     }
+
+    /// Some 2000 packets, which a worker relays in 4 ms: a shorter queue for all ports would drop what a short stall lets gather.
+    const QUEUE_BYTES_MIN: usize = 1 << 20;
 
     fn queue_bytes(per_port: usize) -> usize {
         per_port.saturating_mul(QUEUES)
