@@ -8,6 +8,7 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Instant;
 
+use patchcord_lab::netns::Namespace;
 use patchcord_relay::Transmit;
 use patchcord_relay::ids::{Component, PortId};
 
@@ -54,13 +55,7 @@ macro_rules! over_all {
 
             #[test]
             fn steered() {
-                let Some(mut steering) = privileged(Steering::start(1, PORTS)) else { return };
-                let (backend, wake) = available(|wake| {
-                    let doors = steering.doors(0, &Steered::options(&OPTIONS))?;
-                    Steered::new(PORTS, doors, wake)
-                })
-                .expect("the programs are there");
-                body(backend, wake);
+                over_steered(body);
             }
         }
     };
@@ -325,6 +320,23 @@ over_all!(waiting_ends_with_a_datagram_a_wake_or_the_timeout, |backend: B, wake|
     thread.join().expect("wake does not panic");
 });
 
+/// In a network namespace of its own: a steered port is no socket, so that the system may choose its number for somebody else's
+/// socket, which then hears nothing.
+fn over_steered(body: fn(Steered, Arc<Wake>)) {
+    let namespace = Namespace::create("backend").map_err(|error| Unavailable::new(error.to_string()));
+    let Some(namespace) = privileged(namespace) else { return };
+    let test = || {
+        let Some(mut steering) = privileged(Steering::start(1, PORTS)) else { return };
+        let (backend, wake) = available(|wake| {
+            let doors = steering.doors(0, &Steered::options(&OPTIONS))?;
+            Steered::new(PORTS, doors, wake)
+        })
+        .expect("the programs are there");
+        body(backend, wake);
+    };
+    namespace.run(test).expect("the namespace can be entered");
+}
+
 /// Runs `make`, or says in one line why the test is skipped.
 fn available<B>(make: impl FnOnce(Arc<Wake>) -> Result<B, Unavailable>) -> Option<(B, Arc<Wake>)> {
     let wake = Arc::new(Wake::new().expect("an eventfd"));
@@ -359,7 +371,7 @@ fn open_with<B: Backend>(backend: &mut B, port: PortId, addr: &str, options: &So
 }
 
 /// What needs privileges, or one line that says why the test is skipped; in CI, where there are some, a failure.
-pub(crate) fn privileged<T>(tried: Result<T, Unavailable>) -> Option<T> {
+fn privileged<T>(tried: Result<T, Unavailable>) -> Option<T> {
     match tried {
         Ok(value) => Some(value),
         Err(unavailable) => {

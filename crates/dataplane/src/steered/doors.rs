@@ -51,8 +51,8 @@ impl Doors {
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) => Ok(None),
             Err(error) => Err(error),
         };
-        // Their own ports are of no use to anybody and not open to the network.
-        let v4 = open((Ipv4Addr::LOCALHOST, 0).into())?;
+        // Their own ports are of no use to anybody: they are not open to the network, and not on an address that others use.
+        let v4 = open((Ipv4Addr::new(127, 127, 127, 127), 0).into())?;
         let v6 = open((Ipv6Addr::LOCALHOST, 0).into())?;
         Ok(Self {
             sockets: [v4, v6],

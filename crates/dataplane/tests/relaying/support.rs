@@ -44,7 +44,7 @@ macro_rules! over_all {
             #[test]
             fn steered() {
                 if let Some(config) = crate::support::steered() {
-                    body(config);
+                    crate::support::alone(|| body(config));
                 }
             }
         }
@@ -59,6 +59,12 @@ pub(crate) fn io_uring() -> Option<Config> {
         return None;
     }
     Some(Config { backend: BackendChoice::IoUring, legs_max_per_worker: 64, ..Config::default() })
+}
+
+/// Runs a test in a network namespace of its own: a steered port is no socket, so that the system may choose its number for
+/// somebody else's socket, which then hears nothing.
+pub(crate) fn alone<T: Send>(test: impl FnOnce() -> T + Send) -> T {
+    patchcord_lab::netns::Namespace::create("alone").and_then(|namespace| namespace.run(test)).expect("root")
 }
 
 /// Fails in CI where it cannot be had.
