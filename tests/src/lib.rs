@@ -27,7 +27,7 @@ pub use client::{Answer, Client};
 pub use events::Events;
 pub use folder::Folder;
 pub use ports::{Ports, free_port, free_port_on, free_ports};
-pub use privileges::privileged;
+pub use privileges::{in_a_namespace, privileged};
 pub use process::{Process, Tool};
 pub use relay::{Ended, Relay};
 pub use wait::{PATIENCE, eventually};

@@ -16,3 +16,14 @@ pub fn privileged(why: &str) -> bool {
     eprintln!("skipped: needs root: {why}");
     false
 }
+
+/// Runs a test in a network namespace of its own, or says that it is skipped and why. The relay's steered ports are no sockets: among
+/// the sockets of other tests the system would give their numbers away.
+///
+/// # Panics
+/// Without root, in continuous integration; or if there can be no namespace.
+pub fn in_a_namespace(why: &str, test: impl FnOnce() + Send) {
+    if privileged(why) {
+        netns::Namespace::create("alone").and_then(|namespace| namespace.run(test)).expect("a network namespace");
+    }
+}

@@ -106,6 +106,15 @@ impl Relay {
         self.process.terminate();
     }
 
+    /// Ends it with SIGKILL, and waits until it is gone.
+    ///
+    /// # Panics
+    /// If it was gone already.
+    pub fn kill(&mut self) {
+        self.process.child().kill().expect("it runs");
+        self.process.wait();
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.process.ended().is_none()

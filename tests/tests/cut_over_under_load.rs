@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use patchcord_lab::endpoint::{Endpoint, EndpointOptions, Endpoints, Fingerprint, Playback, SentLog};
 use patchcord_lab::report::Report;
 use patchcord_tests::stage::{address, leg_create, number_of, numbered_stream};
-use patchcord_tests::{PATIENCE, Relay, free_ports, kernel};
+use patchcord_tests::{PATIENCE, Relay, free_ports, in_a_namespace, kernel};
 use serde_json::{Value, json};
 
 const CALLS: u32 = 200;
@@ -62,6 +62,11 @@ fn calls_are_swapped_under_load_with_io_uring() {
 #[test]
 fn calls_are_swapped_under_load_with_mmsg() {
     swap_all("mmsg");
+}
+
+#[test]
+fn calls_are_swapped_under_load_with_steered_sockets() {
+    in_a_namespace("BPF programs steer ports", || swap_all("steered"));
 }
 
 fn swap_all(backend: &str) {

@@ -5,7 +5,7 @@
 use patchcord_lab::endpoint::{Endpoint, EndpointOptions, Endpoints, Playback};
 use patchcord_rtp::{RtpHeader, TelephoneEvent};
 use patchcord_tests::stage::{address, number_of, numbered_stream};
-use patchcord_tests::{Client, PATIENCE, Relay};
+use patchcord_tests::{Client, PATIENCE, Relay, in_a_namespace};
 use serde_json::json;
 
 /// Packets of a party: three seconds.
@@ -102,6 +102,11 @@ fn keys_are_heard_between_the_words_with_io_uring() {
 #[test]
 fn keys_are_heard_between_the_words_with_mmsg() {
     keys_between_words("mmsg");
+}
+
+#[test]
+fn keys_are_heard_between_the_words_with_steered_sockets() {
+    in_a_namespace("BPF programs steer ports", || keys_between_words("steered"));
 }
 
 #[test]

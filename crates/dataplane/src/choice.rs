@@ -1,7 +1,8 @@
 //! Which backend it is to be: the fastest that works here, or the one that was asked for.
 
 use crate::backend::{Backend, Unavailable};
-use crate::config::{BackendChoice, Config};
+use crate::claims::{self, Claim};
+use crate::config::{BackendChoice, Config, MediaPorts};
 use crate::dataplane::{StartError, ports_max};
 use crate::io_uring::IoUring;
 use crate::mmsg::Mmsg;
@@ -57,12 +58,18 @@ pub(crate) struct Choice {
 
 /// Looks at the backends from the fastest on and takes the first that works; if a certain one was asked for, that one or none.
 pub(crate) fn choose(config: &Config, workers: usize) -> Result<Choice, StartError> {
+    let others = claims::others(&config.media);
+    if let Some(Claim { ports, process, .. }) = others.iter().find(|claim| claim.steered) {
+        let MediaPorts { address, first, last } = *ports;
+        return Err(StartError::Taken { process: *process, address, first, last });
+    }
     let ports = ports_max(config).saturating_mul(workers);
     let one = |kind: Kind, reason: String, steering| Choice { kind, speeds: vec![kind.is(true, reason)], steering };
     match config.backend {
         BackendChoice::Mmsg => Ok(one(Kind::Mmsg, "recvmmsg and sendmmsg, as configured".to_owned(), None)),
         BackendChoice::Steered => {
-            let steering = Steering::start(workers, ports).map_err(|unavailable| Kind::Steered.refuses(unavailable))?;
+            let steering = undisputed(&others).and_then(|()| Steering::start(workers, ports));
+            let steering = steering.map_err(|unavailable| Kind::Steered.refuses(unavailable))?;
             Ok(one(Kind::Steered, works(), Some(steering)))
         }
         BackendChoice::IoUring => {
@@ -72,13 +79,16 @@ pub(crate) fn choose(config: &Config, workers: usize) -> Result<Choice, StartErr
             }
             Ok(one(Kind::IoUring, probe.reason, None))
         }
-        BackendChoice::Auto => Ok(fastest(workers, ports)),
+        BackendChoice::Auto => {
+            let harmless = undisputed(&others).and_then(|()| harmless(&config.media));
+            Ok(fastest(harmless, workers, ports))
+        }
     }
 }
 
-fn fastest(workers: usize, ports: usize) -> Choice {
+fn fastest(harmless: Result<(), Unavailable>, workers: usize, ports: usize) -> Choice {
     let mut speeds = Vec::new();
-    match harmless().and_then(|()| Steering::start(workers, ports)) {
+    match harmless.and_then(|()| Steering::start(workers, ports)) {
         Ok(steering) => {
             speeds.push(Kind::Steered.is(true, works()));
             return Choice { kind: Kind::Steered, speeds, steering: Some(steering) };
@@ -99,8 +109,25 @@ fn works() -> String {
     format!("BPF programs steer all ports to one socket a worker on Linux {}", probe::kernel())
 }
 
-/// Nobody who has not asked for it gets what a firewall may take amiss.
-fn harmless() -> Result<(), Unavailable> {
+/// Ports on which another process has sockets, or may open some, would be taken from it.
+fn undisputed(others: &[Claim]) -> Result<(), Unavailable> {
+    let Some(Claim { ports: MediaPorts { address, first, last }, process, .. }) = others.first() else { return Ok(()) };
+    Err(Unavailable::new(format!(
+        "process {process} uses the ports {first}-{last} of {address} too, and would hear nothing on those steered here: choose \
+         other ports (--ports)"
+    )))
+}
+
+/// Nobody who has not asked for it gets what other programs or a firewall may take amiss.
+fn harmless(media: &[MediaPorts]) -> Result<(), Unavailable> {
+    if let Some(MediaPorts { first, last, .. }) =
+        media.iter().find(|ports| probe::are_given_out(ports.first, ports.last))
+    {
+        return Err(Unavailable::new(format!(
+            "the system may give ports of {first}-{last} to other programs, which would then hear nothing: reserve them \
+             (sysctl -w net.ipv4.ip_local_reserved_ports={first}-{last}, and the same line in /etc/sysctl.d)"
+        )));
+    }
     if probe::is_tracked() {
         return Err(Unavailable::new(
             "this network namespace tracks connections, and they would be seen to leave from a wrong port: exempt the media \

@@ -1,5 +1,6 @@
 //! How the data plane is to run.
 
+use core::net::IpAddr;
 use core::time::Duration;
 
 /// Settings of a [`crate::Dataplane`].
@@ -30,6 +31,9 @@ pub struct Config {
     /// Buffers of 2 KiB that each io_uring worker receives into, rounded up to a power of two of at most 32768. They are
     /// used in turn, so more of them need more cache; when they run out nothing is lost but a system call.
     pub ring_buffers: u16,
+    /// The ports that legs will be given, as far as they are known: what others in this network namespace are told, and what the
+    /// automatic choice looks at. Without them it takes ports for granted.
+    pub media: Vec<MediaPorts>,
     /// Seed of the engines' randomness; each worker derives its own.
     pub seed: u64,
 }
@@ -46,8 +50,31 @@ impl Default for Config {
             send_buffer_bytes: 256 << 10,
             dscp: None,
             ring_buffers: 1024,
+            media: Vec::new(),
             seed: 0,
         }
+    }
+}
+
+/// Ports of one local address that legs are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MediaPorts {
+    /// The local address; unspecified: all of its family.
+    pub address: IpAddr,
+    /// The lowest port.
+    pub first: u16,
+    /// The highest port.
+    pub last: u16,
+}
+
+impl MediaPorts {
+    /// Whether a port of the one can be a port of the other.
+    #[must_use]
+    pub fn overlap(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.address, other.address);
+        let address =
+            ours.is_ipv4() == theirs.is_ipv4() && (ours == theirs || ours.is_unspecified() || theirs.is_unspecified());
+        address && self.first <= other.last && other.first <= self.last
     }
 }
 

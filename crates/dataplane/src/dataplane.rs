@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::affinity;
 use crate::backend::{Backend, Unavailable};
 use crate::choice::{Choice, Kind, Speed, choose};
+use crate::claims::Claims;
 use crate::clock::Clock;
 use crate::config::{Config, Workers};
 use crate::io_uring::IoUring;
@@ -27,6 +28,7 @@ pub struct Dataplane {
     workers: Vec<Running>,
     /// After the workers: it is detached when they have ended.
     steering: Option<Steering>,
+    _claims: Option<Claims>,
     backend: &'static str,
     speeds: Vec<Speed>,
 }
@@ -57,6 +59,21 @@ pub enum StartError {
         name: &'static str,
         /// What was refused, why, what to do.
         reason: String,
+    },
+    /// Another process steers ports that this one is to use: whatever is sent to them is the other's.
+    #[error(
+        "process {process} steers the ports {first}-{last} of {address} in this network namespace, and would get what is \
+         sent to this one: choose other ports (--ports) or another address, or end that process"
+    )]
+    Taken {
+        /// The other process.
+        process: u32,
+        /// The address.
+        address: core::net::IpAddr,
+        /// Its lowest port.
+        first: u16,
+        /// Its highest port.
+        last: u16,
     },
     /// The system has no threads or descriptors left.
     #[error("cannot start worker {worker}: {error}; raise the limits of processes and open files")]
@@ -102,7 +119,11 @@ impl Dataplane {
         socket::raise_file_limit();
         socket::grow_file_table();
         let Choice { kind, speeds, steering } = choose(config, cpus.len())?;
-        let mut dataplane = Self { workers: Vec::new(), steering, backend: kind.name(), speeds };
+        let claims = Claims::make(&config.media, kind == Kind::Steered);
+        if let Err(error) = &claims {
+            tracing::warn!(%error, "other relays on this host cannot be told which ports this one has");
+        }
+        let mut dataplane = Self { workers: Vec::new(), steering, _claims: claims.ok(), backend: kind.name(), speeds };
         tracing::info!(backend = kind.name(), workers = cpus.len(), "{}", dataplane.backend().1);
         let mut starting = Vec::new();
         let senders = std::iter::repeat_n(replies, cpus.len());

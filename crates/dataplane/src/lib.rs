@@ -18,6 +18,7 @@ mod backend;
 mod backend_tests;
 mod bpf;
 mod choice;
+mod claims;
 mod clock;
 mod config;
 mod counters;
@@ -36,6 +37,6 @@ mod worker;
 
 pub use choice::Speed;
 pub use clock::Clock;
-pub use config::{BackendChoice, Config, Wait, Workers};
+pub use config::{BackendChoice, Config, MediaPorts, Wait, Workers};
 pub use dataplane::{Dataplane, StartError, WorkerHandle};
 pub use overload::OVERLOAD_AGE;

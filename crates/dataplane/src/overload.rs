@@ -214,7 +214,8 @@ mod tests {
 
     #[test]
     fn a_queue_for_many_ports_is_not_cut_to_that_of_one() {
-        let mut overload = Overload::new(NORMAL, 8 * QUEUED_BYTES, MonoTime::from_nanos(NOW.as_nanos() - 1_000_000_000));
+        let mut overload =
+            Overload::new(NORMAL, 8 * QUEUED_BYTES, MonoTime::from_nanos(NOW.as_nanos() - 1_000_000_000));
         overload.received = 1000;
         left(&mut overload, &[500], NOW);
         assert_eq!(overload.resize(NOW, || 2), Some(8 * QUEUED_BYTES));

@@ -109,6 +109,30 @@ pub fn is_tracked() -> bool {
     })
 }
 
+/// Whether the system may give a port between these to a program that asks for any: those within `net.ipv4.ip_local_port_range`,
+/// unless they are within one range of `net.ipv4.ip_local_reserved_ports`.
+#[must_use]
+pub fn are_given_out(first: u16, last: u16) -> bool {
+    let read = |name: &str| fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).unwrap_or_default();
+    gives_out(&read("ip_local_port_range"), &read("ip_local_reserved_ports"), first, last)
+}
+
+/// As [`are_given_out`], with what the two sysctls say.
+#[must_use]
+pub fn gives_out(local_range: &str, reserved: &str, first: u16, last: u16) -> bool {
+    let mut bounds = local_range.split_whitespace().map(str::parse);
+    let (Some(Ok(lowest)), Some(Ok(highest))) = (bounds.next(), bounds.next()) else { return false };
+    let (first, last) = (first.max(lowest), last.min(highest));
+    let is_reserved = reserved
+        .split(',')
+        .filter_map(|item| {
+            let (low, high) = item.trim().split_once('-').unwrap_or((item.trim(), item.trim()));
+            Some((low.parse::<u16>().ok()?, high.parse::<u16>().ok()?))
+        })
+        .any(|(low, high)| low <= first && last <= high);
+    first <= last && !is_reserved
+}
+
 /// Sends a datagram from a port to itself. Where a system call filter lets rings be made but not used, only this tells.
 fn attempt() -> Result<(), Unavailable> {
     let wake = Arc::new(Wake::new().map_err(|error| Unavailable::io("eventfd", &error))?);
@@ -151,7 +175,17 @@ fn attempt() -> Result<(), Unavailable> {
 
 #[cfg(test)]
 mod tests {
-    use super::io_uring;
+    use super::{gives_out, io_uring};
+
+    #[test]
+    fn ports_are_given_out_unless_they_are_reserved_or_elsewhere() {
+        const RANGE: &str = "32768\t60999\n";
+        assert!(gives_out(RANGE, "", 30000, 40000));
+        assert!(gives_out(RANGE, "8080,32768-39999", 30000, 40000));
+        assert!(!gives_out(RANGE, "8080,30000-40000", 30000, 40000));
+        assert!(!gives_out(RANGE, "", 10000, 32767));
+        assert!(!gives_out("", "", 30000, 40000), "nobody knows");
+    }
 
     #[test]
     fn the_answer_is_consistent() {

@@ -8,7 +8,12 @@ use std::net::UdpSocket;
 use std::time::Instant;
 
 #[path = "relaying/support.rs"]
-#[allow(dead_code, unused_macros, unused_imports, reason = "shared with the tests on loopback, which use the rest of it")]
+#[allow(
+    dead_code,
+    unused_macros,
+    unused_imports,
+    reason = "shared with the tests on loopback, which use the rest of it"
+)]
 mod support;
 
 use patchcord_dataplane::Config;

@@ -3,7 +3,12 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says why")]
 
 #[path = "relaying/support.rs"]
-#[allow(dead_code, unused_macros, unused_imports, reason = "shared with the tests on loopback, which use the rest of it")]
+#[allow(
+    dead_code,
+    unused_macros,
+    unused_imports,
+    reason = "shared with the tests on loopback, which use the rest of it"
+)]
 mod support;
 
 use std::net::UdpSocket;

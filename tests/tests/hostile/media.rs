@@ -6,7 +6,7 @@ use patchcord_lab::endpoint::{Endpoints, Playback};
 use patchcord_lab::report::Report;
 use patchcord_rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 use patchcord_tests::stage::{address, join, numbered_stream};
-use patchcord_tests::{PATIENCE, Relay, eventually, kernel};
+use patchcord_tests::{PATIENCE, Relay, eventually, in_a_namespace, kernel};
 use serde_json::json;
 
 /// Packets that each party sends.
@@ -110,6 +110,11 @@ fn garbage_and_spoofed_packets_are_counted_by_name_with_io_uring() {
 #[test]
 fn garbage_and_spoofed_packets_are_counted_by_name_with_mmsg() {
     garbage_and_spoofed_packets("mmsg");
+}
+
+#[test]
+fn garbage_and_spoofed_packets_are_counted_by_name_with_steered_sockets() {
+    in_a_namespace("BPF programs steer ports", || garbage_and_spoofed_packets("steered"));
 }
 
 #[test]

@@ -74,8 +74,6 @@ impl<K: Plain, V: Plain> Map<K, V> {
     pub(crate) fn remove(&self, key: &K) -> io::Result<()> {
         let key = (&raw const *key).cast();
         // SAFETY: the key has the map's size, and this command touches no value.
-        unsafe {
-            sys::element(bpf_cmd::BPF_MAP_DELETE_ELEM, self.fd.as_fd(), key, core::ptr::null_mut(), 0)
-        }
+        unsafe { sys::element(bpf_cmd::BPF_MAP_DELETE_ELEM, self.fd.as_fd(), key, core::ptr::null_mut(), 0) }
     }
 }

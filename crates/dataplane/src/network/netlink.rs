@@ -7,9 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
-use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType, RouteVia,
-};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType, RouteVia};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::sys::socket::{
     AddressFamily as Family, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
@@ -218,9 +216,7 @@ fn read(payload: &NetlinkPayload<RouteNetlinkMessage>) -> News {
         RouteNetlinkMessage::NewNeighbour(neighbour) => about(neighbour, usable(neighbour)),
         RouteNetlinkMessage::DelNeighbour(neighbour) => about(neighbour, None),
         RouteNetlinkMessage::DelLink(link) => News::Down { interface: link.header.index },
-        RouteNetlinkMessage::NewLink(link) if ethernet(link).is_none() => {
-            News::Down { interface: link.header.index }
-        }
+        RouteNetlinkMessage::NewLink(link) if ethernet(link).is_none() => News::Down { interface: link.header.index },
         _ => News::Other,
     }
 }

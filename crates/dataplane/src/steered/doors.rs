@@ -54,14 +54,7 @@ impl Doors {
         // Their own ports are of no use to anybody: they are not open to the network, and not on an address that others use.
         let v4 = open((Ipv4Addr::new(127, 127, 127, 127), 0).into())?;
         let v6 = open((Ipv6Addr::LOCALHOST, 0).into())?;
-        Ok(Self {
-            sockets: [v4, v6],
-            first,
-            ports,
-            flooded,
-            hops,
-            send_buffer_bytes: options.send_buffer_bytes,
-        })
+        Ok(Self { sockets: [v4, v6], first, ports, flooded, hops, send_buffer_bytes: options.send_buffer_bytes })
     }
 
     /// The sockets with their indices in the program's map.

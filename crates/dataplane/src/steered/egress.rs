@@ -9,9 +9,7 @@ use std::thread::JoinHandle;
 
 use nix::net::if_::if_nameindex;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
-};
+use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket};
 
 use super::steering::refused;
 use crate::backend::Unavailable;
@@ -32,8 +30,7 @@ impl Egress {
         let news = subscribe().map_err(|error| Unavailable::io("listening for changes of interfaces", &error))?;
         let mut attached = Attached { object, links: BTreeMap::new() };
         attached.update(|name, error| Err(refused(&format!("attaching `egress` to {name}"), &error)))?;
-        let (stop, stopped) =
-            UnixStream::pair().map_err(|error| Unavailable::io("a pair of sockets", &error))?;
+        let (stop, stopped) = UnixStream::pair().map_err(|error| Unavailable::io("a pair of sockets", &error))?;
         let thread = std::thread::Builder::new()
             .name("patchcord-links".to_owned())
             .spawn(move || attached.watch(&news, &stopped))

@@ -139,9 +139,8 @@ fn open(index: u32, send_buffer_bytes: usize) -> io::Result<OwnedFd> {
         sll_addr: [0; 8],
     };
     // SAFETY: `addr` is a sockaddr_ll of that length; the kernel only reads it.
-    let bound = unsafe {
-        libc::bind(socket.as_raw_fd(), (&raw mut addr).cast(), size_of_val(&addr) as libc::socklen_t)
-    };
+    let bound =
+        unsafe { libc::bind(socket.as_raw_fd(), (&raw mut addr).cast(), size_of_val(&addr) as libc::socklen_t) };
     if bound != 0 {
         return Err(io::Error::last_os_error());
     }

@@ -70,11 +70,7 @@ impl<B: Backend> Worker<B> {
             clock,
             arrival: Arrival::measure(),
             pace: Pace::new(assignment.wait, now),
-            overload: Overload::new(
-                B::queue_bytes(assignment.sockets.receive_buffer_bytes),
-                B::QUEUE_BYTES_MIN,
-                now,
-            ),
+            overload: Overload::new(B::queue_bytes(assignment.sockets.receive_buffer_bytes), B::QUEUE_BYTES_MIN, now),
             housekeeping_at: now,
             wallclock_at: now,
         }

@@ -56,6 +56,14 @@ impl FromStr for Listen {
 }
 
 impl Listen {
+    /// `None`: it is a path.
+    pub(crate) const fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Udp(address) | Self::Tcp(address) | Self::Http(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Whether only this machine reaches it: the protocol knows no password.
     pub(crate) fn is_local(&self) -> bool {
         match self {

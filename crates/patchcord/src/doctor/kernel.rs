@@ -1,6 +1,6 @@
 //! The kernel: io_uring, capabilities, clock source, container.
 
-use patchcord_dataplane::probe::{self, IoUringProbe};
+use patchcord_dataplane::probe::{self, IoUringProbe, SteeredProbe};
 
 use super::finding::Finding;
 use super::machine::Machine;
@@ -9,11 +9,23 @@ use crate::sys;
 
 pub(super) fn examine(machine: &Machine, config: &Config) -> Vec<Finding> {
     vec![
+        steered(config, &probe::steered()),
         io_uring(machine, config, &probe::io_uring()),
         container(machine),
         capabilities(machine, config),
         clock_source(machine),
     ]
+}
+
+fn steered(config: &Config, probed: &SteeredProbe) -> Finding {
+    const CHECK: &str = "steered sockets";
+    let fix = "what the reason says; until then a port takes a socket, and a packet half as much CPU again";
+    match config.workers.backend {
+        _ if probed.usable => Finding::ok(CHECK, probed.reason.clone()),
+        Backend::Steered => Finding::fail(CHECK, "do not work", probed.reason.clone(), fix),
+        Backend::Auto => Finding::warn(CHECK, "do not work", probed.reason.clone(), fix),
+        Backend::IoUring | Backend::Mmsg => Finding::ok(CHECK, "do not work; not asked for by workers.backend"),
+    }
 }
 
 fn io_uring(machine: &Machine, config: &Config, probed: &IoUringProbe) -> Finding {
@@ -39,7 +51,9 @@ fn io_uring(machine: &Machine, config: &Config, probed: &IoUringProbe) -> Findin
     match config.workers.backend {
         Backend::IoUring => Finding::fail("io_uring", found, reason, fix),
         Backend::Auto => Finding::warn("io_uring", found, reason, fix),
-        Backend::Mmsg | Backend::Steered => Finding::ok("io_uring", format!("{found}; not asked for by workers.backend")),
+        Backend::Mmsg | Backend::Steered => {
+            Finding::ok("io_uring", format!("{found}; not asked for by workers.backend"))
+        }
     }
 }
 

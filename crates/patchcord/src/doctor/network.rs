@@ -2,6 +2,8 @@
 
 use std::net::{TcpListener, UdpSocket};
 
+use patchcord_dataplane::probe;
+
 use super::finding::Finding;
 use super::machine::Machine;
 use crate::config::{Config, PortRange};
@@ -37,27 +39,16 @@ fn port_range(machine: &Machine, ports: PortRange) -> Finding {
     let reserved = machine.sysctl("net.ipv4.ip_local_reserved_ports").unwrap_or_default();
     let found = format!("{ports}; {SYSCTL} = {}", text.split_whitespace().collect::<Vec<_>>().join(" "));
     match local {
-        Some(local) if local.overlaps(ports) && !is_reserved(&reserved, local, ports) => Finding::warn(
+        Some(_) if probe::gives_out(&text, &reserved, ports.first, ports.last) => Finding::warn(
             CHECK,
             found,
-            "other programs' outgoing connections can take ports of ours; each such port is skipped, at the cost of a retry",
+            "other programs' outgoing connections can take ports of ours; each such port is skipped, at the cost of a retry, \
+             and --backend auto does without steered sockets",
             format!("sysctl -w net.ipv4.ip_local_reserved_ports={ports}, and the same line in /etc/sysctl.d"),
         ),
         Some(local) if local.overlaps(ports) => Finding::ok(CHECK, format!("{found}, reserved: {reserved}")),
         _ => Finding::ok(CHECK, found),
     }
-}
-
-/// Whether the part of `ports` that `local` has is within one range of the list.
-fn is_reserved(list: &str, local: PortRange, ports: PortRange) -> bool {
-    let first = local.first.max(ports.first);
-    let last = local.last.min(ports.last);
-    list.split(',')
-        .filter_map(|item| {
-            let (low, high) = item.trim().split_once('-').unwrap_or((item.trim(), item.trim()));
-            Some((low.parse::<u16>().ok()?, high.parse::<u16>().ok()?))
-        })
-        .any(|(low, high)| low <= first && last <= high)
 }
 
 fn http(config: &Config) -> Finding {

@@ -34,6 +34,15 @@ pub(super) fn dataplane(config: &Config) -> patchcord_dataplane::Config {
             Wait::Adaptive => patchcord_dataplane::Wait::Adaptive,
         },
         legs_max_per_worker: workers.legs_max,
+        media: config
+            .interfaces
+            .iter()
+            .map(|interface| patchcord_dataplane::MediaPorts {
+                address: interface.address,
+                first: config.ports.first,
+                last: config.ports.last,
+            })
+            .collect(),
         dscp: (config.dscp > 0).then_some(config.dscp),
         // SSRCs and sequence numbers must not be guessable (RFC 3550 5.1); the standard library seeds its hashers from
         // the system's randomness.

@@ -3,6 +3,7 @@
 //! The two never see each other: requests go to the workers through [`Joined`], replies come back over one queue that a
 //! task empties into the control plane.
 
+mod capabilities;
 mod convert;
 mod drain;
 mod logging;
@@ -53,6 +54,7 @@ pub(crate) fn run_config(config: Config, until_stdin_ends: bool, print_config: b
     for variable in ignored_variables(std::env::vars().map(|(name, _)| name)) {
         tracing::warn!(variable, "this environment variable is no key of default.toml and has no effect");
     }
+    capabilities::give_up(&config);
     // The control plane needs little: one thread serves it, and the workers have the CPUs.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
