@@ -59,10 +59,20 @@ struct frames_sent {
 	__u64 missed;
 	/* Turns in the window in which nothing was due. */
 	__u64 waited;
+	/* Time of the window that was spent on packets, here and in all that the kernel does with them on this CPU. */
+	__u64 busy_ns;
+	/* When the last turn began. */
+	__u64 last_ns;
 	/* Whose turn it is. */
 	__u32 stream;
-	__u32 zero;
+	/* Turns since a packet was sent. */
+	__u32 idle;
 };
+
+/* Turns until it is sure that what was sent has gone out: frames go out at the end of a batch. */
+#define FRAMES_BATCH 16
+/* A turn that takes longer was interrupted by somebody else. */
+#define FRAMES_INTERRUPTED_NS 500000
 
 /* What the sink knows of a stream. */
 struct frames_heard {
@@ -100,8 +110,8 @@ _Static_assert(__builtin_offsetof(struct frames_stream, sequence) == 56, "as in 
 _Static_assert(__builtin_offsetof(struct frames_stream, sum) == 60, "as in layout.rs");
 _Static_assert(sizeof(struct frames_control) == 32, "as in layout.rs");
 _Static_assert(__builtin_offsetof(struct frames_control, streams) == 24, "as in layout.rs");
-_Static_assert(sizeof(struct frames_sent) == 40, "as in layout.rs");
-_Static_assert(__builtin_offsetof(struct frames_sent, stream) == 32, "as in layout.rs");
+_Static_assert(sizeof(struct frames_sent) == 56, "as in layout.rs");
+_Static_assert(__builtin_offsetof(struct frames_sent, stream) == 48, "as in layout.rs");
 _Static_assert(sizeof(struct frames_heard) == 4, "as in layout.rs");
 _Static_assert(sizeof(struct frames_received) == 48 + 8 * FRAMES_BUCKETS, "as in layout.rs");
 _Static_assert(__builtin_offsetof(struct frames_received, buckets) == 48, "as in layout.rs");

@@ -38,10 +38,25 @@ struct {
 	__uint(max_entries, 2);
 } devices SEC(".maps");
 
-/* Whether a packet is due at this time; counts. */
-static __always_inline int is_due(const struct frames_control *wanted, struct frames_sent *done, __u64 now)
+/*
+ * Counts the time since the last turn, if it was spent on packets. What a packet costs beyond its own turn shows at the end of
+ * its batch, which is some turns later; those turns are counted with it.
+ */
+static __always_inline void count_time(struct frames_sent *done, __u64 now, int counts)
 {
-	int counts = now >= wanted->begin_ns && now < wanted->end_ns;
+	__u64 turn = now - done->last_ns;
+
+	done->last_ns = now;
+	if (done->idle >= FRAMES_BATCH)
+		return;
+	done->idle++;
+	if (counts && turn < FRAMES_INTERRUPTED_NS)
+		done->busy_ns += turn;
+}
+
+/* Whether a packet is due at this time; counts. */
+static __always_inline int is_due(const struct frames_control *wanted, struct frames_sent *done, __u64 now, int counts)
+{
 	__u64 interval = wanted->interval;
 	__u64 time = now << FRAMES_INTERVAL_SHIFT;
 	__u64 behind;
@@ -66,6 +81,7 @@ static __always_inline int is_due(const struct frames_control *wanted, struct fr
 	}
 	done->next += interval;
 	done->sent += counts;
+	done->idle = 0;
 	return 1;
 }
 
@@ -79,14 +95,17 @@ int generate(struct xdp_md *context)
 	struct frames_sent *done;
 	__u32 first = 0, number, sum;
 	__u64 now;
+	int counts;
 
 	wanted = bpf_map_lookup_elem(&control, &first);
 	done = bpf_map_lookup_elem(&sent, &first);
 	if (!wanted || !done || data + FRAMES_LEN > (__u8 *)(long)context->data_end)
 		return XDP_DROP;
 	now = bpf_ktime_get_ns();
+	counts = now >= wanted->begin_ns && now < wanted->end_ns;
+	count_time(done, now, counts);
 	/* Whoever waited for the next packet here would keep back those before it: frames go out by the batch. */
-	if (!is_due(wanted, done, now))
+	if (!is_due(wanted, done, now, counts))
 		return XDP_DROP;
 
 	number = done->stream;

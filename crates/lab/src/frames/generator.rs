@@ -13,14 +13,9 @@ use serde::Serialize;
 
 use super::{Aligned, End, FramesError, Span, StreamPlan};
 use crate::sys;
-use crate::sys::layout::{Control, FRAME_LEN, INTERVAL_SHIFT, Sent, Stream};
+use crate::sys::layout::{BATCH, Control, FRAME_LEN, INTERVAL_SHIFT, Sent, Stream};
 
 static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!("../../bpf/objects/generate.o"));
-
-/// Frames of one batch: what is due goes out at its end, so that this is also how long a frame may be kept back.
-const BATCH: u32 = 16;
-/// Frames that a device is given at once (the kernel's `DEV_MAP_BULK_SIZE`): nothing is gained by smaller batches.
-const _: () = assert!(BATCH >= 16);
 
 /// What a generator sent in its last span, and earlier ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -31,6 +26,8 @@ pub struct SentFrames {
     pub missed: u64,
     /// Turns in which nothing was due.
     pub waited: u64,
+    /// Time in nanoseconds that the generator's CPU spent on packets: making them, and what the kernel does with them there.
+    pub busy_ns: u64,
 }
 
 impl SentFrames {
@@ -41,6 +38,7 @@ impl SentFrames {
             sent: self.sent.saturating_sub(earlier.sent),
             missed: self.missed.saturating_sub(earlier.missed),
             waited: self.waited.saturating_sub(earlier.waited),
+            busy_ns: self.busy_ns.saturating_sub(earlier.busy_ns),
         }
     }
 }
@@ -99,7 +97,7 @@ impl Generator {
             // Where that is not allowed, frames still go out; results show what others used.
             if let Some(cpu) = cpu {
                 let _ = sys::pin_to_cpu(cpu);
-                let _ = sys::go_first();
+                let _ = sys::go_before_ordinary();
             }
             while !stop.load(Ordering::Relaxed) {
                 match sys::run_live_frames(std::os::fd::AsFd::as_fd(&fd), &frame, u32::MAX, BATCH) {
@@ -143,9 +141,9 @@ impl Generator {
     /// # Errors
     /// The generator has failed.
     pub fn sent(&self) -> Result<SentFrames, FramesError> {
-        let Sent { sent, missed, waited, .. } =
+        let Sent { sent, missed, waited, busy_ns, .. } =
             self.sent.get(&0, 0).map_err(FramesError::bpf("read what the generator sent"))?;
-        Ok(SentFrames { sent, missed, waited })
+        Ok(SentFrames { sent, missed, waited, busy_ns })
     }
 
     fn tell(&mut self) -> Result<(), FramesError> {

@@ -37,6 +37,16 @@ impl Histogram {
         later
     }
 
+    /// Of these latencies in nanoseconds.
+    #[cfg(test)]
+    pub(crate) fn of<const N: usize>(latencies_ns: [u32; N]) -> Self {
+        let mut histogram = Self::default();
+        for latency in latencies_ns {
+            histogram.buckets[tests::bucket_of(latency)] += 1;
+        }
+        histogram
+    }
+
     /// Adds what another one has counted.
     pub fn merge(&mut self, other: &Self) {
         self.add(&other.buckets);
@@ -99,7 +109,7 @@ mod tests {
     use super::*;
 
     /// What `bucket_of` of bpf/sink.c does.
-    fn bucket_of(latency_ns: u32) -> usize {
+    pub(super) fn bucket_of(latency_ns: u32) -> usize {
         let shift = (u32::BITS - (latency_ns >> (BUCKET_BITS + 1)).leading_zeros()) as usize;
         (shift << BUCKET_BITS) + (latency_ns >> shift) as usize
     }

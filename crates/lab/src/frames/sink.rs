@@ -33,6 +33,21 @@ pub struct Arrivals {
 }
 
 impl Arrivals {
+    /// Adds what another sink has counted.
+    pub fn add(&mut self, other: &Self) {
+        self.received += other.received;
+        self.total += other.total;
+        self.skipped = self.skipped.wrapping_add(other.skipped);
+        self.late += other.late;
+        self.strange += other.strange;
+        self.corrupt += other.corrupt;
+        self.by_cpu.resize(self.by_cpu.len().max(other.by_cpu.len()), 0);
+        for (own, others) in self.by_cpu.iter_mut().zip(&other.by_cpu) {
+            *own += others;
+        }
+        self.latency.merge(&other.latency);
+    }
+
     /// What arrived after `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {

@@ -10,6 +10,8 @@ pub(crate) const HEAD_LEN: usize = 56;
 pub(crate) const FIRST_PORT: u16 = 10_000;
 /// Intervals are in units of 2^-8 ns.
 pub(crate) const INTERVAL_SHIFT: u32 = 8;
+/// Frames of one batch: what is due goes out at its end, so that this is also how long a frame may be kept back.
+pub(crate) const BATCH: u32 = 16;
 /// Buckets are 2^-5 of a power of two wide.
 pub(crate) const BUCKET_BITS: u32 = 5;
 /// Buckets of all latencies of 32 bits.
@@ -57,9 +59,14 @@ pub(crate) struct Sent {
     pub(crate) missed: u64,
     /// Turns in the window in which nothing was due.
     pub(crate) waited: u64,
+    /// Time of the window that was spent on packets.
+    pub(crate) busy_ns: u64,
+    /// When the last turn began.
+    pub(crate) last_ns: u64,
     /// Whose turn it is.
     pub(crate) stream: u32,
-    pub(crate) zero: u32,
+    /// Turns since a packet was sent.
+    pub(crate) idle: u32,
 }
 
 /// What the sink received on one CPU (`struct frames_received`).
@@ -92,7 +99,7 @@ const _: () = {
     assert!(size_of::<Stream>() == 64);
     assert!(offset_of!(Stream, sequence) == 56 && offset_of!(Stream, sum) == 60);
     assert!(size_of::<Control>() == 32 && offset_of!(Control, streams) == 24);
-    assert!(size_of::<Sent>() == 40 && offset_of!(Sent, stream) == 32);
+    assert!(size_of::<Sent>() == 56 && offset_of!(Sent, stream) == 48);
     assert!(size_of::<Received>() == 48 + 8 * BUCKETS && offset_of!(Received, buckets) == 48);
 };
 

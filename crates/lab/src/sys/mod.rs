@@ -20,7 +20,9 @@ pub(crate) use live_frames::{accept_interrupts, interrupt, monotonic_ns, run_liv
 pub(crate) use receive::{Datagram, ReceiveBatch, stamp_arrivals};
 pub(crate) use send::{Outgoing, SendBatch};
 pub(crate) use signal::{catch_signals, signalled};
-pub(crate) use thread::{allowed_cpus, enter_network_namespace, go_first, lead_session, pin_to_cpu};
+pub(crate) use thread::{
+    allowed_cpus, enter_network_namespace, go_before_ordinary, go_first, lead_session, pin_to_cpu, raise_open_files,
+};
 
 use std::io;
 

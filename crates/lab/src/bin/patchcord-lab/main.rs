@@ -1,4 +1,6 @@
-//! Measures relays side by side: see `patchcord_lab::peer` for how.
+//! Measures relays side by side: see `patchcord_lab::peer` and `patchcord_lab::speeds` for how.
+
+mod speeds;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -63,6 +65,28 @@ enum Command {
     },
     /// Calls set up a second by the ng protocol on one CPU, in interleaved rounds; no media.
     NgLoad(NgLoad),
+    /// The highest rate, CPU a packet and latency of each speed under frames that the kernel makes, in interleaved rounds.
+    Speeds {
+        /// Calls, with two directions each.
+        #[arg(long, default_value_t = 500)]
+        calls: u32,
+        /// Rounds: fresh processes of each speed.
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+        #[command(flatten)]
+        options: speeds::Options,
+    },
+    /// The same with more and more calls.
+    Growth {
+        /// Numbers of calls.
+        #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 1_000, 5_000, 20_000])]
+        calls: Vec<u32>,
+        /// Rounds: fresh processes of each speed with each number of calls.
+        #[arg(long, default_value_t = 1)]
+        rounds: u32,
+        #[command(flatten)]
+        options: speeds::Options,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -179,6 +203,7 @@ enum Daemon {
 
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
+    peer::allow_many_sockets();
     match peer::clean_up_on_signals().and_then(|()| run(command)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -218,6 +243,8 @@ fn run(command: Command) -> Result<bool, PeerError> {
             Ok(overload.latency_held && overload.recovered && overload.memory_flat)
         }
         Command::NgLoad(load) => load.run(),
+        Command::Speeds { calls, rounds, options } => options.run("speeds", &[calls], rounds),
+        Command::Growth { calls, rounds, options } => options.run("growth", &calls, rounds),
     }
 }
 
@@ -314,6 +341,10 @@ fn show<T: Serialize>(result: &T, json: bool, text: fn(&T) -> String) {
     } else {
         text(result)
     };
+    print(&text);
+}
+
+fn print(text: &str) {
     // A reader that went away does not want the result.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
