@@ -60,7 +60,7 @@ fn rtpengine_has_a_speed_and_what_does_not_start_has_a_reason() -> Result<(), Bo
     let report = speeds(&chosen, &settings, |progress| match progress {
         Progress::Window(_) => windows += 1,
         Progress::Trial(_) => trials += 1,
-        Progress::Unavailable(..) => reasons += 1,
+        Progress::Unavailable(_) => reasons += 1,
     })?;
     assert_eq!((trials, reasons), (1, 2), "{report:?}");
     let [trial] = &report.trials[..] else { panic!("{report:?}") };
@@ -76,9 +76,9 @@ fn rtpengine_has_a_speed_and_what_does_not_start_has_a_reason() -> Result<(), Bo
     assert!(light.relay_ns > 0.0 && light.harness_ns > 0.0, "{light:?}");
     assert!(trial.kib_per_call > 0.0 && trial.empty_rss_kib > 1_000, "{report:?}");
 
-    let names: Vec<&str> = report.unavailable.iter().map(|(name, _)| &**name).collect();
+    let names: Vec<&str> = report.unavailable.iter().map(|one| &*one.speed).collect();
     assert_eq!(names, ["mmsg", "quitter"]);
-    assert!(report.unavailable[0].1.contains("cannot start mmsg"), "{report:?}");
+    assert!(report.unavailable[0].reason.contains("cannot start mmsg"), "{report:?}");
     let text = markdown(&report);
     assert!(text.contains("| rtpengine |") && text.contains("mmsg: not available"), "{text}");
     Ok(())

@@ -25,9 +25,11 @@ pub(crate) struct Usage {
 
 impl Usage {
     pub(crate) fn now(relay: u32) -> Self {
-        let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+        // Takes long the first time, and the rest has to be of one moment.
+        let softirqs_apart = softirqs_are_accounted_apart();
         let softirq_ns = ksoftirqd_ns();
-        let (total_ns, steal_ns) = busy(&stat, softirqs_are_accounted_apart());
+        let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let (total_ns, steal_ns) = busy(&stat, softirqs_apart);
         Self {
             relay_ns: tasks_ns(&format!("/proc/{relay}/task")),
             load_ns: tasks_ns("/proc/self/task") + softirq_ns,

@@ -38,7 +38,7 @@ impl Relay for Rtpengine {
         let mut command = Command::new(&self.program);
         command
             .args(["--table=-1", "--foreground", "--log-stderr", "--log-level=4", "--num-threads=1"])
-            .args(["--port-min=20000", "--port-max=60000", "--delete-delay=0", "--config-file=none"])
+            .args(["--port-min=2000", "--port-max=65000", "--delete-delay=0", "--config-file=none"])
             .arg(format!("--listen-ng={CONTROL}"))
             .arg(format!("--interface=caller/{}", Topology::RELAY_TO_CALLER))
             .arg(format!("--interface=callee/{}", Topology::RELAY_TO_CALLEE))

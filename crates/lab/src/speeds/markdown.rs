@@ -54,8 +54,8 @@ pub fn markdown(report: &Report) -> String {
         let mib = Range { median: summary.empty_rss_kib.median / 1024.0, ..scaled(summary.empty_rss_kib, 1024.0) };
         Some(format!("{} | {} | {}", range(mib, 1), range(summary.kib_per_call, 1), range(summary.set_up_per_s, 0)))
     });
-    for (speed, reason) in &report.unavailable {
-        let _ = write!(text, "\n{speed}: not available: {reason}\n");
+    for unavailable in &report.unavailable {
+        let _ = write!(text, "\n{unavailable}\n");
     }
     text
 }

@@ -12,8 +12,8 @@
 //! a number of calls, in a fresh process:
 //!
 //! - **The maximum** is found by bisection: the highest rate with at most 0.1 % of loss and half of the packets within 5 ms (deep
-//!   buffers fake capacity). Queues drain between two rates, and a rate that was too high is followed by a fresh process. Where the
-//!   generator's CPU is the limit, which it shares with what the kernel does for the relay, the result says so.
+//!   buffers fake capacity). Queues drain between two rates; a process that has not recovered from a rate that was too high is
+//!   replaced. Where the generator's CPU is the limit, which it shares with what the kernel does for the relay, the result says so.
 //! - **CPU of the relay** is what the scheduler charged to its tasks. What the sink costs there is in it, for all relays alike.
 //! - **CPU of the machine** is that and all that the load's CPU did for a packet, less what generator and sink take for it
 //!   without a relay between them, at the same rate in the same trial. It is what a relay in the kernel costs, whose process does
@@ -39,7 +39,7 @@ pub use machine::Machine;
 pub use markdown::markdown;
 pub use plot::{growth_plots, speed_plots};
 pub use report::{Latencies, LoadSummary, Range, Report, Summary, report};
-pub use speed::{NotASpeed, Speed};
+pub use speed::{NotASpeed, Speed, Unavailable};
 pub use trial::{Load, Maximum, Step, Trial};
 pub use window::Window;
 
@@ -101,14 +101,14 @@ pub enum Progress<'a> {
     Window(&'a Window),
     /// A trial is over.
     Trial(&'a Trial),
-    /// A speed cannot be had here, and why.
-    Unavailable(&'a str, &'a str),
+    /// A speed cannot be had here.
+    Unavailable(&'a Unavailable),
 }
 
 /// Tries all speeds in each round, one after the other, and sums up. Ratios are to the first speed.
 ///
 /// # Errors
-/// Namespaces, generator or sinks could not be had, or a relay died or refused a call. A relay that does not start is no error.
+/// Namespaces, generator or sinks could not be had, or a relay died. One that does not start or refuses a call is no error.
 pub fn speeds(
     speeds: &[Speed],
     settings: &Settings,
@@ -117,11 +117,11 @@ pub fn speeds(
     let bed = bed::Bed::lay()?;
     let _first = GroupPriority::raise();
     let mut trials: Vec<Trial> = Vec::new();
-    let mut unavailable: Vec<(String, String)> = Vec::new();
+    let mut unavailable: Vec<Unavailable> = Vec::new();
     for round in 0..settings.rounds {
         for &calls in &settings.calls {
             for speed in speeds {
-                if unavailable.iter().any(|(name, _)| *name == speed.name) {
+                if unavailable.iter().any(|one| one.is_of(&speed.name, calls)) {
                     continue;
                 }
                 let earlier = trials.iter().rfind(|trial| trial.speed == speed.name);
@@ -133,9 +133,9 @@ pub fn speeds(
                         trials.push(trial);
                     }
                     Err(error) => {
-                        let reason = speed::why_unavailable(&error).ok_or(error)?;
-                        progress(Progress::Unavailable(&speed.name, &reason));
-                        unavailable.push((speed.name.clone(), reason));
+                        let one = Unavailable::of(speed, calls, &error).ok_or(error)?;
+                        progress(Progress::Unavailable(&one));
+                        unavailable.push(one);
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Load, Machine, Settings, Speed, Trial};
+use super::{Load, Machine, Settings, Speed, Trial, Unavailable};
 use crate::peer::compare::median;
 
 /// Everything that a run has shown.
@@ -15,7 +15,7 @@ pub struct Report {
     /// A summary of each speed with each number of calls, in the order given.
     pub summaries: Vec<Summary>,
     /// Speeds that could not be had, and why.
-    pub unavailable: Vec<(String, String)>,
+    pub unavailable: Vec<Unavailable>,
     /// All trials, in the order in which they ran.
     pub trials: Vec<Trial>,
 }
@@ -98,7 +98,7 @@ pub struct Summary {
 
 /// Sums up. The first speed is the reference of all ratios.
 #[must_use]
-pub fn report(speeds: &[Speed], settings: &Settings, trials: Vec<Trial>, unavailable: Vec<(String, String)>) -> Report {
+pub fn report(speeds: &[Speed], settings: &Settings, trials: Vec<Trial>, unavailable: Vec<Unavailable>) -> Report {
     let reference = speeds.first().map(|speed| &*speed.name);
     let summaries = settings.calls.iter().flat_map(|&calls| {
         let trials = &trials;
@@ -233,7 +233,8 @@ pub(super) mod tests {
             [("rtpengine", 0, 100), ("xdp", 0, 200), ("rtpengine", 1, 110), ("xdp", 1, 330)]
                 .map(|(speed, round, rate)| trial(speed, round, calls, rate * 1_000))
         });
-        report(&speeds, &settings, trials.collect(), vec![("steered".to_owned(), "no <such> thing".to_owned())])
+        let steered = Unavailable { speed: "steered".to_owned(), calls: None, reason: "no <such> thing".to_owned() };
+        report(&speeds, &settings, trials.collect(), vec![steered])
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The speeds that can be tried.
 
+use std::fmt;
 use std::fs;
 use std::str::FromStr;
+
+use serde::Serialize;
 
 use crate::peer::{Patchcord, PeerError, Relay, Rtpengine};
 
@@ -77,17 +80,46 @@ impl FromStr for Speed {
     }
 }
 
-/// Why a relay did not start, if that is what the error says: in its own words, where it left any.
-pub(super) fn why_unavailable(error: &PeerError) -> Option<String> {
-    match error {
-        PeerError::Start { .. } => Some(error.to_string()),
-        PeerError::Relay { what, log, .. } if what.starts_with("ended") => {
-            let output = fs::read_to_string(log).unwrap_or_default();
-            // It is told here; a file of it would only lie about.
-            let _ = fs::remove_file(log);
-            Some(last_words(&output).unwrap_or(what).to_owned())
+/// A speed that could not be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unavailable {
+    /// Its name.
+    pub speed: String,
+    /// With so many calls; `None`: at all.
+    pub calls: Option<u32>,
+    /// Why, in the relay's own words, where it left any.
+    pub reason: String,
+}
+
+impl Unavailable {
+    /// If that is what the error says.
+    pub(super) fn of(speed: &Speed, calls: u32, error: &PeerError) -> Option<Self> {
+        let (calls, reason) = match error {
+            PeerError::Start { .. } => (None, error.to_string()),
+            PeerError::Control { .. } => (Some(calls), error.to_string()),
+            PeerError::Relay { what, log, .. } if what.starts_with("ended") => {
+                let output = fs::read_to_string(log).unwrap_or_default();
+                // It is told here; a file of it would only lie about.
+                let _ = fs::remove_file(log);
+                (None, last_words(&output).unwrap_or(what).to_owned())
+            }
+            _ => return None,
+        };
+        Some(Self { speed: speed.name.clone(), calls, reason })
+    }
+
+    pub(super) fn is_of(&self, speed: &str, calls: u32) -> bool {
+        self.speed == speed && self.calls.is_none_or(|own| own == calls)
+    }
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { speed, calls, reason } = self;
+        match calls {
+            Some(calls) => write!(f, "{speed} with {calls} calls: not available: {reason}"),
+            None => write!(f, "{speed}: not available: {reason}"),
         }
-        _ => None,
     }
 }
 

@@ -29,6 +29,8 @@ const MOST: u32 = 20_000_000;
 const RAMP: Duration = Duration::from_millis(200);
 /// Between two rates, for queues to drain.
 const PAUSE: Duration = Duration::from_millis(300);
+/// How long it is looked at then, whether it is itself again.
+const LOOK: Duration = Duration::from_millis(100);
 /// A fresh relay has to touch its memory once.
 const WARM_UP: Duration = Duration::from_millis(500);
 
@@ -175,6 +177,16 @@ impl Trying<'_> {
         Ok(flood)
     }
 
+    /// Looks whether the relay is itself again after a rate that was too high. Some never are: then the next rate gets a fresh one.
+    fn recover(&mut self) -> Result<(), PeerError> {
+        let (settings, name) = (self.settings, &*self.speed.name);
+        let window = once(self.flood_at(LEAST)?, settings, (name, "recovery", LEAST), LOOK)?;
+        if window.received != window.sent || !is_forwarded(&window) {
+            self.flood = None;
+        }
+        Ok(())
+    }
+
     fn search(
         &mut self,
         near: Option<u32>,
@@ -195,8 +207,7 @@ impl Trying<'_> {
                 let limited = window.missed as f64 > window.sent as f64 * MISSED_MAX;
                 steps.push(Step::of(&window, good));
                 if !good {
-                    // Some relays never recover from a rate that was too high: the next rate gets a fresh one.
-                    self.flood = None;
+                    self.recover()?;
                 }
                 // What others do can only make a rate look worse than it is.
                 let doubtful = limited || (!good && window.disturbed);

@@ -94,7 +94,7 @@ fn tell(progress: Progress<'_>) {
             window.relay_ns(),
             if window.missed > 0 { format!(", {} left out", window.missed) } else { String::new() },
             if window.disturbed {
-                format!(", others {:.1} %", (window.foreign + window.steal) * 100.0)
+                format!(", others {:.1} %, other machines {:.1} %", window.foreign * 100.0, window.steal * 100.0)
             } else {
                 String::new()
             },
@@ -103,7 +103,7 @@ fn tell(progress: Progress<'_>) {
             "round {}: {} with {} calls: {} packets/s\n",
             trial.round, trial.speed, trial.calls, trial.maximum.packets_per_s
         )),
-        Progress::Unavailable(speed, reason) => say(&format!("{speed}: not available: {reason}\n")),
+        Progress::Unavailable(unavailable) => say(&format!("{unavailable}\n")),
     }
 }
 
