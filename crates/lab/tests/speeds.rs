@@ -63,6 +63,7 @@ fn rtpengine_has_a_speed_and_what_does_not_start_has_a_reason() -> Result<(), Bo
         Progress::Unavailable(_) => reasons += 1,
     })?;
     assert_eq!((trials, reasons), (1, 2), "{report:?}");
+    assert!(report.generator_packets_per_s > 0.0, "{report:?}");
     let [trial] = &report.trials[..] else { panic!("{report:?}") };
     assert!(windows > trial.steps.len(), "{report:?}");
     // How much it is depends on the machine; but what was forwarded was forwarded, and the rates are in order.

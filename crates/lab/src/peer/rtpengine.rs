@@ -67,7 +67,8 @@ impl Relay for Rtpengine {
                 .with(key, value);
             let reply = ask(command, &request, CONTROL_TIMEOUT)?;
             let address = reply.text("sdp").and_then(|sdp| media_address(&sdp));
-            address.ok_or_else(|| refused(command, format!("{reply:?}")))
+            let why = || reply.text("error-reason").map_or_else(|| format!("{reply:?}"), |why| why.to_string());
+            address.ok_or_else(|| refused(command, why()))
         };
         let to_callee = request("offer", sdp(plan.caller), "direction", vec!["caller", "callee"].into())?;
         let to_caller = request("answer", sdp(plan.callee), "to-tag", "callee".into())?;

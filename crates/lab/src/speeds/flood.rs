@@ -24,7 +24,7 @@ pub(super) struct Flood {
 impl Flood {
     /// Starts a relay and gives it its calls.
     pub(super) fn through(speed: &Speed, bed: &Bed, settings: &Settings, calls: u32) -> Result<Self, PeerError> {
-        let relay = speed.relay();
+        let relay = speed.relay(calls);
         let sinks = bed.party_ends().map(|end| Sink::attach(end, calls, false));
         let process = Process::start(&*relay, &bed.topology, settings.relay_cpu)?;
         let empty_kib = cpu::resident_kib(process.id());

@@ -20,6 +20,9 @@ pub struct Machine {
     pub memory_mib: u64,
     /// The kernel's release.
     pub kernel: String,
+    /// What the kernel does against attacks by way of the processor, which can double the price of a system call: the names of
+    /// /sys/devices/system/cpu/vulnerabilities and what they say.
+    pub mitigations: Vec<String>,
     /// What the relays say of their versions.
     pub versions: Vec<String>,
 }
@@ -43,9 +46,24 @@ impl Machine {
             is_virtual: field(&cpuinfo, "flags").is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
             memory_mib: memory_kib.unwrap_or(0) / 1024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            mitigations: mitigations(),
             versions,
         }
     }
+}
+
+fn mitigations() -> Vec<String> {
+    let Ok(files) = fs::read_dir("/sys/devices/system/cpu/vulnerabilities") else { return Vec::new() };
+    let mut found: Vec<String> = files
+        .flatten()
+        .filter_map(|file| {
+            let text = fs::read_to_string(file.path()).ok()?;
+            let how = text.trim().strip_prefix("Mitigation: ")?;
+            Some(format!("{}: {how}", file.file_name().to_string_lossy()))
+        })
+        .collect();
+    found.sort();
+    found
 }
 
 /// The first value of a name in a file of "name : value".

@@ -64,21 +64,23 @@ fn head(text: &mut String, report: &Report) {
     let (machine, settings) = (&report.machine, &report.settings);
     let _ = write!(
         text,
-        "Measured on: {}, {} CPUs{}, {} MiB, Linux {}. {}.\n\n\
+        "Measured on: {}, {} CPUs{}, {} MiB, Linux {}, mitigations: {}. {}.\n\n\
          Load: {} calls with two directions each, G.711 with 172 bytes of RTP, {} rounds, windows of {} s, relay on CPU {}, \
          generator on CPU {}. Each number is the median of the rounds and, in brackets, the lowest and the highest; ratios are \
-         those of the same round. Only ratios mean something elsewhere.\n",
+         those of the same round. Only ratios mean something elsewhere. Generator and sinks alone: {:.0} packets/s.\n",
         machine.processor,
         machine.cpus,
         if machine.is_virtual { " of a virtual machine" } else { "" },
         machine.memory_mib,
         machine.kernel,
+        if machine.mitigations.is_empty() { "none".to_owned() } else { machine.mitigations.join("; ") },
         machine.versions.join("; "),
         settings.calls.iter().map(u32::to_string).collect::<Vec<_>>().join(", "),
         settings.rounds,
         settings.window.as_secs_f64(),
         settings.relay_cpu,
         settings.load_cpu,
+        report.generator_packets_per_s,
     );
 }
 

@@ -74,7 +74,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// 500 calls, three rounds, windows of a second, on the first and the last CPU that this process may use.
+    /// 500 calls, three rounds, windows of a second, a light load of 250 telephone calls, on the first and the last CPU that this process may use.
     ///
     /// # Errors
     /// [`PeerError::Cpus`] if there are not two.
@@ -84,7 +84,7 @@ impl Settings {
             calls: vec![500],
             rounds: 3,
             window: Duration::from_secs(1),
-            light_packets_per_s: 50_000,
+            light_packets_per_s: 25_000,
             foreign_max,
             retries: 3,
             patience: Duration::from_secs(10),
@@ -116,6 +116,7 @@ pub fn speeds(
 ) -> Result<Report, PeerError> {
     let bed = bed::Bed::lay()?;
     let _first = GroupPriority::raise();
+    let alone = trial::generator_alone(&bed, settings)?;
     let mut trials: Vec<Trial> = Vec::new();
     let mut unavailable: Vec<Unavailable> = Vec::new();
     for round in 0..settings.rounds {
@@ -141,5 +142,5 @@ pub fn speeds(
             }
         }
     }
-    Ok(report(speeds, settings, trials, unavailable))
+    Ok(report(speeds, settings, alone, trials, unavailable))
 }

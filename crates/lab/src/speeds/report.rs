@@ -12,6 +12,8 @@ pub struct Report {
     pub machine: Machine,
     /// The load.
     pub settings: Settings,
+    /// What the generator and the sinks do without a relay between them, in packets/s: no speed can be measured that is faster.
+    pub generator_packets_per_s: f64,
     /// A summary of each speed with each number of calls, in the order given.
     pub summaries: Vec<Summary>,
     /// Speeds that could not be had, and why.
@@ -98,14 +100,21 @@ pub struct Summary {
 
 /// Sums up. The first speed is the reference of all ratios.
 #[must_use]
-pub fn report(speeds: &[Speed], settings: &Settings, trials: Vec<Trial>, unavailable: Vec<Unavailable>) -> Report {
+pub fn report(
+    speeds: &[Speed],
+    settings: &Settings,
+    generator_packets_per_s: f64,
+    trials: Vec<Trial>,
+    unavailable: Vec<Unavailable>,
+) -> Report {
     let reference = speeds.first().map(|speed| &*speed.name);
     let summaries = settings.calls.iter().flat_map(|&calls| {
         let trials = &trials;
         speeds.iter().filter_map(move |speed| Summary::of(&speed.name, calls, reference, trials))
     });
     let summaries = summaries.collect();
-    Report { machine: Machine::this(speeds), settings: settings.clone(), summaries, unavailable, trials }
+    let (machine, settings) = (Machine::this(speeds), settings.clone());
+    Report { machine, settings, generator_packets_per_s, summaries, unavailable, trials }
 }
 
 impl Summary {
@@ -234,7 +243,7 @@ pub(super) mod tests {
                 .map(|(speed, round, rate)| trial(speed, round, calls, rate * 1_000))
         });
         let steered = Unavailable { speed: "steered".to_owned(), calls: None, reason: "no <such> thing".to_owned() };
-        report(&speeds, &settings, trials.collect(), vec![steered])
+        report(&speeds, &settings, 1e6, trials.collect(), vec![steered])
     }
 
     #[test]

@@ -47,9 +47,17 @@ impl Speed {
         names.filter_map(|name| name.parse().ok()).collect()
     }
 
-    pub(super) fn relay(&self) -> Box<dyn Relay> {
-        let (name, program, arguments) = (self.name.clone(), self.program.clone(), self.arguments.clone());
+    /// The relay, with room for so many calls.
+    pub(super) fn relay(&self, calls: u32) -> Box<dyn Relay> {
+        /// For which Patchcord has room by default.
+        const LEGS: u32 = 4_096;
+        let (name, program, mut arguments) = (self.name.clone(), self.program.clone(), self.arguments.clone());
         if self.is_own {
+            let legs = calls.saturating_mul(2);
+            if legs > LEGS {
+                // What is said later counts more: the speed's own arguments.
+                arguments.splice(0..0, ["--set".to_owned(), format!("workers.legs_max={legs}")]);
+            }
             Box::new(Patchcord { name, program, arguments, callee_suite: None })
         } else {
             Box::new(Rtpengine { program, arguments })

@@ -251,6 +251,15 @@ fn is_forwarded(window: &Window) -> bool {
     window.received > 0 && window.loss <= LOSS_MAX && window.latency_us(0.5) <= P50_MAX_US
 }
 
+/// Packets a second that go from the generator to sinks where the relay would be.
+pub(super) fn generator_alone(bed: &Bed, settings: &Settings) -> Result<f64, PeerError> {
+    let calls = settings.calls.iter().copied().max().unwrap_or(1);
+    let mut flood = Flood::without_relay(bed, settings, calls)?;
+    flood.run_at(MOST, RAMP)?;
+    let window = measure(&mut flood, settings, ("none", "generator", MOST), settings.window, |_| ())?;
+    Ok(window.received as f64 / window.seconds)
+}
+
 /// Adds to windows what generator and sinks cost at the same rates.
 fn loads(windows: Vec<Window>, bed: &Bed, settings: &Settings, calls: u32) -> Result<Vec<Load>, PeerError> {
     let mut flood = Flood::without_relay(bed, settings, calls)?;

@@ -22,7 +22,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1.0)]
     window_s: f64,
     /// Packets a second, over all streams, of the light load that is the same for all.
-    #[arg(long, default_value_t = 50_000)]
+    #[arg(long, default_value_t = 25_000)]
     light: u32,
     /// Share of the CPU time, in percent, that others may use in a window.
     #[arg(long, default_value_t = 3.0)]
