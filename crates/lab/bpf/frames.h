@@ -43,6 +43,9 @@ struct frames_control {
 	__u32 streams;
 	/* The sink recomputes the checksums of what it receives. */
 	__u32 verify;
+	/* Turns until it is sure that what was sent has gone out: frames go out at the end of a batch. */
+	__u32 batch;
+	__u32 zero;
 };
 
 #define FRAMES_INTERVAL_SHIFT 8
@@ -69,8 +72,6 @@ struct frames_sent {
 	__u32 idle;
 };
 
-/* Turns until it is sure that what was sent has gone out: frames go out at the end of a batch. */
-#define FRAMES_BATCH 16
 /* A turn that takes longer was interrupted by somebody else. */
 #define FRAMES_INTERRUPTED_NS 500000
 
@@ -108,8 +109,8 @@ struct frames_received {
 _Static_assert(sizeof(struct frames_stream) == 64, "as in layout.rs");
 _Static_assert(__builtin_offsetof(struct frames_stream, sequence) == 56, "as in layout.rs");
 _Static_assert(__builtin_offsetof(struct frames_stream, sum) == 60, "as in layout.rs");
-_Static_assert(sizeof(struct frames_control) == 32, "as in layout.rs");
-_Static_assert(__builtin_offsetof(struct frames_control, streams) == 24, "as in layout.rs");
+_Static_assert(sizeof(struct frames_control) == 40, "as in layout.rs");
+_Static_assert(__builtin_offsetof(struct frames_control, batch) == 32, "as in layout.rs");
 _Static_assert(sizeof(struct frames_sent) == 56, "as in layout.rs");
 _Static_assert(__builtin_offsetof(struct frames_sent, stream) == 48, "as in layout.rs");
 _Static_assert(sizeof(struct frames_heard) == 4, "as in layout.rs");

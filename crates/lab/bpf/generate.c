@@ -42,12 +42,12 @@ struct {
  * Counts the time since the last turn, if it was spent on packets. What a packet costs beyond its own turn shows at the end of
  * its batch, which is some turns later; those turns are counted with it.
  */
-static __always_inline void count_time(struct frames_sent *done, __u64 now, int counts)
+static __always_inline void count_time(const struct frames_control *wanted, struct frames_sent *done, __u64 now, int counts)
 {
 	__u64 turn = now - done->last_ns;
 
 	done->last_ns = now;
-	if (done->idle >= FRAMES_BATCH)
+	if (done->idle >= wanted->batch)
 		return;
 	done->idle++;
 	if (counts && turn < FRAMES_INTERRUPTED_NS)
@@ -103,7 +103,7 @@ int generate(struct xdp_md *context)
 		return XDP_DROP;
 	now = bpf_ktime_get_ns();
 	counts = now >= wanted->begin_ns && now < wanted->end_ns;
-	count_time(done, now, counts);
+	count_time(wanted, done, now, counts);
 	/* Whoever waited for the next packet here would keep back those before it: frames go out by the batch. */
 	if (!is_due(wanted, done, now, counts))
 		return XDP_DROP;

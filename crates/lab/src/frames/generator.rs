@@ -1,7 +1,7 @@
 //! The thread that makes frames.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,9 +13,28 @@ use serde::Serialize;
 
 use super::{Aligned, End, FramesError, Span, StreamPlan};
 use crate::sys;
-use crate::sys::layout::{BATCH, Control, FRAME_LEN, INTERVAL_SHIFT, Sent, Stream};
+use crate::sys::layout::{Control, FRAME_LEN, INTERVAL_SHIFT, Sent, Stream};
 
 static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!("../../bpf/objects/generate.o"));
+
+/// Frames that go out together, at the end of as many turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batch {
+    /// 16, for latencies: no frame is kept back for longer than it has to be, and a device is given as many at once
+    /// (the kernel's `DEV_MAP_BULK_SIZE`).
+    Small,
+    /// 64, for rates: what NAPI takes at once (`NAPI_POLL_WEIGHT`).
+    Large,
+}
+
+impl Batch {
+    const fn frames(self) -> u32 {
+        match self {
+            Self::Small => 16,
+            Self::Large => 64,
+        }
+    }
+}
 
 /// What a generator sent in its last span, and earlier ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -49,6 +68,7 @@ pub struct Generator {
     sent: Array<MapData, Sent>,
     wanted: Control,
     stop: Arc<AtomicBool>,
+    batch: Arc<AtomicU32>,
     thread: Option<JoinHandle<Result<(), std::io::Error>>>,
     /// Keeps the program and its other maps.
     _bpf: Ebpf,
@@ -73,8 +93,9 @@ impl Generator {
         let mut generator = Self {
             control,
             sent,
-            wanted: Control { streams: count, ..Control::default() },
+            wanted: Control { streams: count, batch: Batch::Small.frames(), ..Control::default() },
             stop: Arc::default(),
+            batch: Arc::new(AtomicU32::new(Batch::Small.frames())),
             thread: None,
             _bpf: bpf,
         };
@@ -92,7 +113,7 @@ impl Generator {
         let fd = program.fd().map_err(FramesError::bpf("use the generator"))?;
         let fd = fd.try_clone().map_err(FramesError::bpf("use the generator"))?;
         sys::accept_interrupts().map_err(FramesError::system("handle a signal"))?;
-        let stop = Arc::clone(&self.stop);
+        let (stop, batch) = (Arc::clone(&self.stop), Arc::clone(&self.batch));
         let run = move || {
             // Where that is not allowed, frames still go out; results show what others used.
             if let Some(cpu) = cpu {
@@ -100,7 +121,12 @@ impl Generator {
                 let _ = sys::go_before_ordinary();
             }
             while !stop.load(Ordering::Relaxed) {
-                match sys::run_live_frames(std::os::fd::AsFd::as_fd(&fd), &frame, u32::MAX, BATCH) {
+                match sys::run_live_frames(
+                    std::os::fd::AsFd::as_fd(&fd),
+                    &frame,
+                    u32::MAX,
+                    batch.load(Ordering::Relaxed),
+                ) {
                     Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                     result => result?,
                 }
@@ -124,6 +150,23 @@ impl Generator {
     pub fn set_packets_per_s(&mut self, packets_per_s: f64) -> Result<(), FramesError> {
         let units = 1e9 * f64::from(1_u32 << INTERVAL_SHIFT) / packets_per_s;
         self.wanted.interval = if packets_per_s > 0.0 { (units.round() as u64).max(1) } else { 0 };
+        self.tell()
+    }
+
+    /// Sets how many frames go out together; small batches at first.
+    ///
+    /// # Errors
+    /// The generator has failed.
+    pub fn set_batch(&mut self, batch: Batch) -> Result<(), FramesError> {
+        let frames = batch.frames();
+        if self.batch.swap(frames, Ordering::Relaxed) != frames {
+            self.wanted.batch = frames;
+            // Begins to run anew. A signal that comes just before the system call has no effect: the next one has.
+            for _ in 0..3 {
+                self.thread.as_ref().inspect(|thread| sys::interrupt(thread));
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
         self.tell()
     }
 

@@ -18,7 +18,7 @@ mod histogram;
 mod sink;
 mod template;
 
-pub use generator::{Generator, SentFrames};
+pub use generator::{Batch, Generator, SentFrames};
 pub use histogram::Histogram;
 pub use sink::{Arrivals, Sink};
 pub use template::{Host, StreamPlan, port};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::bed::{self, Bed};
 use super::{Settings, Speed};
-use crate::frames::{Arrivals, FramesError, Generator, SentFrames, Sink, Span, StreamPlan, port};
+use crate::frames::{Arrivals, Batch, FramesError, Generator, SentFrames, Sink, Span, StreamPlan, port};
 use crate::peer::relay::{self, Process};
 use crate::peer::{CallPlan, PeerError, Topology, cpu};
 
@@ -67,6 +67,11 @@ impl Flood {
         let generator = Generator::start(&plans, &bed.party_ends(), Some(settings.load_cpu))?;
         let sinks = sinks.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(Self { generator, sinks, process: None, set_up: Duration::ZERO, rss_kib: [0, 0] })
+    }
+
+    /// For what follows, rates or latencies.
+    pub(super) fn set_batch(&mut self, batch: Batch) -> Result<(), FramesError> {
+        self.generator.set_batch(batch)
     }
 
     /// Sends at a rate for a while, unmeasured.

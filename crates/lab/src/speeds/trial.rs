@@ -8,6 +8,7 @@ use super::bed::Bed;
 use super::flood::Flood;
 use super::window::{await_quiet, measure, once};
 use super::{Settings, Speed, Window};
+use crate::frames::Batch;
 use crate::peer::PeerError;
 use crate::search::Search;
 
@@ -125,6 +126,7 @@ pub(super) fn run(
     let light = settings.light_packets_per_s;
     for (purpose, rate) in [("maximum", maximum.packets_per_s), ("half", maximum.packets_per_s / 2), ("light", light)] {
         if rate > 0 && rate <= maximum.packets_per_s {
+            trying.flood()?.set_batch(batch_for(purpose))?;
             let label = (&*speed.name, purpose, rate);
             windows.push(measure(trying.flood_at(rate)?, settings, label, settings.window, &mut progress)?);
         }
@@ -162,6 +164,7 @@ impl Trying<'_> {
             Some(flood) => flood,
             None => {
                 let mut flood = Flood::through(self.speed, self.bed, self.settings, self.calls)?;
+                flood.set_batch(Batch::Large)?;
                 flood.run_at(LEAST, WARM_UP)?;
                 flood
             }
@@ -247,6 +250,11 @@ impl Step {
     }
 }
 
+/// What is measured at the highest rate is its cost, below it latencies are.
+fn batch_for(purpose: &str) -> Batch {
+    if purpose == "maximum" { Batch::Large } else { Batch::Small }
+}
+
 fn is_forwarded(window: &Window) -> bool {
     window.received > 0 && window.loss <= LOSS_MAX && window.latency_us(0.5) <= P50_MAX_US
 }
@@ -255,6 +263,7 @@ fn is_forwarded(window: &Window) -> bool {
 pub(super) fn generator_alone(bed: &Bed, settings: &Settings) -> Result<f64, PeerError> {
     let calls = settings.calls.iter().copied().max().unwrap_or(1);
     let mut flood = Flood::without_relay(bed, settings, calls)?;
+    flood.set_batch(Batch::Large)?;
     flood.run_at(MOST, RAMP)?;
     let window = measure(&mut flood, settings, ("none", "generator", MOST), settings.window, |_| ())?;
     Ok(window.received as f64 / window.seconds)
@@ -266,6 +275,7 @@ fn loads(windows: Vec<Window>, bed: &Bed, settings: &Settings, calls: u32) -> Re
     flood.run_at(0, PAUSE)?;
     let length = settings.window / 2;
     let with_harness = |window: Window| {
+        flood.set_batch(batch_for(window.purpose))?;
         flood.run_at(window.wanted_per_s, RAMP)?;
         let label = ("none", window.purpose, window.wanted_per_s);
         let harness = measure(&mut flood, settings, label, length, |_| ())?;

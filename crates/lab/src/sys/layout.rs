@@ -10,8 +10,6 @@ pub(crate) const HEAD_LEN: usize = 56;
 pub(crate) const FIRST_PORT: u16 = 10_000;
 /// Intervals are in units of 2^-8 ns.
 pub(crate) const INTERVAL_SHIFT: u32 = 8;
-/// Frames of one batch: what is due goes out at its end, so that this is also how long a frame may be kept back.
-pub(crate) const BATCH: u32 = 16;
 /// Buckets are 2^-5 of a power of two wide.
 pub(crate) const BUCKET_BITS: u32 = 5;
 /// Buckets of all latencies of 32 bits.
@@ -45,6 +43,9 @@ pub(crate) struct Control {
     pub(crate) streams: u32,
     /// 1: the sink recomputes checksums.
     pub(crate) verify: u32,
+    /// Frames of a batch.
+    pub(crate) batch: u32,
+    pub(crate) zero: u32,
 }
 
 /// What the generator did (`struct frames_sent`).
@@ -98,7 +99,7 @@ impl Default for Received {
 const _: () = {
     assert!(size_of::<Stream>() == 64);
     assert!(offset_of!(Stream, sequence) == 56 && offset_of!(Stream, sum) == 60);
-    assert!(size_of::<Control>() == 32 && offset_of!(Control, streams) == 24);
+    assert!(size_of::<Control>() == 40 && offset_of!(Control, batch) == 32);
     assert!(size_of::<Sent>() == 56 && offset_of!(Sent, stream) == 48);
     assert!(size_of::<Received>() == 48 + 8 * BUCKETS && offset_of!(Received, buckets) == 48);
 };
