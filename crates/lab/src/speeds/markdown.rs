@@ -31,9 +31,12 @@ pub fn markdown(report: &Report) -> String {
         let rest = columns.matches('|').count() + 1 - rule.matches("---").count();
         let _ = write!(text, "\n## {title}\n\n| {columns} |\n{rule}{}\n{}", "---|".repeat(rest), rows.concat());
     };
+    let reference = &report.reference;
     table(
         "The highest rate",
-        "packets/s | times the first | relay, ns a packet | machine, ns a packet | share of the first's | notes",
+        &format!(
+            "packets/s | times {reference} | relay, ns a packet | machine, ns a packet | machine, share of {reference}'s | notes"
+        ),
         &|summary| Some(format!("{} | {}", maximum(summary), notes(summary))),
     );
     table(
@@ -44,14 +47,16 @@ pub fn markdown(report: &Report) -> String {
     let light = report.settings.light_packets_per_s;
     table(
         &format!("At {light} packets/s"),
-        "p50 us | p99 us | p99.9 us | relay, ns a packet | machine, ns a packet | share of the first's",
+        &format!(
+            "p50 us | p99 us | p99.9 us | relay, ns a packet | machine, ns a packet | machine, share of {reference}'s"
+        ),
         &|summary| {
             let load = summary.at_light.as_ref()?;
             Some(format!("{} | {} | {}", latencies(load), cpu(load), ratio(load.machine_ratio)))
         },
     );
     table("Memory and calls", "process, MiB | a call, KiB | calls set up a second", &|summary| {
-        let mib = Range { median: summary.empty_rss_kib.median / 1024.0, ..scaled(summary.empty_rss_kib, 1024.0) };
+        let mib = scaled(summary.empty_rss_kib, 1024.0);
         Some(format!("{} | {} | {}", range(mib, 1), range(summary.kib_per_call, 1), range(summary.set_up_per_s, 0)))
     });
     for unavailable in &report.unavailable {
@@ -64,7 +69,7 @@ fn head(text: &mut String, report: &Report) {
     let (machine, settings) = (&report.machine, &report.settings);
     let _ = write!(
         text,
-        "Measured on: {}, {} CPUs{}, {} MiB, Linux {}, mitigations: {}. {}.\n\n\
+        "Measured on: {}, {} CPUs{}, {} MiB, Linux {}. Relays: {}. Mitigations: {}.\n\n\
          Load: {} calls with two directions each, G.711 with 172 bytes of RTP, {} rounds, windows of {} s, relay on CPU {}, \
          generator on CPU {}. Each number is the median of the rounds and, in brackets, the lowest and the highest; ratios are \
          those of the same round. Only ratios mean something elsewhere. Generator and sinks alone: {:.0} packets/s.\n",
@@ -73,8 +78,8 @@ fn head(text: &mut String, report: &Report) {
         if machine.is_virtual { " of a virtual machine" } else { "" },
         machine.memory_mib,
         machine.kernel,
-        if machine.mitigations.is_empty() { "none".to_owned() } else { machine.mitigations.join("; ") },
-        machine.versions.join("; "),
+        listed(&machine.versions),
+        listed(&machine.mitigations),
         settings.calls.iter().map(u32::to_string).collect::<Vec<_>>().join(", "),
         settings.rounds,
         settings.window.as_secs_f64(),
@@ -82,6 +87,10 @@ fn head(text: &mut String, report: &Report) {
         settings.load_cpu,
         report.generator_packets_per_s,
     );
+}
+
+fn listed(texts: &[String]) -> String {
+    if texts.is_empty() { "none".to_owned() } else { texts.join("; ") }
 }
 
 fn maximum(summary: &Summary) -> String {
@@ -122,6 +131,10 @@ fn scaled(range: Range, by: f64) -> Range {
 
 fn range(range: Range, digits: usize) -> String {
     let Range { median, least, most } = range;
+    // One round has no range.
+    if least == most {
+        return format!("{median:.digits$}");
+    }
     format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
 }
 

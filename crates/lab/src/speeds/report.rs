@@ -12,6 +12,8 @@ pub struct Report {
     pub machine: Machine,
     /// The load.
     pub settings: Settings,
+    /// The speed that all ratios are to.
+    pub reference: String,
     /// What the generator and the sinks do without a relay between them, in packets/s: no speed can be measured that is faster.
     pub generator_packets_per_s: f64,
     /// A summary of each speed with each number of calls, in the order given.
@@ -114,7 +116,8 @@ pub fn report(
     });
     let summaries = summaries.collect();
     let (machine, settings) = (Machine::this(speeds), settings.clone());
-    Report { machine, settings, generator_packets_per_s, summaries, unavailable, trials }
+    let reference = reference.unwrap_or_default().to_owned();
+    Report { machine, settings, reference, generator_packets_per_s, summaries, unavailable, trials }
 }
 
 impl Summary {

@@ -27,9 +27,9 @@ const LEAST: u32 = 1_000;
 /// No veth pair does more, in packets/s.
 const MOST: u32 = 20_000_000;
 /// At a new rate, before it is measured.
-const RAMP: Duration = Duration::from_millis(200);
+const RAMP: Duration = Duration::from_millis(100);
 /// Between two rates, for queues to drain.
-const PAUSE: Duration = Duration::from_millis(300);
+const PAUSE: Duration = Duration::from_millis(200);
 /// How long it is looked at then, whether it is itself again.
 const LOOK: Duration = Duration::from_millis(100);
 /// A fresh relay has to touch its memory once.

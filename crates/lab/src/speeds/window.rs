@@ -17,7 +17,7 @@ const NOTICE: Duration = Duration::from_millis(5);
 /// No process has this number.
 const NOBODY: u32 = u32::MAX;
 /// Packets that arrive later than this after a window's end are lost.
-const LATE_MAX: Duration = Duration::from_millis(200);
+const LATE_MAX: Duration = Duration::from_millis(100);
 
 /// What was measured in a window.
 #[derive(Debug, Clone, PartialEq, Serialize)]
