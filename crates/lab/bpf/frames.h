@@ -66,13 +66,18 @@ struct frames_sent {
 	__u64 busy_ns;
 	/* When the last turn began. */
 	__u64 last_ns;
+	/* Running mean of the time that a turn takes in which nothing is due, in units of 1/64 ns. */
+	__u64 idle_turn;
 	/* Whose turn it is. */
 	__u32 stream;
 	/* Turns since a packet was sent. */
 	__u32 idle;
 };
 
-/* A turn that takes longer was interrupted by somebody else. */
+#define FRAMES_IDLE_TURN_SHIFT 6
+/* A turn with nothing to do that takes longer was interrupted. */
+#define FRAMES_IDLE_TURN_MAX_NS 5000
+/* Any turn that takes longer was interrupted by somebody else. */
 #define FRAMES_INTERRUPTED_NS 500000
 
 /* What the sink knows of a stream. */
@@ -111,8 +116,8 @@ _Static_assert(__builtin_offsetof(struct frames_stream, sequence) == 56, "as in 
 _Static_assert(__builtin_offsetof(struct frames_stream, sum) == 60, "as in layout.rs");
 _Static_assert(sizeof(struct frames_control) == 40, "as in layout.rs");
 _Static_assert(__builtin_offsetof(struct frames_control, batch) == 32, "as in layout.rs");
-_Static_assert(sizeof(struct frames_sent) == 56, "as in layout.rs");
-_Static_assert(__builtin_offsetof(struct frames_sent, stream) == 48, "as in layout.rs");
+_Static_assert(sizeof(struct frames_sent) == 64, "as in layout.rs");
+_Static_assert(__builtin_offsetof(struct frames_sent, stream) == 56, "as in layout.rs");
 _Static_assert(sizeof(struct frames_heard) == 4, "as in layout.rs");
 _Static_assert(sizeof(struct frames_received) == 48 + 8 * FRAMES_BUCKETS, "as in layout.rs");
 _Static_assert(__builtin_offsetof(struct frames_received, buckets) == 48, "as in layout.rs");

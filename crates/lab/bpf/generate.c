@@ -39,19 +39,23 @@ struct {
 } devices SEC(".maps");
 
 /*
- * Counts the time since the last turn, if it was spent on packets. What a packet costs beyond its own turn shows at the end of
- * its batch, which is some turns later; those turns are counted with it.
+ * Counts the time since the last turn, as far as it was spent on packets. What a packet costs beyond its own turn shows at the
+ * end of its batch, some turns later, as what that turn takes longer than others in which nothing is due.
  */
 static __always_inline void count_time(const struct frames_control *wanted, struct frames_sent *done, __u64 now, int counts)
 {
-	__u64 turn = now - done->last_ns;
+	__u64 turn = now - done->last_ns, idle;
 
 	done->last_ns = now;
-	if (done->idle >= wanted->batch)
+	if (done->idle >= wanted->batch) {
+		if (turn < FRAMES_IDLE_TURN_MAX_NS)
+			done->idle_turn += turn - (done->idle_turn >> FRAMES_IDLE_TURN_SHIFT);
 		return;
+	}
+	idle = done->idle ? done->idle_turn >> FRAMES_IDLE_TURN_SHIFT : 0;
 	done->idle++;
-	if (counts && turn < FRAMES_INTERRUPTED_NS)
-		done->busy_ns += turn;
+	if (counts && turn < FRAMES_INTERRUPTED_NS && turn > idle)
+		done->busy_ns += turn - idle;
 }
 
 /* Whether a packet is due at this time; counts. */

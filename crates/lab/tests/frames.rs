@@ -109,6 +109,8 @@ fn what_is_generated_arrives_in_order_and_intact() -> Outcome {
     assert_eq!(arrivals.by_cpu.iter().sum::<u64>(), sent.sent);
     assert!(arrivals.latency.quantile_ns(0.5) <= arrivals.latency.quantile_ns(0.999));
     assert!(sent.waited > 0, "it paces itself: {sent:?}");
+    // The time in which it did not wait is that of its packets.
+    assert!(sent.busy_ns > 0 && sent.busy_ns < 20_000_000_000, "{sent:?}");
 
     // The sequence goes on in the next span, and what was sent before it does not count again.
     let before = (sent, arrivals.clone());

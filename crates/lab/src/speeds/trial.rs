@@ -126,9 +126,8 @@ pub(super) fn run(
     let light = settings.light_packets_per_s;
     for (purpose, rate) in [("maximum", maximum.packets_per_s), ("half", maximum.packets_per_s / 2), ("light", light)] {
         if rate > 0 && rate <= maximum.packets_per_s {
-            trying.flood()?.set_batch(batch_for(purpose))?;
             let label = (&*speed.name, purpose, rate);
-            windows.push(measure(trying.flood_at(rate)?, settings, label, settings.window, &mut progress)?);
+            windows.push(measure(trying.flood_at(rate, purpose)?, settings, label, settings.window, &mut progress)?);
         }
     }
     drop(trying);
@@ -164,7 +163,6 @@ impl Trying<'_> {
             Some(flood) => flood,
             None => {
                 let mut flood = Flood::through(self.speed, self.bed, self.settings, self.calls)?;
-                flood.set_batch(Batch::Large)?;
                 flood.run_at(LEAST, WARM_UP)?;
                 flood
             }
@@ -173,9 +171,10 @@ impl Trying<'_> {
     }
 
     /// After queues have drained, at a rate.
-    fn flood_at(&mut self, packets_per_s: u32) -> Result<&mut Flood, PeerError> {
+    fn flood_at(&mut self, packets_per_s: u32, purpose: &str) -> Result<&mut Flood, PeerError> {
         let flood = self.flood()?;
         flood.run_at(0, PAUSE)?;
+        flood.set_batch(batch_for(purpose, packets_per_s))?;
         flood.run_at(packets_per_s, RAMP)?;
         Ok(flood)
     }
@@ -183,7 +182,7 @@ impl Trying<'_> {
     /// Looks whether the relay is itself again after a rate that was too high. Some never are: then the next rate gets a fresh one.
     fn recover(&mut self) -> Result<(), PeerError> {
         let (settings, name) = (self.settings, &*self.speed.name);
-        let window = once(self.flood_at(LEAST)?, settings, (name, "recovery", LEAST), LOOK)?;
+        let window = once(self.flood_at(LEAST, "recovery")?, settings, (name, "recovery", LEAST), LOOK)?;
         if window.received != window.sent || !is_forwarded(&window) {
             self.flood = None;
         }
@@ -204,7 +203,7 @@ impl Trying<'_> {
         while let Some(rate) = search.next() {
             let mut tries = 0;
             let (good, limited, window) = loop {
-                let window = once(self.flood_at(rate)?, settings, (name, "search", rate), settings.window)?;
+                let window = once(self.flood_at(rate, "search")?, settings, (name, "search", rate), settings.window)?;
                 progress(&window);
                 let good = is_forwarded(&window);
                 let limited = window.missed as f64 > window.sent as f64 * MISSED_MAX;
@@ -250,9 +249,11 @@ impl Step {
     }
 }
 
-/// What is measured at the highest rate is its cost, below it latencies are.
-fn batch_for(purpose: &str) -> Batch {
-    if purpose == "maximum" { Batch::Large } else { Batch::Small }
+/// Large batches are for high rates, but not where latencies are what is looked at.
+fn batch_for(purpose: &str, packets_per_s: u32) -> Batch {
+    const HIGH: u32 = 500_000;
+    let is_for_latency = ["half", "light"].contains(&purpose);
+    if is_for_latency || packets_per_s < HIGH { Batch::Small } else { Batch::Large }
 }
 
 fn is_forwarded(window: &Window) -> bool {
@@ -275,7 +276,7 @@ fn loads(windows: Vec<Window>, bed: &Bed, settings: &Settings, calls: u32) -> Re
     flood.run_at(0, PAUSE)?;
     let length = settings.window / 2;
     let with_harness = |window: Window| {
-        flood.set_batch(batch_for(window.purpose))?;
+        flood.set_batch(batch_for(window.purpose, window.wanted_per_s))?;
         flood.run_at(window.wanted_per_s, RAMP)?;
         let label = ("none", window.purpose, window.wanted_per_s);
         let harness = measure(&mut flood, settings, label, length, |_| ())?;

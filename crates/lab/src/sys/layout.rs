@@ -64,6 +64,8 @@ pub(crate) struct Sent {
     pub(crate) busy_ns: u64,
     /// When the last turn began.
     pub(crate) last_ns: u64,
+    /// Running mean of the time that a turn takes in which nothing is due, in units of 2^-6 ns.
+    pub(crate) idle_turn: u64,
     /// Whose turn it is.
     pub(crate) stream: u32,
     /// Turns since a packet was sent.
@@ -100,7 +102,7 @@ const _: () = {
     assert!(size_of::<Stream>() == 64);
     assert!(offset_of!(Stream, sequence) == 56 && offset_of!(Stream, sum) == 60);
     assert!(size_of::<Control>() == 40 && offset_of!(Control, batch) == 32);
-    assert!(size_of::<Sent>() == 56 && offset_of!(Sent, stream) == 48);
+    assert!(size_of::<Sent>() == 64 && offset_of!(Sent, stream) == 56);
     assert!(size_of::<Received>() == 48 + 8 * BUCKETS && offset_of!(Received, buckets) == 48);
 };
 
