@@ -158,11 +158,15 @@ impl Process {
         let output = File::create(&log).map_err(failed)?;
         command.stdin(Stdio::null()).stdout(output.try_clone().map_err(failed)?).stderr(output);
         sys::lead_session(&mut command);
-        let child = namespace.run(|| {
+        let spawned = namespace.run(|| {
             // The thread dies with this closure; the process that it starts inherits its CPU and its namespace.
             sys::pin_to_cpu(cpu).map_err(PeerError::Affinity)?;
             command.spawn().map_err(failed)
-        })??;
+        });
+        let child = spawned.map_err(PeerError::from).flatten().inspect_err(|_| {
+            // Nobody has written anything there.
+            let _ = std::fs::remove_file(&log);
+        })?;
         give_group_priority(child.id(), "-20");
         let mut process = Self { child, relay: name.to_owned(), log, keeps_log: false };
         let deadline = Instant::now() + CONTROL_TIMEOUT;
