@@ -34,8 +34,10 @@
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define htons(x) __builtin_bswap16(x)
+#define htonl(x) __builtin_bswap32(x)
 #else
 #define htons(x) (x)
+#define htonl(x) (x)
 #endif
 
 /* Helpers are called by number; the verifier knows them by it. */
@@ -51,5 +53,9 @@ static long (*bpf_skb_load_bytes_relative)(const void *skb, __u32 offset, void *
 static long (*bpf_sk_release)(void *sock) = (void *)BPF_FUNC_sk_release;
 static long (*bpf_sk_assign)(void *context, void *sock, __u64 flags) = (void *)BPF_FUNC_sk_assign;
 static __u64 (*bpf_ktime_get_coarse_ns)(void) = (void *)BPF_FUNC_ktime_get_coarse_ns;
+static __u64 (*bpf_ktime_get_ns)(void) = (void *)BPF_FUNC_ktime_get_ns;
+static long (*bpf_redirect_map)(void *map, __u64 key, __u64 flags) = (void *)BPF_FUNC_redirect_map;
+static __s64 (*bpf_csum_diff)(const __be32 *from, __u32 from_size, const __be32 *to, __u32 to_size, __u32 seed) =
+	(void *)BPF_FUNC_csum_diff;
 
 #endif

@@ -7,7 +7,9 @@
 //! - [`endpoint`] is a party: it plays a stream with its original timing and records what it receives.
 //! - [`report`] says what a recording shows: loss, order, jitter, continuity, latency, and whose packets they were.
 //! - [`wav`] makes it audible.
-//! - [`netns`] makes several hosts of one, and [`peer`] measures relays side by side between them.
+//! - [`frames`] makes and counts RTP in the kernel, for relays that sockets cannot load.
+//! - [`netns`] makes several hosts of one, [`peer`] measures relays side by side between them, and [`speeds`] those that are faster
+//!   than a load of sockets.
 //!
 //! Two parties that talk to each other:
 //!
@@ -43,9 +45,12 @@
 pub mod capture;
 pub mod clock;
 pub mod endpoint;
+pub mod frames;
 pub mod netns;
 pub mod peer;
 pub mod report;
+mod search;
+pub mod speeds;
 pub mod stream;
 mod sys;
 pub mod wav;

@@ -42,6 +42,19 @@ pub struct Network {
     pub prefix_len: u8,
 }
 
+/// The two ends of a veth pair, by the names of their interfaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// In the namespace that was asked to connect.
+    pub own: String,
+    /// In the other one.
+    pub others: String,
+}
+
+/// An Ethernet address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mac(pub [u8; 6]);
+
 /// Why a namespace could not be had or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -110,11 +123,11 @@ impl Namespace {
         &self.name
     }
 
-    /// Lays a veth pair between this namespace and another and gives each end its address.
+    /// Lays a veth pair between this namespace and another and gives each end its address. The interfaces' names are new.
     ///
     /// # Errors
     /// What `ip` said.
-    pub fn connect(&self, own: Network, other: &Self, others: Network) -> Result<(), NetnsError> {
+    pub fn connect(&self, own: Network, other: &Self, others: Network) -> Result<Link, NetnsError> {
         // Interface names have at most 15 characters and must differ within a namespace.
         let number = CREATED.fetch_add(1, Ordering::Relaxed);
         let (near, far) = (format!("pc{number}a"), format!("pc{number}b"));
@@ -126,7 +139,24 @@ impl Namespace {
             ip(&[&["-n", &namespace.name, "addr", "add", &network, "dev", interface], detection].concat())?;
             ip(&["-n", &namespace.name, "link", "set", interface, "up"])?;
         }
-        Ok(())
+        Ok(Link { own: near, others: far })
+    }
+
+    /// Gives an interface this Ethernet address.
+    ///
+    /// # Errors
+    /// What `ip` said.
+    pub fn set_mac(&self, interface: &str, mac: Mac) -> Result<(), NetnsError> {
+        ip(&["-n", &self.name, "link", "set", "dev", interface, "address", &mac.to_string()])
+    }
+
+    /// Says once and for all which Ethernet address a neighbour has, so that nobody is asked.
+    ///
+    /// # Errors
+    /// What `ip` said.
+    pub fn know_neighbour(&self, interface: &str, neighbour: IpAddr, mac: Mac) -> Result<(), NetnsError> {
+        let (neighbour, mac) = (neighbour.to_string(), mac.to_string());
+        ip(&["-n", &self.name, "neigh", "replace", &neighbour, "lladdr", &mac, "dev", interface, "nud", "permanent"])
     }
 
     /// Sends whatever is for none of its own networks to this neighbour.
@@ -169,6 +199,13 @@ impl Drop for Namespace {
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.prefix_len)
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
     }
 }
 

@@ -118,7 +118,7 @@ fn ratio(relays: &[&dyn Relay], windows: &[Window]) -> Option<f64> {
 }
 
 /// The median; 0 of nothing.
-pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     match values.len() {

@@ -10,53 +10,60 @@ const NS_PER_TICK: u64 = 10_000_000;
 
 /// CPU time used so far, in nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Usage {
+pub(crate) struct Usage {
     /// By the relay's tasks.
-    pub(super) relay_ns: u64,
+    pub(crate) relay_ns: u64,
     /// By this process and the kernel's packet threads: generators, sinks and their share of the IP stack.
-    pub(super) load_ns: u64,
+    pub(crate) load_ns: u64,
+    /// By the kernel's packet threads alone.
+    pub(crate) softirq_ns: u64,
     /// By everybody, on all CPUs.
-    pub(super) total_ns: u64,
+    pub(crate) total_ns: u64,
     /// By other machines on the same hardware.
-    pub(super) steal_ns: u64,
+    pub(crate) steal_ns: u64,
 }
 
 impl Usage {
-    pub(super) fn now(relay: u32) -> Self {
+    pub(crate) fn now(relay: u32) -> Self {
+        // Takes long the first time, and the rest has to be of one moment.
+        let softirqs_apart = softirqs_are_accounted_apart();
+        let softirq_ns = ksoftirqd_ns();
         let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-        let (total_ns, steal_ns) = busy(&stat, softirqs_are_accounted_apart());
+        let (total_ns, steal_ns) = busy(&stat, softirqs_apart);
         Self {
             relay_ns: tasks_ns(&format!("/proc/{relay}/task")),
-            load_ns: tasks_ns("/proc/self/task") + ksoftirqd_ns(),
+            load_ns: tasks_ns("/proc/self/task") + softirq_ns,
+            softirq_ns,
             total_ns,
             steal_ns,
         }
     }
 
-    pub(super) const fn since(self, earlier: Self) -> Self {
+    pub(crate) const fn since(self, earlier: Self) -> Self {
         Self {
             relay_ns: self.relay_ns.saturating_sub(earlier.relay_ns),
             load_ns: self.load_ns.saturating_sub(earlier.load_ns),
+            softirq_ns: self.softirq_ns.saturating_sub(earlier.softirq_ns),
             total_ns: self.total_ns.saturating_sub(earlier.total_ns),
             steal_ns: self.steal_ns.saturating_sub(earlier.steal_ns),
         }
     }
 
     /// What neither the relay nor the load used.
-    pub(super) const fn foreign_ns(self) -> u64 {
+    pub(crate) const fn foreign_ns(self) -> u64 {
         self.total_ns.saturating_sub(self.relay_ns + self.load_ns)
     }
 }
 
 /// Resident memory of a process in KiB; 0 if it is gone.
-pub(super) fn resident_kib(process: u32) -> u64 {
+pub(crate) fn resident_kib(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 /// Datagrams that the UDP sockets of the calling thread's network namespace had no room for.
-pub(super) fn udp_receive_drops() -> u64 {
+pub(crate) fn udp_receive_drops() -> u64 {
     let snmp = fs::read_to_string("/proc/thread-self/net/snmp").unwrap_or_default();
     receive_buffer_errors(&snmp).unwrap_or(0)
 }

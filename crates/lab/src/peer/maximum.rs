@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::session::Session;
 use super::window::measure;
 use super::{PeerError, Relay, Settings, Topology, Window};
+use crate::search::Search;
 
 /// A rate is too high if more than this share of the packets is lost.
 const LOSS_MAX: f64 = 0.001;
@@ -14,8 +15,6 @@ const LOSS_MAX: f64 = 0.001;
 const P50_MAX_US: f64 = 5_000.0;
 /// The generator is the limit if it leaves out more than this share of what is due.
 const MISSED_MAX: f64 = 0.02;
-/// The search ends when the next rate would be closer than this share to the last good one.
-const PRECISION: f64 = 0.03;
 /// Rates above this are not tried, in packets/s a direction: one every 50 us is no telephone any more.
 const RATE_MAX: u32 = 20_000;
 /// At a new rate, before it is measured.
@@ -77,7 +76,7 @@ pub(super) fn maximum_in(
     };
     let mut session = warm()?;
     let mut steps: Vec<Step> = Vec::new();
-    let mut search = Search::from(settings.packets_per_s);
+    let mut search = Search::from(settings.packets_per_s, RATE_MAX);
     while let Some(packets_per_s) = search.next() {
         let mut tries = 0;
         let good = loop {
@@ -124,61 +123,6 @@ impl Step {
             forwarded: window.loss <= LOSS_MAX && quick,
             generated: window.missed as f64 <= window.sent as f64 * MISSED_MAX,
             window,
-        }
-    }
-}
-
-/// Which rate to try next.
-#[derive(Debug)]
-struct Search {
-    first: u32,
-    /// The highest rate that was good; 0 if none was.
-    good: u32,
-    /// The lowest rate that was bad.
-    bad: Option<u32>,
-}
-
-impl Search {
-    const fn from(first: u32) -> Self {
-        Self { first, good: 0, bad: None }
-    }
-
-    fn next(&self) -> Option<u32> {
-        let next = match self.bad {
-            None if self.good == 0 => self.first,
-            None => (self.good * 2).min(RATE_MAX),
-            Some(bad) => u32::midpoint(self.good, bad),
-        };
-        let known = f64::from(next - self.good) <= f64::from(self.good) * PRECISION || next == 0;
-        (!known).then_some(next)
-    }
-
-    fn tried(&mut self, rate: u32, good: bool) {
-        if good {
-            self.good = self.good.max(rate);
-        } else {
-            self.bad = Some(self.bad.map_or(rate, |bad| bad.min(rate)));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_search_closes_in_on_the_limit_from_either_side() {
-        for limit in [1_u32, 7, 49, 50, 51, 333, 4_321, RATE_MAX, RATE_MAX * 2] {
-            let mut search = Search::from(50);
-            let mut tries = 0;
-            while let Some(rate) = search.next() {
-                search.tried(rate, rate <= limit);
-                tries += 1;
-                assert!(tries < 30, "the search ends");
-            }
-            assert!(search.good <= limit);
-            let missing = limit.min(RATE_MAX) - search.good;
-            assert!(f64::from(missing) <= f64::from(search.good) * 2.0 * PRECISION + 1.0, "{limit}: {search:?}");
         }
     }
 }

@@ -30,15 +30,15 @@
 //! The executable `patchcord-lab` runs this as `compare`, `max`, `overload` and `ng-load`; it needs root.
 
 mod account;
-mod compare;
-mod cpu;
+pub(crate) mod compare;
+pub(crate) mod cpu;
 mod http;
 mod load;
 mod maximum;
 mod ng_load;
 mod overload;
 mod patchcord;
-mod relay;
+pub(crate) mod relay;
 mod rtpengine;
 mod secured;
 mod session;
@@ -51,7 +51,7 @@ pub use maximum::{Maximum, Step, maximum};
 pub use ng_load::{NgComparison, NgDaemon, NgLoadSettings, NgPhase, NgSummary, NgWindow, ng_comparison_text, ng_load};
 pub use overload::{Overload, overload};
 pub use patchcord::Patchcord;
-pub use relay::{CallPlan, CallPorts, PeerError, Relay, clean_up_on_signals};
+pub use relay::{CallPlan, CallPorts, PeerError, Relay, allow_many_sockets, clean_up_on_signals};
 pub use rtpengine::Rtpengine;
 pub use text::{comparison_text, maximum_text, overload_text};
 pub use topology::Topology;

@@ -45,7 +45,7 @@ impl Relay for Patchcord {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command
-            .args(["serve", "--workers", "1", "--ports", "20000-60000"])
+            .args(["serve", "--workers", "1", "--ports", "2000-65000"])
             .args(["--interface", &format!("caller/{}", Topology::RELAY_TO_CALLER)])
             .args(["--interface", &format!("callee/{}", Topology::RELAY_TO_CALLEE)])
             .args(["--http", &CONTROL.to_string()])

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use patchcord_srtp::Suite;
 
 use super::Topology;
+use crate::frames::FramesError;
 use crate::netns::{Namespace, NetnsError};
 use crate::sys;
 
@@ -80,6 +81,9 @@ pub enum PeerError {
     /// The signals could not be caught.
     #[error("cannot catch SIGINT and SIGTERM: {0}")]
     Signals(#[source] io::Error),
+    /// The generator or a sink of frames.
+    #[error(transparent)]
+    Frames(#[from] FramesError),
     /// Keys of SRTP.
     #[error("no keys for SRTP: {0}")]
     Keys(String),
@@ -125,7 +129,7 @@ pub enum PeerError {
 
 /// A relay's process inside the relay's namespace; killed when dropped. What it printed is kept only if it failed.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     relay: String,
     log: PathBuf,
@@ -134,7 +138,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts the relay on its CPU and waits until it is ready.
-    pub(super) fn start(relay: &dyn Relay, topology: &Topology, cpu: usize) -> Result<Self, PeerError> {
+    pub(crate) fn start(relay: &dyn Relay, topology: &Topology, cpu: usize) -> Result<Self, PeerError> {
         Self::spawn(relay.name(), relay.command(), || relay.is_ready(), &topology.relay, cpu)
     }
 
@@ -154,12 +158,16 @@ impl Process {
         let output = File::create(&log).map_err(failed)?;
         command.stdin(Stdio::null()).stdout(output.try_clone().map_err(failed)?).stderr(output);
         sys::lead_session(&mut command);
-        let child = namespace.run(|| {
+        let spawned = namespace.run(|| {
             // The thread dies with this closure; the process that it starts inherits its CPU and its namespace.
             sys::pin_to_cpu(cpu).map_err(PeerError::Affinity)?;
             command.spawn().map_err(failed)
-        })??;
-        go_first(child.id());
+        });
+        let child = spawned.map_err(PeerError::from).flatten().inspect_err(|_| {
+            // Nobody has written anything there.
+            let _ = std::fs::remove_file(&log);
+        })?;
+        give_group_priority(child.id(), "-20");
         let mut process = Self { child, relay: name.to_owned(), log, keeps_log: false };
         let deadline = Instant::now() + CONTROL_TIMEOUT;
         while !namespace.run(&is_ready)? {
@@ -173,12 +181,12 @@ impl Process {
         Ok(process)
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// An error if it has ended.
-    pub(super) fn still_runs(&mut self) -> Result<(), PeerError> {
+    pub(crate) fn still_runs(&mut self) -> Result<(), PeerError> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(self.failed(ended(status))),
@@ -205,13 +213,34 @@ impl Drop for Process {
 
 /// Gives a process all the CPU time that it wants. With automatic grouping (sched(7)), time is shared between sessions first, so
 /// that it is the session that needs the priority; without it, the measurement depends on a quiet machine.
-fn go_first(process: u32) {
+fn give_group_priority(process: u32, nice: &str) {
     // Where there is no such file there are no groups.
-    let _ = std::fs::write(format!("/proc/{process}/autogroup"), "-20");
+    let _ = std::fs::write(format!("/proc/{process}/autogroup"), nice);
+}
+
+/// As long as it lives, the session of this process gets all the CPU time that it wants.
+#[derive(Debug)]
+pub(crate) struct GroupPriority {
+    before: String,
+}
+
+impl GroupPriority {
+    pub(crate) fn raise() -> Self {
+        let group = std::fs::read_to_string("/proc/self/autogroup").unwrap_or_default();
+        let before = group.split_whitespace().last().unwrap_or("0").to_owned();
+        give_group_priority(std::process::id(), "-20");
+        Self { before }
+    }
+}
+
+impl Drop for GroupPriority {
+    fn drop(&mut self) {
+        give_group_priority(std::process::id(), &self.before);
+    }
 }
 
 /// Sleeps, unless the whole run is to end.
-pub(super) fn pause(time: Duration) -> Result<(), PeerError> {
+pub(crate) fn pause(time: Duration) -> Result<(), PeerError> {
     let end = Instant::now() + time;
     while !sys::signalled() {
         let left = end.saturating_duration_since(Instant::now());
@@ -230,6 +259,12 @@ pub(super) fn pause(time: Duration) -> Result<(), PeerError> {
 /// [`PeerError::Signals`] if the system refuses.
 pub fn clean_up_on_signals() -> Result<(), PeerError> {
     sys::catch_signals().map_err(PeerError::Signals)
+}
+
+/// Lets relays that are started from now on have a socket for each of many thousand calls, as far as the system allows it.
+pub fn allow_many_sockets() {
+    // A relay that has too few says so.
+    let _ = sys::raise_open_files();
 }
 
 fn ended(status: ExitStatus) -> String {

@@ -38,7 +38,7 @@ impl Relay for Rtpengine {
         let mut command = Command::new(&self.program);
         command
             .args(["--table=-1", "--foreground", "--log-stderr", "--log-level=4", "--num-threads=1"])
-            .args(["--port-min=20000", "--port-max=60000", "--delete-delay=0", "--config-file=none"])
+            .args(["--port-min=2000", "--port-max=65000", "--delete-delay=0", "--config-file=none"])
             .arg(format!("--listen-ng={CONTROL}"))
             .arg(format!("--interface=caller/{}", Topology::RELAY_TO_CALLER))
             .arg(format!("--interface=callee/{}", Topology::RELAY_TO_CALLEE))
@@ -67,7 +67,8 @@ impl Relay for Rtpengine {
                 .with(key, value);
             let reply = ask(command, &request, CONTROL_TIMEOUT)?;
             let address = reply.text("sdp").and_then(|sdp| media_address(&sdp));
-            address.ok_or_else(|| refused(command, format!("{reply:?}")))
+            let why = || reply.text("error-reason").map_or_else(|| format!("{reply:?}"), |why| why.to_string());
+            address.ok_or_else(|| refused(command, why()))
         };
         let to_callee = request("offer", sdp(plan.caller), "direction", vec!["caller", "callee"].into())?;
         let to_caller = request("answer", sdp(plan.callee), "to-tag", "callee".into())?;

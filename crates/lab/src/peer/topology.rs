@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::PeerError;
-use crate::netns::{Namespace, Network};
+use crate::netns::{Link, Namespace, Network};
 
 /// Caller, relay and callee, each in its namespace.
 #[derive(Debug)]
@@ -14,6 +14,10 @@ pub struct Topology {
     pub relay: Namespace,
     /// Where the callees are.
     pub callee: Namespace,
+    /// Between callers (own) and relay.
+    pub caller_link: Link,
+    /// Between callees (own) and relay.
+    pub callee_link: Link,
 }
 
 impl Topology {
@@ -35,8 +39,8 @@ impl Topology {
         let caller = Namespace::create("caller")?;
         let relay = Namespace::create("relay")?;
         let callee = Namespace::create("callee")?;
-        caller.connect(network(Self::CALLER), &relay, network(Self::RELAY_TO_CALLER))?;
-        callee.connect(network(Self::CALLEE), &relay, network(Self::RELAY_TO_CALLEE))?;
-        Ok(Self { caller, relay, callee })
+        let caller_link = caller.connect(network(Self::CALLER), &relay, network(Self::RELAY_TO_CALLER))?;
+        let callee_link = callee.connect(network(Self::CALLEE), &relay, network(Self::RELAY_TO_CALLEE))?;
+        Ok(Self { caller, relay, callee, caller_link, callee_link })
     }
 }

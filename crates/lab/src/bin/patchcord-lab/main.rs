@@ -1,4 +1,7 @@
-//! Measures relays side by side: see `patchcord_lab::peer` for how.
+//! Measures relays side by side: see `patchcord_lab::peer` and `patchcord_lab::speeds` for how.
+
+mod ng_load;
+mod speeds;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -6,8 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use patchcord_lab::peer::{
-    self, NgDaemon, NgLoadSettings, NgWindow, Patchcord, PeerError, Relay, Rtpengine, Settings, comparison_text,
-    maximum_text, ng_comparison_text, overload_text,
+    self, Patchcord, PeerError, Relay, Rtpengine, Settings, comparison_text, maximum_text, overload_text,
 };
 use patchcord_srtp::Suite;
 use serde::Serialize;
@@ -62,49 +64,29 @@ enum Command {
         common: Common,
     },
     /// Calls set up a second by the ng protocol on one CPU, in interleaved rounds; no media.
-    NgLoad(NgLoad),
-}
-
-#[derive(Debug, Args)]
-struct NgLoad {
-    /// Daemons in the order of the rounds; the ratio is that of the first to the second.
-    #[arg(long = "relay", value_enum, default_values = ["patchcord", "rtpengine"])]
-    daemons: Vec<Daemon>,
-    /// Rounds: fresh processes of each daemon.
-    #[arg(long, default_value_t = 3)]
-    rounds: u32,
-    /// How often a window is measured again in which others used too much CPU.
-    #[arg(long, default_value_t = 2)]
-    retries: u32,
-    /// Calls alive while it is measured.
-    #[arg(long, default_value_t = 1_000)]
-    calls: u32,
-    /// Calls that are being set up at the same time.
-    #[arg(long, default_value_t = 32)]
-    in_flight: u32,
-    /// Length of a window in seconds.
-    #[arg(long, default_value_t = 5.0)]
-    window_s: f64,
-    /// Time at full speed before the first window, in seconds.
-    #[arg(long, default_value_t = 1.0)]
-    warmup_s: f64,
-    /// New calls a second in the paced window.
-    #[arg(long, default_value_t = 1_000)]
-    paced_per_s: u32,
-    /// Exit with 1 if the first daemon sets up fewer calls a second than this.
-    #[arg(long)]
-    require_pairs: Option<f64>,
-    /// Exit with 1 if the ratio is below this.
-    #[arg(long)]
-    require_ratio: Option<f64>,
-    /// Share of the CPU time, in percent, that others may use in a window.
-    #[arg(long, default_value_t = 3.0)]
-    foreign_max: f64,
-    #[command(flatten)]
-    programs: Programs,
-    /// Writes the result as JSON instead of text.
-    #[arg(long)]
-    json: bool,
+    NgLoad(ng_load::NgLoad),
+    /// The highest rate, CPU a packet and latency of each speed under frames that the kernel makes, in interleaved rounds.
+    Speeds {
+        /// Calls, with two directions each.
+        #[arg(long, default_value_t = 500)]
+        calls: u32,
+        /// Rounds: fresh processes of each speed.
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+        #[command(flatten)]
+        options: speeds::Options,
+    },
+    /// The same with more and more calls.
+    Growth {
+        /// Numbers of calls.
+        #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 1_000, 5_000, 20_000])]
+        calls: Vec<u32>,
+        /// Rounds: fresh processes of each speed with each number of calls.
+        #[arg(long, default_value_t = 1)]
+        rounds: u32,
+        #[command(flatten)]
+        options: speeds::Options,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -166,19 +148,9 @@ enum Peer {
     Rtpengine,
 }
 
-/// Those that can be driven by ng.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Daemon {
-    /// `patchcord serve`.
-    Patchcord,
-    /// The same with other arguments.
-    PatchcordB,
-    /// Debian's rtpengine without its kernel module.
-    Rtpengine,
-}
-
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
+    peer::allow_many_sockets();
     match peer::clean_up_on_signals().and_then(|()| run(command)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -218,6 +190,8 @@ fn run(command: Command) -> Result<bool, PeerError> {
             Ok(overload.latency_held && overload.recovered && overload.memory_flat)
         }
         Command::NgLoad(load) => load.run(),
+        Command::Speeds { calls, rounds, options } => options.run("speeds", &[calls], rounds),
+        Command::Growth { calls, rounds, options } => options.run("growth", &calls, rounds),
     }
 }
 
@@ -266,54 +240,16 @@ impl Common {
     }
 }
 
-impl NgLoad {
-    fn settings(&self) -> Result<NgLoadSettings, PeerError> {
-        let seconds = |seconds: f64| Duration::from_secs_f64(seconds.clamp(0.1, 3_600.0));
-        Ok(NgLoadSettings {
-            calls: self.calls.max(1),
-            in_flight: self.in_flight.clamp(1, 10_000),
-            window: seconds(self.window_s),
-            warmup: seconds(self.warmup_s),
-            paced_per_s: self.paced_per_s.max(1),
-            rounds: self.rounds,
-            foreign_max: self.foreign_max / 100.0,
-            retries: self.retries,
-            ..NgLoadSettings::new()?
-        })
-    }
-
-    fn daemon(&self, daemon: Daemon) -> NgDaemon {
-        let programs = &self.programs;
-        let patchcord = NgDaemon::patchcord(&programs.patchcord);
-        match daemon {
-            Daemon::Patchcord => NgDaemon { arguments: programs.patchcord_args.clone(), ..patchcord },
-            Daemon::PatchcordB => {
-                NgDaemon { name: "patchcord-b".to_owned(), arguments: programs.patchcord_b_args.clone(), ..patchcord }
-            }
-            Daemon::Rtpengine => NgDaemon::rtpengine(&programs.rtpengine),
-        }
-    }
-
-    fn run(&self) -> Result<bool, PeerError> {
-        let daemons: Vec<NgDaemon> = self.daemons.iter().map(|&daemon| self.daemon(daemon)).collect();
-        let comparison = peer::ng_load(&daemons, &self.settings()?, |window| {
-            let NgWindow { round, daemon, phase, pairs_per_s, disturbed, .. } = window;
-            let disturbed = if *disturbed { " (disturbed)" } else { "" };
-            say(&format!("round {round}: {daemon} {phase:?} {pairs_per_s:.0} pairs/s{disturbed}\n"));
-        })?;
-        show(&comparison, self.json, ng_comparison_text);
-        let pairs = comparison.daemons.first().map_or(0.0, |first| first.pairs_per_s);
-        Ok(self.require_pairs.is_none_or(|required| pairs >= required)
-            && self.require_ratio.is_none_or(|required| comparison.ratio.is_some_and(|ratio| ratio >= required)))
-    }
-}
-
 fn show<T: Serialize>(result: &T, json: bool, text: fn(&T) -> String) {
     let text = if json {
         serde_json::to_string_pretty(result).map_or_else(|error| error.to_string(), |json| json + "\n")
     } else {
         text(result)
     };
+    print(&text);
+}
+
+fn print(text: &str) {
     // A reader that went away does not want the result.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
