@@ -93,7 +93,7 @@ pub fn kernel() -> String {
     release.map_or_else(|_| "of unknown release".to_owned(), |release| release.trim().to_owned())
 }
 
-/// Whether the network namespace tracks UDP connections (nf_conntrack): a datagram is sent, and the count of connections grows.
+/// Whether the network namespace tracks UDP connections (`nf_conntrack`): a datagram is sent, and the count of connections grows.
 /// Others may make it grow too, so it counts only if it does each time.
 #[must_use]
 pub fn is_tracked() -> bool {

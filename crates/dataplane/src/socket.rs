@@ -62,7 +62,6 @@ pub(crate) fn bind_steered(addr: SocketAddr, options: &SocketOptions) -> io::Res
     };
     set(&raw, level, name, 1)?;
     set(&raw, libc::SOL_SOCKET, libc::SO_TXTIME, libc::sock_txtime { clockid: libc::CLOCK_MONOTONIC, flags: 0 })?;
-    drop(raw);
     Ok(socket)
 }
 

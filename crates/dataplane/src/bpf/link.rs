@@ -14,7 +14,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// An `sk_lookup` program in a network namespace (Documentation/bpf/prog_sk_lookup.rst). It takes CAP_NET_ADMIN there.
+    /// An `sk_lookup` program in a network namespace (`Documentation/bpf/prog_sk_lookup.rst`). It takes `CAP_NET_ADMIN` there.
     pub(crate) fn socket_lookup(program: BorrowedFd<'_>, namespace: BorrowedFd<'_>) -> io::Result<Self> {
         let fd = sys::create_link(program, Target::Descriptor(namespace), bpf_attach_type::BPF_SK_LOOKUP)?;
         Ok(Self { _fd: fd })

@@ -70,8 +70,8 @@ impl Object {
             let sizes = Sizes { key: map.key_size() as usize, value: map.value_size() as usize };
             maps.insert(name.clone(), (Arc::new(fd), sizes));
         }
-        let text: HashSet<usize> = file.programs.values().map(|program| program.section_index).collect();
-        let definitions = file.maps.clone();
+        let text: HashSet<usize> = file.functions.keys().map(|(section, _)| *section).collect();
+        let definitions: BTreeMap<_, _> = file.maps.clone().into_iter().collect();
         let relocations = definitions.iter().map(|(name, map)| (name.as_str(), maps[name].0.as_raw_fd(), map));
         file.relocate_maps(relocations, &text).map_err(|error| unreadable(&error))?;
         file.relocate_calls(&text).map_err(|error| unreadable(&error))?;
@@ -125,8 +125,7 @@ fn objection(log: &str) -> String {
     let last = log
         .lines()
         .map(str::trim)
-        .filter(|line| !line.is_empty() && !FIGURES.iter().any(|figure| line.starts_with(figure)))
-        .last();
+        .rfind(|line| !line.is_empty() && !FIGURES.iter().any(|figure| line.starts_with(figure)));
     last.map_or_else(String::new, |line| format!("; the verifier: {line}"))
 }
 

@@ -12,7 +12,8 @@
 //! `egress` and past the kernel's routing and UDP.
 //!
 //! A port then costs an entry in a BPF map in place of a socket: 20,000 ports need no more open files than one. And a batch is one
-//! system call each way, however many ports its datagrams came to and leave from. It takes CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW.
+//! system call each way, however many ports its datagrams came to and leave from. It takes `CAP_BPF`, `CAP_NET_ADMIN`
+//! and `CAP_NET_RAW`.
 //!
 //! What a flood of one port must not do to others, the program sees to: a port has its share and no more (`bpf/steer.h`).
 

@@ -45,10 +45,7 @@ impl Inbound {
                 break;
             }
             let Some(socket) = &outbound.sockets[family] else { continue };
-            let filled = match receive(&mut self.slots, socket, &mut outbound.counters) {
-                Some(filled) => filled,
-                None => continue,
-            };
+            let Some(filled) = receive(&mut self.slots, socket, &mut outbound.counters) else { continue };
             for slot in filled {
                 // SAFETY: the slot was filled just now and is read here only; it is not filled again before `release`, which
                 // cannot be called while the batch borrows `self`.

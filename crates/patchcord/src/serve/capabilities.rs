@@ -1,14 +1,15 @@
 //! What root may do and a relay need not is given up before anything is listened to.
 
-use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, remove_capability_from_bounding_set, set_capabilities, set_no_new_privs};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, remove_capability_from_bounding_set, set_capabilities,
+    set_no_new_privs,
+};
 
 use crate::config::Config;
 
 /// Network, packet sockets and BPF programs, which also come and go while the relay runs.
-const NEEDED: CapabilitySet = CapabilitySet::NET_ADMIN
-    .union(CapabilitySet::NET_RAW)
-    .union(CapabilitySet::BPF)
-    .union(CapabilitySet::PERFMON);
+const NEEDED: CapabilitySet =
+    CapabilitySet::NET_ADMIN.union(CapabilitySet::NET_RAW).union(CapabilitySet::BPF).union(CapabilitySet::PERFMON);
 
 /// Ports below this are the system's to give (`net.ipv4.ip_unprivileged_port_start`, as it is unless changed).
 const UNPRIVILEGED_PORTS: u16 = 1024;
