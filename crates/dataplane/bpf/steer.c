@@ -92,8 +92,9 @@ int steer(struct bpf_sk_lookup *lookup)
 	if (is_flooded(lease))
 		return SK_DROP;
 	sock = bpf_map_lookup_elem(&sockets, &lease->socket);
+	/* A port that is closed, or whose worker is gone. */
 	if (!sock)
-		return SK_PASS;
+		return SK_DROP;
 	/* Refused if another program before this one has chosen a socket: whoever was first keeps a port. */
 	bpf_sk_assign(lookup, sock, 0);
 	bpf_sk_release(sock);

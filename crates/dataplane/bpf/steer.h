@@ -15,7 +15,7 @@ struct steer_port {
 
 /* Whose port it is, and how much has come lately. */
 struct steer_lease {
-	/* Index into the map of sockets. */
+	/* Index into the map of sockets; beyond it: what comes is dropped. */
 	__u32 socket;
 	/* The window that is being counted: time in units of STEER_WINDOW_NS. */
 	__u32 window;

@@ -11,7 +11,10 @@
 )]
 mod support;
 
+use std::fs::File;
+use std::io::Read;
 use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
 use std::process::Command as Process;
 
 use patchcord_dataplane::Config;
@@ -19,7 +22,7 @@ use patchcord_lab::netns::Namespace;
 use patchcord_relay::command::{Command, Source};
 use patchcord_relay::ids::LegId;
 
-use support::{PATIENCE, Party, Relay, cut_over, eventually, io, rtp, spec, steered};
+use support::{PATIENCE, Party, Relay, cut_over, eventually, io, rtp, sequence, spec, steered};
 
 /// ```text
 ///  left --- veth --- relay --- veth --- right
@@ -185,6 +188,49 @@ fn an_interface_that_comes_later_is_sent_by_as_well() {
 }
 
 #[test]
+fn what_leaves_by_a_tunnel_without_ethernet_comes_from_its_port() {
+    let Some(config) = steered() else { return };
+    let stage = Stage::new();
+    let mut tunnel = stage.host.run(|| tunnel("tunnel")).expect("entered");
+    ip(&stage.host, &["addr", "add", "10.78.1.1/24", "dev", "tunnel"]);
+    ip(&stage.host, &["link", "set", "tunnel", "up"]);
+    let mut relay = stage.start(&config);
+    let (a, _) = stage.call(&mut relay, false);
+    let remote = "10.78.1.2:4000".parse().expect("a literal");
+    let (leg, local) = stage.host.run(|| relay.add("10.78.1.1:0", Some(remote))).expect("entered");
+    relay.apply(vec![cut_over(vec![(leg, Source::Leg(a.leg))])]).expect("both exist");
+    a.send(&rtp(7, 1));
+    let mut packet = [0; 2048];
+    // What the kernel itself says there (IPv6 routers, groups) is skipped.
+    let len = loop {
+        let len = tunnel.read(&mut packet).expect("a packet");
+        if packet[0] == 0x45 && packet[9] == 17 {
+            break len;
+        }
+    };
+    let (header, udp) = packet[..len].split_at(20);
+    assert_eq!(udp[8..], rtp(7, 1));
+    assert_eq!(udp[..4], [local.port().to_be_bytes(), 4000_u16.to_be_bytes()].concat());
+    // RFC 768: the sum of pseudo header, header and data is all ones.
+    let covered = [&header[12..20], &[0, 17], &udp[4..6], udp].concat();
+    let sum: u32 = covered.chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum();
+    assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff, "the checksum was mended");
+}
+
+/// A network interface without Ethernet whose packets are read here (`Documentation/networking/tuntap.rst`).
+#[allow(unsafe_code, reason = "an ioctl that std does not know")]
+fn tunnel(name: &str) -> File {
+    const TUNSETIFF: libc::Ioctl = 0x4004_54ca;
+    let file = File::options().read(true).write(true).open("/dev/net/tun").expect("tun");
+    let mut request = [0_u8; 40];
+    request[..name.len()].copy_from_slice(name.as_bytes());
+    request[16..18].copy_from_slice(&((libc::IFF_TUN | libc::IFF_NO_PI) as u16).to_ne_bytes());
+    // SAFETY: `request` is as long as a struct ifreq, with its name and flags where that has them.
+    assert_eq!(unsafe { libc::ioctl(file.as_raw_fd(), TUNSETIFF, request.as_mut_ptr()) }, 0, "root");
+    file
+}
+
+#[test]
 fn a_changed_route_and_a_changed_neighbour_are_followed() {
     let Some(config) = steered() else { return };
     let stage = Stage::new();
@@ -215,7 +261,85 @@ fn a_changed_route_and_a_changed_neighbour_are_followed() {
     stage.host.connect(near.parse().expect("one"), &stage.right, far.parse().expect("one")).expect("ip link");
     talk_until_framed(&mut relay, &mut number);
     b.socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    a.talks_to(&b, number + 1, 100);
+    // What the kernel had kept while it looked for the neighbour has come by now, and is in front.
+    a.send(&rtp(7, number + 1));
+    while sequence(&b.receive()) != number + 1 {}
+    a.talks_to(&b, number + 2, 100);
+}
+
+#[test]
+fn a_cut_over_between_frames_loses_and_doubles_nothing() {
+    let Some(config) = steered() else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    let (a, b) = stage.call(&mut relay, false);
+    let (c, _) = stage.call(&mut relay, false);
+    a.talks_to(&b, 0, 20);
+    let mut heard = Vec::new();
+    let mut number = 20;
+    for round in 0..50_u16 {
+        // Both talk all the time; b hears one of them, and then the other.
+        let source = if round % 2 == 0 { c.leg } else { a.leg };
+        for burst in 0..10 {
+            a.send(&rtp(7, number));
+            c.send(&rtp(8, number));
+            number += 1;
+            if burst == 5 {
+                relay.apply(vec![cut_over(vec![(b.leg, Source::Leg(source))])]).expect("both exist");
+            }
+        }
+        let arrived = 20 + 2 * u64::from(number - 20);
+        eventually("all have arrived", || relay.worker().datagrams == arrived);
+        let sent = relay.leg(b.leg).expect("it is there").egress.packets;
+        while (20 + heard.len() as u64) < sent {
+            let packet = b.receive();
+            // RTCP that tells of the new source shares the port.
+            if !(192..224).contains(&packet[1]) {
+                heard.push(sequence(&packet));
+            }
+        }
+    }
+    let steps = heard.windows(2).filter(|pair| pair[1] != pair[0].wrapping_add(1)).count();
+    assert_eq!(steps, 0, "every number once and in order: {heard:?}");
+    assert!(heard.len() > 400, "{} packets", heard.len());
+    assert!(sent_frames(&mut relay) > 300, "as frames");
+}
+
+#[test]
+fn a_port_on_all_addresses_is_heard_on_each_and_has_its_code_point() {
+    let Some(config) = steered() else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    for (any, far, near) in [("0.0.0.0:0", "10.77.1.2:0", "10.77.1.1"), ("[::]:0", "[fd77:1::2]:0", "fd77:1::1")] {
+        let party = stage.left.run(|| UdpSocket::bind(far).expect("its address")).expect("entered");
+        party.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let mut echo = spec(stage.host.run(|| support::free_port(any)).expect("entered"), party.local_addr().ok());
+        echo.dscp = Some(46);
+        let (leg, port) = (echo.id, echo.local_rtp.port());
+        relay
+            .apply(vec![Command::AddLeg(Box::new(echo)), cut_over(vec![(leg, Source::Leg(leg))])])
+            .expect("it is free");
+        party.connect((near, port)).expect("a route");
+        let socket = socket2::SockRef::from(&party);
+        if near.contains(':') { socket.set_recv_tclass_v6(true) } else { socket.set_recv_tos_v4(true) }
+            .expect("an option");
+        party.send(&rtp(7, 1)).expect("it leaves");
+        assert_eq!(tos_of_next(&party), Some(46 << 2), "{any}");
+    }
+}
+
+/// The former TOS byte of the next datagram.
+fn tos_of_next(party: &UdpSocket) -> Option<i32> {
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
+
+    let (mut buffer, mut control) = ([0; 2048], nix::cmsg_space!(i32, i32));
+    let mut parts = [std::io::IoSliceMut::new(&mut buffer)];
+    let message = recvmsg::<SockaddrStorage>(party.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty());
+    message.expect("a datagram from the relay's port").cmsgs().expect("complete").find_map(|message| match message {
+        ControlMessageOwned::Ipv4Tos(tos) => Some(i32::from(tos)),
+        ControlMessageOwned::Ipv6TClass(class) => Some(class),
+        _ => None,
+    })
 }
 
 #[test]

@@ -51,9 +51,13 @@ impl Doors {
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) => Ok(None),
             Err(error) => Err(error),
         };
-        // Their own ports are of no use to anybody: they are not open to the network, and not on an address that others use.
-        let v4 = open((Ipv4Addr::new(127, 127, 127, 127), 0).into())?;
-        let v6 = open((Ipv6Addr::LOCALHOST, 0).into())?;
+        // On all addresses, so that the kernel can choose the one that a port on all addresses sends from.
+        let v4 = open((Ipv4Addr::UNSPECIFIED, 0).into())?;
+        let v6 = open((Ipv6Addr::UNSPECIFIED, 0).into())?;
+        // What is sent to their own ports is for nobody.
+        for socket in [&v4, &v6].into_iter().flatten() {
+            ports.insert(&PortKey::from(socket.local_addr()?), &Lease::CLOSED, Ports::ANY)?;
+        }
         Ok(Self { sockets: [v4, v6], first, ports, flooded, hops, send_buffer_bytes: options.send_buffer_bytes })
     }
 

@@ -41,6 +41,9 @@ pub(super) struct Lease {
 }
 
 impl Lease {
+    /// What comes is dropped: no socket has this index.
+    pub(super) const CLOSED: Self = Self::of(u32::MAX);
+
     pub(super) const fn of(socket: u32) -> Self {
         Self { socket, window: 0, count: 0 }
     }

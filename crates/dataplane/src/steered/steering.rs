@@ -45,7 +45,7 @@ impl Steering {
     pub(crate) fn start(workers: usize, ports: usize) -> Result<Self, Unavailable> {
         let sockets = workers.saturating_mul(FAMILIES as usize);
         let egress = Object::load(EGRESS, &[("senders", sockets)]).map_err(|error| not_loaded(&error))?;
-        let steer = Object::load(STEER, &[("ports", ports), ("sockets", sockets), ("flooded", sockets)])
+        let steer = Object::load(STEER, &[("ports", ports + sockets), ("sockets", sockets), ("flooded", sockets)])
             .map_err(|error| not_loaded(&error))?;
         let (resolver, hops) = Resolver::start(workers, ports / workers.max(1))?;
         let senders = egress.map("senders");
