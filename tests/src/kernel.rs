@@ -1,6 +1,6 @@
 //! What the kernel knows about the relay, whatever the relay says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -44,6 +44,29 @@ pub fn udp_ports() -> BTreeMap<u16, UdpPort> {
     table.lines().skip(1).filter_map(row).collect()
 }
 
+/// Bytes that wait to be read from all UDP sockets of a process, whatever their ports are.
+///
+/// # Panics
+/// If there is no such process, or it is somebody else's.
+#[must_use]
+pub fn unread_by(process_id: u32) -> u64 {
+    let read = |what: &str| {
+        let path = format!("/proc/{process_id}/{what}");
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let open: BTreeSet<String> = fs::read_dir(format!("/proc/{process_id}/fd"))
+        .expect("the process runs")
+        .filter_map(|entry| Some(fs::read_link(entry.ok()?.path()).ok()?.to_string_lossy().into_owned()))
+        .collect();
+    let tables = [read("net/udp"), read("net/udp6")];
+    let rows = tables.iter().flat_map(|table| table.lines().skip(1));
+    let mine = rows.filter(|line| {
+        let inode = line.split_whitespace().nth(9).unwrap_or_default();
+        open.contains(&format!("socket:[{inode}]"))
+    });
+    mine.filter_map(row).map(|(_, port)| port.receive_queue).sum()
+}
+
 /// `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ref pointer drops`
 fn row(line: &str) -> Option<(u16, UdpPort)> {
     let fields: Vec<&str> = line.split_whitespace().collect();
@@ -70,6 +93,7 @@ mod tests {
         }
         let port = udp_ports()[&address.port()];
         assert!(port.drops > 0 && port.receive_queue > 0, "{port:?}");
+        assert!(unread_by(std::process::id()) >= port.receive_queue);
         Ok(())
     }
 

@@ -110,7 +110,8 @@ impl Work {
     fn next(&self) -> Duration {
         /// How exact the lives of answers are.
         const PERIOD: Duration = Duration::from_secs(1);
-        self.settles_at.map_or(PERIOD, |at| at.saturating_duration_since(Instant::now()).min(PERIOD))
+        let period = if self.ways.is_empty() { LIFE } else { PERIOD };
+        self.settles_at.map_or(period, |at| at.saturating_duration_since(Instant::now()).min(period))
     }
 
     fn answer(&mut self, Ask { worker, way }: Ask) {

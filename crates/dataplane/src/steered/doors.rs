@@ -97,7 +97,7 @@ impl Addresses {
             probe.set_only_v6(true)?;
         }
         probe.bind(&addr.into())?;
-        let addr = probe.local_addr()?.as_socket().unwrap_or(addr);
+        let addr = if addr.port() == 0 { probe.local_addr()?.as_socket().unwrap_or(addr) } else { addr };
         let lease = Lease::of(self.first + u32::from(addr.is_ipv6()));
         self.ports.insert(&PortKey::from(addr), &lease, Ports::NEW).map_err(|error| as_of_a_socket(&error))?;
         Ok(Claim { addr, ports: self.ports.clone() })

@@ -93,17 +93,12 @@ impl Backend for Steered {
     }
 
     fn open(&mut self, port: PortId, opening: Opening) {
-        self.close(&[port]);
-        self.outbound.table.insert(opening.claim.addr, port);
-        self.outbound.ports[port.index()] = Some(opening);
+        self.outbound.close(port);
+        self.outbound.open(port, opening);
     }
 
     fn close(&mut self, ports: &[PortId]) {
-        for port in ports {
-            if let Some(opening) = self.outbound.ports[port.index()].take() {
-                self.outbound.table.remove(opening.claim.addr);
-            }
-        }
+        ports.iter().for_each(|&port| self.outbound.close(port));
     }
 
     fn receive<'a>(&'a mut self, batch: &mut Batch<'a>, arrival: Arrival, now: MonoTime) -> &'a mut Outbound {
@@ -139,7 +134,8 @@ impl Backend for Steered {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {
-        let sockets = self.outbound.sockets.each_ref();
-        self.wake.wait(sockets.map(|socket| socket.as_ref().map(AsRawFd::as_raw_fd)), timeout);
+        // What is left for ports that are closed must not wake anybody.
+        let listening = [0, 1].map(|family| self.outbound.listening(family).map(AsRawFd::as_raw_fd));
+        self.wake.wait(listening, timeout);
     }
 }

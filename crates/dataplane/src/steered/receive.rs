@@ -3,7 +3,6 @@
 #![allow(unsafe_code, reason = "slots are borrowed by hand")]
 
 use std::io;
-use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
 use patchcord_relay::Datagram;
@@ -44,8 +43,15 @@ impl Inbound {
             if self.slots.room() == 0 {
                 break;
             }
-            let Some(socket) = &outbound.sockets[family] else { continue };
-            let Some(filled) = receive(&mut self.slots, socket, &mut outbound.counters) else { continue };
+            let Some(socket) = outbound.listening(family) else { continue };
+            let filled = match self.slots.receive(socket.as_raw_fd(), self.slots.room()) {
+                Ok(filled) => filled,
+                Err(libc::EAGAIN | libc::EINTR) => continue,
+                Err(errno) => {
+                    outbound.counters.receive_failed(errno);
+                    continue;
+                }
+            };
             for slot in filled {
                 // SAFETY: the slot was filled just now and is read here only; it is not filled again before `release`, which
                 // cannot be called while the batch borrows `self`.
@@ -88,15 +94,4 @@ impl Inbound {
 
 fn count_drops(seen: &mut u32, dropped: u32, counters: &mut Counters) {
     counters.add(Io::KernelDropped, dropped.wrapping_sub(core::mem::replace(seen, dropped)).into());
-}
-
-fn receive(slots: &mut Slots, socket: &UdpSocket, counters: &mut Counters) -> Option<core::ops::Range<usize>> {
-    match slots.receive(socket.as_raw_fd(), slots.room()) {
-        Ok(filled) => Some(filled),
-        Err(libc::EAGAIN | libc::EINTR) => None,
-        Err(errno) => {
-            counters.receive_failed(errno);
-            None
-        }
-    }
 }

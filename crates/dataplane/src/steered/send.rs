@@ -47,6 +47,11 @@ impl Opening {
         Self { claim, control, dscp: dscp.unwrap_or(0), since, last: None }
     }
 
+    /// Index of the socket: 0 for IPv4, 1 for IPv6.
+    fn family(&self) -> usize {
+        usize::from(self.claim.addr.is_ipv6())
+    }
+
     /// The interface and headers for packets to `to`, if the way is known.
     fn frame(&mut self, to: SocketAddr, hops: &mut Hops, ttl: u8) -> Option<&(u32, Header)> {
         let version = hops.version();
@@ -65,8 +70,10 @@ impl Opening {
 pub(crate) struct Outbound {
     /// IPv4 and IPv6.
     pub(super) sockets: [Option<UdpSocket>; 2],
-    pub(super) ports: Box<[Option<Opening>]>,
-    pub(super) table: Table,
+    ports: Box<[Option<Opening>]>,
+    table: Table,
+    /// Ports of each.
+    open: [usize; 2],
     pub(super) counters: Counters,
     hops: Hops,
     frames: Frames,
@@ -82,12 +89,33 @@ impl Outbound {
             sockets,
             ports: (0..ports).map(|_| None).collect(),
             table: Table::default(),
+            open: [0; 2],
             counters: Counters::default(),
             hops,
             frames,
             ttl: default_ttl(),
             runs: [(Run::new(), 0), (Run::new(), 0)],
         }
+    }
+
+    /// Makes a port of an address. There must be none.
+    pub(super) fn open(&mut self, port: PortId, opening: Opening) {
+        self.table.insert(opening.claim.addr, port);
+        self.open[opening.family()] += 1;
+        self.ports[port.index()] = Some(opening);
+    }
+
+    /// Forgets a port, if it is open, and gives its address back.
+    pub(super) fn close(&mut self, port: PortId) {
+        if let Some(opening) = self.ports[port.index()].take() {
+            self.table.remove(opening.claim.addr);
+            self.open[opening.family()] -= 1;
+        }
+    }
+
+    /// The socket of an address family, if there are ports that it receives for.
+    pub(super) fn listening(&self, family: usize) -> Option<&UdpSocket> {
+        self.sockets[family].as_ref().filter(|_| self.open[family] > 0)
     }
 
     /// The port that a datagram is for which was sent to `local` and arrived at `arrived`.
@@ -117,7 +145,7 @@ impl Outbound {
         {
             return;
         }
-        let family = usize::from(opening.claim.addr.is_ipv6());
+        let family = opening.family();
         if self.runs[family].1 == RUN_MAX {
             self.flush_udp(family);
         }

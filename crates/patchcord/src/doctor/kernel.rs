@@ -155,6 +155,10 @@ mod tests {
         std::fs::remove_dir_all(&root).expect("the folder is ours");
         assert_eq!(wanted.state, State::Fail);
         assert_eq!(unwanted.state, State::Ok);
-        assert!(unwanted.found.contains("held: CAP_NET_ADMIN; missing: CAP_SYS_NICE, CAP_BPF"), "{}", unwanted.found);
+        assert!(
+            unwanted.found.contains("held: CAP_NET_ADMIN; missing: CAP_SYS_NICE, CAP_PERFMON, CAP_BPF"),
+            "{}",
+            unwanted.found
+        );
     }
 }
