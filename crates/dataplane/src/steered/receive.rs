@@ -93,5 +93,28 @@ impl Inbound {
 }
 
 fn count_drops(seen: &mut u32, dropped: u32, counters: &mut Counters) {
-    counters.add(Io::KernelDropped, dropped.wrapping_sub(core::mem::replace(seen, dropped)).into());
+    let more = dropped.wrapping_sub(*seen);
+    // A datagram tells the count of when it was queued, and the socket has been asked since then: that one is the later.
+    if more <= u32::MAX / 2 {
+        counters.add(Io::KernelDropped, more.into());
+        *seen = dropped;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count_drops;
+    use crate::counters::{Counters, Io};
+
+    #[test]
+    fn an_older_count_is_no_news_and_the_counter_may_wrap() {
+        let (mut seen, mut counters) = (0, Counters::default());
+        for (dropped, total) in [(5, 5), (3, 5), (8, 8)] {
+            count_drops(&mut seen, dropped, &mut counters);
+            assert_eq!(counters.get(Io::KernelDropped), total);
+        }
+        seen = u32::MAX - 1;
+        count_drops(&mut seen, 3, &mut counters);
+        assert_eq!((counters.get(Io::KernelDropped), seen), (13, 3));
+    }
 }
