@@ -8,7 +8,6 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Instant;
 
-use patchcord_lab::netns::Namespace;
 use patchcord_relay::Transmit;
 use patchcord_relay::ids::{Component, PortId};
 
@@ -20,6 +19,9 @@ use crate::mmsg::Mmsg;
 use crate::socket::SocketOptions;
 use crate::steered::{Steered, Steering};
 use crate::wake::Wake;
+
+#[path = "../tests/relaying/alone.rs"]
+mod alone;
 
 const PORTS: usize = 64;
 const BUFFERS: u16 = 16;
@@ -320,21 +322,19 @@ over_all!(waiting_ends_with_a_datagram_a_wake_or_the_timeout, |backend: B, wake|
     thread.join().expect("wake does not panic");
 });
 
-/// In a network namespace of its own: a steered port is no socket, so that the system may choose its number for somebody else's
-/// socket, which then hears nothing.
+/// In a network namespace of its own.
 fn over_steered(body: fn(Steered, Arc<Wake>)) {
-    let namespace = Namespace::create("backend").map_err(|error| Unavailable::new(error.to_string()));
-    let Some(namespace) = privileged(namespace) else { return };
-    let test = || {
-        let Some(mut steering) = privileged(Steering::start(1, PORTS)) else { return };
+    let tested = alone::alone(|| {
+        let mut steering = Steering::start(1, PORTS)?;
         let (backend, wake) = available(|wake| {
             let doors = steering.doors(0, &Steered::options(&OPTIONS))?;
             Steered::new(PORTS, doors, wake)
         })
         .expect("the programs are there");
         body(backend, wake);
-    };
-    namespace.run(test).expect("the namespace can be entered");
+        Ok(())
+    });
+    privileged(tested.unwrap_or_else(|error| Err(Unavailable::io("a network namespace", &error))));
 }
 
 /// Runs `make`, or says in one line why the test is skipped.

@@ -1,7 +1,8 @@
 //! A data plane, parties, and the few commands that the tests need.
 
+use core::cell::Cell;
 use core::net::SocketAddr;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use core::time::Duration;
 use std::net::UdpSocket;
 use std::time::Instant;
@@ -16,6 +17,9 @@ use patchcord_relay::exchange::{Applied, Reply, Request};
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::Direction;
 use patchcord_relay::snapshot::{LegSnapshot, WorkerSnapshot};
+
+#[path = "alone.rs"]
+mod alone;
 
 /// No test waits longer for anything; all of it takes milliseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,13 +36,13 @@ macro_rules! over_all {
             #[test]
             fn io_uring() {
                 if let Some(config) = crate::support::io_uring() {
-                    body(config);
+                    crate::support::apart(|| body(config));
                 }
             }
 
             #[test]
             fn mmsg() {
-                body(crate::support::mmsg());
+                crate::support::apart(|| body(crate::support::mmsg()));
             }
 
             #[test]
@@ -61,10 +65,22 @@ pub(crate) fn io_uring() -> Option<Config> {
     Some(Config { backend: BackendChoice::IoUring, legs_max_per_worker: 64, ..Config::default() })
 }
 
-/// Runs a test in a network namespace of its own: a steered port is no socket, so that the system may choose its number for
-/// somebody else's socket, which then hears nothing.
+/// Runs a test where no other can take a port that it has just found free, as far as the user may have such a place.
+pub(crate) fn apart<T: Send>(test: impl FnOnce() -> T + Send) -> T {
+    if patchcord_lab::netns::may_create() { alone(test) } else { test() }
+}
+
+/// Runs a test in a network namespace of its own.
 pub(crate) fn alone<T: Send>(test: impl FnOnce() -> T + Send) -> T {
-    patchcord_lab::netns::Namespace::create("alone").and_then(|namespace| namespace.run(test)).expect("root")
+    alone::alone(|| {
+        ALONE.set(true);
+        test()
+    })
+    .expect("root")
+}
+
+thread_local! {
+    static ALONE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Fails in CI where it cannot be had.
@@ -280,9 +296,21 @@ pub(crate) fn cut_over(changes: Vec<(LegId, Source)>) -> Command {
     })
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago. The system, which does not know of those that are steered, is not asked for one where tests are
+/// alone.
 pub(crate) fn free_port(loopback: &str) -> SocketAddr {
-    UdpSocket::bind(loopback).and_then(|socket| socket.local_addr()).expect("loopback")
+    static NEXT: AtomicU16 = AtomicU16::new(10_000);
+    if !ALONE.get() {
+        return UdpSocket::bind(loopback).and_then(|socket| socket.local_addr()).expect("loopback");
+    }
+    let ip = loopback.parse::<SocketAddr>().expect("a literal").ip();
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(port < 32_000, "all ports were given out");
+        if UdpSocket::bind((ip, port)).is_ok() {
+            return (ip, port).into();
+        }
+    }
 }
 
 /// Repeats `attempt` until it says yes.
