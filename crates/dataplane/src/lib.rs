@@ -16,6 +16,7 @@ mod ancillary;
 mod backend;
 #[cfg(test)]
 mod backend_tests;
+mod background;
 mod bpf;
 mod choice;
 mod claims;

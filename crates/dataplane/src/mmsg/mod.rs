@@ -24,7 +24,7 @@ use crate::counters::Io;
 use crate::socket::{self, SocketOptions};
 use crate::wake::Wake;
 use receive::Inbound;
-pub(crate) use run::{RUN_MAX, Run};
+pub(crate) use run::{RUN_MAX, Run, send_all};
 use send::Outbound;
 pub(crate) use slots::Slots;
 

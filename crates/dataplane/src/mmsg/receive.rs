@@ -77,15 +77,7 @@ impl Inbound {
         while self.slots.room() > 0 {
             let Some(port) = self.ready.pop_front() else { break };
             let Some(socket) = &outbound.ports[port.index()].socket else { continue };
-            let filled = match self.slots.receive(socket.as_raw_fd(), TURN) {
-                Ok(filled) => filled,
-                Err(libc::EAGAIN | libc::EINTR) => continue,
-                Err(errno) => {
-                    outbound.counters.receive_failed(errno);
-                    continue;
-                }
-            };
-            for slot in filled {
+            for slot in self.slots.receive(socket.as_raw_fd(), TURN, &mut outbound.counters) {
                 // SAFETY: the slot was filled just now and is read here only; it is not filled again before `release`, which
                 // cannot be called while the batch borrows `self`.
                 let received = unsafe { self.slots.get(slot) };

@@ -49,24 +49,36 @@ impl Run {
             header.msg_iov = &raw mut self.vectors[index];
             header.msg_iovlen = 1;
         }
-        let mut done = 0;
-        while done < len {
-            let rest = &mut self.headers[done..len];
-            // SAFETY: the headers were just pointed at addresses and vectors of `self`, which nobody touches meanwhile, and
-            // the vectors at packets that the caller still borrows; sendmmsg writes to nothing but the headers' lengths.
-            let sent = unsafe {
-                libc::sendmmsg(socket, rest.as_mut_ptr(), rest.len() as libc::c_uint, libc::MSG_DONTWAIT as _)
-            };
-            match usize::try_from(sent) {
-                Ok(sent) => done += sent,
-                Err(_) => {
-                    let errno = last_errno();
-                    if errno != libc::EINTR {
-                        counters.send_failed(errno);
-                        done += 1;
-                    }
+        // SAFETY: the headers were just pointed at addresses and vectors of `self`, which nobody touches meanwhile, and the vectors
+        // at packets that the caller still borrows.
+        unsafe { send_all(socket, &mut self.headers[..len], counters) };
+    }
+}
+
+/// Sends all messages, in order; how many the kernel took. One that cannot be sent is counted and does not hold up those behind it.
+///
+/// # Safety
+/// What the headers point to must be there for the whole call.
+pub(crate) unsafe fn send_all(socket: RawFd, messages: &mut [libc::mmsghdr], counters: &mut Counters) -> usize {
+    let (mut done, mut taken) = (0, 0);
+    while done < messages.len() {
+        let rest = &mut messages[done..];
+        // SAFETY: as the caller promised; sendmmsg writes to nothing but the headers' lengths.
+        let sent =
+            unsafe { libc::sendmmsg(socket, rest.as_mut_ptr(), rest.len() as libc::c_uint, libc::MSG_DONTWAIT as _) };
+        match usize::try_from(sent) {
+            Ok(sent) => {
+                done += sent;
+                taken += sent;
+            }
+            Err(_) => {
+                let errno = last_errno();
+                if errno != libc::EINTR {
+                    counters.send_failed(errno);
+                    done += 1;
                 }
             }
         }
     }
+    taken
 }

@@ -10,7 +10,7 @@ use std::os::fd::RawFd;
 use crate::address::{self, SOCKADDR_BYTES};
 use crate::ancillary::{self, ANCILLARY_STEERED_BYTES, Ancillary};
 use crate::backend::{BATCH, BUFFER_BYTES};
-use crate::counters::last_errno;
+use crate::counters::{Counters, last_errno};
 use crate::mapping::Mapping;
 
 /// ```text
@@ -56,8 +56,8 @@ impl Slots {
         BATCH - self.filled
     }
 
-    /// Takes datagrams from a socket into the next slots, up to `max`, without waiting; which slots, or why none (errno).
-    pub(crate) fn receive(&mut self, socket: RawFd, max: usize) -> Result<Range<usize>, i32> {
+    /// Takes datagrams from a socket into the next slots, up to `max`, without waiting; which slots. An error is counted.
+    pub(crate) fn receive(&mut self, socket: RawFd, max: usize, counters: &mut Counters) -> Range<usize> {
         let first = self.filled;
         let headers = &mut self.headers[first..];
         let room = headers.len().min(max) as libc::c_uint;
@@ -66,8 +66,14 @@ impl Slots {
         let count = unsafe {
             libc::recvmmsg(socket, headers.as_mut_ptr(), room, libc::MSG_DONTWAIT as _, core::ptr::null_mut())
         };
-        self.filled += usize::try_from(count).map_err(|_| last_errno())?;
-        Ok(first..self.filled)
+        match usize::try_from(count) {
+            Ok(count) => self.filled += count,
+            Err(_) => match last_errno() {
+                libc::EAGAIN | libc::EINTR => {}
+                errno => counters.receive_failed(errno),
+            },
+        }
+        first..self.filled
     }
 
     /// What is in a slot.

@@ -6,7 +6,7 @@
 
 pub(crate) mod frame;
 pub(crate) mod hops;
-mod netlink;
+pub(crate) mod netlink;
 pub(crate) mod resolver;
 
 use core::net::IpAddr;

@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
@@ -37,7 +37,7 @@ pub(super) struct Link {
 
 /// What has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(crate) enum News {
     /// A neighbour has this hardware address now, or none.
     Neighbour { interface: u32, ip: IpAddr, address: Option<Mac> },
     /// An interface is gone or down.
@@ -48,7 +48,7 @@ pub(super) enum News {
 
 /// A socket to the kernel.
 #[derive(Debug)]
-pub(super) struct Netlink {
+pub(crate) struct Netlink {
     socket: OwnedFd,
     sequence: u32,
     buffer: Box<[u8]>,
@@ -71,6 +71,11 @@ impl Netlink {
             | libc::RTMGRP_IPV6_ROUTE;
         // RTMGRP_IPV6_RULE does not fit into what this call takes; rules come with routes that they lead to.
         Self::with_groups(groups as u32, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK)
+    }
+
+    /// For news of interfaces alone.
+    pub(crate) fn listening_for_links() -> io::Result<Self> {
+        Self::with_groups(libc::RTMGRP_LINK as u32, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK)
     }
 
     fn with_groups(groups: u32, flags: SockFlag) -> io::Result<Self> {
@@ -153,7 +158,7 @@ impl Netlink {
     }
 
     /// Takes the news that have come, without waiting. What could not be kept or read counts as [`News::Other`].
-    pub(super) fn news(&mut self, mut each: impl FnMut(News)) {
+    pub(crate) fn news(&mut self, mut each: impl FnMut(News)) {
         loop {
             let len = match recv(self.socket.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
                 Ok(len) => len,
@@ -196,6 +201,12 @@ impl Netlink {
                 _ => Err(io::Error::other("the kernel gave no answer")),
             };
         }
+    }
+}
+
+impl AsFd for Netlink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

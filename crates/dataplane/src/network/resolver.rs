@@ -3,9 +3,7 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crossbeam::channel;
@@ -15,6 +13,7 @@ use super::hops::{ASKS_MAX, Ask, Hops, Tell, Told};
 use super::netlink::{Netlink, News, Route};
 use super::{Hop, Way};
 use crate::backend::Unavailable;
+use crate::background::{Background, Stop};
 use crate::wake::Wake;
 
 /// How long an answer lasts. Then the workers ask again, and send by the UDP socket until they have the answer: that is what makes
@@ -23,45 +22,23 @@ const LIFE: Duration = Duration::from_secs(30);
 /// How soon after other news all ways are looked at again. Routes rarely change alone.
 const SETTLE: Duration = Duration::from_millis(20);
 
-/// Ends its thread when dropped.
-#[derive(Debug)]
-pub(crate) struct Resolver {
-    stop: Option<UnixStream>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Resolver {
-    /// Starts it for some workers, each of which may know `ways_max` ways. In the order of the workers.
-    pub(crate) fn start(workers: usize, ways_max: usize) -> Result<(Self, Vec<Hops>), Unavailable> {
-        let failed = |error| Unavailable::io("listening for changes of routes and neighbours", &error);
-        let news = Netlink::listening().map_err(failed)?;
-        let questions = Netlink::new().map_err(failed)?;
-        let wake = Arc::new(Wake::new().map_err(|error| Unavailable::io("eventfd", &error))?);
-        let asks = Arc::new(ArrayQueue::new(ASKS_MAX));
-        let (tells, hops) = (0..workers)
-            .map(|worker| {
-                let (tell, told) = channel::unbounded();
-                (tell, Hops::new(worker, ways_max, Arc::clone(&asks), Arc::clone(&wake), told))
-            })
-            .unzip();
-        let (stop, stopped) = UnixStream::pair().map_err(|error| Unavailable::io("a pair of sockets", &error))?;
-        let work = Work { questions, ways: BTreeMap::new(), tells, asks, wake, settles_at: None };
-        let thread = std::thread::Builder::new()
-            .name("patchcord-hops".to_owned())
-            .spawn(move || work.run(news, &stopped))
-            .map_err(|error| Unavailable::io("starting a thread", &error))?;
-        Ok((Self { stop: Some(stop), thread: Some(thread) }, hops))
-    }
-}
-
-impl Drop for Resolver {
-    fn drop(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            // If it panicked, its message is on standard error, and the workers send by their UDP sockets.
-            let _ = thread.join();
-        }
-    }
+/// Starts it for some workers, each of which may know `ways_max` ways. It lives as long as what this gives beside the workers' hops,
+/// which are in the order of the workers.
+pub(crate) fn start(workers: usize, ways_max: usize) -> Result<(Background, Vec<Hops>), Unavailable> {
+    let failed = |error| Unavailable::io("listening for changes of routes and neighbours", &error);
+    let news = Netlink::listening().map_err(failed)?;
+    let questions = Netlink::new().map_err(failed)?;
+    let wake = Arc::new(Wake::new().map_err(|error| Unavailable::io("eventfd", &error))?);
+    let asks = Arc::new(ArrayQueue::new(ASKS_MAX));
+    let (tells, hops) = (0..workers)
+        .map(|worker| {
+            let (tell, told) = channel::unbounded();
+            (tell, Hops::new(worker, ways_max, Arc::clone(&asks), Arc::clone(&wake), told))
+        })
+        .unzip();
+    let work = Work { questions, ways: BTreeMap::new(), tells, asks, wake, settles_at: None };
+    let background = Background::start("patchcord-hops", move |stop| work.run(news, &stop))?;
+    Ok((background, hops))
 }
 
 /// A way and what was found out about it.
@@ -82,15 +59,15 @@ struct Work {
 }
 
 impl Work {
-    fn run(mut self, mut news: Netlink, stopped: &UnixStream) {
+    fn run(mut self, mut news: Netlink, stop: &Stop) {
         loop {
             self.wake.fall_asleep();
             if self.asks.is_empty() {
-                let others = [Some(news.as_raw_fd()), Some(stopped.as_raw_fd())];
+                let others = [Some(news.as_raw_fd()), Some(stop.as_raw_fd())];
                 self.wake.wait(others, Some(self.next()));
             }
             self.wake.awake();
-            if has_ended(stopped) {
+            if stop.is_due() {
                 return;
             }
             news.news(|news| self.hear(news));
@@ -198,10 +175,4 @@ impl Work {
             (None, None)
         })
     }
-}
-
-/// The other end is gone.
-fn has_ended(stopped: &UnixStream) -> bool {
-    use nix::sys::socket::{MsgFlags, recv};
-    recv(stopped.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT) == Ok(0)
 }

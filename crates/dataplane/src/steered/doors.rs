@@ -79,7 +79,6 @@ impl Doors {
 }
 
 /// The addresses that are steered to this worker.
-#[derive(Clone)]
 pub(super) struct Addresses {
     ports: Ports,
     first: u32,

@@ -1,52 +1,27 @@
 //! The program `egress` on all interfaces, those that come later too.
 
-use core::time::Duration;
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
-use std::thread::JoinHandle;
+use std::os::fd::AsFd;
 
 use nix::net::if_::if_nameindex;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket};
+use nix::poll::{PollFd, PollFlags, poll};
 
 use super::steering::refused;
 use crate::backend::Unavailable;
+use crate::background::{Background, Stop};
 use crate::bpf::{Link, Object};
+use crate::network::netlink::Netlink;
 
-/// Attached until this is dropped.
-#[derive(Debug)]
-pub(super) struct Egress {
-    /// Closed to end the thread.
-    stop: Option<UnixStream>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Egress {
-    /// Attaches the program to the interfaces that are there, all of them or none, and starts a thread that looks after others.
-    pub(super) fn start(object: Object) -> Result<Self, Unavailable> {
-        // Before the interfaces are read, so that none can come in between.
-        let news = subscribe().map_err(|error| Unavailable::io("listening for changes of interfaces", &error))?;
-        let mut attached = Attached { object, links: BTreeMap::new() };
-        attached.update(|name, error| Err(refused(&format!("attaching `egress` to {name}"), &error)))?;
-        let (stop, stopped) = UnixStream::pair().map_err(|error| Unavailable::io("a pair of sockets", &error))?;
-        let thread = std::thread::Builder::new()
-            .name("patchcord-links".to_owned())
-            .spawn(move || attached.watch(&news, &stopped))
-            .map_err(|error| Unavailable::io("starting a thread", &error))?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for Egress {
-    fn drop(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            // It does nothing that could panic; if it did, its message is on standard error.
-            let _ = thread.join();
-        }
-    }
+/// Attaches the program to the interfaces that are there, all of them or none, and starts a thread that looks after others. It is
+/// attached as long as what this gives lives.
+pub(super) fn start(object: Object) -> Result<Background, Unavailable> {
+    // Before the interfaces are read, so that none can come in between.
+    let news = Netlink::listening_for_links();
+    let news = news.map_err(|error| Unavailable::io("listening for changes of interfaces", &error))?;
+    let mut attached = Attached { object, links: BTreeMap::new() };
+    attached.update(|name, error| Err(refused(&format!("attaching `egress` to {name}"), &error)))?;
+    Background::start("patchcord-links", move |stop| attached.watch(news, &stop))
 }
 
 /// The program and the interfaces that have it, by their indices.
@@ -81,18 +56,17 @@ impl Attached {
         Ok(())
     }
 
-    fn watch(mut self, news: &OwnedFd, stopped: &UnixStream) {
+    fn watch(mut self, mut news: Netlink, stop: &Stop) {
         /// If the kernel has more news than it can keep, the next look is at this time at the latest.
-        const PERIOD: Duration = Duration::from_secs(10);
-        let mut fds = [PollFd::new(news.as_fd(), PollFlags::POLLIN), PollFd::new(stopped.as_fd(), PollFlags::POLLIN)];
+        const PERIOD_MS: u16 = 10_000;
         loop {
-            let timeout = PollTimeout::try_from(PERIOD).unwrap_or(PollTimeout::MAX);
-            let _ = poll(&mut fds, timeout);
-            if fds[1].revents().is_some_and(|events| !events.is_empty()) {
+            let mut fds = [news.as_fd(), stop.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            let _ = poll(&mut fds, PERIOD_MS);
+            if stop.is_due() {
                 return;
             }
             // What the news are does not matter.
-            while recv(news.as_raw_fd(), &mut [0; 4096], MsgFlags::MSG_DONTWAIT).is_ok() {}
+            news.news(|_| ());
             let _ = self.update(|interface, error| {
                 tracing::error!(
                     interface,
@@ -103,16 +77,4 @@ impl Attached {
             });
         }
     }
-}
-
-/// A socket that hears of interfaces that come, go and change (rtnetlink(7)).
-fn subscribe() -> io::Result<OwnedFd> {
-    let news = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
-        SockProtocol::NetlinkRoute,
-    )?;
-    bind(news.as_raw_fd(), &NetlinkAddr::new(0, libc::RTMGRP_LINK as u32))?;
-    Ok(news)
 }

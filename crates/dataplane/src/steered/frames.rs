@@ -8,11 +8,9 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket, sockopt};
 
-use crate::counters::{Counters, Io, last_errno};
+use crate::counters::{Counters, Io};
+use crate::mmsg::{RUN_MAX, send_all};
 use crate::network::frame::{HEADER_MAX, Header};
-
-/// Frames that one call may take.
-const RUN_MAX: usize = 64;
 
 /// The interfaces that this worker sends frames by.
 #[derive(Default)]
@@ -99,28 +97,10 @@ impl Run {
             header.msg_hdr.msg_iov = vectors.as_mut_ptr();
             header.msg_hdr.msg_iovlen = 2;
         }
-        let mut done = 0;
-        while done < len {
-            let rest = &mut self.headers[done..len];
-            // SAFETY: the headers were just pointed at vectors of `self`, and those at heads of `self` and at payloads that are
-            // still where they were put; sendmmsg writes to nothing but the headers' lengths.
-            let sent = unsafe {
-                libc::sendmmsg(socket, rest.as_mut_ptr(), rest.len() as libc::c_uint, libc::MSG_DONTWAIT as _)
-            };
-            match usize::try_from(sent) {
-                Ok(sent) => {
-                    counters.add(Io::SentFrames, sent as u64);
-                    done += sent;
-                }
-                Err(_) => {
-                    let errno = last_errno();
-                    if errno != libc::EINTR {
-                        counters.send_failed(errno);
-                        done += 1;
-                    }
-                }
-            }
-        }
+        // SAFETY: the headers were just pointed at vectors of `self`, and those at heads of `self` and at payloads that are still
+        // where they were put.
+        let sent = unsafe { send_all(socket, &mut self.headers[..len], counters) };
+        counters.add(Io::SentFrames, sent as u64);
     }
 }
 

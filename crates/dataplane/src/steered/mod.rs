@@ -26,8 +26,6 @@ mod receive;
 mod send;
 mod steering;
 mod table;
-#[cfg(test)]
-mod tests;
 
 use core::net::SocketAddr;
 use core::time::Duration;

@@ -43,16 +43,9 @@ impl Inbound {
             if self.slots.room() == 0 {
                 break;
             }
-            let Some(socket) = outbound.listening(family) else { continue };
-            let filled = match self.slots.receive(socket.as_raw_fd(), self.slots.room()) {
-                Ok(filled) => filled,
-                Err(libc::EAGAIN | libc::EINTR) => continue,
-                Err(errno) => {
-                    outbound.counters.receive_failed(errno);
-                    continue;
-                }
-            };
-            for slot in filled {
+            let Some(socket) = outbound.listening(family).map(AsRawFd::as_raw_fd) else { continue };
+            let room = self.slots.room();
+            for slot in self.slots.receive(socket, room, &mut outbound.counters) {
                 // SAFETY: the slot was filled just now and is read here only; it is not filled again before `release`, which
                 // cannot be called while the batch borrows `self`.
                 let received = unsafe { self.slots.get(slot) };

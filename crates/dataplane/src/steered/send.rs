@@ -131,7 +131,7 @@ impl Outbound {
         hops.listen(|hop| frames.open(hop.interface));
     }
 
-    /// Puts a packet where it is sent by the next [`Outbound::flush`].
+    /// Puts a packet into the run that it is sent with at the end of [`Sender::send`].
     fn put(&mut self, packet: &Transmit<'_>) {
         let Self { ports, hops, frames, counters, ttl, .. } = self;
         let Some(opening) = ports.get_mut(packet.port.index()).and_then(Option::as_mut) else {

@@ -6,12 +6,13 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::doors::Doors;
-use super::egress::Egress;
+use super::egress;
 use super::layout::{Lease, PortKey};
 use crate::backend::Unavailable;
+use crate::background::Background;
 use crate::bpf::{Link, LoadError, Map, Object};
 use crate::network::hops::Hops;
-use crate::network::resolver::Resolver;
+use crate::network::resolver;
 use crate::probe;
 use crate::socket::{self, SocketOptions};
 
@@ -30,8 +31,7 @@ pub(crate) struct Steering {
     /// Of the workers that have not asked for their doors yet.
     hops: Vec<Option<Hops>>,
     _steer: Link,
-    _egress: Egress,
-    _resolver: Resolver,
+    _background: [Background; 2],
 }
 
 impl fmt::Debug for Steering {
@@ -47,10 +47,10 @@ impl Steering {
         let egress = Object::load(EGRESS, &[("senders", sockets)]).map_err(|error| not_loaded(&error))?;
         let steer = Object::load(STEER, &[("ports", ports + sockets), ("sockets", sockets), ("flooded", sockets)])
             .map_err(|error| not_loaded(&error))?;
-        let (resolver, hops) = Resolver::start(workers, ports / workers.max(1))?;
+        let (resolver, hops) = resolver::start(workers, ports / workers.max(1))?;
         let senders = egress.map("senders");
         // What is sent must be right before anything is received.
-        let egress = Egress::start(egress)?;
+        let egress = egress::start(egress)?;
         let link = attach(&steer).map_err(|error| refused("attaching `steer` to the network namespace", &error))?;
         Ok(Self {
             ports: steer.map("ports"),
@@ -59,8 +59,7 @@ impl Steering {
             senders,
             hops: hops.into_iter().map(Some).collect(),
             _steer: link,
-            _egress: egress,
-            _resolver: resolver,
+            _background: [egress, resolver],
         })
     }
 
