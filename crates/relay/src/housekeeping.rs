@@ -38,6 +38,7 @@ impl Shard {
 
     fn inspect(&mut self, slot: Slot, now: MonoTime) {
         let at = slot as usize;
+        self.legs.catch_up(slot);
         let ingress = &self.legs.ingress[at];
         if !ingress.is_live() {
             return;

@@ -5,7 +5,7 @@
 //! be fed before what was produced has been taken. Time and randomness are arguments: a seed reproduces a run.
 //!
 //! The code map: `command`, `event`, `snapshot`, `exchange`, `media` and `scope` are the vocabulary; `shard` is the door; `leg` holds
-//! a leg's state (hot ingress and egress, cold rest); `forward` is the packet path; `cut_over` changes sources; `player`, `dtmf`
+//! a leg's state (hot ingress and egress, cold rest); [`flow`] is what others forward in the engine's place; `forward` is the packet path; `cut_over` changes sources; `player`, `dtmf`
 //! and `housekeeping` are what time brings about.
 
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@
 pub mod command;
 pub mod event;
 pub mod exchange;
+pub mod flow;
 pub mod ids;
 pub mod media;
 pub mod scope;

@@ -6,6 +6,7 @@ use patchcord_rtp::Ssrc;
 use patchcord_srtp::Suite;
 
 use crate::event::Receipt;
+use crate::flow::Obstacle;
 use crate::ids::{CutOverId, LegId};
 use crate::media::Direction;
 use crate::verdict::Drops;
@@ -40,6 +41,8 @@ pub struct LegSnapshot {
     pub ice: Option<IceSnapshot>,
     /// SRTP; `None`: the leg has none.
     pub srtp: Option<SrtpSnapshot>,
+    /// Whether the offload forwards what the party sends, and if not, why; `None`: there is no offload.
+    pub offload: Option<Result<(), Obstacle>>,
     /// Datagrams of this leg that were not relayed.
     pub drops: Drops,
     /// The latest cut-over that took effect towards this leg, with its stale packets up to now.
@@ -162,6 +165,12 @@ pub struct WorkerSnapshot {
     pub datagrams: u64,
     /// Datagrams that were relayed.
     pub forwarded: u64,
+    /// Flows that are with the offload.
+    pub flows: u32,
+    /// Flows that have come back from it.
+    pub climbs: u64,
+    /// Datagrams that the offload has relayed, among `forwarded`.
+    pub offloaded: u64,
     /// Datagrams that the engine itself answered to or used up (RTCP, STUN).
     pub consumed: u64,
     /// Packets sent, players and reports included.

@@ -155,6 +155,12 @@ impl Drops {
         *slot = slot.saturating_add(1);
     }
 
+    /// As [`Drops::count`], for many.
+    pub(crate) fn add(&mut self, reason: DropReason, how_many: u64) {
+        let slot = &mut self.0[reason as usize];
+        *slot = slot.saturating_add(u32::try_from(how_many).unwrap_or(u32::MAX));
+    }
+
     /// How many for this reason.
     #[must_use]
     pub const fn get(&self, reason: DropReason) -> u32 {

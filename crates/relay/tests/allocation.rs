@@ -23,6 +23,9 @@ use support::{
     stranger,
 };
 
+/// Worlds have an offload where a test gives them one.
+const OFFLOADED: bool = false;
+
 /// Passes everything on to the system's allocator and counts per thread, so that tests do not see each other.
 struct Counting;
 

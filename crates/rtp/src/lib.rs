@@ -28,7 +28,7 @@ pub use error::{RtcpError, RtpError};
 pub use header::{RTP_HEADER_LEN, RtpHeader};
 pub use ids::{PayloadType, Ssrc};
 pub use packet::{Csrcs, Extension, ExtensionElement, ExtensionElements, RtpPacket};
-pub use receiver::{Arrival, LastSenderReport, ReceiverState};
+pub use receiver::{Arrival, LastSenderReport, ReceiverState, Reception};
 pub use rtcp::{
     App, Bye, Compound, CompoundWriter, Feedback, FeedbackKind, Nack, Nacks, Packets, ReceiverReport, ReportBlock,
     ReportBlocks, RtcpPacket, RtcpView, SdesChunk, SdesChunks, SdesItem, SdesItems, SenderInfo, SenderReport,

@@ -58,6 +58,39 @@ pub struct ReceiverState {
     reordered: u32,
 }
 
+/// How far a [`ReceiverState`] is, for whoever receives in its place, be it in the kernel: all that a packet in order, ahead, late or
+/// doubled moves, and what that takes. The layout is fixed (C's).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Reception {
+    /// Bit n: the packet n behind the highest was seen.
+    pub seen: u64,
+    /// All packets, duplicates too.
+    pub packets: u64,
+    /// Timestamp units a nanosecond, in units of 2^-40.
+    pub clock: u32,
+    /// The source.
+    pub ssrc: u32,
+    /// Highest sequence number, with the cycles above.
+    pub extended_highest: u32,
+    /// The source's first sequence number.
+    pub base: u16,
+    /// The next in a row after a packet out of all range, which means a restart.
+    pub restart_at: u16,
+    /// Packets expected outside of the source's range.
+    pub expected_outside: u32,
+    /// Packets that arrived so.
+    pub received_outside: u32,
+    /// Arrival less timestamp, of the latest packet that counted for the jitter.
+    pub transit_ts_units: u32,
+    /// In 1/16 timestamp units.
+    pub jitter_scaled: u32,
+    /// Packets that came more than once.
+    pub duplicates: u32,
+    /// Packets that came late.
+    pub reordered: u32,
+}
+
 /// See [`ReceiverState::new`] for the accuracy. Clocks of up to 3.9 MHz fit 32 bits.
 const CLOCK_SHIFT: u32 = 40;
 
@@ -101,6 +134,43 @@ impl ReceiverState {
             // At most 16 times the largest step that counts, at the new rate: within 32 bits as at the old one.
             _ => (self.jitter_scaled as u64 * self.clock as u64 / old_clock as u64) as u32,
         };
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub const fn reception(&self) -> Reception {
+        Reception {
+            seen: self.seen,
+            packets: self.packets,
+            clock: self.clock,
+            ssrc: self.ssrc.0,
+            extended_highest: self.extended_highest,
+            base: self.base.0,
+            restart_at: self.restart_at.0,
+            expected_outside: self.expected_outside,
+            received_outside: self.received_outside,
+            transit_ts_units: self.transit_ts_units,
+            jitter_scaled: self.jitter_scaled,
+            duplicates: self.duplicates,
+            reordered: self.reordered,
+        }
+    }
+
+    /// Goes on from where another one is that has received packets in its place. Reporting intervals go on too.
+    pub const fn resume(&mut self, from: &Reception) {
+        self.seen = from.seen;
+        self.packets = from.packets;
+        self.clock = from.clock;
+        self.ssrc = Ssrc(from.ssrc);
+        self.extended_highest = from.extended_highest;
+        self.base = SequenceNumber(from.base);
+        self.restart_at = SequenceNumber(from.restart_at);
+        self.expected_outside = from.expected_outside;
+        self.received_outside = from.received_outside;
+        self.transit_ts_units = from.transit_ts_units;
+        self.jitter_scaled = from.jitter_scaled;
+        self.duplicates = from.duplicates;
+        self.reordered = from.reordered;
     }
 
     /// Takes note of a packet that arrived at `arrived_ns` on a monotonic clock.

@@ -220,6 +220,7 @@ impl Shard {
         if self.hears_unread(sink) {
             return None;
         }
+        self.legs.descend_to(sink);
         let clock_rate = self.audio_clock_rate(sink);
         let payload_type = event_format(&self.legs.cold[at].codecs, clock_rate)?;
         // One that the source is sending is over with that; the rest of it is not joined in its middle.

@@ -46,6 +46,7 @@ impl Shard {
             // RTCP shows where RTCP is wanted, as RTP does for RTP; its host was checked above.
             cold.remote_rtcp = Some(datagram.from);
         }
+        self.legs.catch_up(slot);
         self.note_reports(slot, compound, datagram.arrived);
         let mut sink = self.legs.ingress[at].first_sink;
         while sink != NO_SLOT {
@@ -84,6 +85,7 @@ impl Shard {
     }
 
     fn relay_compound(&mut self, from: Slot, sink: Slot, compound: Compound<'_>, now: MonoTime) {
+        self.legs.catch_up(sink);
         let Some(hop) = self.legs.rtcp_hop(sink) else { return };
         let room = COMPOUND_LEN_MAX.max(compound.as_bytes().len());
         if !self.outbox.has_room(room) {
@@ -125,6 +127,7 @@ impl Shard {
     /// Sends a listener a sender report of our own, with its CNAME: at a cut-over, and while a player feeds it.
     pub(crate) fn report_to(&mut self, sink: Slot, now: MonoTime) {
         let at = sink as usize;
+        self.legs.catch_up(sink);
         let egress = &self.legs.egress[at];
         if egress.mode() == EgressMode::Transparent {
             return;

@@ -52,6 +52,8 @@ impl Shard {
         {
             return Verdict::Dropped(reason);
         }
+        // A packet that the offload has not taken is not like the others, or something has changed.
+        self.legs.descend_from(slot);
         if self.legs.ingress[at].receiver.ssrc() != Some(header.ssrc) && self.is_straggler(slot, header.ssrc, now) {
             let packet = self.source_packet(slot, header, datagram.packet(), now);
             return self.copy_to_translators(slot, &packet, DropReason::StaleAfterCutover);
@@ -251,6 +253,7 @@ impl Shard {
         now: MonoTime,
     ) -> Result<(), DropReason> {
         let at = slot as usize;
+        self.legs.catch_up(slot);
         let cold = &mut self.legs.cold[at];
         let was_settled = cold.latch.is_settled();
         let before = cold.latch.remote();

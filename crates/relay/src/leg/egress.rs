@@ -15,6 +15,7 @@ use patchcord_rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 
 use super::{NO_SLOT, Slot, SourceSlot};
 use crate::command::EgressMode;
+use crate::flow::Sending;
 use crate::rng::Rng;
 use crate::time::MonoTime;
 use crate::verdict::DropReason;
@@ -203,10 +204,6 @@ impl Egress {
         self.follows_any().then_some(self.source_ssrc)
     }
 
-    pub(crate) fn next_sequence(&self) -> Option<SequenceNumber> {
-        self.started.then_some(SequenceNumber(self.newest as u16).wrapping_add(1))
-    }
-
     /// Source numbering is passed on as it is: nothing was ever cut over.
     pub(crate) fn is_verbatim(&self) -> bool {
         self.is_untouched()
@@ -282,6 +279,40 @@ impl Egress {
     #[inline]
     pub(crate) const fn is_secured(&self) -> bool {
         !matches!(self.protection, Protection::Plain)
+    }
+
+    pub(crate) const fn protection(&self) -> Protection {
+        self.protection
+    }
+
+    /// How far it is, for the offload.
+    pub(crate) const fn sending(&self) -> Sending {
+        Sending {
+            newest: self.newest,
+            first: self.first,
+            sent_window: self.sent_window,
+            packets: self.packets,
+            bytes: self.bytes,
+            last_sent_at: self.last_sent_at.as_nanos(),
+            timestamp_at: self.timestamp_at.as_nanos(),
+            timestamp: self.timestamp,
+            frame_ts_units: self.frame_ts_units,
+            frame_ts_units_max: self.frame_ts_units_max,
+        }
+    }
+
+    /// Goes on from where the offload is.
+    pub(crate) const fn resume(&mut self, from: &Sending) {
+        self.newest = from.newest;
+        self.first = from.first;
+        self.sent_window = from.sent_window;
+        self.packets = from.packets;
+        self.bytes = from.bytes;
+        self.last_sent_at = MonoTime::from_nanos(from.last_sent_at);
+        self.timestamp_at = MonoTime::from_nanos(from.timestamp_at);
+        self.timestamp = from.timestamp;
+        self.frame_ts_units = from.frame_ts_units;
+        self.frame_ts_units_max = from.frame_ts_units_max;
     }
 
     /// What follows from it is for [`Egress::refresh`] to do.

@@ -7,6 +7,7 @@ use patchcord_rtp::{PayloadType, ReceiverState};
 use super::latch::Latch;
 use super::{DEFAULT_CLOCK_RATE, NO_SLOT, Slot};
 use crate::command::{LegSpec, Relaying};
+use crate::flow::Progress;
 use crate::media::Codec;
 use crate::time::MonoTime;
 
@@ -122,6 +123,18 @@ impl Ingress {
     #[inline]
     pub(crate) fn is_plain_from(&self, from: &SocketAddr) -> bool {
         self.plain && self.accepted == *from
+    }
+
+    /// The source whose packets can be relayed without asking the latch, if there is one.
+    pub(crate) fn plain_source(&self) -> Option<SocketAddr> {
+        self.plain.then_some(self.accepted)
+    }
+
+    /// Goes on from where the offload is.
+    pub(crate) const fn resume(&mut self, progress: &Progress) {
+        self.receiver.resume(&progress.reception);
+        self.bytes = progress.bytes;
+        self.last_packet_at = MonoTime::from_nanos(progress.last_packet_at);
     }
 
     /// When the leg accepted its last packet.

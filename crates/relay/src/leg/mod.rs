@@ -4,6 +4,7 @@
 
 pub(crate) mod dtls;
 pub(crate) mod egress;
+pub(crate) mod flows;
 pub(crate) mod formats;
 pub(crate) mod ice;
 pub(crate) mod ingress;
@@ -30,6 +31,7 @@ use crate::verdict::Drops;
 
 use dtls::Dtls;
 use egress::{Egress, Protection};
+use flows::Flows;
 use formats::PayloadTypeMap;
 use ice::{Ice, Opinion};
 use ingress::Ingress;
@@ -217,6 +219,7 @@ pub(crate) struct Legs {
     doors: BTreeMap<Slot, (Slot, Relaying)>,
     free: Vec<Slot>,
     capacity: u32,
+    pub(crate) flows: Flows,
 }
 
 impl Legs {
@@ -232,6 +235,7 @@ impl Legs {
             doors: BTreeMap::new(),
             free: Vec::with_capacity(room),
             capacity,
+            flows: Flows::default(),
         }
     }
 
@@ -278,6 +282,7 @@ impl Legs {
     /// Frees a slot. The caller has unlinked the leg from its sources and sinks.
     pub(crate) fn remove(&mut self, slot: Slot) {
         let at = slot as usize;
+        self.descend(slot);
         self.slots.remove(&self.cold[at].id);
         self.set_door(slot, None);
         self.end_doors_into(slot);
@@ -306,6 +311,7 @@ impl Legs {
 
     /// Makes the leg a door into another one, which is none, or ends that. Doors into the leg lead on.
     pub(crate) fn set_door(&mut self, slot: Slot, into: Option<Slot>) {
+        self.descend(slot);
         let ingress = &mut self.ingress[slot as usize];
         match (into, self.doors.get_mut(&slot)) {
             (Some(into), Some((present, _))) => *present = into,
@@ -328,6 +334,7 @@ impl Legs {
 
     /// What the party sends is read, or relayed unread, from now on; for a door: as soon as it is none.
     pub(crate) fn set_relaying(&mut self, slot: Slot, relaying: Relaying) {
+        self.descend(slot);
         match self.doors.get_mut(&slot) {
             Some((_, otherwise)) => *otherwise = relaying,
             None => self.ingress[slot as usize].set_relaying(relaying, is_secured(&self.srtp[slot as usize])),
@@ -358,6 +365,7 @@ impl Legs {
     /// Never, for keys that were validated.
     pub(crate) fn set_srtp(&mut self, slot: Slot, keys: Option<&SrtpKeys>) -> Result<(), KeyError> {
         let at = slot as usize;
+        self.descend(slot);
         match (keys, &mut self.srtp[at]) {
             (Some(keys), Some(srtp)) => srtp.renew(keys)?,
             (Some(keys), none) => *none = Some(Box::new(Srtp::new(keys)?)),
@@ -381,12 +389,14 @@ impl Legs {
 
     /// Makes `sink` hear what `source` receives.
     pub(crate) fn link(&mut self, source: Slot, sink: Slot) {
+        self.descend_from(source);
         self.egress[sink as usize].next_sink = self.ingress[source as usize].first_sink;
         self.ingress[source as usize].first_sink = sink;
     }
 
     /// Ends that.
     pub(crate) fn unlink(&mut self, source: Slot, sink: Slot) {
+        self.descend_from(source);
         let after = self.egress[sink as usize].next_sink;
         let first = self.ingress[source as usize].first_sink;
         if first == sink {
@@ -433,6 +443,7 @@ impl Legs {
     /// Takes over what a change of latch, signalling, direction or mute means for the packet path.
     pub(crate) fn refresh_flags(&mut self, slot: Slot) {
         let at = slot as usize;
+        self.descend(slot);
         let cold = &self.cold[at];
         let open = cold.direction.party_sends() && !cold.muted;
         let reopened = self.ingress[at].refresh(&cold.latch, open);

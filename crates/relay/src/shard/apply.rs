@@ -62,6 +62,7 @@ impl Shard {
                 shard.legs.refresh_flags(slot);
             }),
             Command::BlockDtmf { leg, blocked } => self.with_leg(*leg, |shard, slot| {
+                shard.legs.descend_from(slot);
                 shard.legs.cold[slot as usize].dtmf_blocked = *blocked;
                 let mut sink = shard.legs.ingress[slot as usize].first_sink;
                 while *blocked && sink != NO_SLOT {
@@ -151,6 +152,7 @@ impl Shard {
 
     fn set_codecs(&mut self, slot: Slot, codecs: &[Codec]) {
         let at = slot as usize;
+        self.legs.descend(slot);
         let ever = &mut self.legs.cold[at].codecs_ever;
         for codec in codecs {
             if !ever.iter().any(|known| known.payload_type == codec.payload_type) {

@@ -11,7 +11,8 @@ use patchcord_rtp::NtpTime;
 use crate::command::{Command, Refusal};
 use crate::cut_over::CutOvers;
 use crate::datagram::{Datagram, Verdict};
-use crate::ids::LegId;
+use crate::flow::Offload;
+use crate::ids::{Component, LegId};
 use crate::leg::Legs;
 use crate::outbox::{Outbox, Outputs};
 use crate::player::Wheel;
@@ -121,7 +122,14 @@ impl Shard {
         self.next_chore()
     }
 
-    /// Notes that the forwarded ones of `batch` were handed to the kernel at `sent_at`: the end of their relay latency.
+    /// From now on flows that need no decision are given to `offload`. To be called before there are legs.
+    pub fn set_offload(&mut self, offload: Box<dyn Offload>) {
+        debug_assert_eq!(self.legs.in_use(), 0, "the offload is there before the legs");
+        self.legs.flows.set_offload(offload, self.legs.capacity());
+    }
+
+    /// Notes that the forwarded ones of `batch` were handed to the kernel at `sent_at`: the end of their relay latency. What
+    /// follows on them may be for the offload to forward.
     pub fn sent(&mut self, batch: &[Datagram<'_>], sent_at: MonoTime) {
         for datagram in batch {
             if let Verdict::Forwarded(hop) = datagram.verdict {
@@ -129,6 +137,10 @@ impl Shard {
                 self.counters.latency_us.saturating_record(us);
                 if let Some(cold) = self.legs.cold.get_mut(hop.port.slot() as usize) {
                     cold.latency.record_us(us);
+                }
+                if self.legs.flows.has_offload() && datagram.port.component() == Component::Rtp {
+                    // Why not, whoever asks is told.
+                    let _ = self.legs.climb(datagram.port.slot());
                 }
             }
         }

@@ -28,3 +28,6 @@ mod telephone_events;
 mod timeouts;
 mod triggers;
 mod writers;
+
+/// See `tests/offloaded`.
+const OFFLOADED: bool = false;

@@ -23,6 +23,9 @@ use steps::{LEGS, Step, steps};
 use support::wire::Stream;
 use support::{World, party};
 
+/// Worlds have an offload where a test gives them one.
+const OFFLOADED: bool = false;
+
 /// Room for fewer legs than the commands know, so that a full shard is met too.
 const CAPACITY: u32 = LEGS as u32 - 2;
 
@@ -39,6 +42,15 @@ proptest! {
     #[test]
     fn relay_does_what_the_model_does(steps in steps(60)) {
         let mut run = Run::new();
+        for step in &steps {
+            run.step(step);
+        }
+    }
+
+    #[test]
+    fn relay_with_an_offload_does_what_the_model_does(steps in steps(60)) {
+        let mut run = Run::new();
+        run.world.offload();
         for step in &steps {
             run.step(step);
         }

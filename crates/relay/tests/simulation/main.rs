@@ -32,6 +32,9 @@ use support::rng::Rng;
 use support::wire::Stream;
 use support::{Arriving, MS, World, stranger};
 
+/// Worlds have an offload where a test gives them one.
+const OFFLOADED: bool = false;
+
 const SEEDS: u64 = 600;
 
 static TRACES: AtomicBool = AtomicBool::new(false);
@@ -115,7 +118,8 @@ fn run(seed: u64) -> Tally {
     let seconds = if seed % 25 == 24 { 150 } else { simulation.rng.between(5, 15) };
     simulation.run(seconds * 1000 * MS);
     simulation.oracle.assert_consistent(&simulation.world);
-    simulation.oracle.finish()
+    let worker = simulation.world.shard.worker();
+    Tally { offloaded: worker.offloaded, climbs: worker.climbs, ..simulation.oracle.finish() }
 }
 
 impl Simulation {
@@ -131,6 +135,10 @@ impl Simulation {
             planned: 0,
             has_srtp: seed % 2 == 1,
         };
+        // Runs with and without an offload are held against the same contract.
+        if seed % 4 >= 2 {
+            simulation.world.offload();
+        }
         for first in [Happening::Command, Happening::Intrude, Happening::Rebind, Happening::Stall] {
             simulation.plan(0, first);
         }
@@ -344,6 +352,8 @@ impl Simulation {
 
 impl Tally {
     fn add(&mut self, other: &Self) {
+        self.offloaded += other.offloaded;
+        self.climbs += other.climbs;
         self.packets += other.packets;
         self.splices += other.splices;
         self.ended_keys += other.ended_keys;
@@ -362,6 +372,9 @@ impl Tally {
     fn assert_worth(&self, runs: u64) {
         let often = [
             (self.packets, 1_000),
+            // Half of the runs have an offload.
+            (self.offloaded, 200),
+            (self.climbs, 10),
             (self.splices, 10),
             (self.switched, 2),
             (self.receipts, 10),

@@ -33,6 +33,10 @@ pub(crate) struct Leg {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) packets: u64,
+    /// Of these, what the shard never saw.
+    pub(crate) offloaded: u64,
+    /// Flows that the offload gave back.
+    pub(crate) climbs: u64,
     pub(crate) splices: u64,
     pub(crate) ended_keys: u64,
     pub(crate) switched: u64,

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of this module")]
 
+pub(crate) mod kernel;
 pub(crate) mod rng;
 pub(crate) mod rtcp;
 pub(crate) mod secured;
@@ -25,6 +26,7 @@ use patchcord_relay::{Datagram, Outputs, Shard, ShardConfig, Verdict};
 use patchcord_rtp::{NtpTime, PayloadType, Protocol, classify};
 use patchcord_srtp::Suite;
 
+use kernel::Kernel;
 use secured::{Peer, keys, set_srtp};
 use wire::{HeardRtp, Payload, Stream};
 
@@ -63,6 +65,8 @@ pub(crate) struct Arriving {
 pub(crate) struct World {
     pub(crate) shard: Shard,
     pub(crate) now: MonoTime,
+    /// Forwards in the shard's place.
+    pub(crate) kernel: Option<Kernel>,
     slots: BTreeMap<u64, u32>,
     legs: BTreeMap<u32, u64>,
     heard: BTreeMap<u64, Vec<Heard>>,
@@ -87,9 +91,10 @@ impl World {
         let now = MonoTime::from_nanos(1_000_000 * MS);
         let mut shard = Shard::new(ShardConfig { legs_max, seed });
         shard.set_wallclock(NtpTime::from_unix_nanos(WALLCLOCK_START), now);
-        Self {
+        let mut world = Self {
             shard,
             now,
+            kernel: None,
             slots: BTreeMap::new(),
             legs: BTreeMap::new(),
             heard: BTreeMap::new(),
@@ -100,7 +105,18 @@ impl World {
             keys: 0,
             sent: 0,
             sent_bytes: 0,
+        };
+        if crate::OFFLOADED {
+            world.offload();
         }
+        world
+    }
+
+    /// From now on a kernel forwards what needs no decision.
+    pub(crate) fn offload(&mut self) {
+        let kernel = Kernel::default();
+        self.shard.set_offload(Box::new(kernel.clone()));
+        self.kernel = Some(kernel);
     }
 
     /// Adds a leg for each number: PCMU and telephone-event, signalled address known.
@@ -157,17 +173,27 @@ impl World {
         // The receive buffers are longer than what is in them, as a backend's are.
         let sent: Vec<_> = arriving.iter().map(|packet| self.protected(packet)).collect();
         let mut buffers: Vec<_> = sent.iter().map(|bytes| [&bytes[..], &[0xee; 20]].concat()).collect();
-        let mut batch: Vec<_> = arriving
-            .iter()
-            .zip(&sent)
-            .zip(&mut buffers)
-            .map(|((packet, sent), buffer)| {
-                let port = PortId::new(self.slots.get(&packet.leg).copied().unwrap_or(u32::MAX >> 1), packet.component);
-                Datagram::new(port, packet.from, now, buffer, sent.len())
-            })
-            .collect();
+        let mut verdicts = vec![Verdict::Pending; arriving.len()];
+        let mut batch = Vec::new();
+        for (at, ((packet, sent), buffer)) in arriving.iter().zip(&sent).zip(&mut buffers).enumerate() {
+            let port = PortId::new(self.slots.get(&packet.leg).copied().unwrap_or(u32::MAX >> 1), packet.component);
+            let seen =
+                self.kernel.as_ref().and_then(|kernel| kernel.see(port, packet.from, &mut buffer[..sent.len()], now));
+            match seen {
+                Some((verdict, hop)) => {
+                    verdicts[at] = verdict;
+                    if let Some(hop) = hop {
+                        self.capture(hop.port, hop.to, &buffer[..sent.len()]);
+                    }
+                }
+                None => batch.push(Datagram::new(port, packet.from, now, buffer, sent.len())),
+            }
+        }
         let taken = Taken::from(self.shard.ingress(&mut batch, now));
-        let verdicts: Vec<_> = batch.iter().map(|datagram| datagram.verdict).collect();
+        let pending = verdicts.iter_mut().filter(|verdict| **verdict == Verdict::Pending);
+        for (verdict, datagram) in pending.zip(&batch) {
+            *verdict = datagram.verdict;
+        }
         for datagram in &batch {
             if let Verdict::Forwarded(hop) = datagram.verdict {
                 self.capture(hop.port, hop.to, datagram.packet());
