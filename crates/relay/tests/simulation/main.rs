@@ -373,8 +373,8 @@ impl Tally {
         let often = [
             (self.packets, 1_000),
             // Half of the runs have an offload.
-            (self.offloaded, 200),
-            (self.climbs, 10),
+            (self.offloaded, 50),
+            (self.climbs, 2),
             (self.splices, 10),
             (self.switched, 2),
             (self.receipts, 10),
