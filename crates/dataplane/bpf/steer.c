@@ -17,7 +17,7 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__type(key, struct steer_port);
+	__type(key, struct port_key);
 	__type(value, struct steer_lease);
 	__uint(max_entries, 1); /* as many as the workers have room for; set when it is loaded */
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -62,7 +62,7 @@ static __always_inline int is_flooded(struct steer_lease *lease)
 SEC("sk_lookup")
 int steer(struct bpf_sk_lookup *lookup)
 {
-	struct steer_port port = {};
+	struct port_key port = {};
 	struct steer_lease *lease;
 	struct bpf_sock *sock;
 	__u32 *address = (__u32 *)port.address;

@@ -3,15 +3,7 @@
 #ifndef PATCHCORD_STEER_H
 #define PATCHCORD_STEER_H
 
-#include <linux/types.h>
-
-/* Where a datagram was sent to. IPv4 addresses are written as IPv4-mapped IPv6 ones (RFC 4291 2.5.5.2). */
-struct steer_port {
-	__u8 address[16];
-	/* Host order, which is what sk_lookup programs see. */
-	__u16 port;
-	__u16 zero;
-};
+#include "port.h"
 
 /* Whose port it is, and how much has come lately. */
 struct steer_lease {
@@ -29,7 +21,6 @@ struct steer_lease {
  * worker can relay. */
 #define STEER_WINDOW_DATAGRAMS 4096
 
-_Static_assert(sizeof(struct steer_port) == 20, "as in layout.rs");
 _Static_assert(sizeof(struct steer_lease) == 12, "as in layout.rs");
 _Static_assert(__builtin_offsetof(struct steer_lease, count) == 8, "as in layout.rs");
 

@@ -2,12 +2,13 @@
 
 use crate::backend::{Backend, Unavailable};
 use crate::claims::{self, Claim};
-use crate::config::{BackendChoice, Config, MediaPorts};
+use crate::config::{BackendChoice, Config, MediaPorts, OffloadChoice};
 use crate::dataplane::{StartError, ports_max};
 use crate::io_uring::IoUring;
 use crate::mmsg::Mmsg;
 use crate::probe;
 use crate::steered::{Steered, Steering};
+use crate::xdp::Xdp;
 
 /// A backend and what was found out about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,9 @@ pub struct Speed {
     /// In one line: what was tried, or what failed, why, and what to do about it.
     pub reason: String,
 }
+
+/// What the offload is called.
+const XDP: &str = "xdp";
 
 /// The backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +109,25 @@ fn fastest(harmless: Result<(), Unavailable>, workers: usize, ports: usize) -> C
     Choice { kind: Kind::Mmsg, speeds, steering: None }
 }
 
+/// Whether flows are forwarded by XDP, and the means to do it.
+pub(crate) fn offload(config: &Config, workers: usize) -> Result<(Speed, Option<Xdp>), StartError> {
+    let speed = |available, reason| Speed { name: XDP, available, reason };
+    let started = match config.offload {
+        OffloadChoice::Off => return Ok((speed(false, "as configured".to_owned()), None)),
+        OffloadChoice::Xdp => Xdp::start(config, workers)
+            .map_err(|unavailable| StartError::Backend { name: XDP, reason: unavailable.reason })?,
+        OffloadChoice::Auto => {
+            match untracked("what is forwarded by XDP would pass it by", "--offload xdp")
+                .and_then(|()| Xdp::start(config, workers))
+            {
+                Ok(xdp) => xdp,
+                Err(unavailable) => return Ok((speed(false, unavailable.reason), None)),
+            }
+        }
+    };
+    Ok((speed(true, format!("flows that need no decision are forwarded at {}", started.description())), Some(started)))
+}
+
 fn works() -> String {
     format!("BPF programs steer all ports to one socket a worker on Linux {}", probe::kernel())
 }
@@ -128,11 +151,16 @@ fn harmless(media: &[MediaPorts]) -> Result<(), Unavailable> {
              (sysctl -w net.ipv4.ip_local_reserved_ports={first}-{last}, and the same line in /etc/sysctl.d)"
         )));
     }
+    untracked("they would be seen to leave from a wrong port", "--backend steered")
+}
+
+/// Where connections are tracked, packets may be translated or filtered by that.
+fn untracked(consequence: &str, option: &str) -> Result<(), Unavailable> {
     if probe::is_tracked() {
-        return Err(Unavailable::new(
-            "this network namespace tracks connections, and they would be seen to leave from a wrong port: exempt the media \
-             ports (nftables: notrack) and accept them by number, then ask for it (--backend steered)",
-        ));
+        return Err(Unavailable::new(format!(
+            "this network namespace tracks connections, and {consequence}: exempt the media ports (nftables: notrack) and accept \
+             them by number, then ask for it ({option})"
+        )));
     }
     Ok(())
 }

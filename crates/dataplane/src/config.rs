@@ -13,6 +13,10 @@ pub struct Config {
     pub realtime_priority: Option<u8>,
     /// What moves the datagrams.
     pub backend: BackendChoice,
+    /// What forwards flows that need no decision.
+    pub offload: OffloadChoice,
+    /// How XDP programs are attached.
+    pub xdp_mode: XdpMode,
     /// What a worker does when there is nothing to do.
     pub wait: Wait,
     /// Legs that each worker has room for.
@@ -44,6 +48,8 @@ impl Default for Config {
             workers: Workers::Count(1),
             realtime_priority: None,
             backend: BackendChoice::Auto,
+            offload: OffloadChoice::Auto,
+            xdp_mode: XdpMode::Auto,
             wait: Wait::Adaptive,
             legs_max_per_worker: 1024,
             receive_buffer_bytes: 64 << 10,
@@ -100,6 +106,31 @@ pub enum BackendChoice {
     IoUring,
     /// epoll, recvmmsg and sendmmsg.
     Mmsg,
+}
+
+/// What forwards flows that need no decision, past the workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OffloadChoice {
+    /// XDP where it works and nobody can take it amiss, else the workers.
+    #[default]
+    Auto,
+    /// XDP, or refuse to start. Needs `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_PERFMON`, and Linux 5.12.
+    Xdp,
+    /// The workers.
+    Off,
+}
+
+/// How XDP programs are attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum XdpMode {
+    /// In the driver of a device that can, else in front of the network stack. Interfaces of software (veth) are of the latter kind:
+    /// their other ends would have to agree.
+    #[default]
+    Auto,
+    /// In the driver, or not at all.
+    Native,
+    /// In front of the network stack.
+    Generic,
 }
 
 /// What a worker does when there is nothing to do.

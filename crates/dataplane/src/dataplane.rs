@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::affinity;
 use crate::backend::{Backend, Unavailable};
-use crate::choice::{Choice, Kind, Speed, choose};
+use crate::choice::{Choice, Kind, Speed, choose, offload};
 use crate::claims::Claims;
 use crate::clock::Clock;
 use crate::config::{Config, Workers};
@@ -21,6 +21,7 @@ use crate::socket::{self, SocketOptions};
 use crate::steered::{Doors, Steered, Steering};
 use crate::wake::Wake;
 use crate::worker::{Assignment, Replies, Told, Worker};
+use crate::xdp::{Table, Xdp};
 
 /// Running workers. Dropping it stops them, as [`Dataplane::shutdown`] does.
 #[derive(Debug)]
@@ -28,9 +29,11 @@ pub struct Dataplane {
     workers: Vec<Running>,
     /// After the workers: it is detached when they have ended.
     steering: Option<Steering>,
+    xdp: Option<Xdp>,
     _claims: Option<Claims>,
     backend: &'static str,
     speeds: Vec<Speed>,
+    offload: Speed,
 }
 
 /// Why the workers did not start.
@@ -119,11 +122,14 @@ impl Dataplane {
         socket::raise_file_limit();
         socket::grow_file_table();
         let Choice { kind, speeds, steering } = choose(config, cpus.len())?;
+        let (offload, xdp) = offload(config, cpus.len())?;
         let claims = Claims::make(&config.media, kind == Kind::Steered);
         if let Err(error) = &claims {
             tracing::warn!(%error, "other relays on this host cannot be told which ports this one has");
         }
-        let mut dataplane = Self { workers: Vec::new(), steering, _claims: claims.ok(), backend: kind.name(), speeds };
+        let claims = claims.ok();
+        let workers = Vec::new();
+        let mut dataplane = Self { workers, steering, xdp, _claims: claims, backend: kind.name(), speeds, offload };
         tracing::info!(backend = kind.name(), workers = cpus.len(), "{}", dataplane.backend().1);
         let mut starting = Vec::new();
         let senders = std::iter::repeat_n(replies, cpus.len());
@@ -138,7 +144,8 @@ impl Dataplane {
                         .map_err(|unavailable| kind.refuses(unavailable))?,
                 ),
             };
-            let (running, ready) = spawn(index, cpu, ways, config, replies)?;
+            let table = dataplane.xdp.as_mut().and_then(|xdp| xdp.table(index));
+            let (running, ready) = spawn(index, cpu, ways, table, config, replies)?;
             dataplane.workers.push(running);
             starting.push(ready);
         }
@@ -171,6 +178,12 @@ impl Dataplane {
     #[must_use]
     pub fn speeds(&self) -> &[Speed] {
         &self.speeds
+    }
+
+    /// Whether flows that need no decision are forwarded past the workers, and how, or why not.
+    #[must_use]
+    pub const fn offload(&self) -> &Speed {
+        &self.offload
     }
 
     /// Stops the workers after their current batch, closes their sockets, and waits for it.
@@ -278,6 +291,7 @@ fn spawn(
     index: usize,
     place: Place,
     ways: Ways,
+    table: Option<Table>,
     config: &Config,
     replies: Replies,
 ) -> Result<(Running, Ready), StartError> {
@@ -292,7 +306,7 @@ fn spawn(
             let _ = ready.send(Err(error));
             return;
         }
-        let assignment = assignment(index, &config, inbox, replies, Arc::clone(&wake));
+        let assignment = assignment(index, &config, table, inbox, replies, Arc::clone(&wake));
         let ports = ports_max(&config);
         let start = |kind: Kind| {
             move |backend: Result<(), Unavailable>| {
@@ -329,20 +343,18 @@ fn run<B: Backend>(
 fn assignment(
     index: usize,
     config: &Config,
+    table: Option<Table>,
     requests: Receiver<Request>,
     replies: Replies,
     wake: Arc<Wake>,
 ) -> Assignment {
     // Distinct streams of randomness from one seed: an odd constant times the index never repeats (SplitMix64's).
     let seed = config.seed.wrapping_add((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    Assignment {
-        shard: Shard::new(ShardConfig { legs_max: config.legs_max_per_worker.max(1), seed }),
-        requests,
-        replies,
-        wake,
-        wait: config.wait,
-        sockets: socket_options(config),
+    let mut shard = Shard::new(ShardConfig { legs_max: config.legs_max_per_worker.max(1), seed });
+    if let Some(table) = table {
+        shard.set_offload(Box::new(table));
     }
+    Assignment { shard, requests, replies, wake, wait: config.wait, sockets: socket_options(config) }
 }
 
 /// The options of a port's socket.

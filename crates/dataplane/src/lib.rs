@@ -5,7 +5,7 @@
 //! path locks, allocates, logs, or makes a system call for one packet alone.
 //!
 //! The code map: `dataplane` starts and stops; `worker` is the loop; `backend` says what a backend must do, `io_uring` and
-//! `mmsg` do it; `wait` and `overload` decide how to rest and what to drop; `socket`, `address`, `ancillary`, `clock`,
+//! `mmsg` do it; `xdp` forwards what need not come here at all; `wait` and `overload` decide how to rest and what to drop; `socket`, `address`, `ancillary`, `clock`,
 //! `affinity`, `wake` and `mapping` are the system's edges; `counters` counts; [`probe`] says what the machine allows.
 //!
 //! [`Request`]: patchcord_relay::exchange::Request
@@ -29,15 +29,17 @@ mod mapping;
 mod mmsg;
 mod network;
 mod overload;
+mod port;
 pub mod probe;
 mod socket;
 mod steered;
 mod wait;
 mod wake;
 mod worker;
+mod xdp;
 
 pub use choice::Speed;
 pub use clock::Clock;
-pub use config::{BackendChoice, Config, MediaPorts, Wait, Workers};
+pub use config::{BackendChoice, Config, MediaPorts, OffloadChoice, Wait, Workers, XdpMode};
 pub use dataplane::{Dataplane, StartError, WorkerHandle};
 pub use overload::OVERLOAD_AGE;

@@ -4,20 +4,39 @@
 
 use core::ptr::NonNull;
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Anonymous memory: page-aligned, zeroed, and taken from the system only where it is touched.
+/// Page-aligned memory.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     start: NonNull<u8>,
     len: usize,
 }
 
+// SAFETY: a mapping is the process's, not a thread's. Whoever reads or writes there has to see to it who else does.
+unsafe impl Send for Mapping {}
+// SAFETY: likewise; sharing it gives out addresses, no more.
+unsafe impl Sync for Mapping {}
+
 impl Mapping {
+    /// Anonymous memory, zeroed, and taken from the system only where it is touched.
     pub(crate) fn new(len: usize) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no existing memory.
         let start = unsafe { libc::mmap(core::ptr::null_mut(), len, protection, flags, -1, 0) };
+        Self::made(start, len)
+    }
+
+    /// Memory that is shared with whoever else has this descriptor, be it the kernel.
+    pub(crate) fn of(fd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
+        let start = unsafe { libc::mmap(core::ptr::null_mut(), len, protection, libc::MAP_SHARED, fd.as_raw_fd(), 0) };
+        Self::made(start, len)
+    }
+
+    fn made(start: *mut core::ffi::c_void, len: usize) -> io::Result<Self> {
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }

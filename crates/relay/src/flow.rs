@@ -42,6 +42,12 @@ pub trait Offload: fmt::Debug + Send {
     /// Gives the flow back: when this returns nothing of it is forwarded any more, and how far it is will not change. `None` if the
     /// offload has forwarded nothing of it.
     fn end(&mut self, slot: u32) -> Option<Progress>;
+
+    /// The leg goes away; its flow has ended.
+    fn forget(&mut self, slot: u32);
+
+    /// Called now and then. A flow that cannot go on as it is ends as at a packet that is for the engine.
+    fn keep_house(&mut self);
 }
 
 /// Why the engine forwards a leg's packets itself.
@@ -123,6 +129,8 @@ pub struct Flow {
     pub sink_local: SocketAddr,
     /// Where they go to.
     pub to: SocketAddr,
+    /// Differentiated services code point of what the listener is sent; `None`: as the backend is configured.
+    pub dscp: Option<u8>,
     /// What the listener calls each payload type; [`Flow::ENGINE`] for those that the engine must see.
     pub payload_types: [u8; 128],
     /// Added to the source's sequence numbers.

@@ -9,6 +9,8 @@ use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use aya_obj::{Object as File, ProgramSection};
 
 use super::map::{Map, Plain};
+use crate::mapping::Mapping;
+
 use super::sys::{MapSpec, ProgramSpec, create_map, load_program};
 
 /// How many entries a map is to have room for.
@@ -101,6 +103,12 @@ impl Object {
         self.programs.get(name).unwrap_or_else(|| panic!("no program `{name}` in the object")).as_fd()
     }
 
+    /// Runs a program once on a frame: what it returns, and how long the frame is then.
+    #[cfg(test)]
+    pub(crate) fn test_run(&self, program: &str, frame: &mut [u8], len: usize) -> io::Result<(u32, usize)> {
+        super::sys::test_run(self.program(program), frame, len)
+    }
+
     /// A map that the C file has, with these types.
     pub(crate) fn map<K: Plain, V: Plain>(&self, name: &str) -> Map<K, V> {
         let (fd, sizes) = self.maps.get(name).unwrap_or_else(|| panic!("no map `{name}` in the object"));
@@ -109,11 +117,20 @@ impl Object {
     }
 }
 
+impl Object {
+    /// A map of an array with `BPF_F_MMAPABLE`, in this process's memory.
+    pub(crate) fn memory(&self, name: &str, entries: usize) -> io::Result<Mapping> {
+        let (fd, sizes) = self.maps.get(name).unwrap_or_else(|| panic!("no map `{name}` in the object"));
+        Mapping::of(fd.as_fd(), sizes.value * entries)
+    }
+}
+
 fn kind(section: &ProgramSection) -> Option<(bpf_prog_type, u32)> {
     match section {
         ProgramSection::SkLookup => {
             Some((bpf_prog_type::BPF_PROG_TYPE_SK_LOOKUP, bpf_attach_type::BPF_SK_LOOKUP as u32))
         }
+        ProgramSection::Xdp { .. } => Some((bpf_prog_type::BPF_PROG_TYPE_XDP, bpf_attach_type::BPF_XDP as u32)),
         ProgramSection::SchedClassifier => Some((bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS, 0)),
         _ => None,
     }

@@ -90,7 +90,12 @@ pub(super) enum Target<'a> {
     Interface(u32),
 }
 
-pub(super) fn create_link(program: BorrowedFd<'_>, target: Target<'_>, kind: bpf_attach_type) -> io::Result<OwnedFd> {
+pub(super) fn create_link(
+    program: BorrowedFd<'_>,
+    target: Target<'_>,
+    kind: bpf_attach_type,
+    flags: u32,
+) -> io::Result<OwnedFd> {
     let mut attr = zeroed();
     // SAFETY: every field of a zeroed union is valid; all are integers.
     let create = unsafe { &mut attr.link_create };
@@ -100,6 +105,7 @@ pub(super) fn create_link(program: BorrowedFd<'_>, target: Target<'_>, kind: bpf
         Target::Interface(index) => bpf_attr__bindgen_ty_14__bindgen_ty_2 { target_ifindex: index },
     };
     create.attach_type = kind as u32;
+    create.flags = flags;
     // SAFETY: this command reads no pointers.
     unsafe { descriptor(bpf_cmd::BPF_LINK_CREATE, &mut attr) }
 }
@@ -125,6 +131,27 @@ pub(super) unsafe fn element(
     element.flags = flags;
     // SAFETY: as the caller promised.
     unsafe { bpf(command, &mut attr) }.map(|_| ())
+}
+
+/// Runs a program once on a frame (`Documentation/bpf/bpf_prog_run.rst`): what it returns, and how long the frame is then, which is
+/// left in `frame`.
+#[cfg(test)]
+pub(super) fn test_run(program: BorrowedFd<'_>, frame: &mut [u8], len: usize) -> io::Result<(u32, usize)> {
+    assert!(len <= frame.len(), "a frame of {len} bytes in {}", frame.len());
+    let mut attr = zeroed();
+    // SAFETY: every field of a zeroed union is valid; all are integers.
+    let test = unsafe { &mut attr.test };
+    test.prog_fd = program.as_raw_fd() as u32;
+    test.data_in = frame.as_ptr() as u64;
+    test.data_size_in = len as u32;
+    test.data_out = frame.as_mut_ptr() as u64;
+    test.data_size_out = frame.len() as u32;
+    test.repeat = 1;
+    // SAFETY: the frame is as long as it says for the whole call, and it is read before it is written.
+    unsafe { bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) }?;
+    // SAFETY: the kernel has filled in this member.
+    let test = unsafe { attr.test };
+    Ok((test.retval, test.data_size_out as usize))
 }
 
 fn zeroed() -> bpf_attr {

@@ -68,6 +68,13 @@ impl Header {
         Some(Self { bytes, len: (udp + UDP_BYTES) as u8, ip_sum, udp_sum, mtu: hop.mtu })
     }
 
+    /// For whoever writes it otherwise: the headers with lengths and checksums 0, the sums of the IPv4 header's words and of the pseudo
+    /// header's and the UDP header's, and the bytes of the longest payload.
+    pub(crate) const fn parts(&self) -> (&[u8; HEADER_MAX], u32, u32, u32) {
+        let len_max = self.mtu.saturating_sub(self.len as u32 - ETHERNET_BYTES as u32);
+        (&self.bytes, self.ip_sum, self.udp_sum, len_max)
+    }
+
     /// Whether a payload of this many bytes fits into one frame.
     pub(crate) const fn fits(&self, payload_len: usize) -> bool {
         self.len as usize - ETHERNET_BYTES + payload_len <= self.mtu as usize

@@ -52,17 +52,19 @@ impl Hops {
         Self { worker, known: HashMap::with_capacity(ways_max), ways_max, asks, wake, told, version: 0 }
     }
 
-    /// Takes what was told since the last call; costs next to nothing if that is nothing. `each` gets the new hops.
-    pub(crate) fn listen(&mut self, mut each: impl FnMut(Hop)) {
+    /// Takes what was told since the last call; costs next to nothing if that is nothing. `each` gets the ways and what their hops are
+    /// now; `None`: leave it to the UDP socket.
+    pub(crate) fn listen(&mut self, mut each: impl FnMut(Way, Option<Hop>)) {
         while let Ok(told) = self.told.try_recv() {
             self.version += 1;
             match told {
                 Told::Hop(way, hop) => {
                     self.known.insert(way, hop);
-                    hop.into_iter().for_each(&mut each);
+                    each(way, hop);
                 }
                 Told::Forget(way) => {
                     self.known.remove(&way);
+                    each(way, None);
                 }
             }
         }

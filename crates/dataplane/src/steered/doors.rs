@@ -7,10 +7,11 @@ use std::net::UdpSocket;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::frames::Frames;
-use super::layout::{Lease, PortKey};
+use super::layout::Lease;
 use super::steering::FAMILIES;
 use crate::bpf::Map;
 use crate::network::hops::Hops;
+use crate::port::PortKey;
 use crate::socket::{self, SocketOptions};
 
 /// The addresses of all workers.

@@ -128,7 +128,11 @@ impl Outbound {
     /// Takes news of the ways to the parties.
     pub(super) fn listen(&mut self) {
         let Self { hops, frames, .. } = self;
-        hops.listen(|hop| frames.open(hop.interface));
+        hops.listen(|_, hop| {
+            if let Some(hop) = hop {
+                frames.open(hop.interface);
+            }
+        });
     }
 
     /// Puts a packet into the run that it is sent with at the end of [`Sender::send`].
@@ -184,7 +188,7 @@ impl Sender for Outbound {
 }
 
 /// `net.ipv4.ip_default_ttl`; 64 where it cannot be read (RFC 1700).
-fn default_ttl() -> u8 {
+pub(crate) fn default_ttl() -> u8 {
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_default_ttl");
     text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(64)
 }

@@ -7,12 +7,13 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use super::doors::Doors;
 use super::egress;
-use super::layout::{Lease, PortKey};
+use super::layout::Lease;
 use crate::backend::Unavailable;
 use crate::background::Background;
 use crate::bpf::{Link, LoadError, Map, Object};
 use crate::network::hops::Hops;
 use crate::network::resolver;
+use crate::port::PortKey;
 use crate::probe;
 use crate::socket::{self, SocketOptions};
 
@@ -89,7 +90,7 @@ fn attach(steer: &Object) -> io::Result<Link> {
 }
 
 /// Why the kernel takes no program, and what to do.
-fn not_loaded(error: &LoadError) -> Unavailable {
+pub(crate) fn not_loaded(error: &LoadError) -> Unavailable {
     Unavailable::new(format!("{error}{} (Linux {})", advice(error.errno()), probe::kernel()))
 }
 

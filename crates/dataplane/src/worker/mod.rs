@@ -148,6 +148,7 @@ impl<B: Backend> Worker<B> {
         self.housekeeping_at = now.after(HOUSEKEEPING);
         self.arrival = Arrival::measure();
         self.backend.housekeep();
+        self.shard.look_after_offload();
         if now >= self.wallclock_at {
             self.wallclock_at = now.after(WALLCLOCK);
             self.shard.set_wallclock(NtpTime::from_unix_nanos(self.clock.unix_nanos()), self.clock.now());

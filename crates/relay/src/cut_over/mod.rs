@@ -225,7 +225,6 @@ impl Shard {
             self.conclude_without_a_packet(sink, draft);
             return;
         }
-        self.legs.descend_to(sink);
         self.end_event_in_flight(sink, now);
         self.release_key(sink, now);
         self.detach(sink, Some((draft.id, now)));
@@ -254,7 +253,6 @@ impl Shard {
     /// Takes a leg's source away. `by` says which cut-over did it, so that late packets can be told.
     pub(crate) fn detach(&mut self, sink: Slot, by: Option<(CutOverId, MonoTime)>) {
         let at = sink as usize;
-        self.legs.descend_to(sink);
         match core::mem::replace(&mut self.legs.egress[at].source, SourceSlot::Silence) {
             SourceSlot::Silence => {}
             SourceSlot::Leg(source) => {
@@ -272,7 +270,6 @@ impl Shard {
     /// Recomputes the payload types that a leg's source has for it.
     pub(crate) fn map_payload_types(&mut self, sink: Slot) {
         let at = sink as usize;
-        self.legs.descend_to(sink);
         let SourceSlot::Leg(source) = self.legs.egress[at].source else { return };
         let map = PayloadTypeMap::between(&self.legs.cold[source as usize].codecs, &self.legs.cold[at].codecs);
         self.legs.egress[at].same_payload_types = map.is_identity();

@@ -67,6 +67,19 @@ impl Flows {
         self.count
     }
 
+    /// The leg goes away.
+    pub(crate) fn forget(&mut self, slot: Slot) {
+        if let Some(offload) = &mut self.offload {
+            offload.forget(slot);
+        }
+    }
+
+    pub(crate) fn keep_house(&mut self) {
+        if let Some(offload) = &mut self.offload {
+            offload.keep_house();
+        }
+    }
+
     /// How far the flow of a leg is.
     fn progress(&self, slot: Slot) -> Option<Progress> {
         self.offload.as_ref().filter(|_| self.has(slot))?.progress(slot)
@@ -250,6 +263,7 @@ impl Legs {
             sink,
             sink_local,
             to,
+            dscp: hearing.dscp,
             payload_types: self.payload_types_of(slot, sink),
             sequence_offset,
             timestamp_offset,

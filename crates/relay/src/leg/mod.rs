@@ -60,6 +60,8 @@ pub(crate) struct Cold {
     pub(crate) local_rtcp: Option<SocketAddr>,
     /// RTCP travels on the RTP port.
     pub(crate) rtcp_muxed: bool,
+    /// Of what the party is sent, for the offload; the backend has been told.
+    pub(crate) dscp: Option<u8>,
     /// Where RTCP goes to, if not to the RTP address.
     pub(crate) remote_rtcp: Option<SocketAddr>,
     pub(crate) latch: Latch,
@@ -283,6 +285,7 @@ impl Legs {
     pub(crate) fn remove(&mut self, slot: Slot) {
         let at = slot as usize;
         self.descend(slot);
+        self.flows.forget(slot);
         self.slots.remove(&self.cold[at].id);
         self.set_door(slot, None);
         self.end_doors_into(slot);
@@ -470,6 +473,7 @@ impl Cold {
             local_rtp: spec.local_rtp,
             local_rtcp: spec.local_rtcp,
             rtcp_muxed: spec.local_rtcp.is_none(),
+            dscp: spec.dscp,
             remote_rtcp: spec.remote_rtcp,
             latch: Latch::new(spec.latch, spec.remote_rtp),
             ice: None,

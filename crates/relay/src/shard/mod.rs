@@ -116,6 +116,11 @@ impl Shard {
         Outputs::new(&mut self.outbox)
     }
 
+    /// Lets the offload look after its flows; to be called some times a second.
+    pub fn look_after_offload(&mut self) {
+        self.legs.flows.keep_house();
+    }
+
     /// When [`Shard::tick`] is next needed; `None` while there is nothing to wait for.
     #[must_use]
     pub fn next_deadline(&self) -> Option<MonoTime> {

@@ -1,0 +1,189 @@
+//! The program `fast` on the interfaces that have media addresses, those that come later too.
+
+use core::net::IpAddr;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use crossbeam::channel::Sender;
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::socket::{AddressFamily, SockaddrLike};
+
+use crate::backend::Unavailable;
+use crate::background::{Background, Stop};
+use crate::bpf::{Link, Object};
+use crate::config::XdpMode;
+use crate::network::netlink::Netlink;
+use crate::probe;
+
+/// The program and the interfaces that have it, by their indices.
+pub(super) struct Attached {
+    object: Object,
+    mode: XdpMode,
+    /// Media addresses; none: those of every interface.
+    addresses: Vec<IpAddr>,
+    links: BTreeMap<u32, (Link, Interface)>,
+    tells: Vec<Sender<Vec<u32>>>,
+}
+
+/// An interface of Ethernet.
+#[derive(Clone, Debug)]
+struct Interface {
+    index: u32,
+    name: String,
+    native: bool,
+}
+
+impl Attached {
+    /// Attaches the program to all interfaces where that is possible. Where it is possible nowhere, the error says why of each.
+    pub(super) fn new(object: Object, mode: XdpMode, addresses: Vec<IpAddr>) -> Result<Self, Unavailable> {
+        let mut attached = Self { object, mode, addresses, links: BTreeMap::new(), tells: Vec::new() };
+        let mut refusals = Vec::new();
+        attached.update(|refusal| refusals.push(refusal))?;
+        for refusal in &refusals {
+            tracing::warn!("XDP: {refusal}");
+        }
+        match (attached.links.is_empty(), refusals.is_empty()) {
+            (false, _) => Ok(attached),
+            (true, true) => Err(Unavailable::new("no interface of Ethernet has a media address")),
+            (true, false) => Err(Unavailable::new(refusals.join("; "))),
+        }
+    }
+
+    /// In one line: where it is.
+    pub(super) fn describe(&self) -> String {
+        let each = self.links.values().map(|(_, interface)| {
+            let how = if interface.native { "its driver" } else { "front of the network stack (generic)" };
+            format!("{} in {how}", interface.name)
+        });
+        each.collect::<Vec<_>>().join(", ")
+    }
+
+    pub(super) fn indices(&self) -> Vec<u32> {
+        self.links.keys().copied().collect()
+    }
+
+    /// Starts a thread that looks after interfaces, and tells which have the program when that changes. It is attached as long as
+    /// what this gives lives.
+    pub(super) fn watch(mut self, tells: Vec<Sender<Vec<u32>>>) -> Result<Background, Unavailable> {
+        let news = Netlink::listening_for_links();
+        let news = news.map_err(|error| Unavailable::io("listening for changes of interfaces", &error))?;
+        self.tells = tells;
+        Background::start("patchcord-xdp", move |stop| self.run(news, &stop))
+    }
+
+    fn run(mut self, mut news: Netlink, stop: &Stop) {
+        /// Addresses come after their interfaces, and the kernel may have more news than it can keep: the next look is at this time
+        /// at the latest.
+        const PERIOD_MS: u16 = 5_000;
+        loop {
+            let mut fds = [news.as_fd(), stop.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            let _ = poll(&mut fds, PERIOD_MS);
+            if stop.is_due() {
+                return;
+            }
+            // What the news are does not matter.
+            news.news(|_| ());
+            let before = self.indices();
+            let looked = self.update(|refusal| tracing::debug!("XDP: {refusal}"));
+            if let Err(error) = looked {
+                tracing::debug!(%error, "interfaces cannot be listed");
+            }
+            if self.indices() != before {
+                tracing::info!(interfaces = self.describe(), "XDP programs are attached");
+                for tell in &self.tells {
+                    let _ = tell.send(self.indices());
+                }
+            }
+        }
+    }
+
+    /// Attaches the program where it is missing, and forgets interfaces that are gone. `refused` gets in words what could not be done.
+    fn update(&mut self, mut refused: impl FnMut(String)) -> Result<(), Unavailable> {
+        let interfaces = self.interfaces().map_err(|error| Unavailable::io("listing interfaces", &error))?;
+        for interface in &interfaces {
+            if self.links.contains_key(&interface.index) {
+                continue;
+            }
+            match self.attach(interface) {
+                Ok((link, native)) => {
+                    let interface = Interface { native, ..interface.clone() };
+                    self.links.insert(interface.index, (link, interface));
+                }
+                Err(refusal) => refused(refusal),
+            }
+        }
+        self.links.retain(|index, _| interfaces.iter().any(|interface| interface.index == *index));
+        Ok(())
+    }
+
+    fn attach(&self, interface: &Interface) -> Result<(Link, bool), String> {
+        let program = self.object.program("fast");
+        let name = &interface.name;
+        let native = match self.mode {
+            XdpMode::Native => true,
+            XdpMode::Generic => false,
+            XdpMode::Auto => interface.native,
+        };
+        let mut refusal = match Link::xdp(program, interface.index, native) {
+            Ok(link) => return Ok((link, native)),
+            Err(error) => error,
+        };
+        if self.mode == XdpMode::Auto && native && !is_taken(&refusal) {
+            match Link::xdp(program, interface.index, false) {
+                Ok(link) => return Ok((link, false)),
+                Err(error) => refusal = error,
+            }
+        }
+        Err(if is_taken(&refusal) {
+            format!("{name} has another XDP program, which is left alone (`ip link show {name}`)")
+        } else {
+            let how = if native { "the driver of" } else { "attaching to" };
+            format!("{how} {name}: {refusal} (Linux {})", probe::kernel())
+        })
+    }
+
+    /// Interfaces of Ethernet that have a media address.
+    fn interfaces(&self) -> io::Result<Vec<Interface>> {
+        let mut found: BTreeMap<String, (bool, bool)> = BTreeMap::new();
+        for address in getifaddrs().map_err(io::Error::from)? {
+            let (is_ethernet, is_media) = found.entry(address.interface_name).or_default();
+            let is_loopback = address.flags.contains(InterfaceFlags::IFF_LOOPBACK);
+            let Some(at) = address.address else { continue };
+            let ip = match at.family() {
+                Some(AddressFamily::Packet) => {
+                    // Six zeroes are no hardware address: a tunnel's.
+                    let hardware = at.as_link_addr().and_then(nix::sys::socket::LinkAddr::addr);
+                    *is_ethernet |= !is_loopback && hardware.is_some_and(|hardware| hardware != [0; 6]);
+                    continue;
+                }
+                Some(AddressFamily::Inet) => at.as_sockaddr_in().map(|at| IpAddr::V4(at.ip())),
+                Some(AddressFamily::Inet6) => at.as_sockaddr_in6().map(|at| IpAddr::V6(at.ip())),
+                _ => None,
+            };
+            let is_ours = |ip: IpAddr| {
+                let same = |media: &IpAddr| *media == ip || media.is_unspecified() && media.is_ipv4() == ip.is_ipv4();
+                self.addresses.is_empty() || self.addresses.iter().any(same)
+            };
+            *is_media |= ip.is_some_and(is_ours);
+        }
+        let media = found.into_iter().filter(|&(_, (is_ethernet, is_media))| is_ethernet && is_media);
+        Ok(media
+            .filter_map(|(name, _)| {
+                // Gone again meanwhile.
+                let index = if_nametoindex(&*name).ok()?;
+                // What has no device behind it is made of software, and its native mode wants something of its other end: a veth's peer
+                // drops silently what a program sends it, unless GRO is on there.
+                let native = Path::new("/sys/class/net").join(&name).join("device/driver").exists();
+                Some(Interface { index, name, native })
+            })
+            .collect())
+    }
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EEXIST))
+}

@@ -1,0 +1,211 @@
+//! A worker's flows, in the memory that it shares with the program.
+
+#![allow(unsafe_code, reason = "entries are found by their address")]
+
+use core::fmt;
+use std::sync::Arc;
+
+use crossbeam::channel::Receiver;
+use patchcord_relay::flow::{Flow, Obstacle, Offload, Progress};
+
+use super::layout::{Entry, Shared};
+use crate::bpf::Map;
+use crate::mapping::Mapping;
+use crate::network::frame::Header;
+use crate::network::hops::Hops;
+use crate::network::{Hop, Way};
+use crate::port::PortKey;
+
+/// No slot.
+const NONE: u32 = u32::MAX;
+
+/// The [`Offload`] of one worker.
+pub(crate) struct Table {
+    flows: Flows,
+    places: Map<PortKey, u32>,
+    hops: Hops,
+    /// Interfaces that have the program.
+    interfaces: Vec<u32>,
+    news: Receiver<Vec<u32>>,
+    dscp: u8,
+    ttl: u8,
+}
+
+/// The flows by slots, and by the ways that they take.
+struct Flows {
+    memory: Arc<Mapping>,
+    /// Index of this worker's first entry.
+    first: u32,
+    slots: Box<[Slot]>,
+    /// The first slot of each list of those whose flows' ways have the same hash.
+    lists: Box<[u32]>,
+}
+
+/// What is known of a leg that sends.
+#[derive(Clone, Copy)]
+struct Slot {
+    /// Where its port is in the map.
+    place: Option<PortKey>,
+    /// The way of its flow, while there is one.
+    way: Option<(Way, Hop)>,
+    /// The next slot of the same list.
+    next: u32,
+    obstacle: Obstacle,
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("first", &self.flows.first).finish_non_exhaustive()
+    }
+}
+
+/// What a table is made of.
+pub(super) struct Parts {
+    pub(super) memory: Arc<Mapping>,
+    pub(super) first: u32,
+    pub(super) len: u32,
+    pub(super) places: Map<PortKey, u32>,
+    pub(super) hops: Hops,
+    pub(super) interfaces: Vec<u32>,
+    pub(super) news: Receiver<Vec<u32>>,
+    pub(super) dscp: u8,
+    pub(super) ttl: u8,
+}
+
+impl Table {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { memory, first, len, places, hops, interfaces, news, dscp, ttl } = parts;
+        let empty = Slot { place: None, way: None, next: NONE, obstacle: Obstacle::NotFollowed };
+        let lists = (len as usize).next_power_of_two();
+        let (slots, lists) = (vec![empty; len as usize].into(), vec![NONE; lists].into());
+        Self { flows: Flows { memory, first, slots, lists }, places, hops, interfaces, news, dscp, ttl }
+    }
+
+    fn try_begin(&mut self, slot: u32, flow: &Flow) -> Result<(), Obstacle> {
+        let way = Way { from: flow.sink_local.ip(), to: flow.to.ip() };
+        let hop = self.hops.get(way).ok_or(Obstacle::NoHop)?;
+        if !self.interfaces.contains(&hop.interface) {
+            return Err(Obstacle::NoProgram);
+        }
+        let dscp = flow.dscp.unwrap_or(self.dscp);
+        let header = Header::new(&hop, flow.sink_local, flow.to, dscp, self.ttl).ok_or(Obstacle::Families)?;
+        self.place(slot, PortKey::from(flow.local))?;
+        self.flows.entry(slot).arm(flow, hop.interface, &header);
+        self.flows.link(slot, way, hop);
+        Ok(())
+    }
+
+    /// Puts a port where the program finds it. A port stays there as long as its leg does.
+    fn place(&mut self, slot: u32, key: PortKey) -> Result<(), Obstacle> {
+        if self.flows.slots[slot as usize].place != Some(key) {
+            self.displace(slot);
+            let index = self.flows.first + slot;
+            self.places.insert(&key, &index, Map::<PortKey, u32>::ANY).map_err(|_| Obstacle::Full)?;
+            self.flows.slots[slot as usize].place = Some(key);
+        }
+        Ok(())
+    }
+
+    fn displace(&mut self, slot: u32) {
+        if let Some(key) = self.flows.slots[slot as usize].place.take() {
+            // That it is not there cannot be; and then there is nothing to be done.
+            let _ = self.places.remove(&key);
+        }
+    }
+}
+
+impl Flows {
+    fn entry(&self, slot: u32) -> Shared {
+        let at = self.memory.at((self.first + slot) as usize * size_of::<Entry>());
+        // SAFETY: the map has an entry for each slot of each worker; its memory begins with a page, and all entries are of 448
+        // bytes. Slots are used by their own worker alone.
+        unsafe { Shared::new(at.cast()) }
+    }
+
+    fn list(&self, way: &Way) -> usize {
+        // Parties differ in their last bytes.
+        let hash = |address| u128::from_be_bytes(crate::port::mapped(address)) as u64;
+        let mixed = (hash(way.from) ^ hash(way.to).rotate_left(17)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 32) as usize & (self.lists.len() - 1)
+    }
+
+    fn link(&mut self, slot: u32, way: Way, hop: Hop) {
+        let list = self.list(&way);
+        let first = core::mem::replace(&mut self.lists[list], slot);
+        let entry = &mut self.slots[slot as usize];
+        (entry.way, entry.next) = (Some((way, hop)), first);
+    }
+
+    fn unlink(&mut self, slot: u32) {
+        let Some((way, _)) = self.slots[slot as usize].way.take() else { return };
+        let next = core::mem::replace(&mut self.slots[slot as usize].next, NONE);
+        let list = self.list(&way);
+        if self.lists[list] == slot {
+            self.lists[list] = next;
+            return;
+        }
+        let mut before = self.lists[list];
+        while before != NONE {
+            let after = self.slots[before as usize].next;
+            if after == slot {
+                self.slots[before as usize].next = next;
+                return;
+            }
+            before = after;
+        }
+    }
+
+    /// The flows of a way end unless it is still the same.
+    fn divert(&self, way: Way, hop: Option<Hop>) {
+        let mut slot = self.lists[self.list(&way)];
+        while slot != NONE {
+            let of = &self.slots[slot as usize];
+            if of.way.is_some_and(|(taken, by)| taken == way && Some(by) != hop) {
+                self.entry(slot).give_up();
+            }
+            slot = of.next;
+        }
+    }
+}
+
+impl Offload for Table {
+    fn begin(&mut self, slot: u32, flow: &Flow) -> Result<(), Obstacle> {
+        let begun = self.try_begin(slot, flow);
+        if let Err(obstacle) = begun {
+            self.flows.slots[slot as usize].obstacle = obstacle;
+        }
+        begun
+    }
+
+    fn progress(&self, slot: u32) -> Option<Progress> {
+        self.flows.entry(slot).peek()
+    }
+
+    fn obstacle(&self, slot: u32) -> Obstacle {
+        self.flows.slots[slot as usize].obstacle
+    }
+
+    fn end(&mut self, slot: u32) -> Option<Progress> {
+        let progress = self.flows.entry(slot).take_back();
+        self.flows.unlink(slot);
+        progress
+    }
+
+    fn forget(&mut self, slot: u32) {
+        self.displace(slot);
+    }
+
+    fn keep_house(&mut self) {
+        if let Some(interfaces) = self.news.try_iter().last() {
+            self.interfaces = interfaces;
+            for slot in 0..self.flows.slots.len() as u32 {
+                let lost = |(_, hop): (Way, Hop)| !self.interfaces.contains(&hop.interface);
+                if self.flows.slots[slot as usize].way.is_some_and(lost) {
+                    self.flows.entry(slot).give_up();
+                }
+            }
+        }
+        let Self { hops, flows, .. } = self;
+        hops.listen(|way, hop| flows.divert(way, hop));
+    }
+}
