@@ -2,6 +2,9 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped test says why")]
 
+#[path = "relaying/stage.rs"]
+#[allow(dead_code, reason = "shared with the tests of XDP")]
+mod stage;
 #[path = "relaying/support.rs"]
 #[allow(
     dead_code,
@@ -15,89 +18,14 @@ use std::fs::File;
 use std::io::Read;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
-use std::process::Command as Process;
 
 use patchcord_dataplane::Config;
 use patchcord_lab::netns::Namespace;
 use patchcord_relay::command::{Command, Source};
 use patchcord_relay::ids::LegId;
 
+use stage::{Stage, interface_of, ip};
 use support::{PATIENCE, Party, Relay, cut_over, eventually, io, rtp, sequence, spec, steered};
-
-/// ```text
-///  left --- veth --- relay --- veth --- right
-/// ```
-struct Stage {
-    left: Namespace,
-    host: Namespace,
-    right: Namespace,
-}
-
-impl Stage {
-    fn new() -> Self {
-        let [left, host, right] = ["left", "relay", "right"].map(|name| Namespace::create(name).expect("root"));
-        let stage = Self { left, host, right };
-        stage.connect(&stage.left, 1);
-        stage.connect(&stage.right, 2);
-        stage
-    }
-
-    fn connect(&self, to: &Namespace, network: u8) {
-        for (near, far) in [
-            (format!("10.77.{network}.1/24"), format!("10.77.{network}.2/24")),
-            (format!("fd77:{network}::1/64"), format!("fd77:{network}::2/64")),
-        ] {
-            let near = near.parse().expect("a network");
-            self.host.connect(near, to, far.parse().expect("a network")).expect("ip link");
-        }
-    }
-
-    fn start(&self, config: &Config) -> Relay {
-        self.host.run(|| Relay::start(config)).expect("the namespace can be entered")
-    }
-
-    /// Two parties, one on each side, that hear nobody but the relay: their sockets are connected to it.
-    fn call(&self, relay: &mut Relay, v6: bool) -> (Caller, Caller) {
-        let address = |network: u8, host: u8| {
-            if v6 { format!("[fd77:{network}::{host}]:0") } else { format!("10.77.{network}.{host}:0") }
-        };
-        let parties = [(&self.left, 1), (&self.right, 2)].map(|(namespace, network)| {
-            let party = namespace.run(|| UdpSocket::bind(address(network, 2)).expect("its address")).expect("entered");
-            party.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-            let remote = party.local_addr().expect("bound");
-            let (leg, local) = self.host.run(|| relay.add(&address(network, 1), Some(remote))).expect("entered");
-            party.connect(local).expect("a route");
-            Caller { socket: party, leg }
-        });
-        relay.bridge(parties[0].leg, parties[1].leg);
-        parties.into()
-    }
-}
-
-struct Caller {
-    socket: UdpSocket,
-    leg: LegId,
-}
-
-impl Caller {
-    fn send(&self, bytes: &[u8]) {
-        self.socket.send(bytes).expect("it leaves");
-    }
-
-    fn receive(&self) -> Vec<u8> {
-        let mut buffer = [0; 4096];
-        let len = self.socket.recv(&mut buffer).expect("a datagram from the relay's port");
-        buffer[..len].to_vec()
-    }
-
-    /// Packets with these sequence numbers come out at the other end, whole and in order.
-    fn talks_to(&self, other: &Self, from: u16, count: u16) {
-        for number in from..from + count {
-            self.send(&rtp(7, number));
-            assert_eq!(other.receive(), rtp(7, number));
-        }
-    }
-}
 
 fn sent_frames(relay: &mut Relay) -> u64 {
     io(&relay.worker(), "sent_frames")
@@ -362,17 +290,4 @@ fn refuse_what_is_taken(config: &Config) {
     let (_, local) = relay.add("127.0.0.1:0", None);
     let refused = relay.apply(vec![Command::AddLeg(Box::new(spec(local, None)))]);
     assert!(refused.is_err(), "the relay itself has it");
-}
-
-fn ip(namespace: &Namespace, args: &[&str]) {
-    let output = Process::new("ip").args(["-n", namespace.name()]).args(args).output().expect("ip");
-    assert!(output.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// The interface with an IPv4 address.
-fn interface_of(namespace: &Namespace) -> String {
-    let output = Process::new("ip").args(["-n", namespace.name(), "-o", "-4", "addr"]).output().expect("ip");
-    let text = String::from_utf8(output.stdout).expect("text");
-    let line = text.lines().find(|line| line.contains("10.77.")).expect("an address");
-    line.split_whitespace().nth(1).expect("a name").trim_end_matches(':').to_owned()
 }

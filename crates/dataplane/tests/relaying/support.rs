@@ -8,7 +8,7 @@ use std::net::UdpSocket;
 use std::time::Instant;
 
 use crossbeam::channel::{self, Receiver};
-use patchcord_dataplane::{BackendChoice, Config, Dataplane, WorkerHandle, probe};
+use patchcord_dataplane::{BackendChoice, Config, Dataplane, OffloadChoice, WorkerHandle, probe};
 use patchcord_relay::command::{
     Command, CutOver, EgressMode, LatchPolicy, LegSpec, Refusal, Relaying, Source, SourceChange, Trigger,
 };
@@ -62,7 +62,12 @@ pub(crate) fn io_uring() -> Option<Config> {
         eprintln!("skipped: {}", probe.reason);
         return None;
     }
-    Some(Config { backend: BackendChoice::IoUring, legs_max_per_worker: 64, ..Config::default() })
+    Some(Config {
+        backend: BackendChoice::IoUring,
+        offload: OffloadChoice::Off,
+        legs_max_per_worker: 64,
+        ..Config::default()
+    })
 }
 
 /// Runs a test where no other can take a port that it has just found free, as far as the user may have such a place.
@@ -91,11 +96,16 @@ pub(crate) fn steered() -> Option<Config> {
         eprintln!("skipped: {}", probe.reason);
         return None;
     }
-    Some(Config { backend: BackendChoice::Steered, legs_max_per_worker: 64, ..Config::default() })
+    Some(Config {
+        backend: BackendChoice::Steered,
+        offload: OffloadChoice::Off,
+        legs_max_per_worker: 64,
+        ..Config::default()
+    })
 }
 
 pub(crate) fn mmsg() -> Config {
-    Config { backend: BackendChoice::Mmsg, legs_max_per_worker: 64, ..Config::default() }
+    Config { backend: BackendChoice::Mmsg, offload: OffloadChoice::Off, legs_max_per_worker: 64, ..Config::default() }
 }
 
 /// A running data plane and what it said.

@@ -1,0 +1,361 @@
+//! Forwarding in XDP between network namespaces: nobody can tell that most packets never reach the relay, and none is lost on the way
+//! up or down.
+
+#![allow(clippy::print_stderr, reason = "a skipped test says why")]
+
+#[path = "relaying/stage.rs"]
+#[allow(dead_code, reason = "shared with the tests of steered sockets")]
+mod stage;
+#[path = "relaying/support.rs"]
+#[allow(
+    dead_code,
+    unused_macros,
+    unused_imports,
+    reason = "shared with the tests on loopback, which use the rest of it"
+)]
+mod support;
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::BTreeSet;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
+
+use patchcord_dataplane::{BackendChoice, Config, Dataplane, OffloadChoice, XdpMode};
+use patchcord_lab::netns::Namespace;
+use patchcord_relay::command::{Command, Source};
+use patchcord_relay::flow::Obstacle;
+use patchcord_relay::ids::LegId;
+use patchcord_relay::media::Direction;
+
+use stage::{Caller, Stage, interface_of, ip};
+use support::{Relay, cut_over, eventually, rtp, sequence};
+
+/// Fails in CI where it cannot be had.
+fn xdp(backend: BackendChoice, xdp_mode: XdpMode) -> Option<Config> {
+    support::steered().map(|config| Config { backend, offload: OffloadChoice::Xdp, xdp_mode, ..config })
+}
+
+fn generic() -> Option<Config> {
+    xdp(BackendChoice::IoUring, XdpMode::Generic)
+}
+
+/// A veth's end takes what a program sends to it only if GRO is on there.
+#[allow(unsafe_code, reason = "an ioctl that std does not know")]
+fn take_frames_of_programs(namespace: &Namespace) {
+    #[repr(C)]
+    struct Value {
+        command: u32,
+        data: u32,
+    }
+    const ETHTOOL_SGRO: u32 = 0x2c;
+    const SIOCETHTOOL: libc::Ioctl = 0x8946;
+    namespace
+        .run(|| {
+            let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+            for interface in &nix::net::if_::if_nameindex().expect("interfaces") {
+                let mut value = Value { command: ETHTOOL_SGRO, data: 1 };
+                let mut request = [0_u8; 40];
+                let name = interface.name().to_bytes();
+                request[..name.len()].copy_from_slice(name);
+                request[16..24].copy_from_slice(&(&raw mut value as usize).to_ne_bytes());
+                // SAFETY: a struct ifreq with a name and a pointer to a struct ethtool_value, which lives until after the call.
+                let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, request.as_mut_ptr()) };
+                assert_eq!(result, 0, "GRO of {:?}: {}", interface.name(), std::io::Error::last_os_error());
+            }
+        })
+        .expect("entered");
+}
+
+fn offloaded(relay: &mut Relay) -> u64 {
+    relay.worker().offloaded
+}
+
+/// RTP packets that a leg's party has sent, and been sent.
+fn packets(relay: &mut Relay, leg: LegId) -> (u64, u64) {
+    let leg = relay.leg(leg).expect("it is there");
+    (leg.ingress.packets, leg.egress.packets)
+}
+
+/// One packet at a time each way until the kernel forwards both.
+fn climb(relay: &mut Relay, a: &Caller, b: &Caller, number: &mut u16) {
+    eventually("the kernel forwards both ways", || {
+        a.talks_to(b, *number, 1);
+        b.talks_to(a, *number, 1);
+        *number += 1;
+        [a.leg, b.leg].iter().all(|&leg| relay.leg(leg).expect("it is there").offload == Some(Ok(())))
+    });
+}
+
+fn forwards_all(config: &Config) {
+    let stage = Stage::new();
+    if config.xdp_mode == XdpMode::Native {
+        take_frames_of_programs(&stage.left);
+        take_frames_of_programs(&stage.right);
+    }
+    let mut relay = stage.start(config);
+    assert!(relay.dataplane.offload().available, "{:?}", relay.dataplane.offload());
+    for v6 in [false, true] {
+        let (a, b) = stage.call(&mut relay, v6);
+        let mut number = 0;
+        climb(&mut relay, &a, &b, &mut number);
+        assert!(number > 2, "the first packets of each way found no hop yet");
+        let before = offloaded(&mut relay);
+        a.talks_to(&b, number, 500);
+        assert_eq!(offloaded(&mut relay) - before, 500, "the kernel has forwarded all of them");
+        let leg = relay.leg(a.leg).expect("it is there");
+        assert_eq!((leg.ingress.packets, leg.ingress.lost), (u64::from(number) + 500, 0));
+        assert_eq!(relay.leg(b.leg).expect("it is there").egress.packets, u64::from(number) + 500);
+    }
+    let worker = relay.worker();
+    assert_eq!((worker.flows, worker.drops.total()), (4, 0));
+}
+
+#[test]
+fn kernel_forwards_what_needs_no_decision_beside_io_uring() {
+    if let Some(config) = generic() {
+        forwards_all(&config);
+    }
+}
+
+#[test]
+fn kernel_forwards_what_needs_no_decision_beside_steered_sockets() {
+    if let Some(config) = xdp(BackendChoice::Steered, XdpMode::Generic) {
+        forwards_all(&config);
+    }
+}
+
+#[test]
+fn kernel_forwards_what_needs_no_decision_in_the_driver() {
+    if let Some(config) = xdp(BackendChoice::Mmsg, XdpMode::Native) {
+        forwards_all(&config);
+    }
+}
+
+/// Sends numbered packets with no more than some under way, and counts what comes out; ends when `stop` is true. How many were sent.
+fn stream(from: &Caller, to: &Caller, ssrc: u32, first: u16, stop: &AtomicBool, heard: &AtomicU64) -> (u64, Vec<u16>) {
+    const UNDER_WAY: u64 = 32;
+    let mut numbers = Vec::new();
+    let mut sent = 0;
+    std::thread::scope(|scope| {
+        let listener = scope.spawn(|| {
+            let mut numbers = Vec::new();
+            let mut buffer = [0; 2048];
+            to.socket.set_read_timeout(Some(core::time::Duration::from_millis(300))).expect("a timeout");
+            while let Ok(len) = to.socket.recv(&mut buffer) {
+                // RTCP shares the port.
+                if len > 12 && !(192..224).contains(&buffer[1]) {
+                    numbers.push(sequence(&buffer[..len]));
+                    heard.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            numbers
+        });
+        let begin = heard.load(Ordering::Relaxed);
+        while !stop.load(Ordering::Relaxed) {
+            if begin + sent < heard.load(Ordering::Relaxed) + UNDER_WAY {
+                from.send(&rtp(ssrc, first.wrapping_add(sent as u16)));
+                sent += 1;
+            } else {
+                std::thread::yield_now();
+            }
+            assert!(!listener.is_finished(), "nothing came for a while, {sent} were sent");
+        }
+        numbers = listener.join().expect("it listens");
+    });
+    (sent, numbers)
+}
+
+#[test]
+fn a_thousand_climbs_and_descents_under_load_lose_and_double_nothing() {
+    const DESCENTS: u64 = 1000;
+    let Some(config) = generic() else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    let (a, b) = stage.call(&mut relay, false);
+    let mut number = 0;
+    climb(&mut relay, &a, &b, &mut number);
+    let (stop, heard) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (sent, numbers) = std::thread::scope(|scope| {
+        let talker = scope.spawn(|| stream(&a, &b, 7, number, &stop, &heard));
+        let before = relay.worker().climbs;
+        // The direction is what it was; but a command about a leg takes its flows back first.
+        let mut commands = 0_u64;
+        while relay.worker().climbs - before < DESCENTS {
+            let direction = Direction::SendRecv;
+            relay.apply(vec![Command::SetDirection { leg: a.leg, direction }]).expect("it is there");
+            commands += 1;
+            let arrived = heard.load(Ordering::Relaxed);
+            eventually("some more arrive", || heard.load(Ordering::Relaxed) > arrived + 2 || talker.is_finished());
+            assert!(!talker.is_finished() && commands < 100 * DESCENTS, "{commands} commands");
+        }
+        stop.store(true, Ordering::Relaxed);
+        talker.join().expect("it talks")
+    });
+    let by_kernel = offloaded(&mut relay);
+    eprintln!("{sent} packets, {by_kernel} of them by the kernel, in {DESCENTS} climbs");
+    assert_eq!(numbers.len() as u64, sent);
+    let steps = numbers.windows(2).filter(|pair| pair[1] != pair[0].wrapping_add(1)).count();
+    assert_eq!(steps, 0, "each number once and in order");
+    assert!(by_kernel > DESCENTS, "{by_kernel}");
+    let worker = relay.worker();
+    assert_eq!(worker.datagrams, worker.forwarded + worker.consumed + worker.drops.total());
+    assert_eq!(relay.leg(a.leg).expect("it is there").ingress.lost, 0);
+}
+
+#[test]
+fn a_cut_over_in_full_flow_loses_and_doubles_nothing() {
+    const CUTS: u16 = 200;
+    let Some(config) = generic() else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    let (a, b) = stage.call(&mut relay, false);
+    let (c, _d) = stage.call(&mut relay, false);
+    let mut number = 0;
+    climb(&mut relay, &a, &b, &mut number);
+    let (begin, before) = (number, packets(&mut relay, b.leg).1);
+    let (mut heard, mut sources) = (Vec::new(), BTreeSet::new());
+    for round in 0..CUTS {
+        let source = if round % 2 == 0 { c.leg } else { a.leg };
+        for burst in 0..10 {
+            a.send(&rtp(7, number));
+            c.send(&rtp(8, number));
+            number += 1;
+            if burst == 5 {
+                relay.apply(vec![cut_over(vec![(b.leg, Source::Leg(source))])]).expect("both exist");
+            }
+        }
+        eventually("all arrive", || {
+            let arrived = (packets(&mut relay, a.leg).0, packets(&mut relay, c.leg).0);
+            arrived == (u64::from(number), u64::from(number - begin))
+        });
+        while (heard.len() as u64) < packets(&mut relay, b.leg).1 - before {
+            let packet = b.receive();
+            // RTCP that tells of the new source shares the port.
+            if !(192..224).contains(&packet[1]) {
+                heard.push(sequence(&packet));
+                sources.insert(packet[8..12].to_vec());
+            }
+        }
+    }
+    let steps = heard.windows(2).filter(|pair| pair[1] != pair[0].wrapping_add(1)).count();
+    assert_eq!((steps, sources.len()), (0, 1), "one SSRC, every number once and in order");
+    assert!(heard.len() as u64 > 5 * u64::from(CUTS), "{} packets", heard.len());
+    let worker = relay.worker();
+    assert!(worker.climbs >= u64::from(CUTS) / 2, "{} climbs", worker.climbs);
+}
+
+#[test]
+fn changes_of_the_way_are_followed() {
+    let Some(config) = generic() else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    let (a, b) = stage.call(&mut relay, false);
+    let mut number = 0;
+    climb(&mut relay, &a, &b, &mut number);
+    let goes_on = |relay: &mut Relay, number: &mut u16, what: &str| {
+        let before = offloaded(relay);
+        b.socket.set_read_timeout(Some(core::time::Duration::from_millis(100))).expect("a timeout");
+        eventually(what, || {
+            *number += 1;
+            a.send(&rtp(7, *number));
+            // What is on its way while the kernel looks for the neighbour may be lost, as with any socket.
+            let heard = b.socket.recv(&mut [0; 2048]).is_ok();
+            heard && offloaded(relay) > before + 3
+        });
+    };
+    // The party's interface gets another hardware address, and the kernel hears of it.
+    let name = interface_of(&stage.right);
+    ip(&stage.right, &["link", "set", &name, "address", "02:77:00:00:00:99"]);
+    ip(&stage.host, &["neigh", "flush", "all"]);
+    goes_on(&mut relay, &mut number, "the neighbour's new address is used");
+    // The relay's own end goes down, and comes up again.
+    let near = interface_to(&stage.host, "10.77.2.");
+    ip(&stage.host, &["link", "set", &near, "down"]);
+    for _ in 0..20 {
+        number += 1;
+        a.send(&rtp(7, number));
+    }
+    ip(&stage.host, &["link", "set", &near, "up"]);
+    goes_on(&mut relay, &mut number, "the interface that was down is used again");
+    // Longer packets than the way takes go in fragments, by the engine; and the others by the kernel again.
+    ip(&stage.host, &["link", "set", &near, "mtu", "1280"]);
+    goes_on(&mut relay, &mut number, "the way with the smaller MTU is used");
+    let mut long = rtp(7, number);
+    long.resize(1400, 0x55);
+    // Until the new MTU is known to the flow, what is too long is lost, as it is at any router.
+    eventually("a long packet comes in one piece", || {
+        number += 1;
+        long[2..4].copy_from_slice(&number.to_be_bytes());
+        a.send(&long);
+        let mut buffer = [0; 2048];
+        b.socket.recv(&mut buffer).is_ok_and(|len| buffer[..len] == long)
+    });
+    goes_on(&mut relay, &mut number, "packets that fit are forwarded by the kernel again");
+    // The party's host moves behind another interface: the old one goes away with its routes.
+    ip(&stage.right, &["link", "del", &name]);
+    let (near, far) = ("10.77.2.1/24", "10.77.2.2/24");
+    stage.host.connect(near.parse().expect("one"), &stage.right, far.parse().expect("one")).expect("ip link");
+    goes_on(&mut relay, &mut number, "the new interface has the program");
+}
+
+/// The interface that has an address which begins so.
+fn interface_to(namespace: &Namespace, address: &str) -> String {
+    let output =
+        std::process::Command::new("ip").args(["-n", namespace.name(), "-o", "-4", "addr"]).output().expect("ip");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let line = text.lines().find(|line| line.contains(address)).expect("an address");
+    line.split_whitespace().nth(1).expect("a name").trim_end_matches(':').to_owned()
+}
+
+#[test]
+fn a_program_of_others_is_left_alone() {
+    let Some(config) = generic() else { return };
+    let stage = Stage::new();
+    let first = stage.start(&config);
+    assert!(first.dataplane.offload().available);
+    // To the second, the first one's program is another's.
+    let (sender, _replies) = crossbeam::channel::unbounded();
+    let refused = stage.host.run(|| Dataplane::start(&config, sender.clone())).expect("entered");
+    let words = refused.expect_err("all interfaces are taken").to_string();
+    assert!(words.contains("another XDP program"), "{words}");
+    let auto = Config { offload: OffloadChoice::Auto, ..config.clone() };
+    let second = stage.host.run(|| Dataplane::start(&auto, sender)).expect("entered").expect("it does without");
+    assert!(!second.offload().available && second.offload().reason.contains("another XDP program"));
+    drop(second);
+    // Whoever ends takes his own away, and nobody else's.
+    let mut first = first;
+    let (a, b) = stage.call(&mut first, false);
+    climb(&mut first, &a, &b, &mut 0);
+    drop(first);
+    let third = stage.start(&config);
+    assert!(third.dataplane.offload().available, "nothing was left behind");
+}
+
+#[test]
+fn what_is_not_one_of_a_flows_packets_reaches_the_engine_and_the_flow_goes_on() {
+    let Some(config) = generic() else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    let (a, b) = stage.call(&mut relay, false);
+    let mut number = 0;
+    climb(&mut relay, &a, &b, &mut number);
+    // RTCP beside RTP, an intruder, and what is nothing at all.
+    let report = [0x80, 201, 0, 1, 0, 0, 0, 7];
+    a.send(&report);
+    assert_eq!(b.receive(), report);
+    let intruder = stage.left.run(|| UdpSocket::bind("10.77.1.2:0").expect("its address")).expect("entered");
+    let at = a.socket.peer_addr().expect("connected");
+    intruder.send_to(&rtp(7, number), at).expect("it leaves");
+    a.send(&[0xff; 40]);
+    eventually("both were dropped", || relay.worker().drops.total() == 2);
+    assert_eq!(relay.leg(a.leg).expect("there").offload, Some(Ok(())), "none of it has ended the flow");
+    // Padding is for the engine to look at; and the next packet is the kernel's again.
+    let mut padded = rtp(7, number);
+    padded[0] |= 0x20;
+    *padded.last_mut().expect("not empty") = 4;
+    a.send(&padded);
+    assert_eq!(b.receive(), padded);
+    assert_eq!(relay.leg(a.leg).expect("there").offload, Some(Err(Obstacle::Armed)));
+    a.talks_to(&b, number + 1, 10);
+    assert_eq!(relay.leg(a.leg).expect("there").offload, Some(Ok(())));
+}
