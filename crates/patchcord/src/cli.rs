@@ -63,6 +63,9 @@ pub(crate) struct ServeArgs {
     /// auto, steered, io-uring or mmsg.
     #[arg(long)]
     pub(crate) backend: Option<String>,
+    /// auto, xdp or off: what forwards the media that nobody need look at.
+    #[arg(long)]
+    pub(crate) offload: Option<String>,
     /// Any key of the configuration, such as `media.latch=off`; repeat for more.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
@@ -117,6 +120,9 @@ impl ServeArgs {
         }
         if let Some(backend) = &self.backend {
             layer.put("workers.backend", backend.as_str());
+        }
+        if let Some(offload) = &self.offload {
+            layer.put("workers.offload", offload.as_str());
         }
         Ok(layer)
     }

@@ -37,7 +37,7 @@ pub(crate) use request::{check_id, read};
 pub use secret::Secret;
 pub use srtp::{LegSrtp, LegSrtpDone, SrtpState, SrtpStreamState};
 pub use state::{
-    CallList, CallState, CallSummary, CutOverView, LegState, Percentiles, SentState, WorkerEntry, WorkerList,
-    WorkerState, by_name,
+    CallList, CallState, CallSummary, CutOverView, LegState, OffloadState, Percentiles, SentState, WorkerEntry,
+    WorkerList, WorkerState, by_name,
 };
 pub use trigger::{Forever, KeepOld, Repeat, Trigger, TriggerName};

@@ -89,6 +89,8 @@ pub struct LegState {
     pub srtp: Option<SrtpState>,
     /// The association that its keys come from; null without DTLS.
     pub dtls: Option<DtlsState>,
+    /// Whether its packets are forwarded in the kernel; null: the relay has no offload.
+    pub offload: Option<OffloadState>,
     /// Seen from the party.
     pub direction: Direction,
     /// Whether nobody hears it.
@@ -213,6 +215,15 @@ pub struct WorkerEntry {
     pub state: Option<WorkerState>,
 }
 
+/// Whether a party's packets are forwarded in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OffloadState {
+    /// They are.
+    pub active: bool,
+    /// Why not; null: they are.
+    pub obstacle: Option<String>,
+}
+
 /// A worker's counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerState {
@@ -226,6 +237,12 @@ pub struct WorkerState {
     pub datagrams: u64,
     /// Datagrams relayed.
     pub forwarded: u64,
+    /// Of these, those that the kernel has forwarded.
+    pub offloaded: u64,
+    /// Flows that the kernel forwards at present.
+    pub flows: u32,
+    /// Flows that have come back from the kernel.
+    pub climbs: u64,
     /// Datagrams that the relay itself used up (RTCP).
     pub consumed: u64,
     /// Packets sent, players and reports included.
@@ -254,6 +271,9 @@ impl From<WorkerSnapshot> for WorkerState {
             legs_max: worker.legs_max,
             datagrams: worker.datagrams,
             forwarded: worker.forwarded,
+            offloaded: worker.offloaded,
+            flows: worker.flows,
+            climbs: worker.climbs,
             consumed: worker.consumed,
             sent: worker.sent,
             sent_bytes: worker.sent_bytes,

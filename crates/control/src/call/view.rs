@@ -11,7 +11,7 @@ use patchcord_relay::time::MonoTime;
 use super::Call;
 use super::dtls::Dtls;
 use super::model::{CallModel, Heard, Leg, Legs};
-use crate::api::{CallState, CallSummary, DtlsState, LegState, SentState, by_name, rtpmap};
+use crate::api::{CallState, CallSummary, DtlsState, LegState, OffloadState, SentState, by_name, rtpmap};
 use crate::dtls::Progress;
 use crate::env::Env;
 
@@ -116,6 +116,10 @@ fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, env: &Env) ->
         ice: snapshot.ice.map(Into::into),
         srtp: snapshot.srtp.map(Into::into),
         dtls: leg.dtls.as_deref().and_then(|dtls| dtls_state(dtls, env)),
+        offload: snapshot.offload.map(|offload| OffloadState {
+            active: offload.is_ok(),
+            obstacle: offload.err().map(|obstacle| obstacle.text().to_owned()),
+        }),
         direction: snapshot.direction.into(),
         muted: snapshot.muted,
         codecs: leg.codecs.iter().map(|codec: &Codec| rtpmap(codec)).collect(),

@@ -124,6 +124,8 @@ impl Page<'_> {
         self.worker_gauge("legs_max", "Legs that there is room for", workers, |worker| worker.legs_max);
         self.worker_counter("datagrams_received", "Datagrams received", workers, |worker| worker.datagrams);
         self.worker_counter("packets_forwarded", "Datagrams relayed", workers, |worker| worker.forwarded);
+        self.worker_gauge("flows_offloaded", "Flows that the kernel forwards", workers, |worker| worker.flows);
+        self.worker_counter("packets_offloaded", "Datagrams relayed by the kernel", workers, |worker| worker.offloaded);
         self.worker_counter("packets_consumed", "Datagrams that the relay used up itself", workers, |worker| {
             worker.consumed
         });

@@ -10,11 +10,11 @@ use crate::peer::{Patchcord, PeerError, Relay, Rtpengine};
 
 /// Patchcord's own speeds and the arguments that select them. One that a build or a machine does not have refuses to start.
 const OWN: &[(&str, &[&str])] = &[
-    ("mmsg", &["--backend", "mmsg"]),
-    ("io-uring", &["--backend", "io-uring"]),
-    ("steered", &["--backend", "steered"]),
-    ("af-xdp", &["--backend", "af-xdp"]),
-    ("xdp", &["--offload", "xdp"]),
+    ("mmsg", &["--backend", "mmsg", "--offload", "off"]),
+    ("io-uring", &["--backend", "io-uring", "--offload", "off"]),
+    ("steered", &["--backend", "steered", "--offload", "off"]),
+    // The lab's interfaces are of software, and their other ends have programs too.
+    ("xdp", &["--offload", "xdp", "--set", "workers.xdp_mode=native"]),
 ];
 
 /// A relay with certain arguments.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::args::Connection;
 use super::call_path;
-use super::model::{Call, Dtls, Ice, Leg, Srtp, SrtpStream, Worker, Workers};
+use super::model::{Call, Dtls, Ice, Leg, Offload, Srtp, SrtpStream, Worker, Workers};
 use crate::failure::Failure;
 use crate::output;
 
@@ -66,6 +66,9 @@ fn explain(call: &Call, worker: Option<&Worker>) -> Vec<Finding> {
         if let Some(dtls) = &leg.dtls {
             say(&about, association(dtls));
         }
+        if let Some(offload) = &leg.offload {
+            say(&about, forwarded(offload));
+        }
         say(&about, arrives(leg));
         if leg.muted {
             say(&about, "is muted: nobody hears it until `patchcord unmute`".to_owned());
@@ -95,6 +98,15 @@ fn path(worker: &Worker) -> String {
         "runs on worker {} through {} ({why}); relay latency there p50 {} us, p99 {} us",
         worker.worker, worker.backend, latency.p50, latency.p99
     )
+}
+
+/// Who forwards what the party sends.
+fn forwarded(offload: &Offload) -> String {
+    match &offload.obstacle {
+        _ if offload.active => "its packets are forwarded in the kernel (XDP), past the worker".to_owned(),
+        Some(obstacle) => format!("its packets are forwarded by the worker and not in the kernel: {obstacle}"),
+        None => "its packets are forwarded by the worker".to_owned(),
+    }
 }
 
 fn hears(call: &Call, leg: &Leg) -> String {

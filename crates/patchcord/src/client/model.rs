@@ -45,6 +45,7 @@ pub(crate) struct Leg {
     pub(crate) ice: Option<Ice>,
     pub(crate) srtp: Option<Srtp>,
     pub(crate) dtls: Option<Dtls>,
+    pub(crate) offload: Option<Offload>,
     pub(crate) direction: String,
     pub(crate) muted: bool,
     pub(crate) codecs: Vec<String>,
@@ -65,6 +66,14 @@ pub(crate) struct Leg {
     pub(crate) sent: Sent,
     pub(crate) relay_latency_us: Percentiles,
     pub(crate) drops: BTreeMap<String, u64>,
+}
+
+/// Whether a party's packets are forwarded in the kernel.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Offload {
+    pub(crate) active: bool,
+    pub(crate) obstacle: Option<String>,
 }
 
 /// A party's connectivity checks.

@@ -53,6 +53,8 @@ pub(crate) struct Workers {
     pub(crate) count: usize,
     pub(crate) cpus: Vec<usize>,
     pub(crate) backend: Backend,
+    pub(crate) offload: Offload,
+    pub(crate) xdp_mode: XdpMode,
     pub(crate) wait: Wait,
     pub(crate) tick_us: u32,
     pub(crate) realtime_priority: u8,
@@ -67,6 +69,24 @@ pub(crate) enum Backend {
     Steered,
     IoUring,
     Mmsg,
+}
+
+/// `workers.offload`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Offload {
+    Auto,
+    Xdp,
+    Off,
+}
+
+/// `workers.xdp_mode`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum XdpMode {
+    Auto,
+    Native,
+    Generic,
 }
 
 /// `workers.wait`

@@ -8,7 +8,7 @@ use patchcord_control::ng::NgConfig;
 use patchcord_relay::command::{self, EgressMode, LatchMode, LatchPolicy};
 use patchcord_relay::scope::AddressScope;
 
-use crate::config::{Backend, Config, DtlsLibrary, Egress, Latch, LearnFrom, Wait};
+use crate::config::{Backend, Config, DtlsLibrary, Egress, Latch, LearnFrom, Offload, Wait, XdpMode};
 use crate::sys;
 
 /// What the workers need to know.
@@ -26,6 +26,16 @@ pub(super) fn dataplane(config: &Config) -> patchcord_dataplane::Config {
             Backend::Steered => patchcord_dataplane::BackendChoice::Steered,
             Backend::IoUring => patchcord_dataplane::BackendChoice::IoUring,
             Backend::Mmsg => patchcord_dataplane::BackendChoice::Mmsg,
+        },
+        offload: match workers.offload {
+            Offload::Auto => patchcord_dataplane::OffloadChoice::Auto,
+            Offload::Xdp => patchcord_dataplane::OffloadChoice::Xdp,
+            Offload::Off => patchcord_dataplane::OffloadChoice::Off,
+        },
+        xdp_mode: match workers.xdp_mode {
+            XdpMode::Auto => patchcord_dataplane::XdpMode::Auto,
+            XdpMode::Native => patchcord_dataplane::XdpMode::Native,
+            XdpMode::Generic => patchcord_dataplane::XdpMode::Generic,
         },
         wait: match workers.wait {
             Wait::Spin => patchcord_dataplane::Wait::Spin,

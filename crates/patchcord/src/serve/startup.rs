@@ -55,6 +55,9 @@ fn rows(config: &Config, dataplane: &Dataplane, http: SocketAddr, ng: &[Listen])
     for speed in dataplane.speeds().iter().filter(|speed| !speed.available) {
         rows.push(("not faster", format!("{}: {}", speed.name, speed.reason)));
     }
+    let offload = dataplane.offload();
+    let name = if offload.available { offload.name } else { "off" };
+    rows.push(("offload", format!("{name}: {}", offload.reason)));
     rows.extend([
         ("kernel", probe::kernel()),
         ("workers", format!("{workers} on CPUs {}, wait {}{priority}", cpus.join(","), word(&config.workers.wait))),
