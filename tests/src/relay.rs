@@ -129,6 +129,18 @@ impl Relay {
         Ended { status, stderr: self.process.stderr() }
     }
 
+    /// What a client command of the same program prints, which must succeed.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[must_use]
+    pub fn ask(&self, arguments: &[&str]) -> String {
+        let output = Command::new(program()).args(arguments).args(["--server", self.client.base()]).output();
+        let output = output.expect("the program starts");
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
     /// Whatever it has written on stderr.
     #[must_use]
     pub fn stderr(&self) -> String {

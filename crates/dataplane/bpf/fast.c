@@ -86,10 +86,13 @@ static __always_inline __u32 fold(__u64 sum)
 	} while (0)
 
 /*
- * The sum of `len` bytes, less than 2048, in the machine's order; -1 if they are not there. The verifier wants constant lengths, and
- * sees one way through here for each length: what is behind must not know which it was (see `rtp_again`).
+ * The verifier wants to see constant lengths, and goes each way through the branches below, of which there is one for every length. So
+ * that what is behind is not gone through as often, pointers are read anew there (see `again`), and the sum is made in two parts.
  */
-static __always_inline __s64 sum_of(void *at, void *end, __u32 len)
+#define REST 15
+
+/* The sum of all blocks of 16 bytes of `len` bytes, less than 2048, in the machine's order; -1 if they are not there. */
+static __always_inline __s64 sum_of_blocks(void *at, void *end, __u32 len)
 {
 	__s64 sum = 0;
 
@@ -103,6 +106,12 @@ static __always_inline __s64 sum_of(void *at, void *end, __u32 len)
 	ADD_IF(64);
 	ADD_IF(32);
 	ADD_IF(16);
+	return sum;
+}
+
+/* And of those behind. */
+static __always_inline __s64 sum_of_rest(void *at, void *end, __u32 len, __s64 sum)
+{
 	ADD_IF(8);
 	ADD_IF(4);
 	if (len & 2) {
@@ -364,14 +373,14 @@ static __always_inline void address(const struct fast_flow *flow, const struct p
  * The RTP packet anew, as the verifier sees it: so many bytes as its header has are known to be there, whatever was found out before,
  * and there are no two ways on from here.
  */
-static __always_inline struct rtp *rtp_again(struct xdp_md *context, void **data, int is_v4)
+static __always_inline struct rtp *again(struct xdp_md *context, void **data, void **end, int is_v4)
 {
-	void *end = READ_POINTER(context, data_end);
 	struct rtp *rtp;
 
+	*end = READ_POINTER(context, data_end);
 	*data = READ_POINTER(context, data);
 	rtp = *data + sizeof(struct ethhdr) + sizeof(struct udphdr) + (is_v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
-	return (void *)(rtp + 1) <= end ? rtp : 0;
+	return (void *)(rtp + 1) <= *end ? rtp : 0;
 }
 
 SEC("xdp")
@@ -382,7 +391,7 @@ int fast(struct xdp_md *context)
 	struct port_key port;
 	struct fast_flow *flow;
 	enum outcome outcome;
-	__u32 *place, state, payload_sum;
+	__u32 *place, state, payload_sum, len;
 	__s64 sum;
 
 	if (!read(&packet, &port, data, end))
@@ -399,13 +408,16 @@ int fast(struct xdp_md *context)
 	state = *(volatile __u32 *)&flow->state;
 	if (state != FAST_ACTIVE && !(state == FAST_ARMED && flow->passed == flow->armed))
 		goto pass;
-	sum = sum_of(packet.rtp + 1, end, packet.len - sizeof(struct rtp));
-	if (sum < 0)
+	len = packet.len - sizeof(struct rtp);
+	sum = sum_of_blocks(packet.rtp + 1, end, len);
+	packet.rtp = again(context, &data, &end, packet.is_v4);
+	if (sum < 0 || !packet.rtp)
+		return XDP_PASS;
+	sum = sum_of_rest((void *)(packet.rtp + 1) + (len & ~REST & 0x7ff), end, len, sum);
+	packet.rtp = again(context, &data, &end, packet.is_v4);
+	if (sum < 0 || !packet.rtp)
 		return XDP_PASS;
 	payload_sum = fold(sum);
-	packet.rtp = rtp_again(context, &data, packet.is_v4);
-	if (!packet.rtp)
-		return XDP_PASS;
 	/* Changed on its way: the kernel will say so, and no engine sees it. */
 	if (!is_intact(&packet, payload_sum))
 		return XDP_PASS;

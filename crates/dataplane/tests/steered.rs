@@ -22,7 +22,6 @@ use std::os::fd::AsRawFd;
 use patchcord_dataplane::Config;
 use patchcord_lab::netns::Namespace;
 use patchcord_relay::command::{Command, Source};
-use patchcord_relay::ids::LegId;
 
 use stage::{Stage, interface_of, ip};
 use support::{PATIENCE, Party, Relay, cut_over, eventually, io, rtp, sequence, spec, steered};

@@ -1,0 +1,186 @@
+//! XDP as an operator meets it: what is said at start and of a call, what becomes of calls when the relay is killed, and what it
+//! takes.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use patchcord_lab::netns::Namespace;
+use patchcord_tests::{PATIENCE, Relay, privileged};
+use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+use serde_json::{Value, json};
+
+const WHY: &str = "XDP programs are attached to interfaces";
+const RELAY: &str = "10.79.1.1";
+const PARTIES: &str = "10.79.1.2";
+
+/// ```text
+///  parties --- veth --- relay
+/// ```
+struct Stage {
+    parties: Namespace,
+    host: Namespace,
+}
+
+impl Stage {
+    /// `None`: it takes privileges, and there are none.
+    fn new() -> Option<Self> {
+        if !privileged(WHY) {
+            return None;
+        }
+        let [parties, host] = ["parties", "relay"].map(|name| Namespace::create(name).unwrap());
+        let network = |address| format!("{address}/24").parse().unwrap();
+        host.connect(network(RELAY), &parties, network(PARTIES)).unwrap();
+        Some(Self { parties, host })
+    }
+
+    fn try_start(&self, arguments: &[&str]) -> Result<Relay, patchcord_tests::Ended> {
+        let all = [&["--interface", RELAY, "--ports", "20000-20099"], arguments].concat();
+        self.host.run(|| Relay::try_start(&all)).unwrap()
+    }
+
+    fn start(&self, arguments: &[&str]) -> Relay {
+        self.try_start(arguments).unwrap()
+    }
+
+    /// Two parties that are bridged.
+    fn call(&self, relay: &Relay, call: &str) -> [UdpSocket; 2] {
+        self.host
+            .run(|| {
+                let client = relay.client();
+                client.create_call(call);
+                let parties = ["alice", "bob"].map(|name| {
+                    let socket = self.parties.run(|| UdpSocket::bind((PARTIES, 0)).unwrap()).unwrap();
+                    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+                    let remote = socket.local_addr().unwrap().to_string();
+                    client.command(
+                        call,
+                        json!({"command": "leg-create", "party": name, "codecs": ["PCMU"], "remote": remote}),
+                    );
+                    socket.connect(client.leg(call, name)["local"].as_str().unwrap().to_owned()).unwrap();
+                    socket
+                });
+                client.command(call, json!({"command": "bridge", "a": "alice", "b": "bob"}));
+                parties
+            })
+            .unwrap()
+    }
+
+    fn leg(&self, relay: &Relay, call: &str, party: &str) -> Value {
+        self.host.run(|| relay.client().leg(call, party)).unwrap()
+    }
+
+    /// One packet at a time from alice to bob until the kernel forwards them; the number of the next one.
+    fn climb(&self, relay: &Relay, call: &str, [alice, bob]: &[UdpSocket; 2]) -> u16 {
+        let started = Instant::now();
+        for number in 0.. {
+            alice.send(&rtp(number)).unwrap();
+            assert_eq!(bob.recv(&mut [0; 200]).unwrap(), 172);
+            if self.leg(relay, call, "alice")["offload"]["active"] == true {
+                return number + 1;
+            }
+            assert!(started.elapsed() < PATIENCE, "{}", self.leg(relay, call, "alice"));
+        }
+        unreachable!("numbers do not end")
+    }
+
+    /// What `ip` says of interfaces.
+    fn links(&self) -> String {
+        let ip = std::process::Command::new("ip").args(["-n", self.host.name(), "link"]).output().unwrap();
+        String::from_utf8(ip.stdout).unwrap()
+    }
+}
+
+fn rtp(number: u16) -> [u8; 172] {
+    let mut packet = [0; 172];
+    packet[..4].copy_from_slice(&[0x80, 0, (number >> 8) as u8, number as u8]);
+    packet[4..8].copy_from_slice(&(u32::from(number) * 160).to_be_bytes());
+    packet[11] = 7;
+    packet
+}
+
+#[test]
+fn a_call_is_forwarded_in_the_kernel_and_explain_says_so() {
+    let Some(stage) = Stage::new() else { return };
+    let mut relay = stage.start(&["--offload", "auto"]);
+    let call = stage.call(&relay, "c1");
+    let before = stage.leg(&relay, "c1", "alice");
+    assert_eq!(before["offload"]["active"], false, "{before}");
+    let number = stage.climb(&relay, "c1", &call);
+    let explained = stage.host.run(|| relay.ask(&["explain", "c1"])).unwrap();
+    assert!(explained.contains("its packets are forwarded in the kernel (XDP)"), "{explained}");
+    assert!(explained.contains("not in the kernel: it is not settled where the party sends from"), "{explained}");
+    // A cut-over in full flow: bob's side hears the next number, from the same source.
+    let [alice, bob] = &call;
+    let client = stage.host.run(|| relay.client()).unwrap();
+    stage.host.run(|| client.command("c1", json!({"command": "hold", "party": "alice"}))).unwrap();
+    stage.host.run(|| client.command("c1", json!({"command": "resume", "party": "alice"}))).unwrap();
+    for next in number..number + 50 {
+        alice.send(&rtp(next)).unwrap();
+        let mut packet = [0; 200];
+        assert_eq!(bob.recv(&mut packet).unwrap(), 172);
+    }
+    let metrics = stage.host.run(|| relay.client().request("GET", "/metrics", "").body).unwrap();
+    let metrics = metrics.as_str().unwrap();
+    let offloaded = metrics.lines().find(|line| line.starts_with("patchcord_packets_offloaded_total{")).unwrap();
+    assert!(offloaded.rsplit(' ').next().unwrap().parse::<f64>().unwrap() > 40.0, "{offloaded}");
+    relay.terminate();
+    let said = relay.wait().stderr;
+    assert!(said.contains("offload") && said.contains("in front of the network stack (generic)"), "{said}");
+    assert!(!stage.links().contains("xdp"), "nothing is left: {}", stage.links());
+}
+
+#[test]
+fn a_relay_that_is_killed_under_load_leaves_nothing_behind() {
+    let Some(stage) = Stage::new() else { return };
+    let mut killed = stage.start(&["--offload", "xdp"]);
+    let call = stage.call(&killed, "c1");
+    let mut number = stage.climb(&killed, "c1", &call);
+    let [alice, bob] = &call;
+    assert!(stage.links().contains("xdpgeneric"), "{}", stage.links());
+    std::thread::scope(|scope| {
+        let killing = scope.spawn(|| killed.kill());
+        while !killing.is_finished() {
+            let _ = alice.send(&rtp(number));
+            number = number.wrapping_add(1);
+        }
+    });
+    let gone = Instant::now();
+    while stage.links().contains("xdpgeneric") {
+        assert!(gone.elapsed() < PATIENCE, "{}", stage.links());
+    }
+    bob.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    while bob.recv(&mut [0; 200]).is_ok() {}
+    let _ = alice.send(&rtp(number));
+    assert!(bob.recv(&mut [0; 200]).is_err(), "nobody forwards any more");
+    let next = stage.start(&["--offload", "xdp"]);
+    let call = stage.call(&next, "c2");
+    stage.climb(&next, "c2", &call);
+}
+
+#[test]
+fn without_the_capability_the_relay_goes_on_without_or_refuses_with_the_reason() {
+    let Some(stage) = Stage::new() else { return };
+    std::thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                // What this thread starts from here on cannot have them, root or not.
+                for capability in [CapabilitySet::BPF, CapabilitySet::SYS_ADMIN] {
+                    remove_capability_from_bounding_set(capability).unwrap();
+                }
+                let refused = stage.try_start(&["--offload", "xdp"]).unwrap_err();
+                assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+                assert!(refused.stderr.contains("xdp") && refused.stderr.contains("CAP_BPF"), "{refused:?}");
+                let mut relay = stage.start(&["--backend", "io-uring", "--offload", "auto"]);
+                let call = stage.call(&relay, "c1");
+                call[0].send(&rtp(1)).unwrap();
+                assert_eq!(call[1].recv(&mut [0; 200]).unwrap(), 172);
+                relay.terminate();
+                let said = relay.wait().stderr;
+                assert!(said.contains("CAP_BPF"), "{said}");
+            })
+            .join()
+            .unwrap();
+    });
+}
