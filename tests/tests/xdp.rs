@@ -76,7 +76,7 @@ impl Stage {
         let started = Instant::now();
         for number in 0.. {
             alice.send(&rtp(number)).unwrap();
-            assert_eq!(bob.recv(&mut [0; 200]).unwrap(), 172);
+            assert_eq!(hear(bob), number);
             if self.leg(relay, call, "alice")["offload"]["active"] == true {
                 return number + 1;
             }
@@ -89,6 +89,18 @@ impl Stage {
     fn links(&self) -> String {
         let ip = std::process::Command::new("ip").args(["-n", self.host.name(), "link"]).output().unwrap();
         String::from_utf8(ip.stdout).unwrap()
+    }
+}
+
+/// The number of the next packet of RTP; reports share the port.
+fn hear(party: &UdpSocket) -> u16 {
+    let mut packet = [0; 200];
+    loop {
+        let len = party.recv(&mut packet).unwrap();
+        if !(192..224).contains(&packet[1]) {
+            assert_eq!(len, 172);
+            return u16::from_be_bytes([packet[2], packet[3]]);
+        }
     }
 }
 
@@ -118,13 +130,13 @@ fn a_call_is_forwarded_in_the_kernel_and_explain_says_so() {
     stage.host.run(|| client.command("c1", json!({"command": "resume", "party": "alice"}))).unwrap();
     for next in number..number + 50 {
         alice.send(&rtp(next)).unwrap();
-        let mut packet = [0; 200];
-        assert_eq!(bob.recv(&mut packet).unwrap(), 172);
+        assert_eq!(hear(bob), next);
     }
     let metrics = stage.host.run(|| relay.client().request("GET", "/metrics", "").body).unwrap();
     let metrics = metrics.as_str().unwrap();
-    let offloaded = metrics.lines().find(|line| line.starts_with("patchcord_packets_offloaded_total{")).unwrap();
-    assert!(offloaded.rsplit(' ').next().unwrap().parse::<f64>().unwrap() > 40.0, "{offloaded}");
+    let of_workers = metrics.lines().filter(|line| line.starts_with("patchcord_packets_offloaded_total{"));
+    let offloaded: f64 = of_workers.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum();
+    assert!(offloaded > 40.0, "{offloaded}");
     relay.terminate();
     let said = relay.wait().stderr;
     assert!(said.contains("offload") && said.contains("in front of the network stack (generic)"), "{said}");

@@ -16,6 +16,7 @@ use crate::io_uring::{IoUring, features};
 use crate::socket::SocketOptions;
 use crate::steered::Steering;
 use crate::wake::Wake;
+use crate::xdp::Xdp;
 
 /// What was found out about steered sockets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,24 @@ pub fn steered() -> SteeredProbe {
     match Steering::start(1, 2) {
         Ok(_) => SteeredProbe { usable: true, reason: format!("BPF programs can be attached on Linux {}", kernel()) },
         Err(unavailable) => SteeredProbe { usable: false, reason: unavailable.reason },
+    }
+}
+
+/// What was found out about XDP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct XdpProbe {
+    /// Whether the kernel takes the program. It is attached nowhere: some drivers lose packets while one is attached.
+    pub usable: bool,
+    /// In one line: what was tried, or what failed, why, and what to do about it.
+    pub reason: String,
+}
+
+/// Lets the kernel look at the XDP program.
+#[must_use]
+pub fn xdp() -> XdpProbe {
+    match Xdp::try_program() {
+        Ok(()) => XdpProbe { usable: true, reason: format!("the XDP program can be loaded on Linux {}", kernel()) },
+        Err(unavailable) => XdpProbe { usable: false, reason: unavailable.reason },
     }
 }
 

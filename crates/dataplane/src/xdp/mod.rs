@@ -92,6 +92,11 @@ impl Xdp {
         Ok(Self { tables, description, _background: [watch, resolver] })
     }
 
+    /// Loads the program and lets it go.
+    pub(crate) fn try_program() -> Result<(), Unavailable> {
+        Object::load(FAST, &[("places", 1), ("flows", 1)]).map(drop).map_err(|error| steered::not_loaded(&error))
+    }
+
     /// In one line: where the program is.
     pub(crate) fn description(&self) -> &str {
         &self.description

@@ -1,20 +1,32 @@
 //! The kernel: io_uring, capabilities, clock source, container.
 
-use patchcord_dataplane::probe::{self, IoUringProbe, SteeredProbe};
+use patchcord_dataplane::probe::{self, IoUringProbe, SteeredProbe, XdpProbe};
 
 use super::finding::Finding;
 use super::machine::Machine;
-use crate::config::{Backend, Config};
+use crate::config::{Backend, Config, Offload};
 use crate::sys;
 
 pub(super) fn examine(machine: &Machine, config: &Config) -> Vec<Finding> {
     vec![
+        xdp(config, &probe::xdp()),
         steered(config, &probe::steered()),
         io_uring(machine, config, &probe::io_uring()),
         container(machine),
         capabilities(machine, config),
         clock_source(machine),
     ]
+}
+
+fn xdp(config: &Config, probed: &XdpProbe) -> Finding {
+    const CHECK: &str = "XDP";
+    let fix = "what the reason says; until then the workers forward all media, at a multiple of the CPU";
+    match config.workers.offload {
+        _ if probed.usable => Finding::ok(CHECK, probed.reason.clone()),
+        Offload::Xdp => Finding::fail(CHECK, "does not work", probed.reason.clone(), fix),
+        Offload::Auto => Finding::warn(CHECK, "does not work", probed.reason.clone(), fix),
+        Offload::Off => Finding::ok(CHECK, "does not work; not asked for by workers.offload"),
+    }
 }
 
 fn steered(config: &Config, probed: &SteeredProbe) -> Finding {
