@@ -72,14 +72,18 @@ struct fast_flow {
 	__u32 state;
 	/* Counts what the program has done, so that user space can tell a copy that was made meanwhile. */
 	__u32 version;
-	__u16 armed;
-	/* Written by the program alone: the number of the last packet that it gave to the engine. */
+	/* Written by the program alone, but at a flow's beginning: the number of the last packet that it gave to the engine. */
 	__u16 passed;
+	__u16 zero;
+
+	/* Written by user space alone, in FAST_UP. */
+	__u16 armed;
 	/* What is added to the source's numbering. */
 	__u16 sequence_offset;
 	/* In network order, as all addresses. */
-	__be16 from_port;
 	__u8 from[16];
+	__be16 from_port;
+	__u16 zero1;
 	__u32 timestamp_offset;
 	/* That the listener sees. */
 	__u32 ssrc;
@@ -90,20 +94,23 @@ struct fast_flow {
 	/* Sums of the headers' words but for lengths and checksums, as values of network words. */
 	__u32 ip_sum;
 	__u32 udp_sum;
-	__u64 zero;
+	__u32 zero2;
 
 	struct fast_progress progress;
 	/* Ethernet, IP and UDP, with lengths and checksums 0. */
 	__u8 headers[FAST_HEADERS_MAX];
-	__u8 zero2[2];
+	__u8 zero3[2];
 	/* What the listener calls each payload type. */
 	__u8 payload_types[128];
-	__u8 zero3[56];
+	__u8 zero4[56];
 };
 
 _Static_assert(sizeof(struct fast_reception) == 56, "as in the engine");
 _Static_assert(sizeof(struct fast_sending) == 64, "as in the engine");
 _Static_assert(sizeof(struct fast_progress) == 136, "as in the engine");
+_Static_assert(__builtin_offsetof(struct fast_flow, armed) == 12, "as in layout.rs");
+_Static_assert(__builtin_offsetof(struct fast_flow, from) == 16, "as in layout.rs");
+_Static_assert(__builtin_offsetof(struct fast_flow, udp_sum) == 56, "as in layout.rs");
 _Static_assert(__builtin_offsetof(struct fast_flow, progress) == 64, "as in layout.rs");
 _Static_assert(__builtin_offsetof(struct fast_flow, headers) == 200, "as in layout.rs");
 _Static_assert(__builtin_offsetof(struct fast_flow, payload_types) == 264, "as in layout.rs");

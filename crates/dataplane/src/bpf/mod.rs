@@ -9,8 +9,10 @@
 mod link;
 mod map;
 mod object;
+mod refusal;
 mod sys;
 
 pub(crate) use link::Link;
 pub(crate) use map::{Map, Plain};
 pub(crate) use object::{LoadError, Object};
+pub(crate) use refusal::{not_loaded, refused};

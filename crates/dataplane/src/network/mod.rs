@@ -34,3 +34,9 @@ pub(crate) struct Hop {
     /// And of the router, or the party itself.
     pub(crate) far: Mac,
 }
+
+/// `net.ipv4.ip_default_ttl`; 64 where it cannot be read (RFC 1700).
+pub(crate) fn default_ttl() -> u8 {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_default_ttl");
+    text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(64)
+}

@@ -7,10 +7,10 @@ use std::os::fd::AsFd;
 use nix::net::if_::if_nameindex;
 use nix::poll::{PollFd, PollFlags, poll};
 
-use super::steering::refused;
+use super::steering::SINCE;
 use crate::backend::Unavailable;
 use crate::background::{Background, Stop};
-use crate::bpf::{Link, Object};
+use crate::bpf::{Link, Object, refused};
 use crate::network::netlink::Netlink;
 
 /// Attaches the program to the interfaces that are there, all of them or none, and starts a thread that looks after others. It is
@@ -20,7 +20,7 @@ pub(super) fn start(object: Object) -> Result<Background, Unavailable> {
     let news = Netlink::listening_for_links();
     let news = news.map_err(|error| Unavailable::io("listening for changes of interfaces", &error))?;
     let mut attached = Attached { object, links: BTreeMap::new() };
-    attached.update(|name, error| Err(refused(&format!("attaching `egress` to {name}"), &error)))?;
+    attached.update(|name, error| Err(refused(&format!("attaching `egress` to {name}"), &error, SINCE)))?;
     Background::start("patchcord-links", move |stop| attached.watch(news, &stop))
 }
 

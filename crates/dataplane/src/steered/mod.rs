@@ -45,9 +45,8 @@ use crate::wake::Wake;
 pub(crate) use doors::Doors;
 use doors::{Addresses, Flooded, Parts};
 use receive::Inbound;
-pub(crate) use send::default_ttl;
 use send::{Opening, Outbound};
-pub(crate) use steering::{Steering, not_loaded};
+pub(crate) use steering::Steering;
 
 /// How many ports' queues the one queue of all ports is as long as. With the default of 64 KiB a port it holds 2000 to 10,000
 /// packets, some milliseconds of all that a worker can relay.

@@ -17,9 +17,9 @@ use super::table::Table;
 use crate::backend::Sender;
 use crate::counters::{Counters, Io};
 use crate::mmsg::{RUN_MAX, Run};
-use crate::network::Way;
 use crate::network::frame::Header;
 use crate::network::hops::Hops;
+use crate::network::{Way, default_ttl};
 
 /// An address that is steered here and what is sent from it.
 pub(crate) struct Opening {
@@ -185,10 +185,4 @@ impl Sender for Outbound {
     fn counters(&mut self) -> &mut Counters {
         &mut self.counters
     }
-}
-
-/// `net.ipv4.ip_default_ttl`; 64 where it cannot be read (RFC 1700).
-pub(crate) fn default_ttl() -> u8 {
-    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_default_ttl");
-    text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(64)
 }

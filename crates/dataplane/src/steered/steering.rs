@@ -10,16 +10,17 @@ use super::egress;
 use super::layout::Lease;
 use crate::backend::Unavailable;
 use crate::background::Background;
-use crate::bpf::{Link, LoadError, Map, Object};
+use crate::bpf::{Link, Map, Object, not_loaded, refused};
 use crate::network::hops::Hops;
 use crate::network::resolver;
 use crate::port::PortKey;
-use crate::probe;
 use crate::socket::{self, SocketOptions};
 
 static STEER: &[u8] = include_bytes!("../../bpf/objects/steer.o");
 static EGRESS: &[u8] = include_bytes!("../../bpf/objects/egress.o");
 
+/// The Linux that brought the youngest of what they use, tcx.
+pub(super) const SINCE: &str = "6.6";
 /// Sockets of a worker: one for each address family.
 pub(super) const FAMILIES: u32 = 2;
 
@@ -45,14 +46,15 @@ impl Steering {
     /// Loads and attaches the programs, with room for `ports` open ports of `workers` workers.
     pub(crate) fn start(workers: usize, ports: usize) -> Result<Self, Unavailable> {
         let sockets = workers.saturating_mul(FAMILIES as usize);
-        let egress = Object::load(EGRESS, &[("senders", sockets)]).map_err(|error| not_loaded(&error))?;
+        let egress = Object::load(EGRESS, &[("senders", sockets)]).map_err(|error| not_loaded(&error, SINCE))?;
         let steer = Object::load(STEER, &[("ports", ports + sockets), ("sockets", sockets), ("flooded", sockets)])
-            .map_err(|error| not_loaded(&error))?;
+            .map_err(|error| not_loaded(&error, SINCE))?;
         let (resolver, hops) = resolver::start(workers, ports / workers.max(1))?;
         let senders = egress.map("senders");
         // What is sent must be right before anything is received.
         let egress = egress::start(egress)?;
-        let link = attach(&steer).map_err(|error| refused("attaching `steer` to the network namespace", &error))?;
+        let link =
+            attach(&steer).map_err(|error| refused("attaching `steer` to the network namespace", &error, SINCE))?;
         Ok(Self {
             ports: steer.map("ports"),
             sockets: steer.map("sockets"),
@@ -74,10 +76,10 @@ impl Steering {
         for (socket, index) in doors.sockets() {
             self.sockets
                 .insert(&index, &(socket.as_raw_fd() as u32), Map::<u32, u32>::ANY)
-                .map_err(|error| refused("putting a socket where `steer` finds it", &error))?;
+                .map_err(|error| refused("putting a socket where `steer` finds it", &error, SINCE))?;
             socket::cookie(socket)
                 .and_then(|cookie| self.senders.insert(&cookie, &0, Map::<u64, u32>::ANY))
-                .map_err(|error| refused("putting a socket where `egress` finds it", &error))?;
+                .map_err(|error| refused("putting a socket where `egress` finds it", &error, SINCE))?;
         }
         Ok(doors)
     }
@@ -87,25 +89,4 @@ fn attach(steer: &Object) -> io::Result<Link> {
     // A thread can be in a network namespace of its own; those that it starts are in the same.
     let namespace = File::open("/proc/thread-self/ns/net")?;
     Link::socket_lookup(steer.program("steer"), namespace.as_fd())
-}
-
-/// Why the kernel takes no program, and what to do.
-pub(crate) fn not_loaded(error: &LoadError) -> Unavailable {
-    Unavailable::new(format!("{error}{} (Linux {})", advice(error.errno()), probe::kernel()))
-}
-
-/// Why the kernel does not do something with a program, and what to do.
-pub(super) fn refused(what: &str, error: &io::Error) -> Unavailable {
-    Unavailable::new(format!("{what}: {error}{} (Linux {})", advice(error.raw_os_error()), probe::kernel()))
-}
-
-const fn advice(errno: Option<i32>) -> &'static str {
-    match errno {
-        Some(libc::EPERM) => {
-            "; it takes CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW (systemd: AmbientCapabilities; containers: --cap-add), or root"
-        }
-        Some(libc::EINVAL | libc::EOPNOTSUPP) => "; it takes Linux 6.6 or later",
-        Some(libc::ENOSYS) => "; this kernel is built without it",
-        _ => "",
-    }
 }

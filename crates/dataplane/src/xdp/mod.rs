@@ -31,15 +31,17 @@ use crossbeam::channel;
 
 use crate::backend::Unavailable;
 use crate::background::Background;
-use crate::bpf::Object;
+use crate::bpf::{Object, not_loaded};
 use crate::config::Config;
-use crate::network::resolver;
-use crate::steered;
+use crate::network::{default_ttl, resolver};
 use attach::Attached;
 use table::Parts;
 pub(crate) use table::Table;
 
 static FAST: &[u8] = include_bytes!("../../bpf/objects/fast.o");
+
+/// The Linux that brought the youngest of what it uses: compare and swap in programs.
+const SINCE: &str = "5.12";
 
 /// The program, attached, and a table for each worker. The kernel detaches it when the process ends, however it ends.
 pub(crate) struct Xdp {
@@ -60,7 +62,7 @@ impl Xdp {
         let legs = config.legs_max_per_worker.max(1) as usize;
         let entries = legs.saturating_mul(workers);
         let object = Object::load(FAST, &[("places", entries), ("flows", entries)])
-            .map_err(|error| steered::not_loaded(&error))?;
+            .map_err(|error| not_loaded(&error, SINCE))?;
         let memory = object.memory("flows", entries);
         let memory = Arc::new(memory.map_err(|error| Unavailable::io("mapping the flows", &error))?);
         let places = object.map("places");
@@ -68,7 +70,7 @@ impl Xdp {
         let attached = Attached::new(object, config.xdp_mode, addresses)?;
         let (resolver, hops) = resolver::start(workers, legs)?;
         let (description, interfaces) = (attached.describe(), attached.indices());
-        let ttl = steered::default_ttl();
+        let ttl = default_ttl();
         let (tells, tables) = hops
             .into_iter()
             .enumerate()
@@ -94,7 +96,7 @@ impl Xdp {
 
     /// Loads the program and lets it go.
     pub(crate) fn try_program() -> Result<(), Unavailable> {
-        Object::load(FAST, &[("places", 1), ("flows", 1)]).map(drop).map_err(|error| steered::not_loaded(&error))
+        Object::load(FAST, &[("places", 1), ("flows", 1)]).map(drop).map_err(|error| not_loaded(&error, SINCE))
     }
 
     /// In one line: where the program is.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crossbeam::channel::Receiver;
 use patchcord_relay::flow::{Flow, Obstacle, Offload, Progress};
 
-use super::layout::{Entry, Shared};
+use super::layout::Entry;
 use crate::bpf::Map;
 use crate::mapping::Mapping;
 use crate::network::frame::Header;
@@ -115,11 +115,11 @@ impl Table {
 }
 
 impl Flows {
-    fn entry(&self, slot: u32) -> Shared {
+    fn entry(&self, slot: u32) -> &Entry {
         let at = self.memory.at((self.first + slot) as usize * size_of::<Entry>());
-        // SAFETY: the map has an entry for each slot of each worker; its memory begins with a page, and all entries are of 448
-        // bytes. Slots are used by their own worker alone.
-        unsafe { Shared::new(at.cast()) }
+        // SAFETY: the map has an entry for each slot of each worker, and its memory, which is of whole pages, lives as long as `self`.
+        // All bits are valid, and what others may write lies in atomics and cells.
+        unsafe { at.cast().as_ref() }
     }
 
     fn list(&self, way: &Way) -> usize {

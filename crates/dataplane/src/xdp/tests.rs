@@ -12,9 +12,9 @@ use patchcord_rtp::{PayloadType, ReceiverState, RtpHeader, RtpTimestamp, Sequenc
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
-use super::layout::{ACTIVE, ARMED, ENDED, Entry, Shared, UP};
-use super::{FAST, steered};
-use crate::bpf::{Map, Object};
+use super::layout::{ACTIVE, ARMED, ENDED, Entry, UP};
+use super::{FAST, SINCE};
+use crate::bpf::{Map, Object, not_loaded};
 use crate::mapping::Mapping;
 use crate::network::Hop;
 use crate::network::frame::{HEADER_MAX, Header};
@@ -45,7 +45,7 @@ impl Bench {
         let object = match Object::load(FAST, &[("places", 4), ("flows", 4)]) {
             Ok(object) => object,
             Err(error) => {
-                let unavailable = steered::not_loaded(&error);
+                let unavailable = not_loaded(&error, SINCE);
                 assert!(std::env::var_os("CI").is_none(), "{unavailable}");
                 eprintln!("skipped: {unavailable}");
                 return None;
@@ -55,9 +55,9 @@ impl Bench {
         Some(Self { object, memory })
     }
 
-    fn entry(&self) -> Shared {
-        // SAFETY: the mapping has four entries, and this test has them to itself.
-        unsafe { Shared::new(self.memory.at(2 * size_of::<Entry>()).cast()) }
+    fn entry(&self) -> &Entry {
+        // SAFETY: the mapping has four entries, and lives as long as `self`.
+        unsafe { self.memory.at(2 * size_of::<Entry>()).cast().as_ref() }
     }
 
     fn place(&self, flow: &Flow) {

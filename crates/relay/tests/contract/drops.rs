@@ -6,6 +6,7 @@ use patchcord_relay::ids::{Component, LegId, PortId};
 use patchcord_relay::verdict::DropReason;
 use patchcord_relay::{Datagram, Shard, ShardConfig};
 
+use crate::support::kernel::Kernel;
 use crate::support::wire::Stream;
 use crate::support::{Arriving, World, dropped, leg, party, stranger};
 
@@ -177,7 +178,7 @@ fn empty_batch_and_empty_shard_do_nothing() {
 fn latency_is_counted_where_the_packet_left() {
     let (mut world, _) = talking();
     // How long it takes an offload, nobody measures.
-    let relayed = 3 - world.kernel.as_ref().map_or(0, |kernel| kernel.forwarded());
+    let relayed = 3 - world.kernel.as_ref().map_or(0, Kernel::forwarded);
     assert_eq!((world.leg(2).egress.latency.count, world.leg(1).egress.latency.count), (relayed, 0));
     assert_eq!(world.shard.worker().latency.count, relayed);
     world.must(&[Command::RemoveLeg { leg: LegId(2) }]);
