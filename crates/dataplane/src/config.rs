@@ -123,8 +123,7 @@ pub enum OffloadChoice {
 /// How XDP programs are attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum XdpMode {
-    /// In the driver of a device that can, else in front of the network stack. Interfaces of software (veth) are of the latter kind:
-    /// their other ends would have to agree.
+    /// In the driver where it runs programs and sends what they give it, else in front of the network stack.
     #[default]
     Auto,
     /// In the driver, or not at all.

@@ -131,6 +131,23 @@ fn kernel_forwards_what_needs_no_decision_in_the_driver() {
     }
 }
 
+#[test]
+fn a_driver_that_would_drop_what_it_is_given_does_without_the_program() {
+    let Some(config) = xdp(BackendChoice::IoUring, XdpMode::Auto) else { return };
+    let stage = Stage::new();
+    let relay = stage.start(&config);
+    let generic = relay.dataplane.offload().reason.clone();
+    assert!(generic.contains("(generic)") && !generic.contains("in its driver"), "{generic}");
+    drop(relay);
+    take_frames_of_programs(&stage.left);
+    take_frames_of_programs(&stage.right);
+    let mut relay = stage.start(&config);
+    let native = relay.dataplane.offload().reason.clone();
+    assert!(native.contains("in its driver") && !native.contains("(generic)"), "{native}");
+    let (a, b) = stage.call(&mut relay, false);
+    climb(&mut relay, &a, &b, &mut 0);
+}
+
 /// Sends numbered packets with no more than some under way, and counts what comes out; ends when `stop` is true. How many were sent.
 fn stream(from: &Caller, to: &Caller, ssrc: u32, first: u16, stop: &AtomicBool, heard: &AtomicU64) -> (u64, Vec<u16>) {
     const UNDER_WAY: u64 = 32;

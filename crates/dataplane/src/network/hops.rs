@@ -21,7 +21,7 @@ pub(super) struct Ask {
 
 /// What a worker is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(crate) enum Told {
     /// The hop of a way; `None`: leave it to the UDP socket.
     Hop(Way, Option<Hop>),
     /// Ask again if you still need it.
@@ -52,19 +52,21 @@ impl Hops {
         Self { worker, known: HashMap::with_capacity(ways_max), ways_max, asks, wake, told, version: 0 }
     }
 
-    /// Takes what was told since the last call; costs next to nothing if that is nothing. `each` gets the ways and what their hops are
-    /// now; `None`: leave it to the UDP socket.
-    pub(crate) fn listen(&mut self, mut each: impl FnMut(Way, Option<Hop>)) {
+    /// Takes what was told since the last call; costs next to nothing if that is nothing. `each` gets it, and says of a way whose answer is
+    /// old whether it is still needed: then it is asked for again at once.
+    pub(crate) fn listen(&mut self, mut each: impl FnMut(Told) -> bool) {
         while let Ok(told) = self.told.try_recv() {
             self.version += 1;
+            let is_needed = each(told);
             match told {
                 Told::Hop(way, hop) => {
                     self.known.insert(way, hop);
-                    each(way, hop);
                 }
                 Told::Forget(way) => {
                     self.known.remove(&way);
-                    each(way, None);
+                    if is_needed {
+                        self.get(way);
+                    }
                 }
             }
         }

@@ -18,7 +18,7 @@ use crate::backend::Sender;
 use crate::counters::{Counters, Io};
 use crate::mmsg::{RUN_MAX, Run};
 use crate::network::frame::Header;
-use crate::network::hops::Hops;
+use crate::network::hops::{Hops, Told};
 use crate::network::{Way, default_ttl};
 
 /// An address that is steered here and what is sent from it.
@@ -128,10 +128,12 @@ impl Outbound {
     /// Takes news of the ways to the parties.
     pub(super) fn listen(&mut self) {
         let Self { hops, frames, .. } = self;
-        hops.listen(|_, hop| {
-            if let Some(hop) = hop {
+        hops.listen(|told| {
+            if let Told::Hop(_, Some(hop)) = told {
                 frames.open(hop.interface);
             }
+            // With the next packet.
+            false
         });
     }
 

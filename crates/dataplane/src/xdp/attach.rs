@@ -16,6 +16,7 @@ use crate::backend::Unavailable;
 use crate::background::{Background, Stop};
 use crate::bpf::{Link, Object};
 use crate::config::XdpMode;
+use crate::network::netdev;
 use crate::network::netlink::Netlink;
 use crate::probe;
 
@@ -34,6 +35,7 @@ pub(super) struct Attached {
 struct Interface {
     index: u32,
     name: String,
+    /// The program is, or may be, in its driver.
     native: bool,
 }
 
@@ -105,8 +107,14 @@ impl Attached {
     fn update(&mut self, mut refused: impl FnMut(String)) -> Result<(), Unavailable> {
         let interfaces = self.interfaces().map_err(|error| Unavailable::io("listing interfaces", &error))?;
         for interface in &interfaces {
-            if self.links.contains_key(&interface.index) {
-                continue;
+            let loses = |(_, known): &(Link, Interface)| {
+                self.mode == XdpMode::Auto && known.native && !is_sure_to_send(interface)
+            };
+            match self.links.get(&interface.index) {
+                // The other end of a veth has changed its mind: in front of the network stack it does not matter.
+                Some(known) if loses(known) => drop(self.links.remove(&interface.index)),
+                Some(_) => continue,
+                None => {}
             }
             match self.attach(interface) {
                 Ok((link, native)) => {
@@ -120,30 +128,32 @@ impl Attached {
         Ok(())
     }
 
+    /// Where the program is then; else in words, why it cannot be attached.
     fn attach(&self, interface: &Interface) -> Result<(Link, bool), String> {
         let program = self.object.program("fast");
         let name = &interface.name;
-        let native = match self.mode {
-            XdpMode::Native => true,
-            XdpMode::Generic => false,
-            XdpMode::Auto => interface.native,
-        };
-        let mut refusal = match Link::xdp(program, interface.index, native) {
-            Ok(link) => return Ok((link, native)),
-            Err(error) => error,
-        };
-        if self.mode == XdpMode::Auto && native && !is_taken(&refusal) {
-            match Link::xdp(program, interface.index, false) {
-                Ok(link) => return Ok((link, false)),
-                Err(error) => refusal = error,
+        let mut refusal = None;
+        for native in [true, false] {
+            let is_wanted = match self.mode {
+                XdpMode::Native => native,
+                XdpMode::Generic => !native,
+                XdpMode::Auto => !native || interface.native,
+            };
+            if !is_wanted {
+                continue;
+            }
+            match Link::xdp(program, interface.index, native) {
+                // Some drivers learn only by the program whether they can.
+                Ok(_) if native && self.mode == XdpMode::Auto && !is_sure_to_send(interface) => {}
+                Ok(link) => return Ok((link, native)),
+                Err(error) if is_taken(&error) => {
+                    return Err(format!("{name} has another XDP program, which is left alone (`ip link show {name}`)"));
+                }
+                Err(error) => refusal = Some(error),
             }
         }
-        Err(if is_taken(&refusal) {
-            format!("{name} has another XDP program, which is left alone (`ip link show {name}`)")
-        } else {
-            let how = if native { "the driver of" } else { "attaching to" };
-            format!("{how} {name}: {refusal} (Linux {})", probe::kernel())
-        })
+        let refusal = refusal.map_or_else(String::new, |error| format!(": {error}"));
+        Err(format!("the program cannot be attached to {name}{refusal} (Linux {})", probe::kernel()))
     }
 
     /// Interfaces of Ethernet that have a media address.
@@ -175,13 +185,19 @@ impl Attached {
             .filter_map(|(name, _)| {
                 // Gone again meanwhile.
                 let index = if_nametoindex(&*name).ok()?;
-                // What has no device behind it is made of software, and its native mode wants something of its other end: a veth's peer
-                // drops silently what a program sends it, unless GRO is on there.
-                let native = Path::new("/sys/class/net").join(&name).join("device/driver").exists();
+                // Kernels that do not say what an interface does are older than Linux 6.3, and then it had better be a device: software (a
+                // veth) may drop what it is given.
+                let has_device = || Path::new("/sys/class/net").join(&name).join("device/driver").exists();
+                let native = netdev::takes_frames(index).map_or_else(|_| has_device(), |_| true);
                 Some(Interface { index, name, native })
             })
             .collect())
     }
+}
+
+/// Whether what the program in its driver sends leaves, as far as the kernel knows.
+fn is_sure_to_send(interface: &Interface) -> bool {
+    netdev::takes_frames(interface.index).unwrap_or(true)
 }
 
 fn is_taken(error: &io::Error) -> bool {

@@ -12,7 +12,7 @@ use super::layout::Entry;
 use crate::bpf::Map;
 use crate::mapping::Mapping;
 use crate::network::frame::Header;
-use crate::network::hops::Hops;
+use crate::network::hops::{Hops, Told};
 use crate::network::{Hop, Way};
 use crate::port::PortKey;
 
@@ -48,8 +48,9 @@ struct Slot {
     place: Option<PortKey>,
     /// The way of its flow, while there is one.
     way: Option<(Way, Hop)>,
-    /// The next slot of the same list.
+    /// The neighbours in the same list.
     next: u32,
+    previous: u32,
     obstacle: Obstacle,
 }
 
@@ -75,7 +76,7 @@ pub(super) struct Parts {
 impl Table {
     pub(super) fn new(parts: Parts) -> Self {
         let Parts { memory, first, len, places, hops, interfaces, news, dscp, ttl } = parts;
-        let empty = Slot { place: None, way: None, next: NONE, obstacle: Obstacle::NotFollowed };
+        let empty = Slot { place: None, way: None, next: NONE, previous: NONE, obstacle: Obstacle::NotFollowed };
         let lists = (len as usize).next_power_of_two();
         let (slots, lists) = (vec![empty; len as usize].into(), vec![NONE; lists].into());
         Self { flows: Flows { memory, first, slots, lists }, places, hops, interfaces, news, dscp, ttl }
@@ -131,40 +132,55 @@ impl Flows {
 
     fn link(&mut self, slot: u32, way: Way, hop: Hop) {
         let list = self.list(&way);
-        let first = core::mem::replace(&mut self.lists[list], slot);
+        let next = core::mem::replace(&mut self.lists[list], slot);
+        if let Some(next) = self.slots.get_mut(next as usize) {
+            next.previous = slot;
+        }
         let entry = &mut self.slots[slot as usize];
-        (entry.way, entry.next) = (Some((way, hop)), first);
+        (entry.way, entry.next, entry.previous) = (Some((way, hop)), next, NONE);
     }
 
     fn unlink(&mut self, slot: u32) {
-        let Some((way, _)) = self.slots[slot as usize].way.take() else { return };
-        let next = core::mem::replace(&mut self.slots[slot as usize].next, NONE);
-        let list = self.list(&way);
-        if self.lists[list] == slot {
-            self.lists[list] = next;
-            return;
+        let Slot { way, next, previous, .. } = self.slots[slot as usize];
+        let Some((way, _)) = way else { return };
+        self.slots[slot as usize].way = None;
+        if let Some(next) = self.slots.get_mut(next as usize) {
+            next.previous = previous;
         }
-        let mut before = self.lists[list];
-        while before != NONE {
-            let after = self.slots[before as usize].next;
-            if after == slot {
-                self.slots[before as usize].next = next;
-                return;
+        match self.slots.get_mut(previous as usize) {
+            Some(previous) => previous.next = next,
+            None => {
+                let list = self.list(&way);
+                self.lists[list] = next;
             }
-            before = after;
         }
     }
 
-    /// The flows of a way end unless it is still the same.
+    /// The flows that take a way, each with its hop.
+    fn of(&self, way: Way) -> impl Iterator<Item = (u32, Hop)> + '_ {
+        let there_is = |slot: u32| (slot != NONE).then_some(slot);
+        let first = there_is(self.lists[self.list(&way)]);
+        core::iter::successors(first, move |&slot| there_is(self.slots[slot as usize].next)).filter_map(move |slot| {
+            let (taken, hop) = self.slots[slot as usize].way?;
+            (taken == way).then_some((slot, hop))
+        })
+    }
+
+    /// The flows of a way end unless its hop is still the same.
     fn divert(&self, way: Way, hop: Option<Hop>) {
-        let mut slot = self.lists[self.list(&way)];
-        while slot != NONE {
-            let of = &self.slots[slot as usize];
-            if of.way.is_some_and(|(taken, by)| taken == way && Some(by) != hop) {
-                self.entry(slot).give_up();
-            }
-            slot = of.next;
+        for (slot, _) in self.of(way).filter(|&(_, taken)| Some(taken) != hop) {
+            self.entry(slot).give_up();
         }
+    }
+
+    /// One flow of a way ends, and begins again with the next packet: that one goes by the kernel, which sees then whether the neighbour is
+    /// still there. It has not seen those that were forwarded. Whether there is a flow at all.
+    fn probe(&self, way: Way) -> bool {
+        let probe = self.of(way).next();
+        if let Some((slot, _)) = probe {
+            self.entry(slot).give_up();
+        }
+        probe.is_some()
     }
 }
 
@@ -206,6 +222,62 @@ impl Offload for Table {
             }
         }
         let Self { hops, flows, .. } = self;
-        hops.listen(|way, hop| flows.divert(way, hop));
+        hops.listen(|told| match told {
+            Told::Hop(way, hop) => {
+                flows.divert(way, hop);
+                true
+            }
+            // The others go on meanwhile. Should the answer be another one, they end then.
+            Told::Forget(way) => flows.probe(way),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SLOTS: u32 = 16;
+
+    fn flows() -> Flows {
+        let memory = Arc::new(Mapping::new(SLOTS as usize * size_of::<Entry>()).expect("memory"));
+        let empty = Slot { place: None, way: None, next: NONE, previous: NONE, obstacle: Obstacle::NotFollowed };
+        // Two lists for four ways: some share one.
+        Flows { memory, first: 0, slots: vec![empty; SLOTS as usize].into(), lists: vec![NONE; 2].into() }
+    }
+
+    fn way(number: u8) -> Way {
+        Way { from: Ipv4Addr::new(10, 0, 0, 1).into(), to: Ipv4Addr::new(10, 0, 1, number).into() }
+    }
+
+    proptest! {
+        #[test]
+        fn the_flows_of_a_way_are_those_that_have_begun_and_not_ended(
+            steps in prop::collection::vec((0..SLOTS, 0_u8..4), 0..200),
+        ) {
+            let mut flows = flows();
+            let mut model = BTreeMap::new();
+            for (slot, number) in steps {
+                let hop = Hop { interface: slot, mtu: 1500, near: [0; 6], far: [number; 6] };
+                if model.remove(&slot).is_some() {
+                    flows.unlink(slot);
+                } else {
+                    model.insert(slot, number);
+                    flows.link(slot, way(number), hop);
+                }
+                for number in 0..4 {
+                    let mut of: Vec<u32> = flows.of(way(number)).map(|(slot, _)| slot).collect();
+                    of.sort_unstable();
+                    let expected: Vec<u32> =
+                        model.iter().filter(|(_, taken)| **taken == number).map(|(&slot, _)| slot).collect();
+                    prop_assert_eq!(of, expected);
+                }
+            }
+        }
     }
 }
