@@ -13,9 +13,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use patchcord_lab::endpoint::{Endpoint, EndpointOptions, Endpoints, Fingerprint, Playback, SentLog};
+use patchcord_lab::netns::Namespace;
 use patchcord_lab::report::Report;
 use patchcord_tests::stage::{address, leg_create, number_of, numbered_stream};
-use patchcord_tests::{PATIENCE, Relay, free_ports, in_a_namespace, kernel};
+use patchcord_tests::{PATIENCE, Relay, free_ports, in_a_namespace, kernel, privileged};
 use serde_json::{Value, json};
 
 const CALLS: u32 = 200;
@@ -56,26 +57,51 @@ static ONE_LOAD: Mutex<()> = Mutex::new(());
 
 #[test]
 fn calls_are_swapped_under_load_with_io_uring() {
-    swap_all("io-uring");
+    swap_all("io-uring", &ON_LOOPBACK);
 }
 
 #[test]
 fn calls_are_swapped_under_load_with_mmsg() {
-    swap_all("mmsg");
+    swap_all("mmsg", &ON_LOOPBACK);
 }
 
 #[test]
 fn calls_are_swapped_under_load_with_steered_sockets() {
-    in_a_namespace("BPF programs steer ports", || swap_all("steered"));
+    in_a_namespace("BPF programs steer ports", || swap_all("steered", &ON_LOOPBACK));
 }
 
-fn swap_all(backend: &str) {
+/// Past the workers, by way of an interface: the parties are in a network namespace of their own.
+#[test]
+fn calls_are_swapped_under_load_with_xdp() {
+    if !privileged("XDP programs are attached to interfaces") {
+        return;
+    }
+    let [parties, host] = ["parties", "relay"].map(|name| Namespace::create(name).unwrap());
+    host.connect("10.80.1.1/24".parse().unwrap(), &parties, "10.80.1.2/24".parse().unwrap()).unwrap();
+    let stage = Stage {
+        arguments: &["--interface", "10.80.1.1", "--offload", "xdp"],
+        parties: Some((&parties, [10, 80, 1, 2])),
+    };
+    host.run(|| swap_all("steered", &stage)).unwrap();
+}
+
+/// Where the relay and its parties are.
+struct Stage<'a> {
+    arguments: &'a [&'a str],
+    /// `None`: on loopback.
+    parties: Option<(&'a Namespace, [u8; 4])>,
+}
+
+const ON_LOOPBACK: Stage<'_> = Stage { arguments: &["--offload", "off"], parties: None };
+
+fn swap_all(backend: &str, stage: &Stage<'_>) {
     let _alone = ONE_LOAD.lock().unwrap_or_else(PoisonError::into_inner);
     kernel::raise_file_limit();
     let ports = free_ports(CALLS as u16 * 3).to_string();
-    let relay = Relay::start(&["--backend", backend, "--ports", &ports, "--set", "log.level=warn"]);
+    let arguments = ["--backend", backend, "--ports", &ports, "--set", "log.level=warn"];
+    let relay = Relay::start(&[&arguments, stage.arguments].concat());
     let endpoints = Endpoints::start().unwrap();
-    let calls: Vec<Call> = (0..CALLS).map(|number| set_up(&relay, &endpoints, number)).collect();
+    let calls: Vec<Call> = (0..CALLS).map(|number| set_up(&relay, &endpoints, stage, number)).collect();
     let streams: Vec<_> = (0..CALLS * 3).map(|number| numbered_stream(number, STREAM)).collect();
     let play = |call: &Call, number: u32, party: u32| {
         let stream = streams[(3 * number + party) as usize].clone();
@@ -111,22 +137,32 @@ fn swap_all(backend: &str) {
         wait_for_the_last(call, deadline);
     }
 
+    let sum = |what: &str| relay.client().workers().iter().map(|worker| worker[what].as_u64().unwrap()).sum::<u64>();
+    let (forwarded, offloaded) = (sum("forwarded"), sum("offloaded"));
     let mut gaps = Gaps::default();
     for (call, number) in calls.iter().zip(0..) {
         check(&relay.client().delete_call(&call.name), call, number, &mut gaps);
     }
     gaps.check(backend);
+    if stage.parties.is_some() {
+        assert!(offloaded > forwarded * 3 / 4, "the kernel forwards {offloaded} of {forwarded} packets");
+    }
     for worker in relay.client().workers() {
         assert_eq!(worker["backend"], backend, "{worker}");
         assert_eq!((&worker["io"]["kernel_dropped"], &worker["events_lost"]), (&json!(0), &json!(0)), "{worker}");
     }
 }
 
-fn set_up(relay: &Relay, endpoints: &Endpoints, number: u32) -> Call {
+fn set_up(relay: &Relay, endpoints: &Endpoints, stage: &Stage<'_>, number: u32) -> Call {
     let name = format!("c{number}");
     relay.client().create_call(&name);
-    let local = SocketAddr::from(([127, 0, 0, 1], 0));
-    let parties = PARTIES.map(|party| endpoints.add(party, local, EndpointOptions::default()).unwrap());
+    let add = |address: [u8; 4]| {
+        PARTIES.map(|party| endpoints.add(party, SocketAddr::from((address, 0)), EndpointOptions::default()).unwrap())
+    };
+    let parties = match stage.parties {
+        Some((namespace, address)) => namespace.run(|| add(address)).unwrap(),
+        None => add([127, 0, 0, 1]),
+    };
     let mut commands: Vec<Value> = parties.iter().map(|party| leg_create(party.name(), party.local_addr())).collect();
     commands.push(json!({"command": "bridge", "a": "survivor", "b": "old"}));
     let results = relay.client().command(&name, json!({ "commands": commands }));

@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 use std::net::UdpSocket;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use patchcord_lab::netns::Namespace;
 use patchcord_tests::{PATIENCE, Relay, privileged};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 use serde_json::{Value, json};
 
@@ -169,6 +171,80 @@ fn a_relay_that_is_killed_under_load_leaves_nothing_behind() {
     let next = stage.start(&["--offload", "xdp"]);
     let call = stage.call(&next, "c2");
     stage.climb(&next, "c2", &call);
+}
+
+/// A BPF filesystem of this test's own.
+struct BpfFolder(PathBuf);
+
+impl BpfFolder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("patchcord-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        mount("bpf", &folder, "bpf", MountFlags::empty(), None).unwrap();
+        Self(folder)
+    }
+
+    /// Names of what lives on there.
+    fn pinned(&self) -> usize {
+        let folders = std::fs::read_dir(&self.0).unwrap().flatten();
+        folders.map(|folder| std::fs::read_dir(folder.path()).unwrap().count()).sum()
+    }
+}
+
+impl Drop for BpfFolder {
+    fn drop(&mut self) {
+        unmount(&self.0, UnmountFlags::DETACH).unwrap();
+        std::fs::remove_dir(&self.0).unwrap();
+    }
+}
+
+#[test]
+fn flows_outlive_a_relay_that_is_killed_and_the_next_one_adopts_or_ends_them() {
+    let Some(stage) = Stage::new() else { return };
+    let folder = BpfFolder::new("pins");
+    let pin = format!("workers.xdp_pin={}", folder.0.display());
+    let start = |adopt| {
+        let adopt = format!("workers.xdp_adopt={adopt}");
+        stage.start(&["--offload", "xdp", "--set", &pin, "--set", &adopt])
+    };
+    let mut killed = start(true);
+    let call = stage.call(&killed, "c1");
+    let mut number = stage.climb(&killed, "c1", &call);
+    killed.kill();
+    let mut talk = |whether: &str| {
+        let [alice, bob] = &call;
+        for _ in 0..20 {
+            alice.send(&rtp(number)).unwrap();
+            assert_eq!(hear(bob), number, "{whether}");
+            number += 1;
+        }
+    };
+    talk("nobody is there, and the call goes on");
+    let mut next = start(true);
+    talk("the next relay knows nothing of the call, and it goes on");
+    let second = stage.call(&next, "c2");
+    stage.climb(&next, "c2", &second);
+    talk("beside calls of its own");
+    next.kill();
+    talk("over another death");
+    let mut last = start(false);
+    let [alice, bob] = &call;
+    bob.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    while bob.recv(&mut [0; 200]).is_ok() {}
+    let _ = alice.send(&rtp(9_999));
+    assert!(bob.recv(&mut [0; 200]).is_err(), "the last one has ended it");
+    let third = stage.call(&last, "c3");
+    stage.climb(&last, "c3", &third);
+    assert!(folder.pinned() > 0);
+    last.terminate();
+    let _ = last.wait();
+    assert_eq!(folder.pinned(), 0, "an orderly end leaves nothing");
+    assert!(!stage.links().contains("xdp"), "{}", stage.links());
+    // What is no BPF filesystem is said to be none.
+    let elsewhere = std::env::temp_dir();
+    let pin = format!("workers.xdp_pin={}", elsewhere.display());
+    let refused = stage.try_start(&["--offload", "xdp", "--set", &pin]).unwrap_err();
+    assert!(refused.stderr.contains("does not lie in a BPF filesystem"), "{refused:?}");
 }
 
 #[test]

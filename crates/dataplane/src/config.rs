@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 use core::time::Duration;
+use std::path::PathBuf;
 
 /// Settings of a [`crate::Dataplane`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Config {
     pub offload: OffloadChoice,
     /// How XDP programs are attached.
     pub xdp_mode: XdpMode,
+    /// Lets flows outlive the process; `None`: they end with it.
+    pub pins: Option<PinConfig>,
     /// What a worker does when there is nothing to do.
     pub wait: Wait,
     /// Legs that each worker has room for.
@@ -50,6 +53,7 @@ impl Default for Config {
             backend: BackendChoice::Auto,
             offload: OffloadChoice::Auto,
             xdp_mode: XdpMode::Auto,
+            pins: None,
             wait: Wait::Adaptive,
             legs_max_per_worker: 1024,
             receive_buffer_bytes: 64 << 10,
@@ -118,6 +122,15 @@ pub enum OffloadChoice {
     Xdp,
     /// The workers.
     Off,
+}
+
+/// Where flows live on when the process is killed, and what the next one does with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinConfig {
+    /// A folder in a BPF filesystem.
+    pub folder: PathBuf,
+    /// Flows that are found go on until nothing comes any more, and no leg gets their ports meanwhile; else they end.
+    pub adopt: bool,
 }
 
 /// How XDP programs are attached.

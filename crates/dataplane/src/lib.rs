@@ -40,6 +40,6 @@ mod xdp;
 
 pub use choice::Speed;
 pub use clock::Clock;
-pub use config::{BackendChoice, Config, MediaPorts, OffloadChoice, Wait, Workers, XdpMode};
+pub use config::{BackendChoice, Config, MediaPorts, OffloadChoice, PinConfig, Wait, Workers, XdpMode};
 pub use dataplane::{Dataplane, StartError, WorkerHandle};
 pub use overload::OVERLOAD_AGE;

@@ -46,6 +46,9 @@ pub trait Offload: fmt::Debug + Send {
     /// The leg goes away; its flow has ended.
     fn forget(&mut self, slot: u32);
 
+    /// Whether a flow that is none of this engine's comes to a local address, which no leg can have then.
+    fn has_another(&self, local: SocketAddr) -> bool;
+
     /// Called now and then. A flow that cannot go on as it is ends as at a packet that is for the engine.
     fn keep_house(&mut self);
 }

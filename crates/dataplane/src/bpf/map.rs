@@ -67,6 +67,24 @@ impl<K: Plain, V: Plain> Map<K, V> {
         Some(unsafe { value.assume_init() })
     }
 
+    /// All keys, as far as nobody changes them meanwhile.
+    pub(crate) fn keys(&self) -> Vec<K> {
+        let mut keys: Vec<K> = Vec::new();
+        loop {
+            let mut next = MaybeUninit::<K>::uninit();
+            let last = keys.last().map_or(core::ptr::null(), |last| (&raw const *last).cast());
+            // SAFETY: the last key has the map's size, or there is none, which means the first; the next one is written only.
+            let found = unsafe {
+                sys::element(bpf_cmd::BPF_MAP_GET_NEXT_KEY, self.fd.as_fd(), last, next.as_mut_ptr().cast(), 0)
+            };
+            if found.is_err() {
+                return keys;
+            }
+            // SAFETY: the kernel has written all of it, and all bytes are valid.
+            keys.push(unsafe { next.assume_init() });
+        }
+    }
+
     /// Removes an entry.
     ///
     /// # Errors

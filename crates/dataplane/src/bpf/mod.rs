@@ -9,10 +9,12 @@
 mod link;
 mod map;
 mod object;
+mod pins;
 mod refusal;
 mod sys;
 
 pub(crate) use link::Link;
 pub(crate) use map::{Map, Plain};
 pub(crate) use object::{LoadError, Object};
+pub(crate) use pins::Pins;
 pub(crate) use refusal::{not_loaded, refused};

@@ -9,6 +9,7 @@ use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use aya_obj::{Object as File, ProgramSection};
 
 use super::map::{Map, Plain};
+use super::pins::{self, Pins};
 use crate::mapping::Mapping;
 
 use super::sys::{MapSpec, ProgramSpec, create_map, load_program};
@@ -54,6 +55,11 @@ impl LoadError {
 impl Object {
     /// Loads an object. `sizes`: of the maps whose size is not known when they are compiled.
     pub(crate) fn load(bytes: &[u8], sizes: &[Size<'_>]) -> Result<Self, LoadError> {
+        Self::load_with(bytes, sizes, BTreeMap::new())
+    }
+
+    /// As [`Object::load`], with maps that are there already.
+    fn load_with(bytes: &[u8], sizes: &[Size<'_>], mut present: BTreeMap<String, OwnedFd>) -> Result<Self, LoadError> {
         let unreadable = |error: &dyn core::fmt::Display| LoadError::Unreadable(error.to_string());
         let mut file = File::parse(bytes).map_err(|error| unreadable(&error))?;
         let mut maps = BTreeMap::new();
@@ -68,7 +74,8 @@ impl Object {
                 entries_max: entries,
                 flags: map.map_flags(),
             };
-            let fd = create_map(spec).map_err(|error| LoadError::Map { name: name.clone(), error })?;
+            let made = present.remove(name).map_or_else(|| create_map(spec), Ok);
+            let fd = made.map_err(|error| LoadError::Map { name: name.clone(), error })?;
             let sizes = Sizes { key: map.key_size() as usize, value: map.value_size() as usize };
             maps.insert(name.clone(), (Arc::new(fd), sizes));
         }
@@ -118,6 +125,33 @@ impl Object {
 }
 
 impl Object {
+    /// As [`Object::load`], with maps that live on under their names in `pins`: those that are there already if they are of these sizes,
+    /// and then it says so.
+    pub(crate) fn load_pinned(bytes: &[u8], sizes: &[Size<'_>], pins: &Pins) -> Result<(Self, bool), LoadError> {
+        let pinned = |name: &str, error| LoadError::Map { name: name.to_owned(), error };
+        let mut present = BTreeMap::new();
+        for &(name, entries) in sizes {
+            if let Some(map) = pins.get(name).map_err(|error| pinned(name, error))?
+                && pins::entries_max(&map) == Some(entries)
+            {
+                present.insert(name.to_owned(), map);
+            }
+        }
+        let is_adopted = present.len() == sizes.len();
+        if !is_adopted {
+            pins.clear();
+            present.clear();
+        }
+        let object = Self::load_with(bytes, sizes, present)?;
+        if !is_adopted {
+            for &(name, _) in sizes {
+                let (fd, _) = &object.maps[name];
+                pins.put(name, fd.as_fd()).map_err(|error| pinned(name, error))?;
+            }
+        }
+        Ok((object, is_adopted))
+    }
+
     /// A map of an array with `BPF_F_MMAPABLE`, in this process's memory.
     pub(crate) fn memory(&self, name: &str, entries: usize) -> io::Result<Mapping> {
         let (fd, sizes) = self.maps.get(name).unwrap_or_else(|| panic!("no map `{name}` in the object"));

@@ -2,12 +2,13 @@
 
 #![allow(unsafe_code, reason = "bpf takes a union, and pointers within it")]
 
+use core::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use aya_obj::generated::{
     bpf_attach_type, bpf_attr, bpf_attr__bindgen_ty_2, bpf_attr__bindgen_ty_14__bindgen_ty_1,
-    bpf_attr__bindgen_ty_14__bindgen_ty_2, bpf_cmd, bpf_insn,
+    bpf_attr__bindgen_ty_14__bindgen_ty_2, bpf_attr__bindgen_ty_15__bindgen_ty_1, bpf_cmd, bpf_insn,
 };
 
 /// Longest name of a map or program, the zero at the end included (`BPF_OBJ_NAME_LEN`).
@@ -32,7 +33,7 @@ pub(super) struct ProgramSpec<'a> {
     /// What it will be attached to, where the kernel wants to know before.
     pub(super) attach_type: u32,
     pub(super) instructions: &'a [bpf_insn],
-    pub(super) license: &'a core::ffi::CStr,
+    pub(super) license: &'a CStr,
 }
 
 pub(super) fn create_map(spec: MapSpec<'_>) -> io::Result<OwnedFd> {
@@ -108,6 +109,37 @@ pub(super) fn create_link(
     create.flags = flags;
     // SAFETY: this command reads no pointers.
     unsafe { descriptor(bpf_cmd::BPF_LINK_CREATE, &mut attr) }
+}
+
+/// Gives what a link is attached with another program, in one step.
+pub(super) fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = zeroed();
+    // SAFETY: every field of a zeroed union is valid; all are integers.
+    let update = unsafe { &mut attr.link_update };
+    update.link_fd = link.as_raw_fd() as u32;
+    update.__bindgen_anon_1 = bpf_attr__bindgen_ty_15__bindgen_ty_1 { new_prog_fd: program.as_raw_fd() as u32 };
+    // SAFETY: this command reads no pointers.
+    unsafe { bpf(bpf_cmd::BPF_LINK_UPDATE, &mut attr) }.map(|_| ())
+}
+
+/// Lets a map, program or link live on under a name in a BPF filesystem.
+pub(super) fn pin(object: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
+    let mut attr = zeroed();
+    // SAFETY: every field of a zeroed union is valid; all are integers.
+    let pin = unsafe { &mut attr.__bindgen_anon_4 };
+    pin.pathname = path.as_ptr() as u64;
+    pin.bpf_fd = object.as_raw_fd() as u32;
+    // SAFETY: the path ends with a zero and lives until the call returns.
+    unsafe { bpf(bpf_cmd::BPF_OBJ_PIN, &mut attr) }.map(|_| ())
+}
+
+/// What lives on under such a name.
+pub(super) fn pinned(path: &CStr) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    // SAFETY: every field of a zeroed union is valid; all are integers.
+    unsafe { &mut attr.__bindgen_anon_4 }.pathname = path.as_ptr() as u64;
+    // SAFETY: the path ends with a zero and lives until the call returns.
+    unsafe { descriptor(bpf_cmd::BPF_OBJ_GET, &mut attr) }
 }
 
 /// Inserts, replaces, looks up or deletes an entry.

@@ -1,6 +1,7 @@
 //! Requests: commands with the ports they need, and questions.
 
 use core::ops::ControlFlow;
+use std::io;
 
 use patchcord_relay::command::{Command, LegSpec, Refusal};
 use patchcord_relay::exchange::{Applied, Reply, Request};
@@ -52,7 +53,14 @@ impl<B: Backend> Worker<B> {
 
     fn bind(&mut self, spec: &LegSpec) -> Result<Bound<B::Opening>, Refusal> {
         let options = SocketOptions { dscp: spec.dscp.or(self.sockets.dscp), ..self.sockets };
-        let mut open = |addr| self.backend.bind(addr, &options).map_err(|error| socket::refusal(addr, &error));
+        let mut open = |addr| {
+            let bound = if self.shard.is_offloaded_for_another(addr) {
+                Err(io::Error::from_raw_os_error(libc::EADDRINUSE))
+            } else {
+                self.backend.bind(addr, &options)
+            };
+            bound.map_err(|error| socket::refusal(addr, &error))
+        };
         Ok(Bound { leg: spec.id, rtp: open(spec.local_rtp)?, rtcp: spec.local_rtcp.map(open).transpose()? })
     }
 

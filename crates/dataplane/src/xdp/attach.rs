@@ -14,7 +14,7 @@ use nix::sys::socket::{AddressFamily, SockaddrLike};
 
 use crate::backend::Unavailable;
 use crate::background::{Background, Stop};
-use crate::bpf::{Link, Object};
+use crate::bpf::{Link, Object, Pins};
 use crate::config::XdpMode;
 use crate::network::netdev;
 use crate::network::netlink::Netlink;
@@ -26,6 +26,8 @@ pub(super) struct Attached {
     mode: XdpMode,
     /// Media addresses; none: those of every interface.
     addresses: Vec<IpAddr>,
+    /// Where links live on.
+    pins: Option<Pins>,
     links: BTreeMap<u32, (Link, Interface)>,
     tells: Vec<Sender<Vec<u32>>>,
 }
@@ -41,8 +43,13 @@ struct Interface {
 
 impl Attached {
     /// Attaches the program to all interfaces where that is possible. Where it is possible nowhere, the error says why of each.
-    pub(super) fn new(object: Object, mode: XdpMode, addresses: Vec<IpAddr>) -> Result<Self, Unavailable> {
-        let mut attached = Self { object, mode, addresses, links: BTreeMap::new(), tells: Vec::new() };
+    pub(super) fn new(
+        object: Object,
+        mode: XdpMode,
+        addresses: Vec<IpAddr>,
+        pins: Option<Pins>,
+    ) -> Result<Self, Unavailable> {
+        let mut attached = Self { object, mode, addresses, pins, links: BTreeMap::new(), tells: Vec::new() };
         let mut refusals = Vec::new();
         attached.update(|refusal| refusals.push(refusal))?;
         for refusal in &refusals {
@@ -112,7 +119,12 @@ impl Attached {
             };
             match self.links.get(&interface.index) {
                 // The other end of a veth has changed its mind: in front of the network stack it does not matter.
-                Some(known) if loses(known) => drop(self.links.remove(&interface.index)),
+                Some(known) if loses(known) => {
+                    if let Some(pins) = &self.pins {
+                        pins.remove(&pin_of(interface));
+                    }
+                    self.links.remove(&interface.index);
+                }
                 Some(_) => continue,
                 None => {}
             }
@@ -132,6 +144,15 @@ impl Attached {
     fn attach(&self, interface: &Interface) -> Result<(Link, bool), String> {
         let program = self.object.program("fast");
         let name = &interface.name;
+        if let Some(pins) = &self.pins {
+            match Link::pinned(pins, &pin_of(interface), program) {
+                // Where it is it stays; which that is, the next look says.
+                Ok(Some(link)) => return Ok((link, interface.native && self.mode != XdpMode::Generic)),
+                Ok(None) => {}
+                // Its interface is gone, and this one has the same name.
+                Err(_) => pins.remove(&pin_of(interface)),
+            }
+        }
         let mut refusal = None;
         for native in [true, false] {
             let is_wanted = match self.mode {
@@ -145,7 +166,12 @@ impl Attached {
             match Link::xdp(program, interface.index, native) {
                 // Some drivers learn only by the program whether they can.
                 Ok(_) if native && self.mode == XdpMode::Auto && !is_sure_to_send(interface) => {}
-                Ok(link) => return Ok((link, native)),
+                Ok(link) => {
+                    if let Some(Err(error)) = self.pins.as_ref().map(|pins| link.pin(pins, &pin_of(interface))) {
+                        return Err(format!("the program on {name} cannot outlive the process: {error}"));
+                    }
+                    return Ok((link, native));
+                }
                 Err(error) if is_taken(&error) => {
                     return Err(format!("{name} has another XDP program, which is left alone (`ip link show {name}`)"));
                 }
@@ -193,6 +219,19 @@ impl Attached {
             })
             .collect())
     }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // An orderly end leaves nothing behind.
+        if let Some(pins) = &self.pins {
+            pins.clear();
+        }
+    }
+}
+
+fn pin_of(interface: &Interface) -> String {
+    format!("link-{}", interface.name)
 }
 
 /// Whether what the program in its driver sends leaves, as far as the kernel knows.

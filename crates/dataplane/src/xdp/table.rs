@@ -3,19 +3,24 @@
 #![allow(unsafe_code, reason = "entries are found by their address")]
 
 use core::fmt;
+use core::net::SocketAddr;
 use std::sync::Arc;
 
 use crossbeam::channel::Receiver;
 use patchcord_relay::flow::{Flow, Obstacle, Offload, Progress};
+use patchcord_relay::time::MonoTime;
 
 use super::layout::Entry;
 use crate::bpf::Map;
+use crate::clock::Clock;
 use crate::mapping::Mapping;
 use crate::network::frame::Header;
 use crate::network::hops::{Hops, Told};
 use crate::network::{Hop, Way};
 use crate::port::PortKey;
 
+/// For how long an orphan's party may be silent.
+const ORPHAN_NANOS: u64 = 30_000_000_000;
 /// No slot.
 const NONE: u32 = u32::MAX;
 
@@ -23,6 +28,10 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct Table {
     flows: Flows,
     places: Map<PortKey, u32>,
+    /// Entries with flows of a process that was killed, and their ports.
+    orphans: Vec<(PortKey, u32)>,
+    /// This worker or another one has had some.
+    is_adopted: bool,
     hops: Hops,
     /// Interfaces that have the program.
     interfaces: Vec<u32>,
@@ -34,8 +43,8 @@ pub(crate) struct Table {
 /// The flows by slots, and by the ways that they take.
 struct Flows {
     memory: Arc<Mapping>,
-    /// Index of this worker's first entry.
-    first: u32,
+    /// Entries of this worker that nobody has.
+    free: Vec<u32>,
     slots: Box<[Slot]>,
     /// The first slot of each list of those whose flows' ways have the same hash.
     lists: Box<[u32]>,
@@ -44,8 +53,8 @@ struct Flows {
 /// What is known of a leg that sends.
 #[derive(Clone, Copy)]
 struct Slot {
-    /// Where its port is in the map.
-    place: Option<PortKey>,
+    /// Its port, and the entry that the program finds by it.
+    place: Option<(PortKey, u32)>,
     /// The way of its flow, while there is one.
     way: Option<(Way, Hop)>,
     /// The neighbours in the same list.
@@ -56,7 +65,7 @@ struct Slot {
 
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Table").field("first", &self.flows.first).finish_non_exhaustive()
+        f.debug_struct("Table").field("free", &self.flows.free.len()).finish_non_exhaustive()
     }
 }
 
@@ -66,6 +75,10 @@ pub(super) struct Parts {
     pub(super) first: u32,
     pub(super) len: u32,
     pub(super) places: Map<PortKey, u32>,
+    /// Ports whose flows belong to a process that was killed, and the indices of these.
+    pub(super) orphans: Vec<(PortKey, u32)>,
+    /// This worker or another one may have some.
+    pub(super) is_adopted: bool,
     pub(super) hops: Hops,
     pub(super) interfaces: Vec<u32>,
     pub(super) news: Receiver<Vec<u32>>,
@@ -75,11 +88,24 @@ pub(super) struct Parts {
 
 impl Table {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { memory, first, len, places, hops, interfaces, news, dscp, ttl } = parts;
+        let Parts { memory, first, len, places, orphans, is_adopted, hops, interfaces, news, dscp, ttl } = parts;
         let empty = Slot { place: None, way: None, next: NONE, previous: NONE, obstacle: Obstacle::NotFollowed };
         let lists = (len as usize).next_power_of_two();
         let (slots, lists) = (vec![empty; len as usize].into(), vec![NONE; lists].into());
-        Self { flows: Flows { memory, first, slots, lists }, places, hops, interfaces, news, dscp, ttl }
+        // The lowest first: memory that was never used is not touched.
+        let is_orphan = |entry: &u32| orphans.iter().any(|(_, orphan)| orphan == entry);
+        let free = (first..first + len).rev().filter(|entry| !is_orphan(entry)).collect();
+        Self {
+            flows: Flows { memory, free, slots, lists },
+            places,
+            orphans,
+            is_adopted,
+            hops,
+            interfaces,
+            news,
+            dscp,
+            ttl,
+        }
     }
 
     fn try_begin(&mut self, slot: u32, flow: &Flow) -> Result<(), Obstacle> {
@@ -90,37 +116,75 @@ impl Table {
         }
         let dscp = flow.dscp.unwrap_or(self.dscp);
         let header = Header::new(&hop, flow.sink_local, flow.to, dscp, self.ttl).ok_or(Obstacle::Families)?;
-        self.place(slot, PortKey::from(flow.local))?;
-        self.flows.entry(slot).arm(flow, hop.interface, &header);
+        let entry = self.place(slot, PortKey::from(flow.local))?;
+        self.flows.at(entry).arm(flow, hop.interface, &header);
         self.flows.link(slot, way, hop);
         Ok(())
     }
 
-    /// Puts a port where the program finds it. A port stays there as long as its leg does.
-    fn place(&mut self, slot: u32, key: PortKey) -> Result<(), Obstacle> {
-        if self.flows.slots[slot as usize].place != Some(key) {
+    /// Puts a port where the program finds it, and gives it an entry. Both stay as long as the leg does.
+    fn place(&mut self, slot: u32, key: PortKey) -> Result<u32, Obstacle> {
+        if let Some((placed, entry)) = self.flows.slots[slot as usize].place {
+            if placed == key {
+                return Ok(entry);
+            }
             self.displace(slot);
-            let index = self.flows.first + slot;
-            self.places.insert(&key, &index, Map::<PortKey, u32>::ANY).map_err(|_| Obstacle::Full)?;
-            self.flows.slots[slot as usize].place = Some(key);
         }
-        Ok(())
+        let entry = self.flows.free.pop().ok_or(Obstacle::Full)?;
+        if self.places.insert(&key, &entry, Map::<PortKey, u32>::ANY).is_err() {
+            self.flows.free.push(entry);
+            return Err(Obstacle::Full);
+        }
+        self.flows.slots[slot as usize].place = Some((key, entry));
+        Ok(entry)
     }
 
     fn displace(&mut self, slot: u32) {
-        if let Some(key) = self.flows.slots[slot as usize].place.take() {
+        if let Some((key, entry)) = self.flows.slots[slot as usize].place.take() {
             // That it is not there cannot be; and then there is nothing to be done.
             let _ = self.places.remove(&key);
+            self.flows.free.push(entry);
         }
+    }
+
+    /// Ends orphans whose parties have fallen silent, a few at a time: each takes a system call.
+    fn end_silent_orphans(&mut self) {
+        const AT_ONCE: usize = 64;
+        let Self { orphans, flows, places, .. } = self;
+        let now = Clock.now();
+        let is_silent =
+            |progress: Progress| now.nanos_since(MonoTime::from_nanos(progress.last_packet_at)) > ORPHAN_NANOS;
+        let mut ended = 0;
+        orphans.retain(|(key, entry)| {
+            if ended == AT_ONCE || flows.at(*entry).peek().is_some_and(|progress| !is_silent(progress)) {
+                return true;
+            }
+            ended += 1;
+            flows.at(*entry).take_back();
+            let _ = places.remove(key);
+            flows.free.push(*entry);
+            false
+        });
     }
 }
 
 impl Flows {
-    fn entry(&self, slot: u32) -> &Entry {
-        let at = self.memory.at((self.first + slot) as usize * size_of::<Entry>());
-        // SAFETY: the map has an entry for each slot of each worker, and its memory, which is of whole pages, lives as long as `self`.
-        // All bits are valid, and what others may write lies in atomics and cells.
+    /// The entry of a slot whose flow has begun.
+    fn entry(&self, slot: u32) -> Option<&Entry> {
+        self.slots[slot as usize].place.map(|(_, entry)| self.at(entry))
+    }
+
+    fn at(&self, entry: u32) -> &Entry {
+        let at = self.memory.at(entry as usize * size_of::<Entry>());
+        // SAFETY: the map has this entry, and its memory, which is of whole pages, lives as long as `self`. All bits are valid, and what
+        // others may write lies in atomics and cells.
         unsafe { at.cast().as_ref() }
+    }
+
+    fn give_up(&self, slot: u32) {
+        if let Some(entry) = self.entry(slot) {
+            entry.give_up();
+        }
     }
 
     fn list(&self, way: &Way) -> usize {
@@ -169,7 +233,7 @@ impl Flows {
     /// The flows of a way end unless its hop is still the same.
     fn divert(&self, way: Way, hop: Option<Hop>) {
         for (slot, _) in self.of(way).filter(|&(_, taken)| Some(taken) != hop) {
-            self.entry(slot).give_up();
+            self.give_up(slot);
         }
     }
 
@@ -178,7 +242,7 @@ impl Flows {
     fn probe(&self, way: Way) -> bool {
         let probe = self.of(way).next();
         if let Some((slot, _)) = probe {
-            self.entry(slot).give_up();
+            self.give_up(slot);
         }
         probe.is_some()
     }
@@ -194,7 +258,7 @@ impl Offload for Table {
     }
 
     fn progress(&self, slot: u32) -> Option<Progress> {
-        self.flows.entry(slot).peek()
+        self.flows.entry(slot)?.peek()
     }
 
     fn obstacle(&self, slot: u32) -> Obstacle {
@@ -202,7 +266,7 @@ impl Offload for Table {
     }
 
     fn end(&mut self, slot: u32) -> Option<Progress> {
-        let progress = self.flows.entry(slot).take_back();
+        let progress = self.flows.entry(slot).and_then(Entry::take_back);
         self.flows.unlink(slot);
         progress
     }
@@ -211,13 +275,21 @@ impl Offload for Table {
         self.displace(slot);
     }
 
+    fn has_another(&self, local: SocketAddr) -> bool {
+        // Of ours, there is none at a port that is about to be opened.
+        self.is_adopted && self.places.get(&PortKey::from(local)).is_some()
+    }
+
     fn keep_house(&mut self) {
+        if !self.orphans.is_empty() {
+            self.end_silent_orphans();
+        }
         if let Some(interfaces) = self.news.try_iter().last() {
             self.interfaces = interfaces;
             for slot in 0..self.flows.slots.len() as u32 {
                 let lost = |(_, hop): (Way, Hop)| !self.interfaces.contains(&hop.interface);
                 if self.flows.slots[slot as usize].way.is_some_and(lost) {
-                    self.flows.entry(slot).give_up();
+                    self.flows.give_up(slot);
                 }
             }
         }
@@ -248,7 +320,7 @@ mod tests {
         let memory = Arc::new(Mapping::new(SLOTS as usize * size_of::<Entry>()).expect("memory"));
         let empty = Slot { place: None, way: None, next: NONE, previous: NONE, obstacle: Obstacle::NotFollowed };
         // Two lists for four ways: some share one.
-        Flows { memory, first: 0, slots: vec![empty; SLOTS as usize].into(), lists: vec![NONE; 2].into() }
+        Flows { memory, free: Vec::new(), slots: vec![empty; SLOTS as usize].into(), lists: vec![NONE; 2].into() }
     }
 
     fn way(number: u8) -> Way {

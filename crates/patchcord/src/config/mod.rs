@@ -55,6 +55,8 @@ pub(crate) struct Workers {
     pub(crate) backend: Backend,
     pub(crate) offload: Offload,
     pub(crate) xdp_mode: XdpMode,
+    pub(crate) xdp_pin: String,
+    pub(crate) xdp_adopt: bool,
     pub(crate) wait: Wait,
     pub(crate) tick_us: u32,
     pub(crate) realtime_priority: u8,

@@ -37,6 +37,10 @@ pub(super) fn dataplane(config: &Config) -> patchcord_dataplane::Config {
             XdpMode::Native => patchcord_dataplane::XdpMode::Native,
             XdpMode::Generic => patchcord_dataplane::XdpMode::Generic,
         },
+        pins: (!workers.xdp_pin.is_empty()).then(|| patchcord_dataplane::PinConfig {
+            folder: PathBuf::from(&workers.xdp_pin),
+            adopt: workers.xdp_adopt,
+        }),
         wait: match workers.wait {
             Wait::Spin => patchcord_dataplane::Wait::Spin,
             Wait::Tick => patchcord_dataplane::Wait::Tick { period: Duration::from_micros(workers.tick_us.into()) },

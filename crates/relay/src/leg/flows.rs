@@ -3,6 +3,8 @@
 //! Whatever is about to read or change what a flow moves calls [`Legs::catch_up`] or [`Legs::descend`] first; that is cheap, and
 //! nothing at all while no flow is with the offload.
 
+use core::net::SocketAddr;
+
 use crate::flow::{Flow, Obstacle, Offload, Progress};
 use crate::leg::egress::Protection;
 use crate::leg::{Legs, NO_SLOT, Slot, SourceSlot};
@@ -72,6 +74,10 @@ impl Flows {
         if let Some(offload) = &mut self.offload {
             offload.forget(slot);
         }
+    }
+
+    pub(crate) fn has_another(&self, local: SocketAddr) -> bool {
+        self.offload.as_ref().is_some_and(|offload| offload.has_another(local))
     }
 
     pub(crate) fn keep_house(&mut self) {

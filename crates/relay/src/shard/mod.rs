@@ -121,6 +121,12 @@ impl Shard {
         self.legs.flows.keep_house();
     }
 
+    /// Whether the offload has a flow of somebody else's at a local address: no leg can have it then.
+    #[must_use]
+    pub fn is_offloaded_for_another(&self, local: SocketAddr) -> bool {
+        self.legs.flows.has_another(local)
+    }
+
     /// When [`Shard::tick`] is next needed; `None` while there is nothing to wait for.
     #[must_use]
     pub fn next_deadline(&self) -> Option<MonoTime> {

@@ -115,5 +115,9 @@ impl Offload for Kernel {
         flows.passed.remove(&slot);
     }
 
+    fn has_another(&self, _: SocketAddr) -> bool {
+        false
+    }
+
     fn keep_house(&mut self) {}
 }
