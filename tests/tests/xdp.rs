@@ -186,7 +186,8 @@ impl BpfFolder {
 
     /// Names of what lives on there.
     fn pinned(&self) -> usize {
-        let folders = std::fs::read_dir(&self.0).unwrap().flatten();
+        // The kernel may have files of its own beside them.
+        let folders = std::fs::read_dir(&self.0).unwrap().flatten().filter(|entry| entry.path().is_dir());
         folders.map(|folder| std::fs::read_dir(folder.path()).unwrap().count()).sum()
     }
 }
