@@ -2,32 +2,21 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped test names its reason")]
 
+mod needs;
+
 use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use patchcord_lab::endpoint::{EndpointOptions, Endpoints, Playback};
-use patchcord_lab::netns::{self, Namespace};
+use patchcord_lab::netns::Namespace;
 use patchcord_lab::report::Report;
 use patchcord_lab::stream::RtpStream;
 use patchcord_rtp::{PayloadType, Ssrc};
 
-/// Whether the tests can run here.
-fn privileged() -> bool {
-    if netns::may_create() {
-        return true;
-    }
-    assert!(
-        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-        "continuous integration must test namespaces: run as root"
-    );
-    eprintln!("skipped: network namespaces need root");
-    false
-}
-
 #[test]
 fn parties_in_two_namespaces_hear_each_other() -> Result<(), Box<dyn std::error::Error>> {
-    if !privileged() {
+    if !needs::root("a network namespace") {
         return Ok(());
     }
     let left = Namespace::create("left")?;
@@ -54,7 +43,7 @@ fn parties_in_two_namespaces_hear_each_other() -> Result<(), Box<dyn std::error:
 
 #[test]
 fn commands_run_inside_and_nothing_is_left_behind() -> Result<(), Box<dyn std::error::Error>> {
-    if !privileged() {
+    if !needs::root("a network namespace") {
         return Ok(());
     }
     let namespace = Namespace::create("lonely")?;

@@ -3,38 +3,17 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped test names its reason")]
 
-use std::process::{Command, Stdio};
+mod needs;
+
 use std::time::Duration;
 
-use patchcord_lab::netns;
 use patchcord_lab::peer::{
     self, NgDaemon, NgLoadSettings, NgPhase, PeerError, Relay, Rtpengine, Settings, comparison_text, ng_comparison_text,
 };
 
-/// What is missing here, if anything.
-fn missing() -> Option<&'static str> {
-    let installed = Command::new("rtpengine").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !netns::may_create() {
-        Some("root")
-    } else if !installed.is_ok_and(|status| status.success()) {
-        Some("rtpengine")
-    } else {
-        None
-    }
-}
-
-/// Whether the test has to be skipped, which is said.
-fn skipped() -> bool {
-    let Some(missing) = missing() else { return false };
-    let required = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-    assert!(!required, "continuous integration must test the comparison: it needs {missing}");
-    eprintln!("skipped: the comparison needs {missing}");
-    true
-}
-
 #[test]
 fn rtpengine_is_measured() -> Result<(), Box<dyn std::error::Error>> {
-    if skipped() {
+    if !needs::root_and_rtpengine("the comparison") {
         return Ok(());
     }
     let settings = match Settings::new() {
@@ -81,7 +60,7 @@ fn rtpengine_is_measured() -> Result<(), Box<dyn std::error::Error>> {
 
 #[test]
 fn the_load_of_ng_sets_calls_up() -> Result<(), Box<dyn std::error::Error>> {
-    if skipped() {
+    if !needs::root_and_rtpengine("the comparison") {
         return Ok(());
     }
     let settings = match NgLoadSettings::new() {
@@ -121,7 +100,7 @@ fn the_load_of_ng_sets_calls_up() -> Result<(), Box<dyn std::error::Error>> {
 
 #[test]
 fn a_daemon_that_refuses_ends_the_load_of_ng() -> Result<(), Box<dyn std::error::Error>> {
-    if skipped() {
+    if !needs::root_and_rtpengine("the comparison") {
         return Ok(());
     }
     let Ok(settings) = NgLoadSettings::new() else { return Ok(()) };

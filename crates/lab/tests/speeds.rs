@@ -3,31 +3,16 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped test names its reason")]
 
-use std::process::{Command, Stdio};
+mod needs;
+
 use std::time::Duration;
 
-use patchcord_lab::netns;
 use patchcord_lab::peer::PeerError;
 use patchcord_lab::speeds::{Progress, Settings, Speed, markdown, speeds};
 
-/// What is missing here, if anything.
-fn missing() -> Option<&'static str> {
-    let installed = Command::new("rtpengine").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !netns::may_create() {
-        Some("root")
-    } else if !installed.is_ok_and(|status| status.success()) {
-        Some("rtpengine")
-    } else {
-        None
-    }
-}
-
 #[test]
 fn rtpengine_has_a_speed_and_what_does_not_start_has_a_reason() -> Result<(), Box<dyn std::error::Error>> {
-    if let Some(missing) = missing() {
-        let required = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-        assert!(!required, "continuous integration must test the measuring of speeds: it needs {missing}");
-        eprintln!("skipped: the measuring of speeds needs {missing}");
+    if !needs::root_and_rtpengine("the measuring of speeds") {
         return Ok(());
     }
     let settings = match Settings::new() {

@@ -120,6 +120,10 @@ impl Attached {
             match self.links.get(&interface.index) {
                 // The other end of a veth has changed its mind: in front of the network stack it does not matter.
                 Some(known) if loses(known) => {
+                    tracing::info!(
+                        interface = interface.name,
+                        "XDP: what the program sends would be dropped in the driver now"
+                    );
                     if let Some(pins) = &self.pins {
                         pins.remove(&pin_of(interface));
                     }
@@ -146,8 +150,15 @@ impl Attached {
         let name = &interface.name;
         if let Some(pins) = &self.pins {
             match Link::pinned(pins, &pin_of(interface), program) {
-                // Where it is it stays; which that is, the next look says.
-                Ok(Some(link)) => return Ok((link, interface.native && self.mode != XdpMode::Generic)),
+                // It stays where it was attached, which was chosen by the same rule.
+                Ok(Some(link)) => {
+                    let native = match self.mode {
+                        XdpMode::Native => true,
+                        XdpMode::Generic => false,
+                        XdpMode::Auto => interface.native && is_sure_to_send(interface),
+                    };
+                    return Ok((link, native));
+                }
                 Ok(None) => {}
                 // Its interface is gone, and this one has the same name.
                 Err(_) => pins.remove(&pin_of(interface)),

@@ -86,6 +86,12 @@ impl Entry {
         self.state.load(Ordering::Acquire)
     }
 
+    /// Forgets whose it was: what passed of another leg's source says nothing, though it may have had the same address.
+    pub(super) fn vacate(&self) {
+        self.take_back();
+        self.terms.write(Terms { from: [0; 16], from_port: [0; 2], ..self.terms.read() });
+    }
+
     /// From [`UP`], where the program reads nothing but the source: gives it all of a flow.
     pub(super) fn arm(&self, flow: &Flow, interface: u32, header: &Header) {
         let (headers, ip_sum, udp_sum, len_max) = header.parts();

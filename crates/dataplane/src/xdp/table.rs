@@ -4,6 +4,7 @@
 
 use core::fmt;
 use core::net::SocketAddr;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crossbeam::channel::Receiver;
@@ -93,8 +94,8 @@ impl Table {
         let lists = (len as usize).next_power_of_two();
         let (slots, lists) = (vec![empty; len as usize].into(), vec![NONE; lists].into());
         // The lowest first: memory that was never used is not touched.
-        let is_orphan = |entry: &u32| orphans.iter().any(|(_, orphan)| orphan == entry);
-        let free = (first..first + len).rev().filter(|entry| !is_orphan(entry)).collect();
+        let taken: BTreeSet<u32> = orphans.iter().map(|&(_, entry)| entry).collect();
+        let free = (first..first + len).rev().filter(|entry| !taken.contains(entry)).collect();
         Self {
             flows: Flows { memory, free, slots, lists },
             places,
@@ -131,6 +132,7 @@ impl Table {
             self.displace(slot);
         }
         let entry = self.flows.free.pop().ok_or(Obstacle::Full)?;
+        self.flows.at(entry).vacate();
         if self.places.insert(&key, &entry, Map::<PortKey, u32>::ANY).is_err() {
             self.flows.free.push(entry);
             return Err(Obstacle::Full);

@@ -350,3 +350,79 @@ proptest! {
         }
     }
 }
+
+/// A frame, and how it is changed.
+type Change = (&'static str, fn(&mut Vec<u8>));
+
+/// Ethernet, and the parts of an IPv4 packet behind it.
+const IP: usize = 14;
+const UDP: usize = IP + 20;
+
+/// A changed IPv4 header gets the checksum that belongs to it.
+fn with_checksum(frame: &mut [u8]) {
+    frame[IP + 10..IP + 12].fill(0);
+    let checksum = !crate::network::frame::fold(crate::network::frame::sum(&frame[IP..IP + 20]));
+    frame[IP + 10..IP + 12].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// Branch by branch, what is no plain datagram of RTP to a flow's port.
+const NOT_OURS: &[Change] = &[
+    ("shorter than Ethernet", |frame| frame.truncate(14)),
+    ("shorter than IP", |frame| frame.truncate(IP + 12)),
+    ("shorter than UDP", |frame| frame.truncate(UDP + 4)),
+    ("shorter than RTP", |frame| frame.truncate(UDP + 12)),
+    ("shorter than it says", |frame| frame.truncate(UDP + 100)),
+    ("ARP", |frame| frame[12..14].copy_from_slice(&[0x08, 0x06])),
+    ("a VLAN tag", |frame| drop(frame.splice(12..12, [0x81, 0, 0, 5]))),
+    ("IP options", |frame| {
+        frame[IP] = 0x46;
+        with_checksum(frame);
+    }),
+    ("TCP", |frame| {
+        frame[IP + 9] = 6;
+        with_checksum(frame);
+    }),
+    ("a first fragment", |frame| {
+        frame[IP + 6] = 0x20;
+        with_checksum(frame);
+    }),
+    ("a later fragment", |frame| {
+        frame[IP + 7] = 1;
+        with_checksum(frame);
+    }),
+    ("a wrong checksum of IP", |frame| frame[IP + 10] ^= 1),
+    ("another length in UDP than in IP", |frame| frame[UDP + 5] ^= 1),
+    ("another port", |frame| frame[UDP + 3] ^= 1),
+    ("another address", |frame| {
+        frame[IP + 19] ^= 0x40;
+        with_checksum(frame);
+    }),
+    ("version 1", |frame| frame[UDP + 8] = 0x40),
+    ("RTCP", |frame| frame[UDP + 9] = 201),
+];
+
+#[test]
+fn what_is_no_plain_rtp_to_a_port_passes_as_it_is_and_ends_no_flow() {
+    let Some(bench) = BENCH.as_ref() else { return };
+    let bench = bench.lock().unwrap_or_else(PoisonError::into_inner);
+    let ends = ends(false);
+    let flow = flow(ends, 100, 1_000, (7, 9), core::array::from_fn(|number| number as u8));
+    let entry = bench.entry();
+    entry.vacate();
+    bench.place(&flow);
+    entry.arm(&flow, CAME_BY, &outgoing(ends, CAME_BY));
+    let numbered =
+        |number| frame(ends.party, ends.local, &rtp(&header(0, number, 160 * u32::from(number)), &[0xff; 160]));
+    assert_eq!(bench.run(&numbered(100)).0, XDP_PASS, "the last one that the engine handles");
+    assert_eq!(bench.run(&numbered(101)).0, XDP_TX);
+    let progress = entry.peek();
+    for (what, change) in NOT_OURS {
+        let mut frame = numbered(102);
+        change(&mut frame);
+        assert_eq!(bench.run(&frame), (XDP_PASS, frame.clone()), "{what}");
+        assert_eq!((entry.state(), entry.peek()), (ACTIVE, progress), "{what}");
+    }
+    assert_eq!(bench.run(&numbered(102)).0, XDP_TX, "the next one is forwarded as if nothing had been");
+    entry.vacate();
+    assert_eq!(bench.run(&numbered(103)).0, XDP_PASS, "and none after the end");
+}
