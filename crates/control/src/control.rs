@@ -344,9 +344,14 @@ impl Shared {
     /// An association of a leg has come to keys, or to its end.
     pub(crate) fn association_changed(&self, leg: LegId, progress: Progress) {
         let call = self.calls().by_serial.get(&Call::serial_of(leg)).cloned();
-        let Some(call) = call else { return };
-        let party = call.inner().model.legs.get(leg).map(|leg| Arc::clone(&leg.party));
-        let Some(party) = party else { return };
+        let party = call.as_ref().and_then(|call| Some(Arc::clone(&call.inner().model.legs.get(leg)?.party)));
+        let (Some(call), Some(party)) = (call, party) else {
+            // A party that learns of it first hangs up, and whoever looks for the reason must find it all the same.
+            if let Progress::Failed(reason) = progress {
+                tracing::warn!(%leg, reason, "no DTLS, and so no media, with a party that has gone meanwhile");
+            }
+            return;
+        };
         let kind = match progress {
             Progress::Handshake => return,
             Progress::Connected(profile) => EventKind::DtlsConnected { profile: profile.name().to_owned() },
