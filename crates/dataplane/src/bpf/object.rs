@@ -10,9 +10,8 @@ use aya_obj::{Object as File, ProgramSection};
 
 use super::map::{Map, Plain};
 use super::pins::{self, Pins};
-use crate::mapping::Mapping;
-
 use super::sys::{MapSpec, ProgramSpec, create_map, load_program};
+use crate::mapping::Mapping;
 
 /// How many entries a map is to have room for.
 type Size<'a> = (&'a str, usize);
@@ -56,6 +55,33 @@ impl Object {
     /// Loads an object. `sizes`: of the maps whose size is not known when they are compiled.
     pub(crate) fn load(bytes: &[u8], sizes: &[Size<'_>]) -> Result<Self, LoadError> {
         Self::load_with(bytes, sizes, BTreeMap::new())
+    }
+
+    /// As [`Object::load`], with maps that live on under their names in `pins`: those that are there already if they are of these sizes,
+    /// and then it says so.
+    pub(crate) fn load_pinned(bytes: &[u8], sizes: &[Size<'_>], pins: &Pins) -> Result<(Self, bool), LoadError> {
+        let pinned = |name: &str, error| LoadError::Map { name: name.to_owned(), error };
+        let mut present = BTreeMap::new();
+        for &(name, entries) in sizes {
+            if let Some(map) = pins.get(name).map_err(|error| pinned(name, error))?
+                && pins::entries_max(&map) == Some(entries)
+            {
+                present.insert(name.to_owned(), map);
+            }
+        }
+        let is_adopted = present.len() == sizes.len();
+        if !is_adopted {
+            pins.clear();
+            present.clear();
+        }
+        let object = Self::load_with(bytes, sizes, present)?;
+        if !is_adopted {
+            for &(name, _) in sizes {
+                let (fd, _) = &object.maps[name];
+                pins.put(name, fd.as_fd()).map_err(|error| pinned(name, error))?;
+            }
+        }
+        Ok((object, is_adopted))
     }
 
     /// As [`Object::load`], with maps that are there already.
@@ -121,35 +147,6 @@ impl Object {
         let (fd, sizes) = self.maps.get(name).unwrap_or_else(|| panic!("no map `{name}` in the object"));
         assert_eq!(*sizes, Sizes { key: size_of::<K>(), value: size_of::<V>() }, "sizes of the map `{name}`");
         Map::new(Arc::clone(fd))
-    }
-}
-
-impl Object {
-    /// As [`Object::load`], with maps that live on under their names in `pins`: those that are there already if they are of these sizes,
-    /// and then it says so.
-    pub(crate) fn load_pinned(bytes: &[u8], sizes: &[Size<'_>], pins: &Pins) -> Result<(Self, bool), LoadError> {
-        let pinned = |name: &str, error| LoadError::Map { name: name.to_owned(), error };
-        let mut present = BTreeMap::new();
-        for &(name, entries) in sizes {
-            if let Some(map) = pins.get(name).map_err(|error| pinned(name, error))?
-                && pins::entries_max(&map) == Some(entries)
-            {
-                present.insert(name.to_owned(), map);
-            }
-        }
-        let is_adopted = present.len() == sizes.len();
-        if !is_adopted {
-            pins.clear();
-            present.clear();
-        }
-        let object = Self::load_with(bytes, sizes, present)?;
-        if !is_adopted {
-            for &(name, _) in sizes {
-                let (fd, _) = &object.maps[name];
-                pins.put(name, fd.as_fd()).map_err(|error| pinned(name, error))?;
-            }
-        }
-        Ok((object, is_adopted))
     }
 
     /// A map of an array with `BPF_F_MMAPABLE`, in this process's memory.

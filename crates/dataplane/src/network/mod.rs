@@ -6,6 +6,7 @@
 
 pub(crate) mod frame;
 pub(crate) mod hops;
+pub(crate) mod links;
 pub(crate) mod netdev;
 pub(crate) mod netlink;
 pub(crate) mod resolver;

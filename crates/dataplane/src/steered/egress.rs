@@ -2,26 +2,33 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::AsFd;
 
 use nix::net::if_::if_nameindex;
-use nix::poll::{PollFd, PollFlags, poll};
 
 use super::steering::SINCE;
 use crate::backend::Unavailable;
-use crate::background::{Background, Stop};
+use crate::background::Background;
 use crate::bpf::{Link, Object, refused};
-use crate::network::netlink::Netlink;
+use crate::network::links::Links;
 
 /// Attaches the program to the interfaces that are there, all of them or none, and starts a thread that looks after others. It is
 /// attached as long as what this gives lives.
 pub(super) fn start(object: Object) -> Result<Background, Unavailable> {
-    // Before the interfaces are read, so that none can come in between.
-    let news = Netlink::listening_for_links();
-    let news = news.map_err(|error| Unavailable::io("listening for changes of interfaces", &error))?;
+    /// How soon an interface is found whose news was lost.
+    const PERIOD_MS: u16 = 10_000;
+    let links = Links::listen()?;
     let mut attached = Attached { object, links: BTreeMap::new() };
     attached.update(|name, error| Err(refused(&format!("attaching `egress` to {name}"), &error, SINCE)))?;
-    Background::start("patchcord-links", move |stop| attached.watch(news, &stop))
+    links.watch("patchcord-links", PERIOD_MS, move || {
+        let _ = attached.update(|interface, error| {
+            tracing::error!(
+                interface,
+                %error,
+                "media that leaves by this interface comes from a wrong port: use --backend io-uring"
+            );
+            Ok::<(), ()>(())
+        });
+    })
 }
 
 /// The program and the interfaces that have it, by their indices.
@@ -54,27 +61,5 @@ impl Attached {
         }
         self.links.retain(|index, _| present.contains(index));
         Ok(())
-    }
-
-    fn watch(mut self, mut news: Netlink, stop: &Stop) {
-        /// If the kernel has more news than it can keep, the next look is at this time at the latest.
-        const PERIOD_MS: u16 = 10_000;
-        loop {
-            let mut fds = [news.as_fd(), stop.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-            let _ = poll(&mut fds, PERIOD_MS);
-            if stop.is_due() {
-                return;
-            }
-            // What the news are does not matter.
-            news.news(|_| ());
-            let _ = self.update(|interface, error| {
-                tracing::error!(
-                    interface,
-                    %error,
-                    "media that leaves by this interface comes from a wrong port: use --backend io-uring"
-                );
-                Ok::<(), ()>(())
-            });
-        }
     }
 }

@@ -3,21 +3,19 @@
 use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use crossbeam::channel::Sender;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
-use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{AddressFamily, SockaddrLike};
 
 use crate::backend::Unavailable;
-use crate::background::{Background, Stop};
+use crate::background::Background;
 use crate::bpf::{Link, Object, Pins};
 use crate::config::XdpMode;
+use crate::network::links::Links;
 use crate::network::netdev;
-use crate::network::netlink::Netlink;
 use crate::probe;
 
 /// The program and the interfaces that have it, by their indices.
@@ -37,7 +35,7 @@ pub(super) struct Attached {
 struct Interface {
     index: u32,
     name: String,
-    /// The program is, or may be, in its driver.
+    /// The program is in its driver, or is to be if that works.
     native: bool,
 }
 
@@ -77,35 +75,23 @@ impl Attached {
 
     /// Starts a thread that looks after interfaces, and tells which have the program when that changes. It is attached as long as
     /// what this gives lives.
-    pub(super) fn watch(mut self, tells: Vec<Sender<Vec<u32>>>) -> Result<Background, Unavailable> {
-        let news = Netlink::listening_for_links();
-        let news = news.map_err(|error| Unavailable::io("listening for changes of interfaces", &error))?;
+    pub(super) fn watch(mut self, links: Links, tells: Vec<Sender<Vec<u32>>>) -> Result<Background, Unavailable> {
+        /// Addresses come after their interfaces.
+        const PERIOD_MS: u16 = 5_000;
         self.tells = tells;
-        Background::start("patchcord-xdp", move |stop| self.run(news, &stop))
+        links.watch("patchcord-xdp", PERIOD_MS, move || self.look())
     }
 
-    fn run(mut self, mut news: Netlink, stop: &Stop) {
-        /// Addresses come after their interfaces, and the kernel may have more news than it can keep: the next look is at this time
-        /// at the latest.
-        const PERIOD_MS: u16 = 5_000;
-        loop {
-            let mut fds = [news.as_fd(), stop.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-            let _ = poll(&mut fds, PERIOD_MS);
-            if stop.is_due() {
-                return;
-            }
-            // What the news are does not matter.
-            news.news(|_| ());
-            let before = self.indices();
-            let looked = self.update(|refusal| tracing::debug!("XDP: {refusal}"));
-            if let Err(error) = looked {
-                tracing::debug!(%error, "interfaces cannot be listed");
-            }
-            if self.indices() != before {
-                tracing::info!(interfaces = self.describe(), "XDP programs are attached");
-                for tell in &self.tells {
-                    let _ = tell.send(self.indices());
-                }
+    fn look(&mut self) {
+        let before = self.indices();
+        let looked = self.update(|refusal| tracing::debug!("XDP: {refusal}"));
+        if let Err(error) = looked {
+            tracing::debug!(%error, "interfaces cannot be listed");
+        }
+        if self.indices() != before {
+            tracing::info!(interfaces = self.describe(), "XDP programs are attached");
+            for tell in &self.tells {
+                let _ = tell.send(self.indices());
             }
         }
     }
@@ -114,9 +100,7 @@ impl Attached {
     fn update(&mut self, mut refused: impl FnMut(String)) -> Result<(), Unavailable> {
         let interfaces = self.interfaces().map_err(|error| Unavailable::io("listing interfaces", &error))?;
         for interface in &interfaces {
-            let loses = |(_, known): &(Link, Interface)| {
-                self.mode == XdpMode::Auto && known.native && !is_sure_to_send(interface)
-            };
+            let loses = |(_, known): &(Link, Interface)| known.native && !self.may_be_native(interface);
             match self.links.get(&interface.index) {
                 // The other end of a veth has changed its mind: in front of the network stack it does not matter.
                 Some(known) if loses(known) => {
@@ -151,32 +135,19 @@ impl Attached {
         if let Some(pins) = &self.pins {
             match Link::pinned(pins, &pin_of(interface), program) {
                 // It stays where it was attached, which was chosen by the same rule.
-                Ok(Some(link)) => {
-                    let native = match self.mode {
-                        XdpMode::Native => true,
-                        XdpMode::Generic => false,
-                        XdpMode::Auto => interface.native && is_sure_to_send(interface),
-                    };
-                    return Ok((link, native));
-                }
+                Ok(Some(link)) => return Ok((link, interface.native && self.may_be_native(interface))),
                 Ok(None) => {}
                 // Its interface is gone, and this one has the same name.
                 Err(_) => pins.remove(&pin_of(interface)),
             }
         }
         let mut refusal = None;
-        for native in [true, false] {
-            let is_wanted = match self.mode {
-                XdpMode::Native => native,
-                XdpMode::Generic => !native,
-                XdpMode::Auto => !native || interface.native,
-            };
-            if !is_wanted {
-                continue;
-            }
+        let in_driver = interface.native.then_some(true);
+        let in_front = (self.mode != XdpMode::Native).then_some(false);
+        for native in [in_driver, in_front].into_iter().flatten() {
             match Link::xdp(program, interface.index, native) {
                 // Some drivers learn only by the program whether they can.
-                Ok(_) if native && self.mode == XdpMode::Auto && !is_sure_to_send(interface) => {}
+                Ok(_) if native && !self.may_be_native(interface) => {}
                 Ok(link) => {
                     if let Some(Err(error)) = self.pins.as_ref().map(|pins| link.pin(pins, &pin_of(interface))) {
                         return Err(format!("the program on {name} cannot outlive the process: {error}"));
@@ -191,6 +162,11 @@ impl Attached {
         }
         let refusal = refusal.map_or_else(String::new, |error| format!(": {error}"));
         Err(format!("the program cannot be attached to {name}{refusal} (Linux {})", probe::kernel()))
+    }
+
+    /// Whether what the program in its driver sends leaves, as far as the kernel knows; whoever asks for the driver by hand is believed.
+    fn may_be_native(&self, interface: &Interface) -> bool {
+        self.mode != XdpMode::Auto || netdev::takes_frames(interface.index).unwrap_or(true)
     }
 
     /// Interfaces of Ethernet that have a media address.
@@ -225,7 +201,11 @@ impl Attached {
                 // Kernels that do not say what an interface does are older than Linux 6.3, and then it had better be a device: software (a
                 // veth) may drop what it is given.
                 let has_device = || Path::new("/sys/class/net").join(&name).join("device/driver").exists();
-                let native = netdev::takes_frames(index).map_or_else(|_| has_device(), |_| true);
+                let native = match self.mode {
+                    XdpMode::Native => true,
+                    XdpMode::Generic => false,
+                    XdpMode::Auto => netdev::takes_frames(index).is_ok() || has_device(),
+                };
                 Some(Interface { index, name, native })
             })
             .collect())
@@ -243,11 +223,6 @@ impl Drop for Attached {
 
 fn pin_of(interface: &Interface) -> String {
     format!("link-{}", interface.name)
-}
-
-/// Whether what the program in its driver sends leaves, as far as the kernel knows.
-fn is_sure_to_send(interface: &Interface) -> bool {
-    netdev::takes_frames(interface.index).unwrap_or(true)
 }
 
 fn is_taken(error: &io::Error) -> bool {

@@ -41,6 +41,7 @@ use crate::backend::Unavailable;
 use crate::background::Background;
 use crate::bpf::{Map, Object, Pins, not_loaded};
 use crate::config::{Config, PinConfig};
+use crate::network::links::Links;
 use crate::network::{default_ttl, resolver};
 use crate::port::PortKey;
 use attach::Attached;
@@ -113,6 +114,7 @@ impl Xdp {
             tracing::info!(flows = orphans.len(), "flows of a relay that was killed go on");
         }
         let addresses: Vec<IpAddr> = config.media.iter().map(|ports| ports.address).collect();
+        let links = Links::listen()?;
         let attached =
             Attached::new(object, config.xdp_mode, addresses, pinned.as_ref().map(|pinned| pinned.pins.clone()))?;
         let (resolver, hops) = resolver::start(workers, legs)?;
@@ -139,7 +141,7 @@ impl Xdp {
                 (tell, Some(table))
             })
             .unzip();
-        let watch = attached.watch(tells)?;
+        let watch = attached.watch(links, tells)?;
         Ok(Self { tables, description, _background: [watch, resolver], _pinned: pinned })
     }
 
