@@ -23,7 +23,7 @@ use patchcord_dataplane::Config;
 use patchcord_lab::netns::Namespace;
 use patchcord_relay::command::{Command, Source};
 
-use stage::{Stage, interface_of, ip};
+use stage::{Stage, interface_with, ip, steps, swap_sources};
 use support::{PATIENCE, Party, Relay, cut_over, eventually, io, rtp, sequence, spec, steered};
 
 fn sent_frames(relay: &mut Relay) -> u64 {
@@ -178,7 +178,7 @@ fn a_changed_route_and_a_changed_neighbour_are_followed() {
     };
     talk_until_framed(&mut relay, &mut number);
     // The party's interface gets another hardware address, and the kernel hears of it.
-    let name = interface_of(&stage.right);
+    let name = interface_with(&stage.right, "10.77.2.");
     ip(&stage.right, &["link", "set", &name, "address", "02:77:00:00:00:99"]);
     ip(&stage.host, &["neigh", "flush", "all"]);
     talk_until_framed(&mut relay, &mut number);
@@ -207,32 +207,9 @@ fn a_cut_over_between_frames_loses_and_doubles_nothing() {
         number += 1;
         sent_frames(&mut relay) > 10
     });
-    let (begin, frames) = (number, sent_frames(&mut relay));
-    let mut heard = Vec::new();
-    for round in 0..50_u16 {
-        // Both talk all the time; b hears one of them, and then the other.
-        let source = if round % 2 == 0 { c.leg } else { a.leg };
-        for burst in 0..10 {
-            a.send(&rtp(7, number));
-            c.send(&rtp(8, number));
-            number += 1;
-            if burst == 5 {
-                relay.apply(vec![cut_over(vec![(b.leg, Source::Leg(source))])]).expect("both exist");
-            }
-        }
-        let arrived = u64::from(begin) + 2 * u64::from(number - begin);
-        eventually("all have arrived", || relay.worker().datagrams == arrived);
-        let sent = relay.leg(b.leg).expect("it is there").egress.packets;
-        while u64::from(begin) + (heard.len() as u64) < sent {
-            let packet = b.receive();
-            // RTCP that tells of the new source shares the port.
-            if !(192..224).contains(&packet[1]) {
-                heard.push(sequence(&packet));
-            }
-        }
-    }
-    let steps = heard.windows(2).filter(|pair| pair[1] != pair[0].wrapping_add(1)).count();
-    assert_eq!(steps, 0, "every number once and in order: {heard:?}");
+    let frames = sent_frames(&mut relay);
+    let (heard, _) = swap_sources(&mut relay, [&a, &b, &c], 50, number);
+    assert_eq!(steps(&heard), 0, "every number once and in order: {heard:?}");
     assert!(heard.len() > 400, "{} packets", heard.len());
     assert!(sent_frames(&mut relay) - frames >= heard.len() as u64, "all as frames");
 }

@@ -16,19 +16,17 @@ mod stage;
 mod support;
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
 use patchcord_dataplane::{BackendChoice, Config, Dataplane, OffloadChoice, XdpMode};
 use patchcord_lab::netns::Namespace;
-use patchcord_relay::command::{Command, Source};
+use patchcord_relay::command::Command;
 use patchcord_relay::flow::Obstacle;
-use patchcord_relay::ids::LegId;
 use patchcord_relay::media::Direction;
 
-use stage::{Caller, Stage, interface_of, ip};
-use support::{Relay, cut_over, eventually, rtp, sequence};
+use stage::{Caller, Stage, interface_with, ip, is_rtcp, steps, swap_sources};
+use support::{Relay, eventually, rtp, sequence};
 
 /// Fails in CI where it cannot be had.
 fn xdp(backend: BackendChoice, xdp_mode: XdpMode) -> Option<Config> {
@@ -68,12 +66,6 @@ fn take_frames_of_programs(namespace: &Namespace) {
 
 fn offloaded(relay: &mut Relay) -> u64 {
     relay.worker().offloaded
-}
-
-/// RTP packets that a leg's party has sent, and been sent.
-fn packets(relay: &mut Relay, leg: LegId) -> (u64, u64) {
-    let leg = relay.leg(leg).expect("it is there");
-    (leg.ingress.packets, leg.egress.packets)
 }
 
 /// One packet at a time each way until the kernel forwards both.
@@ -159,8 +151,7 @@ fn stream(from: &Caller, to: &Caller, ssrc: u32, first: u16, stop: &AtomicBool, 
             let mut buffer = [0; 2048];
             to.socket.set_read_timeout(Some(core::time::Duration::from_millis(300))).expect("a timeout");
             while let Ok(len) = to.socket.recv(&mut buffer) {
-                // RTCP shares the port.
-                if len > 12 && !(192..224).contains(&buffer[1]) {
+                if len > 12 && !is_rtcp(&buffer) {
                     numbers.push(sequence(&buffer[..len]));
                     heard.fetch_add(1, Ordering::Relaxed);
                 }
@@ -211,8 +202,7 @@ fn a_thousand_climbs_and_descents_under_load_lose_and_double_nothing() {
     let by_kernel = offloaded(&mut relay);
     eprintln!("{sent} packets, {by_kernel} of them by the kernel, in {DESCENTS} climbs");
     assert_eq!(numbers.len() as u64, sent);
-    let steps = numbers.windows(2).filter(|pair| pair[1] != pair[0].wrapping_add(1)).count();
-    assert_eq!(steps, 0, "each number once and in order");
+    assert_eq!(steps(&numbers), 0, "each number once and in order");
     assert!(by_kernel > DESCENTS, "{by_kernel}");
     let worker = relay.worker();
     assert_eq!(worker.datagrams, worker.forwarded + worker.consumed + worker.drops.total());
@@ -229,33 +219,8 @@ fn a_cut_over_in_full_flow_loses_and_doubles_nothing() {
     let (c, _d) = stage.call(&mut relay, false);
     let mut number = 0;
     climb(&mut relay, &a, &b, &mut number);
-    let (begin, before) = (number, packets(&mut relay, b.leg).1);
-    let (mut heard, mut sources) = (Vec::new(), BTreeSet::new());
-    for round in 0..CUTS {
-        let source = if round % 2 == 0 { c.leg } else { a.leg };
-        for burst in 0..10 {
-            a.send(&rtp(7, number));
-            c.send(&rtp(8, number));
-            number += 1;
-            if burst == 5 {
-                relay.apply(vec![cut_over(vec![(b.leg, Source::Leg(source))])]).expect("both exist");
-            }
-        }
-        eventually("all arrive", || {
-            let arrived = (packets(&mut relay, a.leg).0, packets(&mut relay, c.leg).0);
-            arrived == (u64::from(number), u64::from(number - begin))
-        });
-        while (heard.len() as u64) < packets(&mut relay, b.leg).1 - before {
-            let packet = b.receive();
-            // RTCP that tells of the new source shares the port.
-            if !(192..224).contains(&packet[1]) {
-                heard.push(sequence(&packet));
-                sources.insert(packet[8..12].to_vec());
-            }
-        }
-    }
-    let steps = heard.windows(2).filter(|pair| pair[1] != pair[0].wrapping_add(1)).count();
-    assert_eq!((steps, sources.len()), (0, 1), "one SSRC, every number once and in order");
+    let (heard, sources) = swap_sources(&mut relay, [&a, &b, &c], CUTS, number);
+    assert_eq!((steps(&heard), sources.len()), (0, 1), "one SSRC, every number once and in order");
     assert!(heard.len() as u64 > 5 * u64::from(CUTS), "{} packets", heard.len());
     let worker = relay.worker();
     assert!(worker.climbs >= u64::from(CUTS) / 2, "{} climbs", worker.climbs);
@@ -281,12 +246,12 @@ fn changes_of_the_way_are_followed() {
         });
     };
     // The party's interface gets another hardware address, and the kernel hears of it.
-    let name = interface_of(&stage.right);
+    let name = interface_with(&stage.right, "10.77.2.");
     ip(&stage.right, &["link", "set", &name, "address", "02:77:00:00:00:99"]);
     ip(&stage.host, &["neigh", "flush", "all"]);
     goes_on(&mut relay, &mut number, "the neighbour's new address is used");
     // The relay's own end goes down, and comes up again.
-    let near = interface_to(&stage.host, "10.77.2.");
+    let near = interface_with(&stage.host, "10.77.2.");
     ip(&stage.host, &["link", "set", &near, "down"]);
     for _ in 0..20 {
         number += 1;
@@ -313,15 +278,6 @@ fn changes_of_the_way_are_followed() {
     let (near, far) = ("10.77.2.1/24", "10.77.2.2/24");
     stage.host.connect(near.parse().expect("one"), &stage.right, far.parse().expect("one")).expect("ip link");
     goes_on(&mut relay, &mut number, "the new interface has the program");
-}
-
-/// The interface that has an address which begins so.
-fn interface_to(namespace: &Namespace, address: &str) -> String {
-    let output =
-        std::process::Command::new("ip").args(["-n", namespace.name(), "-o", "-4", "addr"]).output().expect("ip");
-    let text = String::from_utf8(output.stdout).expect("text");
-    let line = text.lines().find(|line| line.contains(address)).expect("an address");
-    line.split_whitespace().nth(1).expect("a name").trim_end_matches(':').to_owned()
 }
 
 #[test]

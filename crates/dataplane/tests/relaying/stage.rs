@@ -1,13 +1,15 @@
 //! A relay between two network namespaces, and parties on both sides.
 
+use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::process::Command as Process;
 
 use patchcord_dataplane::Config;
 use patchcord_lab::netns::Namespace;
+use patchcord_relay::command::Source;
 use patchcord_relay::ids::LegId;
 
-use crate::support::{PATIENCE, Relay, rtp};
+use crate::support::{PATIENCE, Relay, cut_over, eventually, rtp, sequence};
 
 /// ```text
 ///  left --- veth --- relay --- veth --- right
@@ -84,15 +86,67 @@ impl Caller {
     }
 }
 
+/// Whether it is RTCP, which shares the port (RFC 5761, section 4).
+pub(crate) fn is_rtcp(packet: &[u8]) -> bool {
+    (192..224).contains(&packet[1])
+}
+
+/// RTP packets that a leg's party has sent, and been sent.
+pub(crate) fn packets(relay: &mut Relay, leg: LegId) -> (u64, u64) {
+    let leg = relay.leg(leg).expect("it is there");
+    (leg.ingress.packets, leg.egress.packets)
+}
+
+/// `a`, who has sent `number` packets, and `c`, who has sent none, talk all the time; `b` hears one of them, and then the other, and so
+/// on. The numbers that it has heard, and under which SSRCs.
+pub(crate) fn swap_sources(
+    relay: &mut Relay,
+    [a, b, c]: [&Caller; 3],
+    rounds: u16,
+    mut number: u16,
+) -> (Vec<u16>, BTreeSet<Vec<u8>>) {
+    let (begin, before) = (number, packets(relay, b.leg).1);
+    let (mut heard, mut sources) = (Vec::new(), BTreeSet::new());
+    for round in 0..rounds {
+        let source = if round % 2 == 0 { c.leg } else { a.leg };
+        for burst in 0..10 {
+            a.send(&rtp(7, number));
+            c.send(&rtp(8, number));
+            number += 1;
+            if burst == 5 {
+                relay.apply(vec![cut_over(vec![(b.leg, Source::Leg(source))])]).expect("both exist");
+            }
+        }
+        eventually("all arrive", || {
+            let arrived = (packets(relay, a.leg).0, packets(relay, c.leg).0);
+            arrived == (u64::from(number), u64::from(number - begin))
+        });
+        while (heard.len() as u64) < packets(relay, b.leg).1 - before {
+            let packet = b.receive();
+            // Reports tell of the new source.
+            if !is_rtcp(&packet) {
+                heard.push(sequence(&packet));
+                sources.insert(packet[8..12].to_vec());
+            }
+        }
+    }
+    (heard, sources)
+}
+
+/// How often a number is not the next one.
+pub(crate) fn steps(numbers: &[u16]) -> usize {
+    numbers.windows(2).filter(|pair| pair[1] != pair[0].wrapping_add(1)).count()
+}
+
 pub(crate) fn ip(namespace: &Namespace, args: &[&str]) {
     let output = Process::new("ip").args(["-n", namespace.name()]).args(args).output().expect("ip");
     assert!(output.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The interface with an IPv4 address.
-pub(crate) fn interface_of(namespace: &Namespace) -> String {
+/// The interface with an IPv4 address that begins so.
+pub(crate) fn interface_with(namespace: &Namespace, address: &str) -> String {
     let output = Process::new("ip").args(["-n", namespace.name(), "-o", "-4", "addr"]).output().expect("ip");
     let text = String::from_utf8(output.stdout).expect("text");
-    let line = text.lines().find(|line| line.contains("10.77.")).expect("an address");
+    let line = text.lines().find(|line| line.contains(address)).expect("an address");
     line.split_whitespace().nth(1).expect("a name").trim_end_matches(':').to_owned()
 }

@@ -37,15 +37,19 @@ impl FlowCounters {
     }
 
     fn between(before: &Progress, after: &Progress) -> Self {
-        let mut counters = Self::default();
-        counters.add(before, after);
-        counters
+        Self {
+            datagrams: after.reception.packets - before.reception.packets,
+            forwarded: after.sending.packets - before.sending.packets,
+            forwarded_bytes: after.sending.bytes - before.sending.bytes,
+            climbs: 0,
+        }
     }
 
-    fn add(&mut self, before: &Progress, after: &Progress) {
-        self.datagrams += after.reception.packets - before.reception.packets;
-        self.forwarded += after.sending.packets - before.sending.packets;
-        self.forwarded_bytes += after.sending.bytes - before.sending.bytes;
+    const fn add(&mut self, news: &Self) {
+        self.datagrams += news.datagrams;
+        self.forwarded += news.forwarded;
+        self.forwarded_bytes += news.forwarded_bytes;
+        self.climbs += news.climbs;
     }
 }
 
@@ -156,7 +160,7 @@ impl Legs {
         if self.flows.count > 0 {
             for slot in 0..self.slots_end() {
                 if let Some(progress) = self.flows.progress(slot) {
-                    counters.add(&self.progress_so_far(slot), &progress);
+                    counters.add(&FlowCounters::between(&self.progress_so_far(slot), &progress));
                 }
             }
         }
@@ -193,9 +197,7 @@ impl Legs {
 
     fn resume(&mut self, slot: Slot, progress: &Progress) {
         let news = FlowCounters::between(&self.progress_so_far(slot), progress);
-        self.flows.counters.datagrams += news.datagrams;
-        self.flows.counters.forwarded += news.forwarded;
-        self.flows.counters.forwarded_bytes += news.forwarded_bytes;
+        self.flows.counters.add(&news);
         self.cold[slot as usize].drops.add(DropReason::Duplicate, news.duplicates());
         let ingress = &mut self.ingress[slot as usize];
         ingress.resume(progress);

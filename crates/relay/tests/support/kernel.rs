@@ -43,13 +43,7 @@ impl Kernel {
     }
 
     /// What becomes of a packet before the shard sees it; `None`: it goes there.
-    pub(crate) fn see(
-        &self,
-        port: PortId,
-        from: SocketAddr,
-        datagram: &mut [u8],
-        now: MonoTime,
-    ) -> Option<(Verdict, Option<Hop>)> {
+    pub(crate) fn see(&self, port: PortId, from: SocketAddr, datagram: &mut [u8], now: MonoTime) -> Option<Verdict> {
         if port.component() != Component::Rtp {
             return None;
         }
@@ -70,9 +64,9 @@ impl Kernel {
             (Step::Forward, Some((_, flow))) => {
                 let hop = Hop { port: PortId::new(flow.sink, Component::Rtp), to: flow.to };
                 flows.forwarded += 1;
-                Some((Verdict::Forwarded(hop), Some(hop)))
+                Some(Verdict::Forwarded(hop))
             }
-            (Step::Duplicate, _) => Some((Verdict::Dropped(DropReason::Duplicate), None)),
+            (Step::Duplicate, _) => Some(Verdict::Dropped(DropReason::Duplicate)),
             (Step::NotOurs, _) => None,
             (Step::Descend | Step::Forward, flow) => {
                 if let Some((state, _)) = flow.filter(|(state, _)| *state == State::Active) {

@@ -180,9 +180,9 @@ impl World {
             let seen =
                 self.kernel.as_ref().and_then(|kernel| kernel.see(port, packet.from, &mut buffer[..sent.len()], now));
             match seen {
-                Some((verdict, hop)) => {
+                Some(verdict) => {
                     verdicts[at] = verdict;
-                    if let Some(hop) = hop {
+                    if let Verdict::Forwarded(hop) = verdict {
                         self.capture(hop.port, hop.to, &buffer[..sent.len()]);
                     }
                 }
