@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * fast: forwards the packets of flows that need no decision, before the kernel's network stack has seen them.
+ * fast: forwards the packets of flows that need no decision, before the kernel's network stack has seen them, and gives those
+ * that are for the engine to the workers' AF_XDP sockets, if they have some.
  *
  * What a flow is, the engine says, and what is done with its packets is what the engine would do, to the bit (Flow::step in
- * crates/relay/src/flow.rs says it in Rust; a test compares the two). Whatever is not one of a flow's packets passes up as if this
- * program were not there: RTCP, STUN and DTLS; fragments, options and VLANs; other sources. One of the source's own that is
- * for the engine to judge ends the flow in the same step, so that the engine has that one and all behind it, in their order.
+ * crates/relay/src/flow.rs says it in Rust; a test compares the two). Whatever is not one of a flow's packets goes to the engine
+ * as if there were no flow: RTCP, STUN and DTLS; other sources. One of the source's own that is for the engine to judge ends the flow in
+ * the same step, so that the engine has that one and all behind it, in their order. Fragments, options, VLANs and what is for none of
+ * our ports pass up to the kernel as if this program were not there.
  */
 #include "helpers.h"
 #include "fast.h"
+#include "lease.h"
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -40,6 +43,21 @@ struct {
 	__uint(max_entries, 1); /* set when it is loaded */
 	__uint(map_flags, BPF_F_MMAPABLE);
 } flows SEC(".maps");
+
+/* The workers' sockets of a queue of an interface: where those of the first worker, the second and so on begin in `rings`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct fast_queue);
+	__type(value, __u32);
+	__uint(max_entries, 1); /* set when it is loaded */
+} queues SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(max_entries, 1); /* set when it is loaded */
+} rings SEC(".maps");
 
 struct rtp {
 	__u8 shape;
@@ -383,6 +401,35 @@ static __always_inline struct rtp *again(struct xdp_md *context, void **data, vo
 	return (void *)(rtp + 1) <= *end ? rtp : 0;
 }
 
+/*
+ * Gives a packet to the worker whose port it came to, with the time in front of it: by a socket of the queue that it came by, or, if there is none,
+ * by the kernel's stack.
+ */
+static __always_inline int hand_over(struct xdp_md *context, const struct port_key *port)
+{
+	struct fast_queue queue = { .interface = context->ingress_ifindex, .index = context->rx_queue_index };
+	struct lease *lease = bpf_map_lookup_elem(&ports, port);
+	__u32 *first;
+	__u64 *meta;
+
+	if (!lease)
+		return XDP_PASS;
+	first = bpf_map_lookup_elem(&queues, &queue);
+	if (!first)
+		return XDP_PASS;
+	if (is_flooded(lease))
+		return XDP_DROP;
+	/* Not every driver leaves room. */
+	if (bpf_xdp_adjust_meta(context, -(int)sizeof(*meta)))
+		return XDP_PASS;
+	meta = READ_POINTER(context, data_meta);
+	if ((void *)(meta + 1) > READ_POINTER(context, data))
+		return XDP_PASS;
+	*meta = bpf_ktime_get_ns();
+	/* Each worker has two of the other sockets. */
+	return bpf_redirect_map(&rings, *first + (lease->socket >> 1), XDP_PASS);
+}
+
 SEC("xdp")
 int fast(struct xdp_md *context)
 {
@@ -398,13 +445,13 @@ int fast(struct xdp_md *context)
 		return XDP_PASS;
 	place = bpf_map_lookup_elem(&places, &port);
 	if (!place)
-		return XDP_PASS;
+		return hand_over(context, &port);
 	flow = bpf_map_lookup_elem(&flows, place);
 	if (!flow)
 		return XDP_PASS;
 	if (!is_rtp(packet.rtp) || packet.from_port != flow->from_port || packet.from[0] != *(__u64 *)flow->from ||
 	    packet.from[1] != *(__u64 *)(flow->from + 8))
-		return XDP_PASS;
+		return hand_over(context, &port);
 	state = *(volatile __u32 *)&flow->state;
 	if (state != FAST_ACTIVE && !(state == FAST_ARMED && flow->passed == flow->armed))
 		goto pass;
@@ -428,7 +475,7 @@ int fast(struct xdp_md *context)
 	if (unlikely(outcome == ENDS)) {
 		flow->passed = htons(packet.rtp->sequence);
 		__sync_lock_test_and_set(&flow->state, FAST_ENDED);
-		return XDP_PASS;
+		return hand_over(context, &port);
 	}
 	if (outcome == FORWARDED)
 		address(flow, &packet, data, payload_sum);
@@ -442,7 +489,7 @@ int fast(struct xdp_md *context)
 
 pass:
 	flow->passed = htons(packet.rtp->sequence);
-	return XDP_PASS;
+	return hand_over(context, &port);
 }
 
 const char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -105,6 +105,13 @@ struct fast_flow {
 	__u8 zero4[56];
 };
 
+/* A receive queue of an interface. */
+struct fast_queue {
+	__u32 interface;
+	__u32 index;
+};
+
+_Static_assert(sizeof(struct fast_queue) == 8, "as in af_xdp/sockets.rs");
 _Static_assert(sizeof(struct fast_reception) == 56, "as in the engine");
 _Static_assert(sizeof(struct fast_sending) == 64, "as in the engine");
 _Static_assert(sizeof(struct fast_progress) == 136, "as in the engine");

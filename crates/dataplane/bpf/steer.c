@@ -10,18 +10,10 @@
  * where a datagram has cost nothing yet.
  */
 #include "helpers.h"
-#include "steer.h"
+#include "lease.h"
 
 #define AF_INET 2
 #define IPPROTO_UDP 17
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__type(key, struct port_key);
-	__type(value, struct steer_lease);
-	__uint(max_entries, 1); /* as many as the workers have room for; set when it is loaded */
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-} ports SEC(".maps");
 
 /* The workers' sockets, two each: IPv4 and IPv6. */
 struct {
@@ -31,39 +23,11 @@ struct {
 	__uint(max_entries, 1); /* set when it is loaded */
 } sockets SEC(".maps");
 
-/* Datagrams that were one too many for their port, for each socket. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__type(key, __u32);
-	__type(value, __u64);
-	__uint(max_entries, 1); /* set when it is loaded */
-} flooded SEC(".maps");
-
-/* Whether the port has had its share. Two CPUs that count at once may lose a count: it is a limit against floods, no account. */
-static __always_inline int is_flooded(struct steer_lease *lease)
-{
-	__u64 *dropped;
-	__u32 window = bpf_ktime_get_coarse_ns() >> STEER_WINDOW_SHIFT;
-
-	if (lease->window != window) {
-		lease->window = window;
-		lease->count = 0;
-	}
-	if (likely(lease->count < STEER_WINDOW_DATAGRAMS)) {
-		lease->count++;
-		return 0;
-	}
-	dropped = bpf_map_lookup_elem(&flooded, &lease->socket);
-	if (dropped)
-		__sync_fetch_and_add(dropped, 1);
-	return 1;
-}
-
 SEC("sk_lookup")
 int steer(struct bpf_sk_lookup *lookup)
 {
 	struct port_key port = {};
-	struct steer_lease *lease;
+	struct lease *lease;
 	struct bpf_sock *sock;
 	__u32 *address = (__u32 *)port.address;
 

@@ -1,4 +1,4 @@
-//! What a worker needs from the operating system. Implementations: [`crate::io_uring`], [`crate::mmsg`], [`crate::steered`].
+//! What a worker needs from the operating system. Implementations: [`crate::io_uring`], [`crate::mmsg`], [`crate::steered`], [`crate::af_xdp`].
 
 use core::net::SocketAddr;
 use core::time::Duration;

@@ -1,6 +1,8 @@
 //! Which backend it is to be: the fastest that works here, or the one that was asked for.
 
+use crate::af_xdp::AfXdp;
 use crate::backend::{Backend, Unavailable};
+use crate::bpf::Shared;
 use crate::claims::{self, Claim};
 use crate::config::{BackendChoice, Config, MediaPorts, OffloadChoice};
 use crate::dataplane::{StartError, ports_max};
@@ -8,7 +10,7 @@ use crate::io_uring::IoUring;
 use crate::mmsg::Mmsg;
 use crate::probe;
 use crate::steered::{Steered, Steering};
-use crate::xdp::Xdp;
+use crate::xdp::{Purpose, Xdp};
 
 /// A backend and what was found out about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,7 @@ const XDP: &str = "xdp";
 /// The backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    AfXdp,
     Steered,
     IoUring,
     Mmsg,
@@ -35,6 +38,7 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::AfXdp => AfXdp::NAME,
             Self::Steered => Steered::NAME,
             Self::IoUring => IoUring::NAME,
             Self::Mmsg => Mmsg::NAME,
@@ -56,32 +60,60 @@ pub(crate) struct Choice {
     pub(crate) kind: Kind,
     /// Those that were looked at, from the fastest to the chosen one.
     pub(crate) speeds: Vec<Speed>,
-    /// For [`Kind::Steered`].
+    /// For [`Kind::AfXdp`] and [`Kind::Steered`].
     pub(crate) steering: Option<Steering>,
+    /// Whether flows that need no decision are forwarded past the workers.
+    pub(crate) offload: Speed,
+    /// The means to do that, and for [`Kind::AfXdp`].
+    pub(crate) xdp: Option<Xdp>,
 }
 
-/// Looks at the backends from the fastest on and takes the first that works; if a certain one was asked for, that one or none.
+/// What moves the datagrams.
+struct Mover {
+    kind: Kind,
+    speeds: Vec<Speed>,
+    steering: Option<Steering>,
+}
+
+/// Looks at the backends from the fastest on and takes the first that works; if a certain one was asked for, that one or none. Likewise
+/// for the offload.
 pub(crate) fn choose(config: &Config, workers: usize) -> Result<Choice, StartError> {
+    let Mover { kind, mut speeds, steering } = mover(config, workers)?;
+    let leases = steering.as_ref().filter(|_| kind == Kind::AfXdp).map(Steering::leases).transpose();
+    let leases = leases.map_err(|error| kind.refuses(Unavailable::io("sharing the ports", &error)))?;
+    let (offload, xdp) = offload(config, workers, leases)?;
+    if kind == Kind::AfXdp {
+        let sockets = xdp.as_ref().map_or(Err(offload.reason.as_str()), Xdp::sockets);
+        let sockets = sockets.map_err(|refusal| kind.refuses(Unavailable::new(refusal)))?;
+        speeds.push(kind.is(true, format!("packets come and go by AF_XDP sockets at {sockets}")));
+    }
+    Ok(Choice { kind, speeds, steering, offload, xdp })
+}
+
+fn mover(config: &Config, workers: usize) -> Result<Mover, StartError> {
     let others = claims::others(&config.media);
     if let Some(Claim { ports, process, .. }) = others.iter().find(|claim| claim.steered) {
         let MediaPorts { address, first, last } = *ports;
         return Err(StartError::Taken { process: *process, address, first, last });
     }
     let ports = ports_max(config).saturating_mul(workers);
-    let one = |kind: Kind, reason: String, steering| Choice { kind, speeds: vec![kind.is(true, reason)], steering };
+    let one = |kind: Kind, reason: String| Mover { kind, speeds: vec![kind.is(true, reason)], steering: None };
+    let steering = |kind: Kind| {
+        let steering = undisputed(&others).and_then(|()| Steering::start(workers, ports));
+        steering.map(Some).map_err(|unavailable| kind.refuses(unavailable))
+    };
     match config.backend {
-        BackendChoice::Mmsg => Ok(one(Kind::Mmsg, "recvmmsg and sendmmsg, as configured".to_owned(), None)),
-        BackendChoice::Steered => {
-            let steering = undisputed(&others).and_then(|()| Steering::start(workers, ports));
-            let steering = steering.map_err(|unavailable| Kind::Steered.refuses(unavailable))?;
-            Ok(one(Kind::Steered, works(), Some(steering)))
+        BackendChoice::Mmsg => Ok(one(Kind::Mmsg, "recvmmsg and sendmmsg, as configured".to_owned())),
+        BackendChoice::AfXdp => {
+            Ok(Mover { kind: Kind::AfXdp, speeds: Vec::new(), steering: steering(Kind::AfXdp)? })
         }
+        BackendChoice::Steered => Ok(Mover { steering: steering(Kind::Steered)?, ..one(Kind::Steered, works()) }),
         BackendChoice::IoUring => {
             let probe = probe::io_uring();
             if !probe.usable {
                 return Err(Kind::IoUring.refuses(Unavailable::new(probe.reason)));
             }
-            Ok(one(Kind::IoUring, probe.reason, None))
+            Ok(one(Kind::IoUring, probe.reason))
         }
         BackendChoice::Auto => {
             let harmless = undisputed(&others).and_then(|()| harmless(&config.media));
@@ -90,12 +122,12 @@ pub(crate) fn choose(config: &Config, workers: usize) -> Result<Choice, StartErr
     }
 }
 
-fn fastest(harmless: Result<(), Unavailable>, workers: usize, ports: usize) -> Choice {
+fn fastest(harmless: Result<(), Unavailable>, workers: usize, ports: usize) -> Mover {
     let mut speeds = Vec::new();
     match harmless.and_then(|()| Steering::start(workers, ports)) {
         Ok(steering) => {
             speeds.push(Kind::Steered.is(true, works()));
-            return Choice { kind: Kind::Steered, speeds, steering: Some(steering) };
+            return Mover { kind: Kind::Steered, speeds, steering: Some(steering) };
         }
         Err(unavailable) => speeds.push(Kind::Steered.is(false, unavailable.reason)),
     }
@@ -103,29 +135,42 @@ fn fastest(harmless: Result<(), Unavailable>, workers: usize, ports: usize) -> C
     let fallback = format!("recvmmsg and sendmmsg, because io_uring is not available: {}", probe.reason);
     speeds.push(Kind::IoUring.is(probe.usable, probe.reason));
     if probe.usable {
-        return Choice { kind: Kind::IoUring, speeds, steering: None };
+        return Mover { kind: Kind::IoUring, speeds, steering: None };
     }
     speeds.push(Kind::Mmsg.is(true, fallback));
-    Choice { kind: Kind::Mmsg, speeds, steering: None }
+    Mover { kind: Kind::Mmsg, speeds, steering: None }
 }
 
-/// Whether flows are forwarded by XDP, and the means to do it.
-pub(crate) fn offload(config: &Config, workers: usize) -> Result<(Speed, Option<Xdp>), StartError> {
+/// Whether flows are forwarded by XDP, and the means to do it, and to give packets to AF_XDP sockets, if ports are shared for that.
+fn offload(config: &Config, workers: usize, leases: Option<Shared>) -> Result<(Speed, Option<Xdp>), StartError> {
     let speed = |available, reason| Speed { name: XDP, available, reason };
-    let started = match config.offload {
-        OffloadChoice::Off => return Ok((speed(false, "as configured".to_owned()), None)),
-        OffloadChoice::Xdp => Xdp::start(config, workers)
-            .map_err(|unavailable| StartError::Backend { name: XDP, reason: unavailable.reason })?,
-        OffloadChoice::Auto => {
-            match untracked("what is forwarded by XDP would pass it by", "--offload xdp")
-                .and_then(|()| Xdp::start(config, workers))
-            {
-                Ok(xdp) => xdp,
-                Err(unavailable) => return Ok((speed(false, unavailable.reason), None)),
-            }
-        }
+    let has_sockets = leases.is_some();
+    let wanted = match config.offload {
+        OffloadChoice::Off => Err("as configured".to_owned()),
+        OffloadChoice::Xdp => Ok(()),
+        OffloadChoice::Auto => untracked("what is forwarded by XDP would pass it by", "--offload xdp")
+            .map_err(|unavailable| unavailable.reason),
     };
-    Ok((speed(true, format!("flows that need no decision are forwarded at {}", started.description())), Some(started)))
+    match wanted {
+        Err(reason) if !has_sockets => return Ok((speed(false, reason), None)),
+        _ => {}
+    }
+    match Xdp::start(config, workers, Purpose { flows: wanted.is_ok(), leases }) {
+        Ok(xdp) => {
+            let offload = match wanted {
+                Ok(()) => {
+                    speed(true, format!("flows that need no decision are forwarded at {}", xdp.description()))
+                }
+                Err(reason) => speed(false, reason),
+            };
+            Ok((offload, Some(xdp)))
+        }
+        Err(unavailable) if has_sockets => Err(Kind::AfXdp.refuses(unavailable)),
+        Err(unavailable) if config.offload == OffloadChoice::Xdp => {
+            Err(StartError::Backend { name: XDP, reason: unavailable.reason })
+        }
+        Err(unavailable) => Ok((speed(false, unavailable.reason), None)),
+    }
 }
 
 fn works() -> String {

@@ -35,8 +35,9 @@ pub struct Config {
     pub send_buffer_bytes: usize,
     /// Differentiated services code point of everything sent (RFC 2474); 46 is expedited forwarding.
     pub dscp: Option<u8>,
-    /// Buffers of 2 KiB that each io_uring worker receives into, rounded up to a power of two of at most 32768. They are
-    /// used in turn, so more of them need more cache; when they run out nothing is lost but a system call.
+    /// Buffers of 2 KiB that each io_uring worker, or each queue of an interface for AF_XDP, receives into, rounded up to a power of two of
+    /// at most 32768. They are used in turn, so more of them need more cache. When an io_uring worker has no more, nothing is lost but a
+    /// system call; for AF_XDP it is what gathers while a worker does something else.
     pub ring_buffers: u16,
     /// The ports that legs will be given, as far as they are known: what others in this network namespace are told, and what the
     /// automatic choice looks at. Without them it takes ports for granted.
@@ -106,6 +107,9 @@ pub enum BackendChoice {
     /// One socket a worker for all its ports, by BPF programs, or refuse to start. Needs `CAP_BPF`, `CAP_NET_ADMIN` and
     /// `CAP_PERFMON`, and Linux 6.6.
     Steered,
+    /// Packets to and from the workers' own memory, past the kernel's network stack, or refuse to start. Needs what
+    /// [`BackendChoice::Steered`] needs, and an interface of Ethernet with a media address.
+    AfXdp,
     /// io_uring, or refuse to start.
     IoUring,
     /// epoll, recvmmsg and sendmmsg.

@@ -8,6 +8,8 @@ use std::io;
 pub(crate) enum Io {
     /// Datagrams taken from sockets.
     Received,
+    /// Those of them that came by AF_XDP.
+    ReceivedAfXdp,
     /// Datagrams that the kernel dropped because a socket's queue was full.
     KernelDropped,
     /// Datagrams dropped in the kernel because their port had received more than any party sends.
@@ -28,8 +30,10 @@ pub(crate) enum Io {
     RecvEconnrefused,
     /// Receiving failed otherwise.
     RecvOther,
-    /// Sent as whole frames, past the kernel's UDP.
+    /// Sent as whole frames by packet sockets, past the kernel's UDP.
     SentFrames,
+    /// Sent by AF_XDP.
+    SentAfXdp,
     /// Not sent: no memory for it, or the device queue was full.
     SendEnobufs,
     /// Not sent: the socket's send buffer was full.
@@ -57,8 +61,9 @@ pub(crate) enum Io {
 }
 
 impl Io {
-    const ALL: [(Self, &'static str); 24] = [
+    const ALL: [(Self, &'static str); 26] = [
         (Self::Received, "received"),
+        (Self::ReceivedAfXdp, "received_af_xdp"),
         (Self::KernelDropped, "kernel_dropped"),
         (Self::FloodDropped, "flood_dropped"),
         (Self::OverloadDropped, "overload_dropped"),
@@ -70,6 +75,7 @@ impl Io {
         (Self::RecvEconnrefused, "recv_econnrefused"),
         (Self::RecvOther, "recv_other"),
         (Self::SentFrames, "sent_frames"),
+        (Self::SentAfXdp, "sent_af_xdp"),
         (Self::SendEnobufs, "send_enobufs"),
         (Self::SendEagain, "send_eagain"),
         (Self::SendEconnrefused, "send_econnrefused"),

@@ -9,9 +9,10 @@ use patchcord_relay::exchange::{Reply, Request};
 use patchcord_relay::{Shard, ShardConfig};
 use thiserror::Error;
 
+use crate::af_xdp::{AfXdp, SocketNews};
 use crate::affinity;
 use crate::backend::{Backend, Unavailable};
-use crate::choice::{Choice, Kind, Speed, choose, offload};
+use crate::choice::{Choice, Kind, Speed, choose};
 use crate::claims::Claims;
 use crate::clock::Clock;
 use crate::config::{Config, Workers};
@@ -121,9 +122,8 @@ impl Dataplane {
         let cpus = placement(&config.workers)?;
         socket::raise_file_limit();
         socket::grow_file_table();
-        let Choice { kind, speeds, steering } = choose(config, cpus.len())?;
-        let (offload, xdp) = offload(config, cpus.len())?;
-        let claims = Claims::make(&config.media, kind == Kind::Steered);
+        let Choice { kind, speeds, steering, offload, xdp } = choose(config, cpus.len())?;
+        let claims = Claims::make(&config.media, matches!(kind, Kind::Steered | Kind::AfXdp));
         if let Err(error) = &claims {
             tracing::warn!(%error, "other relays on this host cannot be told which ports this one has");
         }
@@ -135,15 +135,7 @@ impl Dataplane {
         let senders = std::iter::repeat_n(replies, cpus.len());
         for (index, (&cpu, replies)) in cpus.iter().zip(senders).enumerate() {
             let replies = Replies::new(index, replies, Arc::clone(&told));
-            let ways = match &mut dataplane.steering {
-                None if kind == Kind::Mmsg => Ways::Mmsg,
-                None => Ways::IoUring,
-                Some(steering) => Ways::Steered(
-                    steering
-                        .doors(index, &Steered::options(&socket_options(config)))
-                        .map_err(|unavailable| kind.refuses(unavailable))?,
-                ),
-            };
+            let ways = dataplane.ways(kind, index, config)?;
             let table = dataplane.xdp.as_mut().and_then(|xdp| xdp.table(index));
             let (running, ready) = spawn(index, cpu, ways, table, config, replies)?;
             dataplane.workers.push(running);
@@ -153,6 +145,19 @@ impl Dataplane {
             ready.recv().map_err(|_| StartError::Died { worker })??;
         }
         Ok(dataplane)
+    }
+
+    /// What a worker's backend is made of.
+    fn ways(&mut self, kind: Kind, worker: usize, config: &Config) -> Result<Ways, StartError> {
+        let Some(steering) = &mut self.steering else {
+            return Ok(if kind == Kind::Mmsg { Ways::Mmsg } else { Ways::IoUring });
+        };
+        let doors = steering.doors(worker, &Steered::options(&socket_options(config)));
+        let doors = doors.map_err(|unavailable| kind.refuses(unavailable))?;
+        Ok(match self.xdp.as_mut().and_then(|xdp| xdp.socket_news(worker)) {
+            Some(news) => Ways::AfXdp(doors, news),
+            None => Ways::Steered(doors),
+        })
     }
 
     /// A handle for each worker, in order.
@@ -265,6 +270,7 @@ enum Ways {
     IoUring,
     Mmsg,
     Steered(Doors),
+    AfXdp(Doors, Receiver<SocketNews>),
 }
 
 fn placement(workers: &Workers) -> Result<Vec<Place>, StartError> {
@@ -319,6 +325,7 @@ fn spawn(
             }
             Ways::Mmsg => run(Mmsg::new(ports, wake), assignment, start(Kind::Mmsg)),
             Ways::Steered(doors) => run(Steered::new(ports, doors, wake), assignment, start(Kind::Steered)),
+            Ways::AfXdp(doors, news) => run(AfXdp::new(ports, doors, news, wake), assignment, start(Kind::AfXdp)),
         }
     };
     let thread = Builder::new().name(format!("patchcord-{index}")).spawn(work).map_err(resources)?;
@@ -393,7 +400,7 @@ fn settle(worker: usize, place: Place, realtime: Option<u8>) -> Result<(), Start
     Ok(())
 }
 
-/// What a ring of provided buffers can have: a power of two up to 32768.
-fn buffers(wanted: u16) -> u16 {
+/// What a ring of buffers can have: a power of two up to 32768.
+pub(crate) fn buffers(wanted: u16) -> u16 {
     wanted.clamp(1, 1 << 15).next_power_of_two()
 }

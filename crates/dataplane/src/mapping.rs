@@ -28,11 +28,12 @@ impl Mapping {
         Self::made(start, len)
     }
 
-    /// Memory that is shared with whoever else has this descriptor, be it the kernel.
-    pub(crate) fn of(fd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+    /// Memory that is shared with whoever else has this descriptor, be it the kernel, from `offset` on.
+    pub(crate) fn of(fd: BorrowedFd<'_>, offset: u64, len: usize) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let (fd, offset) = (fd.as_raw_fd(), offset as libc::off_t);
         // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
-        let start = unsafe { libc::mmap(core::ptr::null_mut(), len, protection, libc::MAP_SHARED, fd.as_raw_fd(), 0) };
+        let start = unsafe { libc::mmap(core::ptr::null_mut(), len, protection, libc::MAP_SHARED, fd, offset) };
         Self::made(start, len)
     }
 
@@ -42,6 +43,11 @@ impl Mapping {
         }
         let start = NonNull::new(start.cast()).expect("mmap does not map page zero");
         Ok(Self { start, len })
+    }
+
+    /// Bytes.
+    pub(crate) const fn len(&self) -> usize {
+        self.len
     }
 
     /// Where `offset` is; valid for reads and writes up to the mapping's end, as long as the mapping lives.

@@ -117,6 +117,22 @@ pub(crate) fn raise_file_limit() {
     }
 }
 
+/// Lifts the limit of locked memory as far as it may be lifted: what AF_XDP sockets receive into is locked.
+pub(crate) fn raise_memory_limit() {
+    let lift = |limit: libc::rlimit| {
+        // SAFETY: `limit` is a valid rlimit to read from.
+        unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) == 0 }
+    };
+    if lift(libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY }) {
+        return;
+    }
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid rlimit to write to.
+    if unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) } == 0 {
+        lift(libc::rlimit { rlim_cur: limit.rlim_max, ..limit });
+    }
+}
+
 /// Has the kernel make its table of open files as large as it may become. It doubles it otherwise when it is full, and a process
 /// with threads waits some 15 ms for all CPUs each time (`expand_fdtable` in linux/fs/file.c).
 pub(crate) fn grow_file_table() {

@@ -45,19 +45,22 @@ impl Wake {
         self.asleep.store(false, Ordering::SeqCst);
     }
 
-    /// Waits until woken, until `timeout`, or until one of `others` becomes readable.
-    pub(crate) fn wait(&self, others: [Option<RawFd>; 2], timeout: Option<Duration>) {
+    /// Waits until woken, until `timeout`, or until one of `others`, of which there are at most three, becomes readable.
+    pub(crate) fn wait<const N: usize>(&self, others: [Option<RawFd>; N], timeout: Option<Duration>) {
+        const { assert!(N <= 3) };
         let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         // A negative descriptor is skipped by the kernel.
-        let [one, other] = others.map(|fd| entry(fd.unwrap_or(-1)));
-        let mut fds = [entry(self.eventfd.as_raw_fd()), one, other];
+        let mut fds = [entry(self.eventfd.as_raw_fd()), entry(-1), entry(-1), entry(-1)];
+        for (to, fd) in fds[1..].iter_mut().zip(others.into_iter().flatten()) {
+            to.fd = fd;
+        }
         let limit = timeout.map(|timeout| libc::timespec {
             tv_sec: timeout.as_secs() as libc::time_t,
             tv_nsec: timeout.subsec_nanos().into(),
         });
         let limit = limit.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
-        // SAFETY: `fds` is an array of three pollfd, `limit` is null or a valid timespec, the signal mask is not used.
-        unsafe { libc::ppoll(fds.as_mut_ptr(), 3, limit, core::ptr::null()) };
+        // SAFETY: `fds` is an array of four pollfd, `limit` is null or a valid timespec, the signal mask is not used.
+        unsafe { libc::ppoll(fds.as_mut_ptr(), 4, limit, core::ptr::null()) };
         if fds[0].revents != 0 {
             self.drain();
         }
@@ -96,13 +99,13 @@ mod tests {
             let waker = Arc::clone(&wake);
             let thread = std::thread::spawn(move || waker.wake());
             // Without the wake-up this would never return.
-            wake.wait([None; 2], None);
+            wake.wait([], None);
             wake.awake();
             thread.join().expect("wake does not panic");
         }
         // Nothing is left over: the next wait ends by its timeout.
         let before = std::time::Instant::now();
-        wake.wait([None; 2], Some(Duration::from_millis(5)));
+        wake.wait([], Some(Duration::from_millis(5)));
         assert!(before.elapsed() >= Duration::from_millis(5));
     }
 
@@ -111,7 +114,7 @@ mod tests {
         let wake = Wake::new().expect("an eventfd");
         wake.wake();
         let before = std::time::Instant::now();
-        wake.wait([None; 2], Some(Duration::from_millis(5)));
+        wake.wait([], Some(Duration::from_millis(5)));
         assert!(before.elapsed() >= Duration::from_millis(5));
     }
 }

@@ -17,15 +17,13 @@ mod support;
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::net::UdpSocket;
-use std::os::fd::AsRawFd;
 
 use patchcord_dataplane::{BackendChoice, Config, Dataplane, OffloadChoice, XdpMode};
-use patchcord_lab::netns::Namespace;
 use patchcord_relay::command::Command;
 use patchcord_relay::flow::Obstacle;
 use patchcord_relay::media::Direction;
 
-use stage::{Caller, Stage, interface_with, ip, is_rtcp, steps, swap_sources};
+use stage::{Caller, Stage, interface_with, ip, is_rtcp, steps, swap_sources, take_frames_of_programs};
 use support::{Relay, eventually, rtp, sequence};
 
 /// Fails in CI where it cannot be had.
@@ -35,33 +33,6 @@ fn xdp(backend: BackendChoice, xdp_mode: XdpMode) -> Option<Config> {
 
 fn generic() -> Option<Config> {
     xdp(BackendChoice::IoUring, XdpMode::Generic)
-}
-
-/// A veth's end takes what a program sends to it only if GRO is on there.
-#[allow(unsafe_code, reason = "an ioctl that std does not know")]
-fn take_frames_of_programs(namespace: &Namespace) {
-    #[repr(C)]
-    struct Value {
-        command: u32,
-        data: u32,
-    }
-    const ETHTOOL_SGRO: u32 = 0x2c;
-    const SIOCETHTOOL: libc::Ioctl = 0x8946;
-    namespace
-        .run(|| {
-            let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
-            for interface in &nix::net::if_::if_nameindex().expect("interfaces") {
-                let mut value = Value { command: ETHTOOL_SGRO, data: 1 };
-                let mut request = [0_u8; 40];
-                let name = interface.name().to_bytes();
-                request[..name.len()].copy_from_slice(name);
-                request[16..24].copy_from_slice(&(&raw mut value as usize).to_ne_bytes());
-                // SAFETY: a struct ifreq with a name and a pointer to a struct ethtool_value, which lives until after the call.
-                let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, request.as_mut_ptr()) };
-                assert_eq!(result, 0, "GRO of {:?}: {}", interface.name(), std::io::Error::last_os_error());
-            }
-        })
-        .expect("entered");
 }
 
 fn offloaded(relay: &mut Relay) -> u64 {

@@ -60,7 +60,7 @@ pub(crate) struct ServeArgs {
     /// CPUs to pin one worker each to.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) cpus: Vec<u32>,
-    /// auto, steered, io-uring or mmsg.
+    /// auto, af-xdp, steered, io-uring or mmsg.
     #[arg(long)]
     pub(crate) backend: Option<String>,
     /// auto, xdp or off: what forwards the media that nobody need look at.

@@ -227,7 +227,7 @@ pub struct OffloadState {
 /// A worker's counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerState {
-    /// What drives it: `steered`, `io-uring` or `mmsg`.
+    /// What drives it: `af-xdp`, `steered`, `io-uring` or `mmsg`.
     pub backend: String,
     /// Legs in use.
     pub legs: u32,

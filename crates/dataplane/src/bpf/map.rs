@@ -47,6 +47,11 @@ impl<K: Plain, V: Plain> Map<K, V> {
         Self { fd, of: PhantomData }
     }
 
+    /// The map for another object.
+    pub(crate) fn share(&self) -> io::Result<OwnedFd> {
+        self.fd.try_clone()
+    }
+
     /// Puts an entry; `flags` is [`Map::ANY`] or [`Map::NEW`].
     ///
     /// # Errors

@@ -15,6 +15,6 @@ mod sys;
 
 pub(crate) use link::Link;
 pub(crate) use map::{Map, Plain};
-pub(crate) use object::{LoadError, Object};
+pub(crate) use object::{LoadError, Object, Shared};
 pub(crate) use pins::Pins;
 pub(crate) use refusal::{not_loaded, refused};

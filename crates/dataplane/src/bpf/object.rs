@@ -16,6 +16,9 @@ use crate::mapping::Mapping;
 /// How many entries a map is to have room for.
 type Size<'a> = (&'a str, usize);
 
+/// Maps of other objects, by the names that they have in this one too.
+pub(crate) type Shared = BTreeMap<&'static str, OwnedFd>;
+
 /// Programs and maps in the kernel.
 #[derive(Debug)]
 pub(crate) struct Object {
@@ -54,29 +57,37 @@ impl LoadError {
 impl Object {
     /// Loads an object. `sizes`: of the maps whose size is not known when they are compiled.
     pub(crate) fn load(bytes: &[u8], sizes: &[Size<'_>]) -> Result<Self, LoadError> {
-        Self::load_with(bytes, sizes, BTreeMap::new())
+        Self::load_sharing(bytes, sizes, Shared::new())
     }
 
-    /// As [`Object::load`], with maps that live on under their names in `pins`: those that are there already if they are of these sizes,
-    /// and then it says so.
-    pub(crate) fn load_pinned(bytes: &[u8], sizes: &[Size<'_>], pins: &Pins) -> Result<(Self, bool), LoadError> {
+    /// As [`Object::load_sharing`]. Of the maps those with the names `lasting` live on in `pins`: they are those that are there already if they
+    /// are of these sizes, and then it says so.
+    pub(crate) fn load_pinned(
+        bytes: &[u8],
+        sizes: &[Size<'_>],
+        shared: Shared,
+        lasting: &[&'static str],
+        pins: &Pins,
+    ) -> Result<(Self, bool), LoadError> {
         let pinned = |name: &str, error| LoadError::Map { name: name.to_owned(), error };
-        let mut present = BTreeMap::new();
-        for &(name, entries) in sizes {
+        let mut present = Shared::new();
+        for &name in lasting {
+            let entries = sizes.iter().find(|(of, _)| *of == name).map(|&(_, entries)| entries);
             if let Some(map) = pins.get(name).map_err(|error| pinned(name, error))?
-                && pins::entries_max(&map) == Some(entries)
+                && pins::entries_max(&map) == entries
             {
-                present.insert(name.to_owned(), map);
+                present.insert(name, map);
             }
         }
-        let is_adopted = present.len() == sizes.len();
+        let is_adopted = present.len() == lasting.len();
         if !is_adopted {
             pins.clear();
             present.clear();
         }
-        let object = Self::load_with(bytes, sizes, present)?;
+        present.extend(shared);
+        let object = Self::load_sharing(bytes, sizes, present)?;
         if !is_adopted {
-            for &(name, _) in sizes {
+            for &name in lasting {
                 let (fd, _) = &object.maps[name];
                 pins.put(name, fd.as_fd()).map_err(|error| pinned(name, error))?;
             }
@@ -85,7 +96,7 @@ impl Object {
     }
 
     /// As [`Object::load`], with maps that are there already.
-    fn load_with(bytes: &[u8], sizes: &[Size<'_>], mut present: BTreeMap<String, OwnedFd>) -> Result<Self, LoadError> {
+    pub(crate) fn load_sharing(bytes: &[u8], sizes: &[Size<'_>], mut present: Shared) -> Result<Self, LoadError> {
         let unreadable = |error: &dyn core::fmt::Display| LoadError::Unreadable(error.to_string());
         let mut file = File::parse(bytes).map_err(|error| unreadable(&error))?;
         let mut maps = BTreeMap::new();
@@ -100,7 +111,7 @@ impl Object {
                 entries_max: entries,
                 flags: map.map_flags(),
             };
-            let made = present.remove(name).map_or_else(|| create_map(spec), Ok);
+            let made = present.remove(name.as_str()).map_or_else(|| create_map(spec), Ok);
             let fd = made.map_err(|error| LoadError::Map { name: name.clone(), error })?;
             let sizes = Sizes { key: map.key_size() as usize, value: map.value_size() as usize };
             maps.insert(name.clone(), (Arc::new(fd), sizes));
@@ -152,7 +163,7 @@ impl Object {
     /// A map of an array with `BPF_F_MMAPABLE`, in this process's memory.
     pub(crate) fn memory(&self, name: &str, entries: usize) -> io::Result<Mapping> {
         let (fd, sizes) = self.maps.get(name).unwrap_or_else(|| panic!("no map `{name}` in the object"));
-        Mapping::of(fd.as_fd(), sizes.value * entries)
+        Mapping::of(fd.as_fd(), 0, sizes.value * entries)
     }
 }
 

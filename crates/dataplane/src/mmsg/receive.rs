@@ -1,11 +1,11 @@
 //! Receiving: epoll, then recvmmsg into the slots of one batch.
 
-#![allow(unsafe_code, reason = "epoll takes raw pointers, and slots are borrowed by hand")]
+#![allow(unsafe_code, reason = "slots are borrowed by hand")]
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::UdpSocket;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use patchcord_relay::Datagram;
 use patchcord_relay::ids::PortId;
@@ -16,13 +16,14 @@ use super::slots::Slots;
 use crate::backend::{BATCH, Batch};
 use crate::clock::Arrival;
 use crate::counters::Io;
+use crate::epoll::Epoll;
 
 /// Datagrams from one socket before the next one has its turn.
 const TURN: usize = 16;
 
 /// The receiving half.
 pub(super) struct Inbound {
-    epoll: OwnedFd,
+    epoll: Epoll,
     slots: Slots,
     events: Box<[libc::epoll_event]>,
     /// Ports that epoll named and that have not had their turn.
@@ -31,31 +32,17 @@ pub(super) struct Inbound {
 
 impl Inbound {
     pub(super) fn new() -> io::Result<Self> {
-        // SAFETY: epoll_create1 takes an integer and touches no memory.
-        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: `fd` was just created and belongs to nobody else.
-        let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
         let events = vec![libc::epoll_event { events: 0, u64: 0 }; BATCH].into();
-        Ok(Self { epoll, slots: Slots::new()?, events, ready: VecDeque::with_capacity(BATCH) })
+        Ok(Self { epoll: Epoll::new()?, slots: Slots::new()?, events, ready: VecDeque::with_capacity(BATCH) })
     }
 
     pub(super) fn watch(&self, port: PortId, socket: &UdpSocket) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: port.index() as u64 };
-        // SAFETY: `event` is a valid epoll_event; the kernel copies it.
-        let result =
-            unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, socket.as_raw_fd(), &raw mut event) };
-        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        self.epoll.watch(socket.as_fd(), port.index() as u64)
     }
 
     pub(super) fn forget(&mut self, port: PortId, socket: &UdpSocket) {
         self.ready.retain(|&ready| ready != port);
-        // SAFETY: EPOLL_CTL_DEL takes no event.
-        unsafe {
-            libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_DEL, socket.as_raw_fd(), core::ptr::null_mut())
-        };
+        self.epoll.forget(socket.as_fd());
     }
 
     /// Nothing is known to be there; epoll may know more.
@@ -72,7 +59,7 @@ impl Inbound {
         now: MonoTime,
     ) {
         if self.ready.is_empty() {
-            self.ask();
+            self.ready.extend(self.epoll.ask(&mut self.events).map(|index| PortId::from_index(index as u32)));
         }
         while self.slots.room() > 0 {
             let Some(port) = self.ready.pop_front() else { break };
@@ -101,16 +88,6 @@ impl Inbound {
     /// Makes the slots of the last batch ready for the next.
     pub(super) fn release(&mut self) {
         self.slots.release();
-    }
-
-    /// Asks epoll. It names sockets that still have something again, behind those that have not been named yet, so that
-    /// all have their turn.
-    fn ask(&mut self) {
-        let (events, capacity) = (self.events.as_mut_ptr(), self.events.len());
-        // SAFETY: `events` has room for `capacity` events.
-        let count = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), events, capacity as libc::c_int, 0) };
-        let events = &self.events[..usize::try_from(count).unwrap_or(0)];
-        self.ready.extend(events.iter().map(|event| PortId::from_index(event.u64 as u32)));
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! The kernel decides that with routes, rules and neighbours, and it is asked for the answer rather than copied: [`netlink`] asks,
 //! [`resolver`] keeps the answers true in a thread of its own, and [`hops`] has them where a worker sends. Until there is an answer
-//! a worker sends by the UDP socket, which also makes the kernel find out who the neighbour is. [`frame`] builds frames.
+//! a worker sends by the UDP socket, which also makes the kernel find out who the neighbour is. [`frame`] builds frames, and [`datagram`]
+//! reads them.
 
+pub(crate) mod datagram;
 pub(crate) mod frame;
 pub(crate) mod hops;
 pub(crate) mod links;

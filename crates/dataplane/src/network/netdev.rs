@@ -22,6 +22,8 @@ const INTERFACE: u16 = 1;
 const XDP_FEATURES: u16 = 3;
 /// `NETDEV_XDP_ACT_NDO_XMIT`
 const TAKES_FRAMES: u64 = 4;
+/// `NETDEV_XDP_ACT_XSK_ZEROCOPY`
+const COPIES_NOTHING: u64 = 8;
 
 /// Whether an interface sends on what an XDP program in a driver gives it; what it does not, it drops and tells nobody. For a veth that
 /// depends on its other end.
@@ -29,13 +31,25 @@ const TAKES_FRAMES: u64 = 4;
 /// # Errors
 /// `ENOENT`: the kernel is older than Linux 6.3 and does not say; `ENODEV`: there is no such interface.
 pub(crate) fn takes_frames(interface: u32) -> io::Result<bool> {
+    Ok(features(interface)? & TAKES_FRAMES != 0)
+}
+
+/// Whether its driver can read and write the memory of AF_XDP sockets itself.
+///
+/// # Errors
+/// As [`takes_frames`].
+pub(crate) fn copies_nothing(interface: u32) -> io::Result<bool> {
+    Ok(features(interface)? & COPIES_NOTHING != 0)
+}
+
+fn features(interface: u32) -> io::Result<u64> {
     let mut socket = Generic::new()?;
     let family = socket.ask(CONTROLLER, GET_FAMILY, FAMILY_NAME, b"netdev\0")?;
     let family = attribute(&family, FAMILY_ID).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes);
     let family = family.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))?;
     let device = socket.ask(family, GET_DEVICE, INTERFACE, &interface.to_ne_bytes())?;
     let features = attribute(&device, XDP_FEATURES).and_then(|bytes| bytes.try_into().ok()).map(u64::from_ne_bytes);
-    Ok(features.unwrap_or(0) & TAKES_FRAMES != 0)
+    Ok(features.unwrap_or(0))
 }
 
 struct Generic {

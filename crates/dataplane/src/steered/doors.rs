@@ -8,8 +8,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::frames::Frames;
 use super::layout::Lease;
+use super::send::Opening;
 use super::steering::FAMILIES;
 use crate::bpf::Map;
+use crate::clock::Clock;
 use crate::network::hops::Hops;
 use crate::port::PortKey;
 use crate::socket::{self, SocketOptions};
@@ -80,17 +82,25 @@ impl Doors {
 }
 
 /// The addresses that are steered to this worker.
-pub(super) struct Addresses {
+pub(crate) struct Addresses {
     ports: Ports,
     first: u32,
 }
 
 impl Addresses {
+    /// An address for a port that does not exist yet.
+    ///
+    /// # Errors
+    /// As of [`Backend::bind`](crate::backend::Backend::bind).
+    pub(crate) fn open(&self, addr: SocketAddr, options: &SocketOptions) -> io::Result<Opening> {
+        Ok(Opening::new(self.claim(addr)?, options.dscp, Clock.now()))
+    }
+
     /// Takes an address; port 0 stands for any that is free.
     ///
     /// # Errors
     /// `EADDRINUSE`: a socket or another worker has it; `EADDRNOTAVAIL`: it is not this host's; others by the kernel's words.
-    pub(super) fn claim(&self, addr: SocketAddr) -> io::Result<Claim> {
+    fn claim(&self, addr: SocketAddr) -> io::Result<Claim> {
         // Whoever has the port would lose it to the program, which goes first: it is bound to see whether it is free.
         let probe = Socket::new(Domain::for_address(addr), Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
         if addr.is_ipv6() {
@@ -118,7 +128,7 @@ impl Drop for Claim {
 }
 
 /// How many datagrams the program has dropped because their port had more than its share.
-pub(super) struct Flooded {
+pub(crate) struct Flooded {
     counts: Map<u32, u64>,
     first: u32,
     seen: u64,
@@ -126,7 +136,7 @@ pub(super) struct Flooded {
 
 impl Flooded {
     /// Those since the last call.
-    pub(super) fn take(&mut self) -> u64 {
+    pub(crate) fn take(&mut self) -> u64 {
         let count: u64 = (self.first..self.first + FAMILIES).filter_map(|index| self.counts.get(&index)).sum();
         count - core::mem::replace(&mut self.seen, count)
     }

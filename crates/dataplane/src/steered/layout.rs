@@ -1,4 +1,4 @@
-//! What user space shares with the BPF program `steer`: as in `bpf/steer.h`.
+//! What user space shares with the BPF programs `steer` and `fast`: as in `bpf/lease.h`.
 
 #![allow(unsafe_code, reason = "that a type is plain bytes is our word")]
 
@@ -6,7 +6,7 @@ use core::mem::offset_of;
 
 use crate::bpf::Plain;
 
-/// Whose port it is (`struct steer_lease`).
+/// Whose port it is (`struct lease`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub(super) struct Lease {
@@ -27,7 +27,7 @@ impl Lease {
     }
 }
 
-/// Datagrams that one port may receive in one window of 2^26 ns (`STEER_WINDOW_DATAGRAMS`).
+/// Datagrams that one port may receive in one window of 2^26 ns (`LEASE_WINDOW_DATAGRAMS`).
 #[cfg(test)]
 pub(crate) const WINDOW_DATAGRAMS: u64 = 4096;
 
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn the_limit_is_that_of_the_program() {
-        let header = include_str!("../../bpf/steer.h");
-        assert!(header.contains(&format!("#define STEER_WINDOW_DATAGRAMS {WINDOW_DATAGRAMS}\n")));
+        let header = include_str!("../../bpf/lease.h");
+        assert!(header.contains(&format!("#define LEASE_WINDOW_DATAGRAMS {WINDOW_DATAGRAMS}\n")));
     }
 }

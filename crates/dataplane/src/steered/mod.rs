@@ -15,7 +15,7 @@
 //! system call each way, however many ports its datagrams came to and leave from. It takes `CAP_BPF`, `CAP_NET_ADMIN`
 //! and `CAP_NET_RAW`.
 //!
-//! What a flood of one port must not do to others, the program sees to: a port has its share and no more (`bpf/steer.h`).
+//! What a flood of one port must not do to others, the program sees to: a port has its share and no more (`bpf/lease.h`).
 
 mod control;
 mod doors;
@@ -31,21 +31,21 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
 use std::net::UdpSocket;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use patchcord_relay::ids::PortId;
 use patchcord_relay::time::MonoTime;
 
 use crate::backend::{Backend, Batch, Unavailable};
-use crate::clock::{Arrival, Clock};
+use crate::clock::Arrival;
 use crate::counters::Io;
 use crate::socket::SocketOptions;
 use crate::wake::Wake;
 pub(crate) use doors::Doors;
-use doors::{Addresses, Flooded, Parts};
-use receive::Inbound;
-use send::{Opening, Outbound};
+use doors::Parts;
+pub(crate) use doors::{Addresses, Flooded};
+pub(crate) use receive::Inbound;
+pub(crate) use send::{Opening, Outbound};
 pub(crate) use steering::Steering;
 
 /// How many ports' queues the one queue of all ports is as long as. With the default of 64 KiB a port it holds 2000 to 10,000
@@ -54,11 +54,11 @@ const QUEUES: usize = 128;
 
 /// See the module's documentation.
 pub(crate) struct Steered {
-    inbound: Inbound,
-    outbound: Outbound,
-    addresses: Addresses,
-    flooded: Flooded,
-    wake: Arc<Wake>,
+    pub(crate) inbound: Inbound,
+    pub(crate) outbound: Outbound,
+    pub(crate) addresses: Addresses,
+    pub(crate) flooded: Flooded,
+    pub(crate) wake: Arc<Wake>,
 }
 
 impl Steered {
@@ -86,8 +86,7 @@ impl Backend for Steered {
     const NAME: &'static str = "steered";
 
     fn bind(&mut self, addr: SocketAddr, options: &SocketOptions) -> io::Result<Opening> {
-        let claim = self.addresses.claim(addr)?;
-        Ok(Opening::new(claim, options.dscp, Clock.now()))
+        self.addresses.open(addr, options)
     }
 
     fn open(&mut self, port: PortId, opening: Opening) {
@@ -132,8 +131,6 @@ impl Backend for Steered {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {
-        // What is left for ports that are closed must not wake anybody.
-        let listening = [0, 1].map(|family| self.outbound.listening(family).map(AsRawFd::as_raw_fd));
-        self.wake.wait(listening, timeout);
+        self.wake.wait(self.outbound.listening_fds(), timeout);
     }
 }

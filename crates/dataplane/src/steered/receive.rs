@@ -16,7 +16,7 @@ use crate::mmsg::Slots;
 use crate::socket;
 
 /// The receiving half.
-pub(super) struct Inbound {
+pub(crate) struct Inbound {
     slots: Slots,
     /// `SO_RXQ_OVFL` of each socket as last seen.
     dropped: [u32; 2],
@@ -29,8 +29,8 @@ impl Inbound {
         Ok(Self { slots: Slots::new()?, dropped: [0; 2], first: 0 })
     }
 
-    /// Moves what has arrived into `batch`.
-    pub(super) fn fill<'a>(
+    /// Moves what has arrived into `batch`, which is empty.
+    pub(crate) fn fill<'a>(
         &'a mut self,
         outbound: &mut Outbound,
         batch: &mut Batch<'a>,
@@ -71,7 +71,7 @@ impl Inbound {
     }
 
     /// Counts what the sockets have dropped although nothing has come from them since.
-    pub(super) fn look_for_drops(&mut self, outbound: &mut Outbound) {
+    pub(crate) fn look_for_drops(&mut self, outbound: &mut Outbound) {
         for (socket, seen) in outbound.sockets.iter().zip(&mut self.dropped) {
             if let Some(dropped) = socket.as_ref().and_then(socket::dropped) {
                 count_drops(seen, dropped, &mut outbound.counters);
@@ -80,7 +80,7 @@ impl Inbound {
     }
 
     /// Makes the slots of the last batch ready for the next.
-    pub(super) fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.slots.release();
     }
 }

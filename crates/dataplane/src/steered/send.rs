@@ -4,7 +4,7 @@
 
 use core::net::SocketAddr;
 use std::net::UdpSocket;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 use patchcord_relay::Transmit;
 use patchcord_relay::ids::PortId;
@@ -69,12 +69,12 @@ impl Opening {
 /// The sockets and ports, which both directions need, and the sending half.
 pub(crate) struct Outbound {
     /// IPv4 and IPv6.
-    pub(super) sockets: [Option<UdpSocket>; 2],
+    pub(crate) sockets: [Option<UdpSocket>; 2],
     ports: Box<[Option<Opening>]>,
     table: Table,
     /// Ports of each.
     open: [usize; 2],
-    pub(super) counters: Counters,
+    pub(crate) counters: Counters,
     hops: Hops,
     frames: Frames,
     /// Time to live of frames, as of everything that this host sends.
@@ -99,14 +99,14 @@ impl Outbound {
     }
 
     /// Makes a port of an address. There must be none.
-    pub(super) fn open(&mut self, port: PortId, opening: Opening) {
+    pub(crate) fn open(&mut self, port: PortId, opening: Opening) {
         self.table.insert(opening.claim.addr, port);
         self.open[opening.family()] += 1;
         self.ports[port.index()] = Some(opening);
     }
 
     /// Forgets a port, if it is open, and gives its address back.
-    pub(super) fn close(&mut self, port: PortId) {
+    pub(crate) fn close(&mut self, port: PortId) {
         if let Some(opening) = self.ports[port.index()].take() {
             self.table.remove(opening.claim.addr);
             self.open[opening.family()] -= 1;
@@ -118,15 +118,20 @@ impl Outbound {
         self.sockets[family].as_ref().filter(|_| self.open[family] > 0)
     }
 
+    /// The sockets to be watched: what is left for ports that are closed must not wake anybody.
+    pub(crate) fn listening_fds(&self) -> [Option<RawFd>; 2] {
+        [0, 1].map(|family| self.listening(family).map(AsRawFd::as_raw_fd))
+    }
+
     /// The port that a datagram is for which was sent to `local` and arrived at `arrived`.
-    pub(super) fn port_at(&self, local: SocketAddr, arrived: MonoTime) -> Option<PortId> {
+    pub(crate) fn port_at(&self, local: SocketAddr, arrived: MonoTime) -> Option<PortId> {
         let port = self.table.get(local)?;
         let opening = self.ports[port.index()].as_ref()?;
         (arrived >= opening.since).then_some(port)
     }
 
     /// Takes news of the ways to the parties.
-    pub(super) fn listen(&mut self) {
+    pub(crate) fn listen(&mut self) {
         let Self { hops, frames, .. } = self;
         hops.listen(|told| {
             if let Told::Hop(_, Some(hop)) = told {
@@ -137,8 +142,18 @@ impl Outbound {
         });
     }
 
-    /// Puts a packet into the run that it is sent with at the end of [`Sender::send`].
-    fn put(&mut self, packet: &Transmit<'_>) {
+    /// The interface and the headers that a packet leaves by, if it is to be a frame.
+    pub(crate) fn frame(&mut self, packet: &Transmit<'_>) -> Option<&(u32, Header)> {
+        let Self { ports, hops, ttl, .. } = self;
+        let frame = ports.get_mut(packet.port.index())?.as_mut()?.frame(packet.to, hops, *ttl)?;
+        frame.1.fits(packet.bytes.len()).then_some(frame)
+    }
+
+    /// Puts a packet into the run that it is sent with by [`Outbound::flush`].
+    ///
+    /// # Safety
+    /// The packet must be where it is until then, and no port may be opened or closed.
+    pub(crate) unsafe fn put(&mut self, packet: &Transmit<'_>) {
         let Self { ports, hops, frames, counters, ttl, .. } = self;
         let Some(opening) = ports.get_mut(packet.port.index()).and_then(Option::as_mut) else {
             counters.count(Io::SendNoPort);
@@ -146,7 +161,7 @@ impl Outbound {
         };
         if let Some((interface, header)) = opening.frame(packet.to, hops, *ttl)
             && header.fits(packet.bytes.len())
-            // SAFETY: `send` flushes while the packet is still borrowed.
+            // SAFETY: the packet is where it is until it is flushed.
             && unsafe { frames.put(*interface, header, packet.bytes, counters) }
         {
             return;
@@ -161,13 +176,20 @@ impl Outbound {
         *len += 1;
     }
 
+    /// Sends what was put.
+    pub(crate) fn flush(&mut self) {
+        self.frames.flush(&mut self.counters);
+        self.flush_udp(0);
+        self.flush_udp(1);
+    }
+
     fn flush_udp(&mut self, family: usize) {
         let (run, len) = &mut self.runs[family];
         let len = core::mem::take(len);
         match &self.sockets[family] {
             _ if len == 0 => {}
-            // SAFETY: `len` packets were put since the last flush, of which `send` borrows them until this has returned; their
-            // control messages are in `ports`, which nobody has changed.
+            // SAFETY: `len` packets were put since the last flush, and are still where they were; so are their control messages, in
+            // `ports`.
             Some(socket) => unsafe { run.send(socket.as_raw_fd(), len, &mut self.counters) },
             None => self.counters.add(Io::SendNoPort, len as u64),
         }
@@ -177,11 +199,10 @@ impl Outbound {
 impl Sender for Outbound {
     fn send<'p>(&mut self, packets: impl Iterator<Item = Transmit<'p>>) {
         for packet in packets {
-            self.put(&packet);
+            // SAFETY: flushed below, while the packet is still borrowed.
+            unsafe { self.put(&packet) };
         }
-        self.frames.flush(&mut self.counters);
-        self.flush_udp(0);
-        self.flush_udp(1);
+        self.flush();
     }
 
     fn counters(&mut self) -> &mut Counters {

@@ -10,7 +10,7 @@ use super::egress;
 use super::layout::Lease;
 use crate::backend::Unavailable;
 use crate::background::Background;
-use crate::bpf::{Link, Map, Object, not_loaded, refused};
+use crate::bpf::{Link, Map, Object, Shared, not_loaded, refused};
 use crate::network::hops::Hops;
 use crate::network::resolver;
 use crate::port::PortKey;
@@ -64,6 +64,11 @@ impl Steering {
             _steer: link,
             _background: [egress, resolver],
         })
+    }
+
+    /// Whose ports are whose, for whoever steers by other means too.
+    pub(crate) fn leases(&self) -> io::Result<Shared> {
+        Ok([("ports", self.ports.share()?), ("flooded", self.flooded.share()?)].into())
     }
 
     /// The sockets of a worker and its part of the maps.

@@ -10,6 +10,7 @@ use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use nix::sys::socket::{AddressFamily, SockaddrLike};
 
+use crate::af_xdp::Opener;
 use crate::backend::Unavailable;
 use crate::background::Background;
 use crate::bpf::{Link, Object, Pins};
@@ -26,7 +27,11 @@ pub(super) struct Attached {
     addresses: Vec<IpAddr>,
     /// Where links live on.
     pins: Option<Pins>,
+    /// Opens the workers' sockets on them.
+    opener: Option<Opener>,
     links: BTreeMap<u32, (Link, Interface)>,
+    /// What was refused when it was first tried.
+    refusals: Vec<String>,
     tells: Vec<Sender<Vec<u32>>>,
 }
 
@@ -37,6 +42,8 @@ struct Interface {
     name: String,
     /// The program is in its driver, or is to be if that works.
     native: bool,
+    /// What came of opening sockets on it, in words.
+    sockets: Option<String>,
 }
 
 impl Attached {
@@ -46,17 +53,20 @@ impl Attached {
         mode: XdpMode,
         addresses: Vec<IpAddr>,
         pins: Option<Pins>,
+        opener: Option<Opener>,
     ) -> Result<Self, Unavailable> {
-        let mut attached = Self { object, mode, addresses, pins, links: BTreeMap::new(), tells: Vec::new() };
+        let (links, refusals, tells) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut attached = Self { object, mode, addresses, pins, opener, links, refusals, tells };
         let mut refusals = Vec::new();
         attached.update(|refusal| refusals.push(refusal))?;
         for refusal in &refusals {
             tracing::warn!("XDP: {refusal}");
         }
-        match (attached.links.is_empty(), refusals.is_empty()) {
+        attached.refusals = refusals;
+        match (attached.links.is_empty(), attached.refusals.is_empty()) {
             (false, _) => Ok(attached),
             (true, true) => Err(Unavailable::new("no interface of Ethernet has a media address")),
-            (true, false) => Err(Unavailable::new(refusals.join("; "))),
+            (true, false) => Err(Unavailable::new(attached.refusals.join("; "))),
         }
     }
 
@@ -67,6 +77,15 @@ impl Attached {
             format!("{} in {how}", interface.name)
         });
         each.collect::<Vec<_>>().join(", ")
+    }
+
+    /// In one line: where there are sockets, or why nowhere.
+    pub(super) fn describe_sockets(&self) -> Result<String, String> {
+        let each = self.links.values().filter_map(|(_, Interface { name, sockets, .. })| {
+            sockets.as_ref().map(|sockets| format!("{name} ({sockets})"))
+        });
+        let each = each.collect::<Vec<_>>().join(", ");
+        if each.is_empty() { Err(self.refusals.join("; ")) } else { Ok(each) }
     }
 
     pub(super) fn indices(&self) -> Vec<u32> {
@@ -112,20 +131,45 @@ impl Attached {
                         pins.remove(&pin_of(interface));
                     }
                     self.links.remove(&interface.index);
+                    self.close_sockets(interface.index);
                 }
                 Some(_) => continue,
                 None => {}
             }
             match self.attach(interface) {
                 Ok((link, native)) => {
-                    let interface = Interface { native, ..interface.clone() };
+                    let sockets = self.open_sockets(interface).unwrap_or_else(|refusal| {
+                        refused(refusal);
+                        None
+                    });
+                    let interface = Interface { native, sockets, ..interface.clone() };
                     self.links.insert(interface.index, (link, interface));
                 }
                 Err(refusal) => refused(refusal),
             }
         }
-        self.links.retain(|index, _| interfaces.iter().any(|interface| interface.index == *index));
+        let is_there = |index: u32| interfaces.iter().any(|interface| interface.index == index);
+        let gone: Vec<u32> = self.indices().into_iter().filter(|index| !is_there(*index)).collect();
+        for index in gone {
+            self.links.remove(&index);
+            self.close_sockets(index);
+        }
         Ok(())
+    }
+
+    /// What came of it in words, if there are to be sockets at all.
+    fn open_sockets(&mut self, interface: &Interface) -> Result<Option<String>, String> {
+        let Some(opener) = &mut self.opener else { return Ok(None) };
+        let opened = opener.open(interface.index, &interface.name);
+        opened.map(Some).map_err(|refusal| {
+            format!("{} has no AF_XDP sockets, and its packets go by the network stack: {refusal}", interface.name)
+        })
+    }
+
+    fn close_sockets(&mut self, interface: u32) {
+        if let Some(opener) = &mut self.opener {
+            opener.close(interface);
+        }
     }
 
     /// Where the program is then; else in words, why it cannot be attached.
@@ -206,7 +250,7 @@ impl Attached {
                     XdpMode::Generic => false,
                     XdpMode::Auto => netdev::takes_frames(index).is_ok() || has_device(),
                 };
-                Some(Interface { index, name, native })
+                Some(Interface { index, name, native, sockets: None })
             })
             .collect())
     }

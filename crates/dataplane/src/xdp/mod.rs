@@ -1,4 +1,5 @@
-//! Forwarding in XDP: flows that need no decision never reach a socket.
+//! Forwarding in XDP: flows that need no decision never reach a socket. The same program gives the rest to the workers' AF_XDP sockets, if
+//! they have some ([`crate::af_xdp`]).
 //!
 //! ```text
 //!                        +-------------------------- a worker ---------------------------+
@@ -35,12 +36,16 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::Arc;
 
-use crossbeam::channel;
+use crossbeam::channel::{self, Receiver};
 
+use crate::af_xdp::{Opener, SocketNews};
 use crate::backend::Unavailable;
 use crate::background::Background;
-use crate::bpf::{Map, Object, Pins, not_loaded};
-use crate::config::{Config, PinConfig};
+use crate::bpf::{Map, Object, Pins, Shared, not_loaded};
+use crate::config::{Config, PinConfig, XdpMode};
+use crate::dataplane::buffers;
+use crate::mapping::Mapping;
+use crate::network::hops::Hops;
 use crate::network::links::Links;
 use crate::network::{default_ttl, resolver};
 use crate::port::PortKey;
@@ -53,11 +58,22 @@ static FAST: &[u8] = include_bytes!("../../bpf/objects/fast.o");
 /// The Linux that brought the youngest of what it uses: compare and swap in programs.
 const SINCE: &str = "5.12";
 
-/// The program, attached, and a table for each worker. Unless it is pinned the kernel detaches it when the process ends, however it ends.
+/// What the program is for.
+pub(crate) struct Purpose {
+    /// It forwards flows.
+    pub(crate) flows: bool,
+    /// It gives packets to AF_XDP sockets: by these maps it knows whose they are.
+    pub(crate) leases: Option<Shared>,
+}
+
+/// The program, attached, and for each worker a table or news of its sockets, or both. Unless it is pinned the kernel detaches it when the
+/// process ends, however it ends.
 pub(crate) struct Xdp {
     tables: Vec<Option<Table>>,
+    socket_news: Vec<Option<Receiver<SocketNews>>>,
     description: String,
-    _background: [Background; 2],
+    sockets: Result<String, String>,
+    _background: Vec<Background>,
     /// After the thread that attaches: what it has pinned is gone when this is given up.
     _pinned: Option<Pinned>,
 }
@@ -95,54 +111,49 @@ impl fmt::Debug for Xdp {
 
 impl Xdp {
     /// Loads the program and attaches it to the interfaces that have media addresses.
-    pub(crate) fn start(config: &Config, workers: usize) -> Result<Self, Unavailable> {
+    pub(crate) fn start(config: &Config, workers: usize, purpose: Purpose) -> Result<Self, Unavailable> {
+        const LASTING: [&str; 2] = ["places", "flows"];
         let legs = config.legs_max_per_worker.max(1) as usize;
-        let entries = legs.saturating_mul(workers);
-        let sizes = [("places", entries), ("flows", entries)];
-        let pinned = config.pins.as_ref().map(Pinned::open).transpose()?;
+        let entries = if purpose.flows { legs.saturating_mul(workers) } else { 1 };
+        let mut sizes = LASTING.map(|name| (name, entries)).to_vec();
+        if purpose.leases.is_some() {
+            sizes.extend(Opener::sizes(workers));
+        }
+        let pinned = config.pins.as_ref().filter(|_| purpose.flows).map(Pinned::open).transpose()?;
+        let has_sockets = purpose.leases.is_some();
+        let shared = purpose.leases.unwrap_or_default();
         let (object, is_adopted) = match &pinned {
-            Some(pinned) => Object::load_pinned(FAST, &sizes, &pinned.pins),
-            None => Object::load(FAST, &sizes).map(|object| (object, false)),
+            Some(pinned) => Object::load_pinned(FAST, &sizes, shared, &LASTING, &pinned.pins),
+            None => Object::load_sharing(FAST, &sizes, shared).map(|object| (object, false)),
         }
         .map_err(|error| not_loaded(&error, SINCE))?;
-        let memory = object.memory("flows", entries);
-        let memory = Arc::new(memory.map_err(|error| Unavailable::io("mapping the flows", &error))?);
-        let places: Map<PortKey, u32> = object.map("places");
-        let mut orphans: Vec<(PortKey, u32)> = Vec::new();
-        if is_adopted {
-            orphans.extend(places.keys().into_iter().filter_map(|key| Some((key, places.get(&key)?))));
-            tracing::info!(flows = orphans.len(), "flows of a relay that was killed go on");
-        }
         let addresses: Vec<IpAddr> = config.media.iter().map(|ports| ports.address).collect();
+        let pins = pinned.as_ref().map(|pinned| pinned.pins.clone());
         let links = Links::listen()?;
-        let attached =
-            Attached::new(object, config.xdp_mode, addresses, pinned.as_ref().map(|pinned| pinned.pins.clone()))?;
-        let (resolver, hops) = resolver::start(workers, legs)?;
-        let (description, interfaces) = (attached.describe(), attached.indices());
-        let ttl = default_ttl();
-        let (tells, tables) = hops
-            .into_iter()
-            .enumerate()
-            .map(|(worker, hops)| {
+        let flows = if purpose.flows { Some(Flows::find(&object, entries, is_adopted)?) } else { None };
+        let (opener, socket_news) = if has_sockets {
+            let may_share = config.xdp_mode != XdpMode::Generic;
+            let buffers = u32::from(buffers(config.ring_buffers));
+            let (opener, news) = Opener::new(&object, workers, buffers, may_share);
+            (Some(opener), news.into_iter().map(Some).collect())
+        } else {
+            (None, Vec::new())
+        };
+        let attached = Attached::new(object, config.xdp_mode, addresses, pins, opener)?;
+        let (description, sockets) = (attached.describe(), attached.describe_sockets());
+        let mut background = Vec::new();
+        let (mut tells, mut tables) = (Vec::new(), Vec::new());
+        if let Some(flows) = flows {
+            let (resolver, hops) = resolver::start(workers, legs)?;
+            background.push(resolver);
+            for (worker, hops) in hops.into_iter().enumerate() {
                 let (tell, news) = channel::unbounded();
-                let table = Table::new(Parts {
-                    memory: Arc::clone(&memory),
-                    first: (worker * legs) as u32,
-                    len: legs as u32,
-                    places: places.clone(),
-                    orphans: orphans.iter().filter(|(_, entry)| *entry as usize / legs == worker).copied().collect(),
-                    is_adopted,
-                    hops,
-                    interfaces: interfaces.clone(),
-                    news,
-                    dscp: config.dscp.unwrap_or(0),
-                    ttl,
-                });
-                (tell, Some(table))
-            })
-            .unzip();
-        let watch = attached.watch(links, tells)?;
-        Ok(Self { tables, description, _background: [watch, resolver], _pinned: pinned })
+                tells.push(tell);
+                tables.push(Some(flows.table(worker, legs, hops, attached.indices(), news, config.dscp)));
+            }
+        }
+        background.push(attached.watch(links, tells)?);
+        Ok(Self { tables, socket_news, description, sockets, _background: background, _pinned: pinned })
     }
 
     /// Loads the program and lets it go.
@@ -155,8 +166,66 @@ impl Xdp {
         &self.description
     }
 
-    /// What a worker's engine offloads to; once for each.
+    /// In one line: on which interfaces there are AF_XDP sockets; or why on none.
+    pub(crate) fn sockets(&self) -> Result<&str, &str> {
+        self.sockets.as_deref().map_err(String::as_str)
+    }
+
+    /// What a worker's engine offloads to, if it does; once for each.
     pub(crate) fn table(&mut self, worker: usize) -> Option<Table> {
         self.tables.get_mut(worker)?.take()
+    }
+
+    /// What tells a worker of its AF_XDP sockets, if it has some; once for each.
+    pub(crate) fn socket_news(&mut self, worker: usize) -> Option<Receiver<SocketNews>> {
+        self.socket_news.get_mut(worker)?.take()
+    }
+}
+
+/// The memory of all flows, and those that are there already.
+struct Flows {
+    memory: Arc<Mapping>,
+    places: Map<PortKey, u32>,
+    orphans: Vec<(PortKey, u32)>,
+    is_adopted: bool,
+    ttl: u8,
+}
+
+impl Flows {
+    fn find(object: &Object, entries: usize, is_adopted: bool) -> Result<Self, Unavailable> {
+        let memory = object.memory("flows", entries);
+        let memory = Arc::new(memory.map_err(|error| Unavailable::io("mapping the flows", &error))?);
+        let places: Map<PortKey, u32> = object.map("places");
+        let mut orphans: Vec<(PortKey, u32)> = Vec::new();
+        if is_adopted {
+            orphans.extend(places.keys().into_iter().filter_map(|key| Some((key, places.get(&key)?))));
+            tracing::info!(flows = orphans.len(), "flows of a relay that was killed go on");
+        }
+        Ok(Self { memory, places, orphans, is_adopted, ttl: default_ttl() })
+    }
+
+    /// The part of a worker, which has `legs` entries.
+    fn table(
+        &self,
+        worker: usize,
+        legs: usize,
+        hops: Hops,
+        interfaces: Vec<u32>,
+        news: Receiver<Vec<u32>>,
+        dscp: Option<u8>,
+    ) -> Table {
+        Table::new(Parts {
+            memory: Arc::clone(&self.memory),
+            first: (worker * legs) as u32,
+            len: legs as u32,
+            places: self.places.clone(),
+            orphans: self.orphans.iter().filter(|(_, entry)| *entry as usize / legs == worker).copied().collect(),
+            is_adopted: self.is_adopted,
+            hops,
+            interfaces,
+            news,
+            dscp: dscp.unwrap_or(0),
+            ttl: self.ttl,
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
 use std::process::Command as Process;
 
 use patchcord_dataplane::Config;
@@ -149,4 +150,31 @@ pub(crate) fn interface_with(namespace: &Namespace, address: &str) -> String {
     let text = String::from_utf8(output.stdout).expect("text");
     let line = text.lines().find(|line| line.contains(address)).expect("an address");
     line.split_whitespace().nth(1).expect("a name").trim_end_matches(':').to_owned()
+}
+
+/// A veth's end takes what a program sends to it only if GRO is on there.
+#[allow(unsafe_code, reason = "an ioctl that std does not know")]
+pub(crate) fn take_frames_of_programs(namespace: &Namespace) {
+    #[repr(C)]
+    struct Value {
+        command: u32,
+        data: u32,
+    }
+    const ETHTOOL_SGRO: u32 = 0x2c;
+    const SIOCETHTOOL: libc::Ioctl = 0x8946;
+    namespace
+        .run(|| {
+            let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+            for interface in &nix::net::if_::if_nameindex().expect("interfaces") {
+                let mut value = Value { command: ETHTOOL_SGRO, data: 1 };
+                let mut request = [0_u8; 40];
+                let name = interface.name().to_bytes();
+                request[..name.len()].copy_from_slice(name);
+                request[16..24].copy_from_slice(&(&raw mut value as usize).to_ne_bytes());
+                // SAFETY: a struct ifreq with a name and a pointer to a struct ethtool_value, which lives until after the call.
+                let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, request.as_mut_ptr()) };
+                assert_eq!(result, 0, "GRO of {:?}: {}", interface.name(), std::io::Error::last_os_error());
+            }
+        })
+        .expect("entered");
 }

@@ -68,6 +68,7 @@ pub(crate) struct Workers {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Backend {
     Auto,
+    AfXdp,
     Steered,
     IoUring,
     Mmsg,

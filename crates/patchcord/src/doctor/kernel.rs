@@ -34,7 +34,7 @@ fn steered(config: &Config, probed: &SteeredProbe) -> Finding {
     let fix = "what the reason says; until then a port takes a socket, and a packet half as much CPU again";
     match config.workers.backend {
         _ if probed.usable => Finding::ok(CHECK, probed.reason.clone()),
-        Backend::Steered => Finding::fail(CHECK, "do not work", probed.reason.clone(), fix),
+        Backend::Steered | Backend::AfXdp => Finding::fail(CHECK, "do not work", probed.reason.clone(), fix),
         Backend::Auto => Finding::warn(CHECK, "do not work", probed.reason.clone(), fix),
         Backend::IoUring | Backend::Mmsg => Finding::ok(CHECK, "do not work; not asked for by workers.backend"),
     }
@@ -63,7 +63,7 @@ fn io_uring(machine: &Machine, config: &Config, probed: &IoUringProbe) -> Findin
     match config.workers.backend {
         Backend::IoUring => Finding::fail("io_uring", found, reason, fix),
         Backend::Auto => Finding::warn("io_uring", found, reason, fix),
-        Backend::Mmsg | Backend::Steered => {
+        Backend::Mmsg | Backend::Steered | Backend::AfXdp => {
             Finding::ok("io_uring", format!("{found}; not asked for by workers.backend"))
         }
     }

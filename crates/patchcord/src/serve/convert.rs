@@ -23,6 +23,7 @@ pub(super) fn dataplane(config: &Config) -> patchcord_dataplane::Config {
         realtime_priority: (workers.realtime_priority > 0).then_some(workers.realtime_priority),
         backend: match workers.backend {
             Backend::Auto => patchcord_dataplane::BackendChoice::Auto,
+            Backend::AfXdp => patchcord_dataplane::BackendChoice::AfXdp,
             Backend::Steered => patchcord_dataplane::BackendChoice::Steered,
             Backend::IoUring => patchcord_dataplane::BackendChoice::IoUring,
             Backend::Mmsg => patchcord_dataplane::BackendChoice::Mmsg,
