@@ -35,10 +35,12 @@ pub struct Config {
     pub send_buffer_bytes: usize,
     /// Differentiated services code point of everything sent (RFC 2474); 46 is expedited forwarding.
     pub dscp: Option<u8>,
-    /// Buffers of 2 KiB that each io_uring worker, or each queue of an interface for AF_XDP, receives into, rounded up to a power of two of
-    /// at most 32768. They are used in turn, so more of them need more cache. When an io_uring worker has no more, nothing is lost but a
-    /// system call; for AF_XDP it is what gathers while a worker does something else.
+    /// Buffers of 2 KiB that each io_uring worker receives into, rounded up to a power of two of at most 32768. They are
+    /// used in turn, so more of them need more cache; when they run out nothing is lost but a system call.
     pub ring_buffers: u16,
+    /// Frames of 2 KiB that each queue of an interface receives into by AF_XDP, rounded likewise. What gathers while a worker does something
+    /// else is in them: the default of 4096 (8 MiB) is the 4 ms that an overloaded worker lets a packet wait, at a million packets a second.
+    pub af_xdp_frames: u16,
     /// The ports that legs will be given, as far as they are known: what others in this network namespace are told, and what the
     /// automatic choice looks at. Without them it takes ports for granted.
     pub media: Vec<MediaPorts>,
@@ -61,6 +63,7 @@ impl Default for Config {
             send_buffer_bytes: 256 << 10,
             dscp: None,
             ring_buffers: 1024,
+            af_xdp_frames: 4096,
             media: Vec::new(),
             seed: 0,
         }

@@ -7,7 +7,7 @@
 //!
 //! The code map: `dataplane` starts and stops; `worker` is the loop; `backend` says what a backend must do, `af_xdp`, `steered`, `io_uring`
 //! and `mmsg` do it; `xdp` forwards what need not come here at all; `wait` and `overload` decide how to rest and what to drop; `socket`, `address`, `ancillary`, `clock`,
-//! `affinity`, `wake`, `epoll` and `mapping` are the system's edges; `counters` counts; [`probe`] says what the machine allows.
+//! `affinity`, `wake` and `mapping` are the system's edges; `counters` counts; [`probe`] says what the machine allows.
 //!
 //! [`Request`]: patchcord_relay::exchange::Request
 
@@ -26,7 +26,6 @@ mod clock;
 mod config;
 mod counters;
 mod dataplane;
-mod epoll;
 mod io_uring;
 mod mapping;
 mod mmsg;

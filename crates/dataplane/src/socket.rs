@@ -105,31 +105,24 @@ pub(crate) fn resize_queue(socket: &UdpSocket, bytes: usize) {
 /// Lifts the soft limit of open files to the hard one: each leg needs one or two sockets, and 1024, the usual soft limit,
 /// is there for the sake of `select`, which nobody here calls.
 pub(crate) fn raise_file_limit() {
+    raise_limit(libc::RLIMIT_NOFILE);
+}
+
+/// Likewise for locked memory, which is what AF_XDP sockets receive into. Whoever has `CAP_IPC_LOCK` has no limit.
+pub(crate) fn raise_memory_limit() {
+    raise_limit(libc::RLIMIT_MEMLOCK);
+}
+
+fn raise_limit(resource: libc::__rlimit_resource_t) {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid rlimit to write to.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 || limit.rlim_cur >= limit.rlim_max {
+    if unsafe { libc::getrlimit(resource, &raw mut limit) } != 0 || limit.rlim_cur >= limit.rlim_max {
         return;
     }
     limit.rlim_cur = limit.rlim_max;
     // SAFETY: `limit` is a valid rlimit to read from.
-    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
-        tracing::debug!(error = %io::Error::last_os_error(), "cannot raise the limit of open files");
-    }
-}
-
-/// Lifts the limit of locked memory as far as it may be lifted: what AF_XDP sockets receive into is locked.
-pub(crate) fn raise_memory_limit() {
-    let lift = |limit: libc::rlimit| {
-        // SAFETY: `limit` is a valid rlimit to read from.
-        unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) == 0 }
-    };
-    if lift(libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY }) {
-        return;
-    }
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is a valid rlimit to write to.
-    if unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) } == 0 {
-        lift(libc::rlimit { rlim_cur: limit.rlim_max, ..limit });
+    if unsafe { libc::setrlimit(resource, &raw const limit) } != 0 {
+        tracing::debug!(error = %io::Error::last_os_error(), "cannot raise the limit of open files or locked memory");
     }
 }
 

@@ -45,22 +45,29 @@ impl Wake {
         self.asleep.store(false, Ordering::SeqCst);
     }
 
-    /// Waits until woken, until `timeout`, or until one of `others`, of which there are at most three, becomes readable.
-    pub(crate) fn wait<const N: usize>(&self, others: [Option<RawFd>; N], timeout: Option<Duration>) {
-        const { assert!(N <= 3) };
-        let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    /// Waits until woken, until `timeout`, or until one of `others` becomes readable.
+    pub(crate) fn wait(&self, others: [Option<RawFd>; 2], timeout: Option<Duration>) {
         // A negative descriptor is skipped by the kernel.
-        let mut fds = [entry(self.eventfd.as_raw_fd()), entry(-1), entry(-1), entry(-1)];
-        for (to, fd) in fds[1..].iter_mut().zip(others.into_iter().flatten()) {
-            to.fd = fd;
-        }
+        let [one, other] = others.map(|fd| Self::watched(fd.unwrap_or(-1)));
+        self.wait_among(&mut [Self::watched(-1), one, other], timeout);
+    }
+
+    /// An entry for [`Wake::wait_among`].
+    pub(crate) const fn watched(fd: RawFd) -> libc::pollfd {
+        libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
+    }
+
+    /// As [`Wake::wait`], for any number of others: those in `fds` behind the first, which is ours to fill in.
+    pub(crate) fn wait_among(&self, fds: &mut [libc::pollfd], timeout: Option<Duration>) {
         let limit = timeout.map(|timeout| libc::timespec {
             tv_sec: timeout.as_secs() as libc::time_t,
             tv_nsec: timeout.subsec_nanos().into(),
         });
         let limit = limit.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
-        // SAFETY: `fds` is an array of four pollfd, `limit` is null or a valid timespec, the signal mask is not used.
-        unsafe { libc::ppoll(fds.as_mut_ptr(), 4, limit, core::ptr::null()) };
+        let Some(first) = fds.first_mut() else { return };
+        first.fd = self.eventfd.as_raw_fd();
+        // SAFETY: `fds` are as many as said, `limit` is null or a valid timespec, the signal mask is not used.
+        unsafe { libc::ppoll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, limit, core::ptr::null()) };
         if fds[0].revents != 0 {
             self.drain();
         }
@@ -99,13 +106,13 @@ mod tests {
             let waker = Arc::clone(&wake);
             let thread = std::thread::spawn(move || waker.wake());
             // Without the wake-up this would never return.
-            wake.wait([], None);
+            wake.wait([None; 2], None);
             wake.awake();
             thread.join().expect("wake does not panic");
         }
         // Nothing is left over: the next wait ends by its timeout.
         let before = std::time::Instant::now();
-        wake.wait([], Some(Duration::from_millis(5)));
+        wake.wait([None; 2], Some(Duration::from_millis(5)));
         assert!(before.elapsed() >= Duration::from_millis(5));
     }
 
@@ -114,7 +121,7 @@ mod tests {
         let wake = Wake::new().expect("an eventfd");
         wake.wake();
         let before = std::time::Instant::now();
-        wake.wait([], Some(Duration::from_millis(5)));
+        wake.wait([None; 2], Some(Duration::from_millis(5)));
         assert!(before.elapsed() >= Duration::from_millis(5));
     }
 }

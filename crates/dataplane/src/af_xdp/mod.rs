@@ -44,7 +44,6 @@ use patchcord_relay::time::MonoTime;
 use crate::backend::{BATCH, Backend, Batch, Unavailable};
 use crate::clock::Arrival;
 use crate::counters::Io;
-use crate::epoll::Epoll;
 use crate::socket::SocketOptions;
 use crate::steered::{Addresses, Doors, Flooded, Inbound, Opening, Steered};
 use crate::wake::Wake;
@@ -63,8 +62,9 @@ pub(crate) struct AfXdp {
     flooded: Flooded,
     wake: Arc<Wake>,
     news: Receiver<SocketNews>,
-    /// Of the AF_XDP sockets.
-    epoll: Epoll,
+    /// What is waited for: the wake-up, the two other sockets, those of AF_XDP. No epoll: the kernel would call it for each packet that was
+    /// sent.
+    waits: Vec<libc::pollfd>,
     turn: u32,
     /// The last turn has taken as much as there is room for in one.
     was_full: bool,
@@ -74,10 +74,9 @@ impl AfXdp {
     /// A backend for port indices below `ports`, woken by `wake`, that is told of its sockets.
     pub(crate) fn new(ports: usize, doors: Doors, news: Receiver<SocketNews>, wake: Arc<Wake>) -> Result<Self, Unavailable> {
         let steered = Steered::new(ports, doors, wake)?;
-        let epoll = Epoll::new().map_err(|error| Unavailable::io("setting up epoll", &error))?;
         let Steered { inbound, outbound, addresses, flooded, wake } = steered;
         let outbound = Outbound { steered: outbound, xsks: Vec::new() };
-        Ok(Self { inbound, outbound, addresses, flooded, wake, news, epoll, turn: 0, was_full: false })
+        Ok(Self { inbound, outbound, addresses, flooded, wake, news, waits: Vec::new(), turn: 0, was_full: false })
     }
 
     /// Takes news of interfaces.
@@ -87,15 +86,10 @@ impl AfXdp {
                 SocketNews::Open(xsks) => xsks.umem.interface,
                 SocketNews::Gone(interface) => *interface,
             };
-            // What is closed is in no epoll either.
             self.outbound.xsks.retain(|xsks| xsks.umem.interface != interface);
-            let SocketNews::Open(xsks) = news else { continue };
-            for fd in xsks.fds() {
-                if let Err(error) = self.epoll.watch(fd, 0) {
-                    tracing::warn!(%error, "an AF_XDP socket cannot be watched: raise fs.epoll.max_user_watches");
-                }
+            if let SocketNews::Open(xsks) = news {
+                self.outbound.xsks.push(*xsks);
             }
-            self.outbound.xsks.push(*xsks);
         }
     }
 }
@@ -168,7 +162,11 @@ impl Backend for AfXdp {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {
-        let [v4, v6] = self.outbound.steered.listening_fds();
-        self.wake.wait([v4, v6, Some(self.epoll.as_raw_fd())], timeout);
+        let Self { waits, outbound, wake, .. } = self;
+        waits.clear();
+        waits.push(Wake::watched(-1));
+        waits.extend(outbound.steered.listening_fds().into_iter().flatten().map(Wake::watched));
+        waits.extend(outbound.xsks.iter().flat_map(Xsks::fds).map(|fd| Wake::watched(fd.as_raw_fd())));
+        wake.wait_among(waits, timeout);
     }
 }

@@ -51,7 +51,7 @@ pub(crate) struct Opener {
     /// Those that are taken, and by which queue.
     taken: Vec<(u32, QueueKey)>,
     tells: Vec<Sender<SocketNews>>,
-    buffers: u32,
+    frames: u32,
     zero_copy: bool,
 }
 
@@ -62,9 +62,8 @@ impl Opener {
         [("queues", queues), ("rings", queues * workers)]
     }
 
-    /// For some workers, with the receiving end of each. `buffers`: frames that each queue receives into, a power of two.
-    pub(crate) fn new(object: &Object, workers: usize, buffers: u32, zero_copy: bool) -> (Self, Vec<Receiver<SocketNews>>) {
-        // Interfaces that come later find no privileges left.
+    /// For some workers, with the receiving end of each. `frames`: those that each queue receives into, a power of two.
+    pub(crate) fn new(object: &Object, workers: usize, frames: u32, zero_copy: bool) -> (Self, Vec<Receiver<SocketNews>>) {
         raise_memory_limit();
         let (tells, news) = (0..workers).map(|_| channel::unbounded()).unzip();
         let [(_, queues), _] = Self::sizes(workers);
@@ -74,7 +73,7 @@ impl Opener {
             free: (0..queues).rev().map(|queue| (queue * workers) as u32).collect(),
             taken: Vec::new(),
             tells,
-            buffers,
+            frames,
             zero_copy,
         };
         (opener, news)
@@ -90,7 +89,7 @@ impl Opener {
             return Err("as many queues as there is room for have sockets already".to_owned());
         }
         let zero_copy = self.zero_copy && netdev::copies_nothing(interface).unwrap_or(false);
-        let (umem, xsks) = open(interface, queues, self.tells.len(), self.buffers, zero_copy)
+        let (umem, xsks) = open(interface, queues, self.tells.len(), self.frames, zero_copy)
             .map_err(|(what, error)| format!("{what}: {error}{}", advice(&error)))?;
         let failed = |error: io::Error| format!("the program cannot be given the sockets: {error}");
         let queues = umem.queues.len();
@@ -143,10 +142,10 @@ fn open(
     interface: u32,
     queues: usize,
     workers: usize,
-    buffers: u32,
+    per_queue: u32,
     zero_copy: bool,
 ) -> Result<(Arc<Umem>, Vec<Vec<Xsk>>), Failed> {
-    let frames = queues * buffers as usize + workers * RESERVE;
+    let frames = queues * per_queue as usize + workers * RESERVE;
     let memory = Mapping::new(frames * FRAME_BYTES).map_err(|error| ("mapping memory for packets", error))?;
     let mut xsks: Vec<Vec<Xsk>> = (0..workers).map(|_| Vec::new()).collect();
     let mut frame_rings = Vec::new();
@@ -161,10 +160,10 @@ fn open(
             if worker == 0 {
                 // Everything may be on its way to be sent.
                 let completion = (frames as u32).next_power_of_two();
-                let rings = socket.frame_rings(buffers, completion);
+                let rings = socket.frame_rings(per_queue, completion);
                 frame_rings.push(rings.map_err(|error| ("making rings of frames", error))?);
             }
-            let rings = socket.rings(buffers.max(1024)).map_err(|error| ("making rings of packets", error))?;
+            let rings = socket.rings(per_queue).map_err(|error| ("making rings of packets", error))?;
             let sharing = match (first, xsks[0].last()) {
                 (None, _) | (_, None) => Sharing::Own { zero_copy },
                 (Some(first), _) if worker == 0 => Sharing::With(first.socket.as_fd()),
@@ -215,7 +214,7 @@ fn advice(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EAFNOSUPPORT) => "; this kernel was built without AF_XDP (CONFIG_XDP_SOCKETS)",
         Some(libc::EPERM) => "; AF_XDP takes CAP_NET_RAW",
-        Some(libc::ENOBUFS) => "; raise the limit of locked memory (LimitMEMLOCK, ulimit -l)",
+        Some(libc::ENOBUFS) => "; keep CAP_IPC_LOCK, raise the limit of locked memory (LimitMEMLOCK, ulimit -l), or lower workers.af_xdp_frames",
         Some(libc::EBUSY) => "; another program has this queue",
         _ => "",
     }

@@ -3,6 +3,7 @@
 //! It is there for places that forbid io_uring, which includes the default profile of most container runtimes. The UDP
 //! stack is most of the cost of either; a socket with a single packet costs this one a system call more.
 
+mod epoll;
 mod receive;
 mod run;
 mod send;

@@ -11,12 +11,12 @@ use patchcord_relay::Datagram;
 use patchcord_relay::ids::PortId;
 use patchcord_relay::time::MonoTime;
 
+use super::epoll::Epoll;
 use super::send::Outbound;
 use super::slots::Slots;
 use crate::backend::{BATCH, Batch};
 use crate::clock::Arrival;
 use crate::counters::Io;
-use crate::epoll::Epoll;
 
 /// Datagrams from one socket before the next one has its turn.
 const TURN: usize = 16;

@@ -80,13 +80,31 @@ impl Header {
         self.len as usize - ETHERNET_BYTES + payload_len <= self.mtu as usize
     }
 
+    /// Bytes of the headers.
+    pub(crate) const fn len(&self) -> usize {
+        self.len as usize
+    }
+
     /// Writes the headers for this payload, which must fit; how many bytes.
     pub(crate) fn write(&self, payload: &[u8], to: &mut [u8; HEADER_MAX]) -> usize {
-        *to = self.bytes;
         let len = usize::from(self.len);
-        let udp = len - UDP_BYTES;
+        self.write_to(payload, &mut to[..len]);
+        len
+    }
+
+    /// As [`Header::write`], to where there are as many bytes as the headers have.
+    pub(crate) fn write_to(&self, payload: &[u8], to: &mut [u8]) {
+        const V4_BYTES: usize = ETHERNET_BYTES + 20 + UDP_BYTES;
+        // Copies of a length that the compiler knows are a few instructions.
+        let is_v4 = usize::from(self.len) == V4_BYTES;
+        if is_v4 {
+            to[..V4_BYTES].copy_from_slice(&self.bytes[..V4_BYTES]);
+        } else {
+            to[..HEADER_MAX].copy_from_slice(&self.bytes);
+        }
+        let udp = to.len() - UDP_BYTES;
         let udp_len = (UDP_BYTES + payload.len()) as u16;
-        if udp == ETHERNET_BYTES + 20 {
+        if is_v4 {
             let total = 20 + udp_len;
             to[ETHERNET_BYTES + 2..ETHERNET_BYTES + 4].copy_from_slice(&total.to_be_bytes());
             let checksum = !fold(self.ip_sum + u32::from(total));
@@ -102,7 +120,6 @@ impl Header {
             checksum => checksum,
         };
         to[udp + 6..udp + 8].copy_from_slice(&checksum.to_be_bytes());
-        len
     }
 }
 

@@ -169,7 +169,7 @@ impl<B: Backend> Worker<B> {
                 Rest::Spin => {}
                 Rest::Tick(period) => {
                     counters.count(Io::Ticks);
-                    self.wake.wait([], Some(period));
+                    self.wake.wait([None; 2], Some(period));
                 }
                 Rest::Sleep(limit) => {
                     counters.count(Io::Sleeps);

@@ -133,8 +133,8 @@ impl Xdp {
         let flows = if purpose.flows { Some(Flows::find(&object, entries, is_adopted)?) } else { None };
         let (opener, socket_news) = if has_sockets {
             let may_share = config.xdp_mode != XdpMode::Generic;
-            let buffers = u32::from(buffers(config.ring_buffers));
-            let (opener, news) = Opener::new(&object, workers, buffers, may_share);
+            let frames = u32::from(buffers(config.af_xdp_frames));
+            let (opener, news) = Opener::new(&object, workers, frames, may_share);
             (Some(opener), news.into_iter().map(Some).collect())
         } else {
             (None, Vec::new())

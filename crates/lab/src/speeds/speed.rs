@@ -14,6 +14,7 @@ const OWN: &[(&str, &[&str])] = &[
     ("io-uring", &["--backend", "io-uring", "--offload", "off"]),
     ("steered", &["--backend", "steered", "--offload", "off"]),
     // The lab's interfaces are of software, and their other ends have programs too.
+    ("af-xdp", &["--backend", "af-xdp", "--offload", "off", "--set", "workers.xdp_mode=native"]),
     ("xdp", &["--backend", "steered", "--offload", "xdp", "--set", "workers.xdp_mode=native"]),
 ];
 

@@ -57,6 +57,7 @@ pub(crate) struct Workers {
     pub(crate) xdp_mode: XdpMode,
     pub(crate) xdp_pin: String,
     pub(crate) xdp_adopt: bool,
+    pub(crate) af_xdp_frames: u16,
     pub(crate) wait: Wait,
     pub(crate) tick_us: u32,
     pub(crate) realtime_priority: u8,

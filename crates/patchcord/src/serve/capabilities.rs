@@ -5,7 +5,7 @@ use rustix::thread::{
     set_no_new_privs,
 };
 
-use crate::config::Config;
+use crate::config::{Backend, Config};
 
 /// Network, packet sockets and BPF programs, which also come and go while the relay runs.
 const NEEDED: CapabilitySet =
@@ -39,6 +39,10 @@ pub(super) fn give_up(config: &Config) {
 
 fn needed(config: &Config) -> CapabilitySet {
     let mut needed = NEEDED;
+    if config.workers.backend == Backend::AfXdp {
+        // What packets are received into is locked, and interfaces may come later.
+        needed |= CapabilitySet::IPC_LOCK;
+    }
     if config.workers.realtime_priority > 0 {
         needed |= CapabilitySet::SYS_NICE;
     }
@@ -68,6 +72,7 @@ mod tests {
     fn what_is_kept_follows_from_the_configuration() {
         assert_eq!(with(&[]), NEEDED);
         assert_eq!(with(&["workers.realtime_priority=10"]), NEEDED | CapabilitySet::SYS_NICE);
+        assert_eq!(with(&["workers.backend=af-xdp"]), NEEDED | CapabilitySet::IPC_LOCK);
         assert_eq!(with(&["http.listen=127.0.0.1:80"]), NEEDED | CapabilitySet::NET_BIND_SERVICE);
         assert_eq!(with(&["ports=1000-2000"]), NEEDED | CapabilitySet::NET_BIND_SERVICE);
     }

@@ -42,6 +42,7 @@ pub(super) fn dataplane(config: &Config) -> patchcord_dataplane::Config {
             folder: PathBuf::from(&workers.xdp_pin),
             adopt: workers.xdp_adopt,
         }),
+        af_xdp_frames: workers.af_xdp_frames,
         wait: match workers.wait {
             Wait::Spin => patchcord_dataplane::Wait::Spin,
             Wait::Tick => patchcord_dataplane::Wait::Tick { period: Duration::from_micros(workers.tick_us.into()) },

@@ -7,10 +7,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Readable while one of those that it watches is. What is closed everywhere is watched no more.
 #[derive(Debug)]
-pub(crate) struct Epoll(OwnedFd);
+pub(super) struct Epoll(OwnedFd);
 
 impl Epoll {
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         // SAFETY: epoll_create1 takes an integer and touches no memory.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if fd < 0 {
@@ -24,7 +24,7 @@ impl Epoll {
     ///
     /// # Errors
     /// `ENOSPC`: as many as the system permits are watched (`fs.epoll.max_user_watches`).
-    pub(crate) fn watch(&self, fd: BorrowedFd<'_>, name: u64) -> io::Result<()> {
+    pub(super) fn watch(&self, fd: BorrowedFd<'_>, name: u64) -> io::Result<()> {
         let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: name };
         // SAFETY: `event` is a valid epoll_event; the kernel copies it.
         let result =
@@ -33,7 +33,7 @@ impl Epoll {
     }
 
     /// Watches it no more.
-    pub(crate) fn forget(&self, fd: BorrowedFd<'_>) {
+    pub(super) fn forget(&self, fd: BorrowedFd<'_>) {
         let none = core::ptr::null_mut();
         // SAFETY: EPOLL_CTL_DEL takes no event.
         unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd.as_raw_fd(), none) };
@@ -41,7 +41,7 @@ impl Epoll {
 
     /// The names of those that are readable, as far as there is room for them in `events`, without waiting. Those that still are come again
     /// behind those that have not been named yet.
-    pub(crate) fn ask<'a>(&self, events: &'a mut [libc::epoll_event]) -> impl Iterator<Item = u64> + 'a {
+    pub(super) fn ask<'a>(&self, events: &'a mut [libc::epoll_event]) -> impl Iterator<Item = u64> + 'a {
         let (start, capacity) = (events.as_mut_ptr(), events.len());
         // SAFETY: `events` has room for `capacity` events.
         let count = unsafe { libc::epoll_wait(self.0.as_raw_fd(), start, capacity as libc::c_int, 0) };
