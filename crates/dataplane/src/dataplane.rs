@@ -365,7 +365,7 @@ fn assignment(
 }
 
 /// The options of a port's socket.
-const fn socket_options(config: &Config) -> SocketOptions {
+pub(crate) const fn socket_options(config: &Config) -> SocketOptions {
     SocketOptions {
         receive_buffer_bytes: config.receive_buffer_bytes,
         send_buffer_bytes: config.send_buffer_bytes,

@@ -14,10 +14,12 @@ mod stage;
 )]
 mod support;
 
-use patchcord_dataplane::{BackendChoice, Config, OffloadChoice, XdpMode};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use stage::{Caller, Stage, take_frames_of_programs};
-use support::{Relay, eventually, io};
+use patchcord_dataplane::{BackendChoice, Config, Dataplane, OffloadChoice, Workers, XdpMode};
+
+use stage::{Caller, Stage, steps, stream, swap_sources, take_frames_of_programs};
+use support::{Relay, eventually, io, rtp};
 
 /// Fails in CI where it cannot be had.
 fn af_xdp(xdp_mode: XdpMode) -> Option<Config> {
@@ -79,4 +81,178 @@ fn packets_come_and_go_by_the_driver() {
     if let Some(config) = af_xdp(XdpMode::Native) {
         relays_all(&config);
     }
+}
+
+fn in_front_of_the_stack() -> Option<Config> {
+    af_xdp(XdpMode::Generic)
+}
+
+#[test]
+fn what_is_not_in_one_frame_takes_the_way_through_the_stack() {
+    let Some(config) = in_front_of_the_stack() else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    for v6 in [false, true] {
+        let (a, b) = stage.call(&mut relay, v6);
+        settle(&mut relay, &a, &b, &mut 0);
+        let before = by_af_xdp(&mut relay);
+        for number in (1000..1100).step_by(2) {
+            a.talks_to(&b, number, 1);
+            let mut large = rtp(7, number + 1);
+            large.resize(1900, 0x55);
+            a.send(&large);
+            assert_eq!(b.receive(), large);
+        }
+        let after = by_af_xdp(&mut relay);
+        assert_eq!((after.0 - before.0, after.1 - before.1), (50, 50), "the others");
+    }
+}
+
+#[test]
+fn a_flood_of_one_port_is_no_other_ports_loss() {
+    // Room for the shares of two windows, one right behind the other.
+    let Some(config) = in_front_of_the_stack().map(|config| Config { af_xdp_frames: 16_384, ..config }) else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    let (a, b) = stage.call(&mut relay, false);
+    let (loud, _) = stage.call(&mut relay, false);
+    let (mut number, mut floods) = (0, 0_u64);
+    eventually("a flood is cut to its share", || {
+        for _ in 0..20_000 {
+            floods += u64::from(loud.socket.send(&rtp(9, number)).is_ok());
+        }
+        a.talks_to(&b, number, 1);
+        number += 1;
+        io(&relay.worker(), "flood_dropped") > 10_000
+    });
+    let worker = relay.worker();
+    eprintln!("{floods} flooded, {} dropped by the program", io(&worker, "flood_dropped"));
+    assert_eq!(io(&worker, "kernel_dropped"), 0, "no ring was ever full");
+}
+
+#[test]
+fn a_full_ring_is_counted_and_all_goes_on_afterwards() {
+    let Some(config) = in_front_of_the_stack().map(|config| Config { af_xdp_frames: 16, ..config }) else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    let (a, b) = stage.call(&mut relay, false);
+    let mut number = 0;
+    settle(&mut relay, &a, &b, &mut number);
+    let count = |relay: &mut Relay| {
+        let worker = relay.worker();
+        [io(&worker, "received_af_xdp"), io(&worker, "kernel_dropped"), io(&worker, "flood_dropped")]
+    };
+    let before = count(&mut relay)[0];
+    let mut sent = 0;
+    eventually("more comes than there are frames for", || {
+        for _ in 0..200 {
+            sent += u64::from(a.socket.send(&rtp(7, number)).is_ok());
+        }
+        eventually("each is counted once", || {
+            let [received, dropped, flooded] = count(&mut relay);
+            let counted = received - before + dropped + flooded;
+            assert!(counted <= sent, "{received} received, {dropped} dropped, {flooded} flooded of {sent}");
+            counted == sent
+        });
+        count(&mut relay)[1] > 100
+    });
+    // What the other party heard of it.
+    let begin = 60_000;
+    a.send(&rtp(7, begin));
+    while b.receive() != rtp(7, begin) {}
+    a.talks_to(&b, begin + 1, 500);
+}
+
+#[test]
+fn workers_share_the_queues_of_an_interface() {
+    const PACKETS: u64 = 5000;
+    let config = in_front_of_the_stack().map(|config| Config { workers: Workers::Count(2), ..config });
+    let Some(config) = config else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    let handles = relay.dataplane.handles();
+    let calls: Vec<(Caller, Caller, u16)> = handles
+        .iter()
+        .map(|handle| {
+            relay.handle = handle.clone();
+            let (a, b) = stage.call(&mut relay, false);
+            let mut number = 0;
+            settle(&mut relay, &a, &b, &mut number);
+            (a, b, number)
+        })
+        .collect();
+    let heard = [AtomicU64::new(0), AtomicU64::new(0)];
+    let stop = [AtomicBool::new(false), AtomicBool::new(false)];
+    std::thread::scope(|scope| {
+        for (((a, b, number), heard), stop) in calls.iter().zip(&heard).zip(&stop) {
+            scope.spawn(move || {
+                let (sent, numbers) = stream(a, b, 7, *number, stop, heard);
+                assert_eq!((numbers.len() as u64, steps(&numbers)), (sent, 0), "each number once and in order");
+            });
+        }
+        for (heard, stop) in heard.iter().zip(&stop) {
+            while heard.load(Ordering::Relaxed) < PACKETS {
+                std::thread::sleep(core::time::Duration::from_millis(1));
+            }
+            stop.store(true, Ordering::Relaxed);
+        }
+    });
+    for (handle, heard) in handles.iter().zip(&heard) {
+        relay.handle = handle.clone();
+        let (received, sent) = by_af_xdp(&mut relay);
+        let heard = heard.load(Ordering::Relaxed);
+        assert!(received >= heard && sent >= heard, "{heard} heard, {received} received and {sent} sent by AF_XDP");
+        assert_eq!(io(&relay.worker(), "kernel_dropped"), 0);
+    }
+}
+
+#[test]
+fn changes_of_the_way_are_followed() {
+    let Some(config) = in_front_of_the_stack() else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    let (a, b) = stage.call(&mut relay, false);
+    let mut number = 0;
+    settle(&mut relay, &a, &b, &mut number);
+    stage.change_the_way(&a, &b, &mut number, || by_af_xdp(&mut relay).1);
+    // The new interface is heard by AF_XDP too.
+    let before = by_af_xdp(&mut relay).0;
+    eventually("what comes by the new interface comes by AF_XDP", || {
+        number += 1;
+        b.send(&rtp(8, number));
+        by_af_xdp(&mut relay).0 > before
+    });
+}
+
+#[test]
+fn a_cut_over_in_full_flow_loses_and_doubles_nothing() {
+    const CUTS: u16 = 100;
+    let Some(config) = in_front_of_the_stack() else { return };
+    let stage = Stage::new();
+    let mut relay = stage.start(&config);
+    let (a, b) = stage.call(&mut relay, false);
+    let (c, _d) = stage.call(&mut relay, false);
+    let mut number = 0;
+    settle(&mut relay, &a, &b, &mut number);
+    let (heard, sources) = swap_sources(&mut relay, [&a, &b, &c], CUTS, number);
+    assert_eq!((steps(&heard), sources.len()), (0, 1), "one SSRC, every number once and in order");
+    assert!(heard.len() as u64 > 5 * u64::from(CUTS), "{} packets", heard.len());
+}
+
+#[test]
+fn a_program_of_others_is_left_alone_and_no_ethernet_is_said() {
+    let Some(config) = in_front_of_the_stack() else { return };
+    let stage = Stage::new();
+    let first = stage.start(&config);
+    let (sender, _replies) = crossbeam::channel::unbounded();
+    let refused = stage.host.run(|| Dataplane::start(&config, sender.clone())).expect("entered");
+    let words = refused.expect_err("all interfaces are taken").to_string();
+    assert!(words.contains("af-xdp is not available") && words.contains("another XDP program"), "{words}");
+    drop(first);
+    let mut second = stage.start(&config);
+    let (a, b) = stage.call(&mut second, false);
+    settle(&mut second, &a, &b, &mut 0);
+    let refused = support::alone(|| Dataplane::start(&config, sender));
+    let words = refused.expect_err("there is the loopback alone").to_string();
+    assert!(words.contains("no interface of Ethernet has a media address"), "{words}");
 }

@@ -23,8 +23,8 @@ use patchcord_relay::command::Command;
 use patchcord_relay::flow::Obstacle;
 use patchcord_relay::media::Direction;
 
-use stage::{Caller, Stage, interface_with, ip, is_rtcp, steps, swap_sources, take_frames_of_programs};
-use support::{Relay, eventually, rtp, sequence};
+use stage::{Caller, Stage, steps, stream, swap_sources, take_frames_of_programs};
+use support::{Relay, eventually, rtp};
 
 /// Fails in CI where it cannot be had.
 fn xdp(backend: BackendChoice, xdp_mode: XdpMode) -> Option<Config> {
@@ -88,6 +88,13 @@ fn kernel_forwards_what_needs_no_decision_beside_steered_sockets() {
 }
 
 #[test]
+fn kernel_forwards_what_needs_no_decision_beside_af_xdp() {
+    if let Some(config) = xdp(BackendChoice::AfXdp, XdpMode::Native) {
+        forwards_all(&config);
+    }
+}
+
+#[test]
 fn kernel_forwards_what_needs_no_decision_in_the_driver() {
     if let Some(config) = xdp(BackendChoice::Mmsg, XdpMode::Native) {
         forwards_all(&config);
@@ -111,45 +118,24 @@ fn a_driver_that_would_drop_what_it_is_given_does_without_the_program() {
     climb(&mut relay, &a, &b, &mut 0);
 }
 
-/// Sends numbered packets with no more than some under way, and counts what comes out; ends when `stop` is true. How many were sent.
-fn stream(from: &Caller, to: &Caller, ssrc: u32, first: u16, stop: &AtomicBool, heard: &AtomicU64) -> (u64, Vec<u16>) {
-    const UNDER_WAY: u64 = 32;
-    let mut numbers = Vec::new();
-    let mut sent = 0;
-    std::thread::scope(|scope| {
-        let listener = scope.spawn(|| {
-            let mut numbers = Vec::new();
-            let mut buffer = [0; 2048];
-            to.socket.set_read_timeout(Some(core::time::Duration::from_millis(300))).expect("a timeout");
-            while let Ok(len) = to.socket.recv(&mut buffer) {
-                if len > 12 && !is_rtcp(&buffer) {
-                    numbers.push(sequence(&buffer[..len]));
-                    heard.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            numbers
-        });
-        let begin = heard.load(Ordering::Relaxed);
-        while !stop.load(Ordering::Relaxed) {
-            if begin + sent < heard.load(Ordering::Relaxed) + UNDER_WAY {
-                from.send(&rtp(ssrc, first.wrapping_add(sent as u16)));
-                sent += 1;
-            } else {
-                std::thread::yield_now();
-            }
-            assert!(!listener.is_finished(), "nothing came for a while, {sent} were sent");
-        }
-        numbers = listener.join().expect("it listens");
-    });
-    (sent, numbers)
+#[test]
+fn a_thousand_climbs_and_descents_under_load_lose_and_double_nothing() {
+    if let Some(config) = generic() {
+        climb_and_descend_under_load(&config);
+    }
 }
 
 #[test]
-fn a_thousand_climbs_and_descents_under_load_lose_and_double_nothing() {
+fn a_thousand_climbs_and_descents_beside_af_xdp_lose_and_double_nothing() {
+    if let Some(config) = xdp(BackendChoice::AfXdp, XdpMode::Generic) {
+        climb_and_descend_under_load(&config);
+    }
+}
+
+fn climb_and_descend_under_load(config: &Config) {
     const DESCENTS: u64 = 1000;
-    let Some(config) = generic() else { return };
     let stage = Stage::new();
-    let mut relay = stage.start(&config);
+    let mut relay = stage.start(config);
     let (a, b) = stage.call(&mut relay, false);
     let mut number = 0;
     climb(&mut relay, &a, &b, &mut number);
@@ -205,50 +191,7 @@ fn changes_of_the_way_are_followed() {
     let (a, b) = stage.call(&mut relay, false);
     let mut number = 0;
     climb(&mut relay, &a, &b, &mut number);
-    let goes_on = |relay: &mut Relay, number: &mut u16, what: &str| {
-        let before = offloaded(relay);
-        b.socket.set_read_timeout(Some(core::time::Duration::from_millis(100))).expect("a timeout");
-        eventually(what, || {
-            *number += 1;
-            a.send(&rtp(7, *number));
-            // What is on its way while the kernel looks for the neighbour may be lost, as with any socket.
-            let heard = b.socket.recv(&mut [0; 2048]).is_ok();
-            heard && offloaded(relay) > before + 3
-        });
-    };
-    // The party's interface gets another hardware address, and the kernel hears of it.
-    let name = interface_with(&stage.right, "10.77.2.");
-    ip(&stage.right, &["link", "set", &name, "address", "02:77:00:00:00:99"]);
-    ip(&stage.host, &["neigh", "flush", "all"]);
-    goes_on(&mut relay, &mut number, "the neighbour's new address is used");
-    // The relay's own end goes down, and comes up again.
-    let near = interface_with(&stage.host, "10.77.2.");
-    ip(&stage.host, &["link", "set", &near, "down"]);
-    for _ in 0..20 {
-        number += 1;
-        a.send(&rtp(7, number));
-    }
-    ip(&stage.host, &["link", "set", &near, "up"]);
-    goes_on(&mut relay, &mut number, "the interface that was down is used again");
-    // Longer packets than the way takes go in fragments, by the engine; and the others by the kernel again.
-    ip(&stage.host, &["link", "set", &near, "mtu", "1280"]);
-    goes_on(&mut relay, &mut number, "the way with the smaller MTU is used");
-    let mut long = rtp(7, number);
-    long.resize(1400, 0x55);
-    // Until the new MTU is known to the flow, what is too long is lost, as it is at any router.
-    eventually("a long packet comes in one piece", || {
-        number += 1;
-        long[2..4].copy_from_slice(&number.to_be_bytes());
-        a.send(&long);
-        let mut buffer = [0; 2048];
-        b.socket.recv(&mut buffer).is_ok_and(|len| buffer[..len] == long)
-    });
-    goes_on(&mut relay, &mut number, "packets that fit are forwarded by the kernel again");
-    // The party's host moves behind another interface: the old one goes away with its routes.
-    ip(&stage.right, &["link", "del", &name]);
-    let (near, far) = ("10.77.2.1/24", "10.77.2.2/24");
-    stage.host.connect(near.parse().expect("one"), &stage.right, far.parse().expect("one")).expect("ip link");
-    goes_on(&mut relay, &mut number, "the new interface has the program");
+    stage.change_the_way(&a, &b, &mut number, || offloaded(&mut relay));
 }
 
 #[test]

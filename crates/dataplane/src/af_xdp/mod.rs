@@ -27,6 +27,8 @@ mod opener;
 mod ring;
 mod send;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod umem;
 mod xsks;
 

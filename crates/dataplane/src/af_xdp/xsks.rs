@@ -30,9 +30,9 @@ pub(crate) struct Xsks {
     /// The one to hear first: they take turns.
     first: usize,
     /// Frames that this worker has and nothing is in.
-    idle: Vec<u32>,
+    pub(super) idle: Vec<u32>,
     /// Frames of the present batch,
-    batch: Vec<u32>,
+    pub(super) batch: Vec<u32>,
     /// and of all frames, whether they are that and have not been sent.
     is_in_batch: Box<[bool]>,
 }
@@ -184,7 +184,7 @@ impl Xsks {
     }
 
     /// Takes back frames that were sent, and gives the kernel others to receive into.
-    fn exchange_frames(&mut self) {
+    pub(super) fn exchange_frames(&mut self) {
         let Self { umem, sockets, idle, first, .. } = self;
         let at = |frame: u32| u64::from(frame) * FRAME_BYTES as u64;
         let mut is_busy = false;
@@ -227,10 +227,10 @@ impl Xsks {
     }
 }
 
-/// Has the processor fetch the time in front of a packet, its headers, and 128 bytes of what is in it.
+/// Has the processor fetch the time in front of a packet, its headers, and what is in it as far as it is audio.
 fn prefetch(umem: &Umem, at: usize) {
     const LINE: usize = 64;
-    for line in 0..4 {
+    for line in 0..5 {
         let at = umem.memory.at(at - LINE + line * LINE).as_ptr();
         #[cfg(target_arch = "x86_64")]
         // SAFETY: it reads nothing that a program could see.

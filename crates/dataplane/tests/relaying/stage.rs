@@ -1,5 +1,7 @@
 //! A relay between two network namespaces, and parties on both sides.
 
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::time::Duration;
 use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
@@ -59,6 +61,54 @@ impl Stage {
         });
         relay.bridge(parties[0].leg, parties[1].leg);
         parties.into()
+    }
+
+    /// Changes what the way from `a` to `b` depends on, one after the other, and waits each time until `count` counts their packets again.
+    pub(crate) fn change_the_way(&self, a: &Caller, b: &Caller, number: &mut u16, mut count: impl FnMut() -> u64) {
+        let mut goes_on = |number: &mut u16, what: &str| {
+            let before = count();
+            b.socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+            eventually(what, || {
+                *number += 1;
+                a.send(&rtp(7, *number));
+                // What is on its way while the kernel looks for the neighbour may be lost, as with any socket.
+                let heard = b.socket.recv(&mut [0; 2048]).is_ok();
+                heard && count() > before + 3
+            });
+        };
+        // The party's interface gets another hardware address, and the kernel hears of it.
+        let name = interface_with(&self.right, "10.77.2.");
+        ip(&self.right, &["link", "set", &name, "address", "02:77:00:00:00:99"]);
+        ip(&self.host, &["neigh", "flush", "all"]);
+        goes_on(number, "the neighbour's new address is used");
+        // The relay's own end goes down, and comes up again.
+        let near = interface_with(&self.host, "10.77.2.");
+        ip(&self.host, &["link", "set", &near, "down"]);
+        for _ in 0..20 {
+            *number += 1;
+            a.send(&rtp(7, *number));
+        }
+        ip(&self.host, &["link", "set", &near, "up"]);
+        goes_on(number, "the interface that was down is used again");
+        // Longer packets than the way takes go in fragments, by the engine; and the others by the kernel again.
+        ip(&self.host, &["link", "set", &near, "mtu", "1280"]);
+        goes_on(number, "the way with the smaller MTU is used");
+        let mut long = rtp(7, *number);
+        long.resize(1400, 0x55);
+        // Until the new MTU is known to the flow, what is too long is lost, as it is at any router.
+        eventually("a long packet comes in one piece", || {
+            *number += 1;
+            long[2..4].copy_from_slice(&number.to_be_bytes());
+            a.send(&long);
+            let mut buffer = [0; 2048];
+            b.socket.recv(&mut buffer).is_ok_and(|len| buffer[..len] == long)
+        });
+        goes_on(number, "packets that fit are forwarded by the kernel again");
+        // The party's host moves behind another interface: the old one goes away with its routes.
+        ip(&self.right, &["link", "del", &name]);
+        let (near, far) = ("10.77.2.1/24", "10.77.2.2/24");
+        self.host.connect(near.parse().expect("one"), &self.right, far.parse().expect("one")).expect("ip link");
+        goes_on(number, "the new interface has the program");
     }
 }
 
@@ -132,6 +182,39 @@ pub(crate) fn swap_sources(
         }
     }
     (heard, sources)
+}
+
+/// Sends numbered packets with no more than some under way, and counts what comes out; ends when `stop` is true. How many were sent.
+pub(crate) fn stream(from: &Caller, to: &Caller, ssrc: u32, first: u16, stop: &AtomicBool, heard: &AtomicU64) -> (u64, Vec<u16>) {
+    const UNDER_WAY: u64 = 32;
+    let mut numbers = Vec::new();
+    let mut sent = 0;
+    std::thread::scope(|scope| {
+        let listener = scope.spawn(|| {
+            let mut numbers = Vec::new();
+            let mut buffer = [0; 2048];
+            to.socket.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
+            while let Ok(len) = to.socket.recv(&mut buffer) {
+                if len > 12 && !is_rtcp(&buffer) {
+                    numbers.push(sequence(&buffer[..len]));
+                    heard.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            numbers
+        });
+        let begin = heard.load(Ordering::Relaxed);
+        while !stop.load(Ordering::Relaxed) {
+            if begin + sent < heard.load(Ordering::Relaxed) + UNDER_WAY {
+                from.send(&rtp(ssrc, first.wrapping_add(sent as u16)));
+                sent += 1;
+            } else {
+                std::thread::yield_now();
+            }
+            assert!(!listener.is_finished(), "nothing came for a while, {sent} were sent");
+        }
+        numbers = listener.join().expect("it listens");
+    });
+    (sent, numbers)
 }
 
 /// How often a number is not the next one.
