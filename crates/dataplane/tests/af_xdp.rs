@@ -157,7 +157,7 @@ fn a_full_ring_is_counted_and_all_goes_on_afterwards() {
         count(&mut relay)[1] > 100
     });
     // What the other party heard of it.
-    let begin = 60_000;
+    let begin = number + 1;
     a.send(&rtp(7, begin));
     while b.receive() != rtp(7, begin) {}
     a.talks_to(&b, begin + 1, 500);

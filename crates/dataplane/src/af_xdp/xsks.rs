@@ -187,12 +187,8 @@ impl Xsks {
     pub(super) fn exchange_frames(&mut self) {
         let Self { umem, sockets, idle, first, .. } = self;
         let at = |frame: u32| u64::from(frame) * FRAME_BYTES as u64;
-        let mut is_busy = false;
         for index in (*first..umem.queues.len()).chain(0..*first) {
-            let Some(mut rings) = umem.queues[index].take() else {
-                is_busy = true;
-                continue;
-            };
+            let Some(mut rings) = umem.queues[index].take() else { continue };
             rings.completion.take(usize::MAX, |at| idle.push((at / FRAME_BYTES as u64) as u32));
             while idle.len() < RESERVE
                 && let Some(frame) = umem.spare.pop()
@@ -208,9 +204,8 @@ impl Xsks {
                 sockets[index].socket.receive();
             }
         }
-        // Who has the rings just now may be the last to look after them for a while.
-        while is_busy
-            && idle.len() > RESERVE
+        // There may be more than there is room for: what one worker sends comes back to another, or that one has the rings just now.
+        while idle.len() > RESERVE
             && let Some(frame) = idle.pop()
         {
             let _ = umem.spare.push(frame);
