@@ -152,6 +152,41 @@ fn a_call_is_forwarded_in_the_kernel_and_explain_says_so() {
 }
 
 #[test]
+fn a_call_is_relayed_by_af_xdp_and_explain_says_so() {
+    let Some(stage) = Stage::new() else { return };
+    let mut relay = stage.start(&["--backend", "af-xdp", "--offload", "off"]);
+    let [alice, bob] = &stage.call(&relay, "c1");
+    let count = |what: &str| {
+        let metrics = stage.host.run(|| relay.client().request("GET", "/metrics", "").body).unwrap();
+        let wanted = format!("\"{what}\"");
+        let of_workers = metrics.as_str().unwrap().lines().filter(|line| line.contains(&wanted));
+        of_workers.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let started = Instant::now();
+    let mut number = 0;
+    while count("sent_af_xdp") == 0 {
+        assert!(started.elapsed() < PATIENCE, "{number} packets");
+        alice.send(&rtp(number)).unwrap();
+        assert_eq!(hear(bob), number);
+        number += 1;
+    }
+    let before = ["received_af_xdp", "sent_af_xdp"].map(count);
+    for next in number..number + 100 {
+        alice.send(&rtp(next)).unwrap();
+        assert_eq!(hear(bob), next);
+    }
+    let after = ["received_af_xdp", "sent_af_xdp"].map(count);
+    // There may be a report among them.
+    assert!(after[0] - before[0] >= 100 && after[1] - before[1] >= 100, "{before:?} and {after:?}");
+    let explained = stage.host.run(|| relay.ask(&["explain", "c1"])).unwrap();
+    assert!(explained.contains("through af-xdp"), "{explained}");
+    relay.terminate();
+    let said = relay.wait().stderr;
+    assert!(said.contains("packets come and go by AF_XDP sockets at") && said.contains("(1 queue, copied)"), "{said}");
+    assert!(!stage.links().contains("xdp"), "nothing is left: {}", stage.links());
+}
+
+#[test]
 fn a_relay_that_is_killed_under_load_leaves_nothing_behind() {
     let Some(stage) = Stage::new() else { return };
     let mut killed = stage.start(&["--offload", "xdp"]);

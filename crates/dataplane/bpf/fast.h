@@ -111,7 +111,7 @@ struct fast_queue {
 	__u32 index;
 };
 
-_Static_assert(sizeof(struct fast_queue) == 8, "as in af_xdp/sockets.rs");
+_Static_assert(sizeof(struct fast_queue) == 8, "as in af_xdp/opener.rs");
 _Static_assert(sizeof(struct fast_reception) == 56, "as in the engine");
 _Static_assert(sizeof(struct fast_sending) == 64, "as in the engine");
 _Static_assert(sizeof(struct fast_progress) == 136, "as in the engine");

@@ -49,7 +49,11 @@ use crate::counters::Io;
 use crate::socket::SocketOptions;
 use crate::steered::{Addresses, Doors, Flooded, Inbound, Opening, Steered};
 use crate::wake::Wake;
+#[cfg(test)]
+pub(crate) use opener::QueueKey;
 pub(crate) use opener::{Opener, SocketNews};
+#[cfg(test)]
+pub(crate) use socket::Socket;
 use send::Outbound;
 use xsks::Xsks;
 

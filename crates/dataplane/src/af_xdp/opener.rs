@@ -26,10 +26,12 @@ const INTERFACES_MAX: usize = 16;
 /// A receive queue of an interface (`struct fast_queue`).
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct QueueKey {
-    interface: u32,
-    index: u32,
+pub(crate) struct QueueKey {
+    pub(crate) interface: u32,
+    pub(crate) index: u32,
 }
+
+const _: () = assert!(size_of::<QueueKey>() == 8);
 
 // SAFETY: two integers.
 unsafe impl Plain for QueueKey {}

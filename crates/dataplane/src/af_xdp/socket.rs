@@ -14,7 +14,7 @@ use crate::mapping::Mapping;
 const MAX_TX_SKB_BUDGET: libc::c_int = 9;
 
 /// A socket that has no queue of an interface yet.
-pub(super) struct Socket {
+pub(crate) struct Socket {
     fd: OwnedFd,
     layouts: Layouts,
 }
@@ -41,7 +41,7 @@ pub(super) enum Sharing<'a> {
 impl Socket {
     /// # Errors
     /// `EAFNOSUPPORT`: the kernel was built without it; `EPERM`: it takes `CAP_NET_RAW`.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: integers alone.
         let fd = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
         if fd < 0 {

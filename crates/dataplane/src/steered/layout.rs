@@ -9,7 +9,7 @@ use crate::bpf::Plain;
 /// Whose port it is (`struct lease`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
-pub(super) struct Lease {
+pub(crate) struct Lease {
     /// Index of the socket that receives.
     pub(super) socket: u32,
     /// Time of the window that the program counts in.
@@ -22,7 +22,7 @@ impl Lease {
     /// What comes is dropped: no socket has this index.
     pub(super) const CLOSED: Self = Self::of(u32::MAX);
 
-    pub(super) const fn of(socket: u32) -> Self {
+    pub(crate) const fn of(socket: u32) -> Self {
         Self { socket, window: 0, count: 0 }
     }
 }

@@ -42,6 +42,8 @@ use crate::counters::Io;
 use crate::socket::SocketOptions;
 use crate::wake::Wake;
 pub(crate) use doors::Doors;
+#[cfg(test)]
+pub(crate) use layout::{Lease, WINDOW_DATAGRAMS};
 use doors::Parts;
 pub(crate) use doors::{Addresses, Flooded};
 pub(crate) use receive::Inbound;

@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "entries are found by their address")]
 
 use core::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use patchcord_relay::flow::{Flow, Progress, Step};
@@ -14,11 +15,14 @@ use proptest::test_runner::Config;
 
 use super::layout::{ACTIVE, ARMED, ENDED, Entry, UP};
 use super::{FAST, SINCE};
+use crate::af_xdp::{QueueKey, Socket};
 use crate::bpf::{Map, Object, not_loaded};
+use crate::clock::Clock;
 use crate::mapping::Mapping;
 use crate::network::Hop;
 use crate::network::frame::{HEADER_MAX, Header};
 use crate::port::PortKey;
+use crate::steered::{Lease, WINDOW_DATAGRAMS};
 
 /// What XDP programs return (linux/bpf.h).
 const XDP_DROP: u32 = 1;
@@ -425,4 +429,56 @@ fn what_is_no_plain_rtp_to_a_port_passes_as_it_is_and_ends_no_flow() {
     assert_eq!(bench.run(&numbered(102)).0, XDP_TX, "the next one is forwarded as if nothing had been");
     entry.vacate();
     assert_eq!(bench.run(&numbered(103)).0, XDP_PASS, "and none after the end");
+}
+
+#[test]
+fn what_is_for_the_engine_goes_to_the_socket_of_its_queue_and_worker() {
+    let sizes = [("places", 1), ("flows", 1), ("ports", 2), ("flooded", 4), ("queues", 1), ("rings", 4)];
+    let object = match Object::load(FAST, &sizes) {
+        Ok(object) => object,
+        Err(error) => return eprintln!("skipped: {}", not_loaded(&error, SINCE)),
+    };
+    let ends = ends(false);
+    let number = |number| frame(ends.party, ends.local, &rtp(&header(0, number, 0), &[0xff; 160]));
+    let run = |frame: &[u8]| {
+        let mut buffer = vec![0; 2048];
+        buffer[..frame.len()].copy_from_slice(frame);
+        let before = Clock.now().as_nanos();
+        let (action, len) = object.test_run("fast", &mut buffer, frame.len()).expect("a test run");
+        let (time, same) = buffer[..len].split_at(len - frame.len());
+        assert_eq!(same, frame, "as it is");
+        if action == XDP_REDIRECT {
+            let time = u64::from_ne_bytes(time.try_into().expect("the time is in front of it"));
+            assert!((before..=Clock.now().as_nanos()).contains(&time), "{time}");
+        }
+        action
+    };
+    assert_eq!(run(&number(1)), XDP_PASS, "a port of nobody's");
+    // The second worker's IPv4 socket.
+    let ports: Map<PortKey, Lease> = object.map("ports");
+    ports.insert(&PortKey::from(ends.local), &Lease::of(2), Map::<PortKey, Lease>::ANY).expect("there is room");
+    assert_eq!(run(&number(2)), XDP_PASS, "a queue that nobody listens to");
+    let queues: Map<QueueKey, u32> = object.map("queues");
+    let queue = QueueKey { interface: CAME_BY, index: 0 };
+    queues.insert(&queue, &2, Map::<QueueKey, u32>::ANY).expect("there is room");
+    assert_eq!(run(&number(3)), XDP_PASS, "a worker that has no socket");
+    let socket = Socket::new().expect("root");
+    let rings: Map<u32, u32> = object.map("rings");
+    let put = |place: u32| rings.insert(&place, &(socket.as_raw_fd() as u32), Map::<u32, u32>::ANY).expect("a place");
+    put(2);
+    assert_eq!(run(&number(4)), XDP_PASS, "another worker's");
+    put(3);
+    assert_eq!(run(&number(5)), XDP_REDIRECT);
+    let control = frame(ends.party, ends.local, &[0x80, 201, 0, 2, 0, 0, 0, 7, 0, 0, 0, 0]);
+    assert_eq!(run(&control), XDP_REDIRECT, "RTCP");
+    for (what, change) in NOT_OURS.iter().filter(|(what, _)| !matches!(*what, "version 1" | "RTCP" | "shorter than it says")) {
+        let mut frame = number(6);
+        change(&mut frame);
+        assert_eq!(run(&frame), XDP_PASS, "{what}");
+    }
+    // All but one of the share of a window; it may end meanwhile.
+    let flooded: Map<u32, u64> = object.map("flooded");
+    let dropped = (0..3 * WINDOW_DATAGRAMS).filter(|_| run(&number(7)) == XDP_DROP).count();
+    assert!(dropped > 0);
+    assert_eq!(flooded.get(&2), Some(dropped as u64));
 }
