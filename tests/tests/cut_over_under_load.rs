@@ -157,7 +157,8 @@ fn swap_all(backend: &str, stage: &Stage<'_>) {
     match (stage.parties, backend) {
         (None, _) => {}
         (Some(_), "af-xdp") => {
-            let io = |what: &str| relay.client().workers().iter().map(|worker| worker["io"][what].as_u64().unwrap()).sum();
+            let io =
+                |what: &str| relay.client().workers().iter().map(|worker| worker["io"][what].as_u64().unwrap()).sum();
             let (received, sent): (u64, u64) = (io("received_af_xdp"), io("sent_af_xdp"));
             let fewer = received.min(sent);
             assert!(fewer > forwarded * 3 / 4, "{received} came and {sent} went by AF_XDP of {forwarded} packets");

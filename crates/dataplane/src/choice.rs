@@ -78,14 +78,23 @@ struct Mover {
 /// Looks at the backends from the fastest on and takes the first that works; if a certain one was asked for, that one or none. Likewise
 /// for the offload.
 pub(crate) fn choose(config: &Config, workers: usize) -> Result<Choice, StartError> {
-    let Mover { kind, mut speeds, steering } = mover(config, workers)?;
-    let leases = steering.as_ref().filter(|_| kind == Kind::AfXdp).map(Steering::leases).transpose();
+    let Mover { mut kind, mut speeds, steering } = mover(config, workers)?;
+    // Whoever wants no XDP program for flows has not asked for one for this either.
+    let may_be_faster =
+        kind == Kind::Steered && config.backend == BackendChoice::Auto && config.offload != OffloadChoice::Off;
+    let leases = steering.as_ref().filter(|_| kind == Kind::AfXdp || may_be_faster).map(Steering::leases).transpose();
     let leases = leases.map_err(|error| kind.refuses(Unavailable::io("sharing the ports", &error)))?;
     let (offload, xdp) = offload(config, workers, leases)?;
-    if kind == Kind::AfXdp {
+    if kind == Kind::AfXdp || may_be_faster {
         let sockets = xdp.as_ref().map_or(Err(offload.reason.as_str()), Xdp::sockets);
-        let sockets = sockets.map_err(|refusal| kind.refuses(Unavailable::new(refusal)))?;
-        speeds.push(kind.is(true, format!("packets come and go by AF_XDP sockets at {sockets}")));
+        match sockets {
+            Ok(sockets) => {
+                kind = Kind::AfXdp;
+                speeds = vec![kind.is(true, format!("packets come and go by AF_XDP sockets at {sockets}"))];
+            }
+            Err(refusal) if may_be_faster => speeds.insert(0, Kind::AfXdp.is(false, refusal.to_owned())),
+            Err(refusal) => return Err(kind.refuses(Unavailable::new(refusal))),
+        }
     }
     Ok(Choice { kind, speeds, steering, offload, xdp })
 }
@@ -104,9 +113,7 @@ fn mover(config: &Config, workers: usize) -> Result<Mover, StartError> {
     };
     match config.backend {
         BackendChoice::Mmsg => Ok(one(Kind::Mmsg, "recvmmsg and sendmmsg, as configured".to_owned())),
-        BackendChoice::AfXdp => {
-            Ok(Mover { kind: Kind::AfXdp, speeds: Vec::new(), steering: steering(Kind::AfXdp)? })
-        }
+        BackendChoice::AfXdp => Ok(Mover { kind: Kind::AfXdp, speeds: Vec::new(), steering: steering(Kind::AfXdp)? }),
         BackendChoice::Steered => Ok(Mover { steering: steering(Kind::Steered)?, ..one(Kind::Steered, works()) }),
         BackendChoice::IoUring => {
             let probe = probe::io_uring();
@@ -158,14 +165,12 @@ fn offload(config: &Config, workers: usize, leases: Option<Shared>) -> Result<(S
     match Xdp::start(config, workers, Purpose { flows: wanted.is_ok(), leases }) {
         Ok(xdp) => {
             let offload = match wanted {
-                Ok(()) => {
-                    speed(true, format!("flows that need no decision are forwarded at {}", xdp.description()))
-                }
+                Ok(()) => speed(true, format!("flows that need no decision are forwarded at {}", xdp.description())),
                 Err(reason) => speed(false, reason),
             };
             Ok((offload, Some(xdp)))
         }
-        Err(unavailable) if has_sockets => Err(Kind::AfXdp.refuses(unavailable)),
+        Err(unavailable) if config.backend == BackendChoice::AfXdp => Err(Kind::AfXdp.refuses(unavailable)),
         Err(unavailable) if config.offload == OffloadChoice::Xdp => {
             Err(StartError::Backend { name: XDP, reason: unavailable.reason })
         }

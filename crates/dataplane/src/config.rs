@@ -104,7 +104,7 @@ pub enum Workers {
 /// Which backend to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BackendChoice {
-    /// io_uring where the kernel allows it, else recvmmsg and sendmmsg.
+    /// The fastest that works and harms nobody.
     #[default]
     Auto,
     /// One socket a worker for all its ports, by BPF programs, or refuse to start. Needs `CAP_BPF`, `CAP_NET_ADMIN` and

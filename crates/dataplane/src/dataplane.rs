@@ -154,7 +154,8 @@ impl Dataplane {
         };
         let doors = steering.doors(worker, &Steered::options(&socket_options(config)));
         let doors = doors.map_err(|unavailable| kind.refuses(unavailable))?;
-        Ok(match self.xdp.as_mut().and_then(|xdp| xdp.socket_news(worker)) {
+        let news = self.xdp.as_mut().filter(|_| kind == Kind::AfXdp).and_then(|xdp| xdp.socket_news(worker));
+        Ok(match news {
             Some(news) => Ways::AfXdp(doors, news),
             None => Ways::Steered(doors),
         })

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use patchcord_relay::Transmit;
 use patchcord_relay::ids::{Component, PortId};
 
+use crate::af_xdp;
 use crate::backend::{Backend, Batch, Sender, Unavailable};
 use crate::clock::{Arrival, Clock};
 use crate::io_uring::{IoUring, features};
@@ -18,40 +19,40 @@ use crate::steered::Steering;
 use crate::wake::Wake;
 use crate::xdp::Xdp;
 
-/// What was found out about steered sockets.
+/// What was found out about a speed that takes privileges.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SteeredProbe {
-    /// Whether the steered backend works here: its programs were really loaded and attached, and are gone again.
+pub struct Probe {
+    /// Whether it works here.
     pub usable: bool,
     /// In one line: what was tried, or what failed, why, and what to do about it.
     pub reason: String,
 }
 
-/// Tries steered sockets. It takes some milliseconds.
-#[must_use]
-pub fn steered() -> SteeredProbe {
-    match Steering::start(1, 2) {
-        Ok(_) => SteeredProbe { usable: true, reason: format!("BPF programs can be attached on Linux {}", kernel()) },
-        Err(unavailable) => SteeredProbe { usable: false, reason: unavailable.reason },
+impl Probe {
+    fn of<T>(tried: Result<T, Unavailable>, works: &str) -> Self {
+        match tried {
+            Ok(_) => Self { usable: true, reason: format!("{works} on Linux {}", kernel()) },
+            Err(unavailable) => Self { usable: false, reason: unavailable.reason },
+        }
     }
 }
 
-/// What was found out about XDP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct XdpProbe {
-    /// Whether the kernel takes the program. It is attached nowhere: some drivers lose packets while one is attached.
-    pub usable: bool,
-    /// In one line: what was tried, or what failed, why, and what to do about it.
-    pub reason: String,
+/// Tries steered sockets: their programs are really loaded and attached, and are gone again. It takes some milliseconds.
+#[must_use]
+pub fn steered() -> Probe {
+    Probe::of(Steering::start(1, 2), "BPF programs can be attached")
 }
 
-/// Lets the kernel look at the XDP program.
+/// Lets the kernel look at the XDP program. It is attached nowhere: some drivers lose packets while one is attached.
 #[must_use]
-pub fn xdp() -> XdpProbe {
-    match Xdp::try_program() {
-        Ok(()) => XdpProbe { usable: true, reason: format!("the XDP program can be loaded on Linux {}", kernel()) },
-        Err(unavailable) => XdpProbe { usable: false, reason: unavailable.reason },
-    }
+pub fn xdp() -> Probe {
+    Probe::of(Xdp::try_program(), "the XDP program can be loaded")
+}
+
+/// Opens an AF_XDP socket, on no interface.
+#[must_use]
+pub fn af_xdp() -> Probe {
+    Probe::of(af_xdp::try_socket(), "AF_XDP sockets can be opened")
 }
 
 /// What was found out about io_uring.

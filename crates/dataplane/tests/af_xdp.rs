@@ -256,3 +256,27 @@ fn a_program_of_others_is_left_alone_and_no_ethernet_is_said() {
     let words = refused.expect_err("there is the loopback alone").to_string();
     assert!(words.contains("no interface of Ethernet has a media address"), "{words}");
 }
+
+#[test]
+fn the_automatic_choice_is_af_xdp_where_an_interface_can_and_nobody_else_has_it() {
+    let Some(config) = in_front_of_the_stack() else { return };
+    let auto = Config { backend: BackendChoice::Auto, offload: OffloadChoice::Auto, ..config };
+    let stage = Stage::new();
+    let mut relay = stage.start(&auto);
+    assert_eq!(relay.dataplane.backend().0, "af-xdp", "{:?}", relay.dataplane.speeds());
+    assert!(relay.dataplane.offload().available);
+    let (a, b) = stage.call(&mut relay, false);
+    a.talks_to(&b, 0, 100);
+    // The first one has all interfaces.
+    let mut second = stage.start(&auto);
+    assert_eq!(second.dataplane.backend().0, "steered");
+    let [af_xdp, steered] = second.dataplane.speeds() else { panic!("{:?}", second.dataplane.speeds()) };
+    assert!(!af_xdp.available && af_xdp.reason.contains("another XDP program"), "{af_xdp:?}");
+    assert!(steered.available);
+    let (a, b) = stage.call(&mut second, false);
+    a.talks_to(&b, 0, 100);
+    drop((relay, second));
+    // Without a program for flows there is none for this either.
+    let relay = stage.start(&Config { offload: OffloadChoice::Off, ..auto });
+    assert_eq!(relay.dataplane.backend().0, "steered");
+}

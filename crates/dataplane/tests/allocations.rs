@@ -64,7 +64,8 @@ fn relaying_allocates_nothing() {
     if probe::steered().usable {
         // By an interface: the parties are behind it.
         let [parties, host] = ["parties", "relay"].map(|name| Namespace::create(name).expect("root"));
-        host.connect("10.77.1.1/24".parse().expect("one"), &parties, "10.77.1.2/24".parse().expect("one")).expect("ip link");
+        host.connect("10.77.1.1/24".parse().expect("one"), &parties, "10.77.1.2/24".parse().expect("one"))
+            .expect("ip link");
         let sockets = parties.run(|| [0; 2].map(|_| socket_at("10.77.1.2:0"))).expect("entered");
         host.run(|| relay_over(BackendChoice::AfXdp, &sockets, [0; 2].map(|_| free("10.77.1.1:0")))).expect("entered");
     }

@@ -51,10 +51,10 @@ use crate::steered::{Addresses, Doors, Flooded, Inbound, Opening, Steered};
 use crate::wake::Wake;
 #[cfg(test)]
 pub(crate) use opener::QueueKey;
-pub(crate) use opener::{Opener, SocketNews};
+pub(crate) use opener::{Opener, SocketNews, try_socket};
+use send::Outbound;
 #[cfg(test)]
 pub(crate) use socket::Socket;
-use send::Outbound;
 use xsks::Xsks;
 
 /// While much comes by AF_XDP, one turn in this many looks at the other sockets too.
@@ -78,7 +78,12 @@ pub(crate) struct AfXdp {
 
 impl AfXdp {
     /// A backend for port indices below `ports`, woken by `wake`, that is told of its sockets.
-    pub(crate) fn new(ports: usize, doors: Doors, news: Receiver<SocketNews>, wake: Arc<Wake>) -> Result<Self, Unavailable> {
+    pub(crate) fn new(
+        ports: usize,
+        doors: Doors,
+        news: Receiver<SocketNews>,
+        wake: Arc<Wake>,
+    ) -> Result<Self, Unavailable> {
         let steered = Steered::new(ports, doors, wake)?;
         let Steered { inbound, outbound, addresses, flooded, wake } = steered;
         let outbound = Outbound { steered: outbound, xsks: Vec::new() };

@@ -13,6 +13,7 @@ use crossbeam::queue::ArrayQueue;
 use super::socket::{Sharing, Socket};
 use super::umem::{FRAME_BYTES, Queue, Umem};
 use super::xsks::{RESERVE, Xsk, Xsks};
+use crate::backend::Unavailable;
 use crate::bpf::{Map, Object, Plain};
 use crate::mapping::Mapping;
 use crate::network::netdev;
@@ -22,6 +23,9 @@ use crate::socket::raise_memory_limit;
 pub(crate) const QUEUES_MAX: usize = 64;
 /// Interfaces that workers have sockets on at most.
 const INTERFACES_MAX: usize = 16;
+
+/// Frames that all queues of an interface receive into at most: 64 MiB.
+const FRAMES_MAX: usize = 1 << 15;
 
 /// A receive queue of an interface (`struct fast_queue`).
 #[derive(Clone, Copy)]
@@ -65,7 +69,12 @@ impl Opener {
     }
 
     /// For some workers, with the receiving end of each. `frames`: those that each queue receives into, a power of two.
-    pub(crate) fn new(object: &Object, workers: usize, frames: u32, zero_copy: bool) -> (Self, Vec<Receiver<SocketNews>>) {
+    pub(crate) fn new(
+        object: &Object,
+        workers: usize,
+        frames: u32,
+        zero_copy: bool,
+    ) -> (Self, Vec<Receiver<SocketNews>>) {
         raise_memory_limit();
         let (tells, news) = (0..workers).map(|_| channel::unbounded()).unzip();
         let [(_, queues), _] = Self::sizes(workers);
@@ -137,6 +146,12 @@ impl Opener {
     }
 }
 
+/// Opens a socket and lets it go.
+pub(crate) fn try_socket() -> Result<(), Unavailable> {
+    let socket = Socket::new().map(drop);
+    socket.map_err(|error| Unavailable::new(format!("an AF_XDP socket: {error}{}", advice(&error))))
+}
+
 type Failed = (&'static str, io::Error);
 
 /// The sockets of each worker on an interface: one for each queue, and a memory for all.
@@ -147,6 +162,8 @@ fn open(
     per_queue: u32,
     zero_copy: bool,
 ) -> Result<(Arc<Umem>, Vec<Vec<Xsk>>), Failed> {
+    // Half of the next power of two is the one before it, or itself.
+    let per_queue = per_queue.min((FRAMES_MAX / queues / 2 + 1).next_power_of_two() as u32);
     let frames = queues * per_queue as usize + workers * RESERVE;
     let memory = Mapping::new(frames * FRAME_BYTES).map_err(|error| ("mapping memory for packets", error))?;
     let mut xsks: Vec<Vec<Xsk>> = (0..workers).map(|_| Vec::new()).collect();
@@ -216,7 +233,9 @@ fn advice(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EAFNOSUPPORT) => "; this kernel was built without AF_XDP (CONFIG_XDP_SOCKETS)",
         Some(libc::EPERM) => "; AF_XDP takes CAP_NET_RAW",
-        Some(libc::ENOBUFS) => "; keep CAP_IPC_LOCK, raise the limit of locked memory (LimitMEMLOCK, ulimit -l), or lower workers.af_xdp_frames",
+        Some(libc::ENOBUFS) => {
+            "; keep CAP_IPC_LOCK, raise the limit of locked memory (LimitMEMLOCK, ulimit -l), or lower workers.af_xdp_frames"
+        }
         Some(libc::EBUSY) => "; another program has this queue",
         _ => "",
     }

@@ -208,8 +208,10 @@ mod tests {
 
     /// Both sides of one ring.
     fn ring() -> (Producer<u64>, Consumer<u64>) {
-        // SAFETY: the name is a C string; the descriptor is new and ours alone.
-        let memory = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"ring".as_ptr(), libc::MFD_CLOEXEC)) };
+        // SAFETY: the name is a C string.
+        let memory = unsafe { libc::memfd_create(c"ring".as_ptr(), libc::MFD_CLOEXEC) };
+        // SAFETY: the descriptor is new and ours alone.
+        let memory = unsafe { OwnedFd::from_raw_fd(memory) };
         File::from(memory.try_clone().expect("a descriptor")).set_len(4096).expect("memory");
         let producer = Producer::map(memory.as_fd(), 0, LAYOUT, LEN).expect("memory");
         (producer, Consumer::map(memory.as_fd(), 0, LAYOUT, LEN).expect("memory"))

@@ -93,11 +93,7 @@ impl Socket {
     }
 
     /// Makes the rings that frames come and go by, of which a queue has one each.
-    pub(super) fn frame_rings(
-        &self,
-        fill_len: u32,
-        completion_len: u32,
-    ) -> io::Result<(Producer<u64>, Consumer<u64>)> {
+    pub(super) fn frame_rings(&self, fill_len: u32, completion_len: u32) -> io::Result<(Producer<u64>, Consumer<u64>)> {
         set(self.fd.as_fd(), libc::XDP_UMEM_FILL_RING, &fill_len)?;
         set(self.fd.as_fd(), libc::XDP_UMEM_COMPLETION_RING, &completion_len)?;
         let (fr, cr) = (libc::XDP_UMEM_PGOFF_FILL_RING, libc::XDP_UMEM_PGOFF_COMPLETION_RING);

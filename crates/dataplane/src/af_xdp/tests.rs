@@ -11,8 +11,8 @@ use patchcord_lab::netns::{Namespace, may_create};
 use patchcord_relay::Transmit;
 use patchcord_relay::ids::{Component, PortId};
 
-use super::xsks::Xsks;
 use super::AfXdp;
+use super::xsks::Xsks;
 use crate::backend::{Backend, Batch, Sender};
 use crate::clock::{Arrival, Clock};
 use crate::config::{Config, OffloadChoice, XdpMode};
@@ -65,12 +65,8 @@ fn no_frame_is_lost_whatever_becomes_of_packets() {
 
 fn go_round(parties: &[UdpSocket; 2], mut random: Random) {
     const PACKETS: u64 = 20_000;
-    let config = Config {
-        offload: OffloadChoice::Off,
-        xdp_mode: XdpMode::Generic,
-        af_xdp_frames: FRAMES,
-        ..Config::default()
-    };
+    let config =
+        Config { offload: OffloadChoice::Off, xdp_mode: XdpMode::Generic, af_xdp_frames: FRAMES, ..Config::default() };
     let mut steering = Steering::start(1, PORTS).expect("root");
     let doors = steering.doors(0, &Steered::options(&socket_options(&config))).expect("sockets");
     let purpose = Purpose { flows: false, leases: Some(steering.leases().expect("descriptors")) };

@@ -41,8 +41,7 @@ pub(crate) fn read(frame: &[u8]) -> Option<Headers> {
         _ => return None,
     };
     let header = udp.first_chunk::<UDP_BYTES>()?;
-    let [from_port, to_port, len, checksum] =
-        [0, 2, 4, 6].map(|at| u16::from_be_bytes([header[at], header[at + 1]]));
+    let [from_port, to_port, len, checksum] = [0, 2, 4, 6].map(|at| u16::from_be_bytes([header[at], header[at + 1]]));
     let payload_len = usize::from(len).checked_sub(UDP_BYTES)?;
     // There may be padding behind it, for Ethernet's frames have a minimal length.
     let datagram = udp.get(..usize::from(len))?;
@@ -71,11 +70,8 @@ mod tests {
     const HOP: Hop = Hop { interface: 2, mtu: 1500, near: [2, 0, 0, 0, 0, 1], far: [2, 0, 0, 0, 0, 2] };
 
     fn frame(v6: bool, payload: &[u8]) -> (SocketAddr, SocketAddr, Vec<u8>) {
-        let addresses = if v6 {
-            ["[2001:db8::1]:5004", "[2001:db8::2]:65535"]
-        } else {
-            ["192.0.2.1:5004", "198.51.100.9:65535"]
-        };
+        let addresses =
+            if v6 { ["[2001:db8::1]:5004", "[2001:db8::2]:65535"] } else { ["192.0.2.1:5004", "198.51.100.9:65535"] };
         let [from, to] = addresses.map(|text| text.parse().expect("a literal"));
         let header = Header::new(&HOP, from, to, 46, 64).expect("one family");
         let mut bytes = [0; HEADER_MAX];

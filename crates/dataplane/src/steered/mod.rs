@@ -42,10 +42,10 @@ use crate::counters::Io;
 use crate::socket::SocketOptions;
 use crate::wake::Wake;
 pub(crate) use doors::Doors;
-#[cfg(test)]
-pub(crate) use layout::{Lease, WINDOW_DATAGRAMS};
 use doors::Parts;
 pub(crate) use doors::{Addresses, Flooded};
+#[cfg(test)]
+pub(crate) use layout::{Lease, WINDOW_DATAGRAMS};
 pub(crate) use receive::Inbound;
 pub(crate) use send::{Opening, Outbound};
 pub(crate) use steering::Steering;

@@ -63,6 +63,10 @@ impl Attached {
             tracing::warn!("XDP: {refusal}");
         }
         attached.refusals = refusals;
+        if attached.describe_sockets().is_err() {
+            // Then they are done without. Nobody would listen to those of interfaces that come later.
+            attached.opener = None;
+        }
         match (attached.links.is_empty(), attached.refusals.is_empty()) {
             (false, _) => Ok(attached),
             (true, true) => Err(Unavailable::new("no interface of Ethernet has a media address")),

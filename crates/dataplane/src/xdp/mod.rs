@@ -42,7 +42,7 @@ use crate::af_xdp::{Opener, SocketNews};
 use crate::backend::Unavailable;
 use crate::background::Background;
 use crate::bpf::{Map, Object, Pins, Shared, not_loaded};
-use crate::config::{Config, PinConfig, XdpMode};
+use crate::config::{BackendChoice, Config, PinConfig, XdpMode};
 use crate::dataplane::buffers;
 use crate::mapping::Mapping;
 use crate::network::hops::Hops;
@@ -132,9 +132,10 @@ impl Xdp {
         let links = Links::listen()?;
         let flows = if purpose.flows { Some(Flows::find(&object, entries, is_adopted)?) } else { None };
         let (opener, socket_news) = if has_sockets {
-            let may_share = config.xdp_mode != XdpMode::Generic;
+            // Drivers that are to write into that memory begin their queues anew: not for whoever has not asked for it.
+            let zero_copy = config.backend == BackendChoice::AfXdp && config.xdp_mode != XdpMode::Generic;
             let frames = u32::from(buffers(config.af_xdp_frames));
-            let (opener, news) = Opener::new(&object, workers, frames, may_share);
+            let (opener, news) = Opener::new(&object, workers, frames, zero_copy);
             (Some(opener), news.into_iter().map(Some).collect())
         } else {
             (None, Vec::new())

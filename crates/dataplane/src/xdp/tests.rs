@@ -471,7 +471,9 @@ fn what_is_for_the_engine_goes_to_the_socket_of_its_queue_and_worker() {
     assert_eq!(run(&number(5)), XDP_REDIRECT);
     let control = frame(ends.party, ends.local, &[0x80, 201, 0, 2, 0, 0, 0, 7, 0, 0, 0, 0]);
     assert_eq!(run(&control), XDP_REDIRECT, "RTCP");
-    for (what, change) in NOT_OURS.iter().filter(|(what, _)| !matches!(*what, "version 1" | "RTCP" | "shorter than it says")) {
+    for (what, change) in
+        NOT_OURS.iter().filter(|(what, _)| !matches!(*what, "version 1" | "RTCP" | "shorter than it says"))
+    {
         let mut frame = number(6);
         change(&mut frame);
         assert_eq!(run(&frame), XDP_PASS, "{what}");

@@ -185,7 +185,14 @@ pub(crate) fn swap_sources(
 }
 
 /// Sends numbered packets with no more than some under way, and counts what comes out; ends when `stop` is true. How many were sent.
-pub(crate) fn stream(from: &Caller, to: &Caller, ssrc: u32, first: u16, stop: &AtomicBool, heard: &AtomicU64) -> (u64, Vec<u16>) {
+pub(crate) fn stream(
+    from: &Caller,
+    to: &Caller,
+    ssrc: u32,
+    first: u16,
+    stop: &AtomicBool,
+    heard: &AtomicU64,
+) -> (u64, Vec<u16>) {
     const UNDER_WAY: u64 = 32;
     let mut numbers = Vec::new();
     let mut sent = 0;

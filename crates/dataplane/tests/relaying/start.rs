@@ -79,13 +79,16 @@ over_all!(a_relay_without_workers_is_refused, |config| {
 
 #[test]
 fn the_automatic_choice_says_why() {
-    let relay = Relay::start(&Config { legs_max_per_worker: 4, ..Config::default() });
-    let (name, reason) = relay.dataplane.backend();
-    let fastest = match () {
-        () if probe::steered().usable && !probe::is_tracked() => "steered",
-        () if probe::io_uring().usable => "io-uring",
-        () => "mmsg",
-    };
-    assert_eq!(name, fastest);
-    assert!(!reason.is_empty());
+    // Where there is the loopback alone.
+    crate::support::apart(|| {
+        let relay = Relay::start(&Config { legs_max_per_worker: 4, ..Config::default() });
+        let (name, reason) = relay.dataplane.backend();
+        let fastest = match () {
+            () if probe::steered().usable && !probe::is_tracked() => "steered",
+            () if probe::io_uring().usable => "io-uring",
+            () => "mmsg",
+        };
+        assert_eq!(name, fastest);
+        assert!(!reason.is_empty());
+    });
 }

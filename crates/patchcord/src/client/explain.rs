@@ -87,7 +87,7 @@ fn explain(call: &Call, worker: Option<&Worker>) -> Vec<Finding> {
 fn path(worker: &Worker) -> String {
     let latency = worker.relay_latency_us;
     let why = match worker.backend.as_str() {
-        "af-xdp" => "packets of the interfaces that have AF_XDP sockets pass the kernel's network stack by, as configured",
+        "af-xdp" => "packets of the interfaces that have AF_XDP sockets pass the kernel's network stack by",
         "steered" => "BPF programs give all ports to one socket a worker",
         "io-uring" => "the fastest that needs no privilege; the start-up table says why not steered",
         "mmsg" => {

@@ -1,6 +1,6 @@
 //! The kernel: io_uring, capabilities, clock source, container.
 
-use patchcord_dataplane::probe::{self, IoUringProbe, SteeredProbe, XdpProbe};
+use patchcord_dataplane::probe::{self, IoUringProbe, Probe};
 
 use super::finding::Finding;
 use super::machine::Machine;
@@ -9,8 +9,9 @@ use crate::sys;
 
 pub(super) fn examine(machine: &Machine, config: &Config) -> Vec<Finding> {
     vec![
-        xdp(config, &probe::xdp()),
-        steered(config, &probe::steered()),
+        xdp(config),
+        af_xdp(config),
+        steered(config),
         io_uring(machine, config, &probe::io_uring()),
         container(machine),
         capabilities(machine, config),
@@ -18,26 +19,44 @@ pub(super) fn examine(machine: &Machine, config: &Config) -> Vec<Finding> {
     ]
 }
 
-fn xdp(config: &Config, probed: &XdpProbe) -> Finding {
-    const CHECK: &str = "XDP";
-    let fix = "what the reason says; until then the workers forward all media, at a multiple of the CPU";
-    match config.workers.offload {
-        _ if probed.usable => Finding::ok(CHECK, probed.reason.clone()),
-        Offload::Xdp => Finding::fail(CHECK, "does not work", probed.reason.clone(), fix),
-        Offload::Auto => Finding::warn(CHECK, "does not work", probed.reason.clone(), fix),
-        Offload::Off => Finding::ok(CHECK, "does not work; not asked for by workers.offload"),
+/// Whether a speed is to be had, by what the configuration says of it.
+enum Wanted {
+    Yes,
+    IfPossible,
+    No,
+}
+
+fn speed(check: &'static str, wanted: &Wanted, probed: Probe, otherwise: &str) -> Finding {
+    let fix = format!("what the reason says; until then {otherwise}");
+    match wanted {
+        _ if probed.usable => Finding::ok(check, probed.reason),
+        Wanted::Yes => Finding::fail(check, "does not work", probed.reason, fix),
+        Wanted::IfPossible => Finding::warn(check, "does not work", probed.reason, fix),
+        Wanted::No => Finding::ok(check, "does not work; not asked for"),
     }
 }
 
-fn steered(config: &Config, probed: &SteeredProbe) -> Finding {
-    const CHECK: &str = "steered sockets";
-    let fix = "what the reason says; until then a port takes a socket, and a packet half as much CPU again";
-    match config.workers.backend {
-        _ if probed.usable => Finding::ok(CHECK, probed.reason.clone()),
-        Backend::Steered | Backend::AfXdp => Finding::fail(CHECK, "do not work", probed.reason.clone(), fix),
-        Backend::Auto => Finding::warn(CHECK, "do not work", probed.reason.clone(), fix),
-        Backend::IoUring | Backend::Mmsg => Finding::ok(CHECK, "do not work; not asked for by workers.backend"),
-    }
+fn xdp(config: &Config) -> Finding {
+    let wanted = match config.workers.offload {
+        Offload::Xdp => Wanted::Yes,
+        Offload::Auto => Wanted::IfPossible,
+        Offload::Off => Wanted::No,
+    };
+    speed("XDP", &wanted, probe::xdp(), "the workers forward all media, at a multiple of the CPU")
+}
+
+fn af_xdp(config: &Config) -> Finding {
+    let wanted = if config.workers.backend == Backend::AfXdp { Wanted::Yes } else { Wanted::No };
+    speed("AF_XDP", &wanted, probe::af_xdp(), "packets for the workers go by the network stack, at twice the CPU")
+}
+
+fn steered(config: &Config) -> Finding {
+    let wanted = match config.workers.backend {
+        Backend::Steered | Backend::AfXdp => Wanted::Yes,
+        Backend::Auto => Wanted::IfPossible,
+        Backend::IoUring | Backend::Mmsg => Wanted::No,
+    };
+    speed("steered sockets", &wanted, probe::steered(), "a port takes a socket, and a packet half as much CPU again")
 }
 
 fn io_uring(machine: &Machine, config: &Config, probed: &IoUringProbe) -> Finding {

@@ -39,7 +39,7 @@ pub(super) fn give_up(config: &Config) {
 
 fn needed(config: &Config) -> CapabilitySet {
     let mut needed = NEEDED;
-    if config.workers.backend == Backend::AfXdp {
+    if matches!(config.workers.backend, Backend::Auto | Backend::AfXdp) {
         // What packets are received into is locked, and interfaces may come later.
         needed |= CapabilitySet::IPC_LOCK;
     }
@@ -70,10 +70,13 @@ mod tests {
 
     #[test]
     fn what_is_kept_follows_from_the_configuration() {
-        assert_eq!(with(&[]), NEEDED);
-        assert_eq!(with(&["workers.realtime_priority=10"]), NEEDED | CapabilitySet::SYS_NICE);
-        assert_eq!(with(&["workers.backend=af-xdp"]), NEEDED | CapabilitySet::IPC_LOCK);
-        assert_eq!(with(&["http.listen=127.0.0.1:80"]), NEEDED | CapabilitySet::NET_BIND_SERVICE);
-        assert_eq!(with(&["ports=1000-2000"]), NEEDED | CapabilitySet::NET_BIND_SERVICE);
+        const STEERED: &str = "workers.backend=steered";
+        assert_eq!(with(&[STEERED]), NEEDED);
+        assert_eq!(with(&[STEERED, "workers.realtime_priority=10"]), NEEDED | CapabilitySet::SYS_NICE);
+        assert_eq!(with(&[STEERED, "http.listen=127.0.0.1:80"]), NEEDED | CapabilitySet::NET_BIND_SERVICE);
+        assert_eq!(with(&[STEERED, "ports=1000-2000"]), NEEDED | CapabilitySet::NET_BIND_SERVICE);
+        for backend in ["auto", "af-xdp"] {
+            assert_eq!(with(&[&format!("workers.backend={backend}")]), NEEDED | CapabilitySet::IPC_LOCK);
+        }
     }
 }
