@@ -1,8 +1,8 @@
 //! End-to-end tests and the tests that hold the architecture.
 //!
 //! What they share: a relay as a process of its own ([`Relay`]), its API from a client's side ([`Client`], [`Events`]), the
-//! voices of the captures ([`voices`]), what the kernel knows about the relay ([`kernel`]), proxies ([`ng`]), telephones with
-//! ICE ([`ice`]) and a browser ([`Browser`]).
+//! voices of the captures ([`voices`]), what the kernel knows about the relay ([`kernel`]), proxies ([`ng`]), hosts ([`hosts`]),
+//! telephones with ICE ([`ice`]) and a browser ([`Browser`]).
 //!
 //! Everything here panics when something does not go as it should: it serves tests only, and the text says what to do.
 
@@ -10,6 +10,7 @@ mod browser;
 mod client;
 mod events;
 mod folder;
+pub mod hosts;
 pub mod ice;
 pub mod kernel;
 pub mod ng;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::{io, thread};
 
 use crate::client::Client;
@@ -139,6 +139,18 @@ impl Relay {
         let output = output.expect("the program starts");
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Begins a client command that goes on for a while.
+    ///
+    /// # Panics
+    /// The program does not start.
+    #[must_use]
+    pub fn begin(&self, arguments: &[&str]) -> Child {
+        let mut command = Command::new(program());
+        command.args(arguments).args(["--server", self.client.base()]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the program starts")
     }
 
     /// Whatever it has written on stderr.

@@ -3,144 +3,38 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
-use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use patchcord_lab::netns::Namespace;
-use patchcord_tests::{PATIENCE, Relay, privileged};
+use patchcord_tests::PATIENCE;
+use patchcord_tests::hosts::{Hosts, hear, rtp};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
-use serde_json::{Value, json};
-
-const WHY: &str = "XDP programs are attached to interfaces";
-const RELAY: &str = "10.79.1.1";
-const PARTIES: &str = "10.79.1.2";
-
-/// ```text
-///  parties --- veth --- relay
-/// ```
-struct Stage {
-    parties: Namespace,
-    host: Namespace,
-}
-
-impl Stage {
-    /// `None`: it takes privileges, and there are none.
-    fn new() -> Option<Self> {
-        if !privileged(WHY) {
-            return None;
-        }
-        let [parties, host] = ["parties", "relay"].map(|name| Namespace::create(name).unwrap());
-        let network = |address| format!("{address}/24").parse().unwrap();
-        host.connect(network(RELAY), &parties, network(PARTIES)).unwrap();
-        Some(Self { parties, host })
-    }
-
-    fn try_start(&self, arguments: &[&str]) -> Result<Relay, patchcord_tests::Ended> {
-        let all = [&["--interface", RELAY, "--ports", "20000-20099"], arguments].concat();
-        self.host.run(|| Relay::try_start(&all)).unwrap()
-    }
-
-    fn start(&self, arguments: &[&str]) -> Relay {
-        self.try_start(arguments).unwrap()
-    }
-
-    /// Two parties that are bridged.
-    fn call(&self, relay: &Relay, call: &str) -> [UdpSocket; 2] {
-        self.host
-            .run(|| {
-                let client = relay.client();
-                client.create_call(call);
-                let parties = ["alice", "bob"].map(|name| {
-                    let socket = self.parties.run(|| UdpSocket::bind((PARTIES, 0)).unwrap()).unwrap();
-                    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-                    let remote = socket.local_addr().unwrap().to_string();
-                    client.command(
-                        call,
-                        json!({"command": "leg-create", "party": name, "codecs": ["PCMU"], "remote": remote}),
-                    );
-                    socket.connect(client.leg(call, name)["local"].as_str().unwrap().to_owned()).unwrap();
-                    socket
-                });
-                client.command(call, json!({"command": "bridge", "a": "alice", "b": "bob"}));
-                parties
-            })
-            .unwrap()
-    }
-
-    fn leg(&self, relay: &Relay, call: &str, party: &str) -> Value {
-        self.host.run(|| relay.client().leg(call, party)).unwrap()
-    }
-
-    /// One packet at a time from alice to bob until the kernel forwards them; the number of the next one.
-    fn climb(&self, relay: &Relay, call: &str, parties: &[UdpSocket; 2]) -> u16 {
-        self.climb_from(0, relay, call, parties)
-    }
-
-    fn climb_from(&self, first: u16, relay: &Relay, call: &str, [alice, bob]: &[UdpSocket; 2]) -> u16 {
-        let started = Instant::now();
-        for number in first.. {
-            alice.send(&rtp(number)).unwrap();
-            assert_eq!(hear(bob), number);
-            if self.leg(relay, call, "alice")["offload"]["active"] == true {
-                return number + 1;
-            }
-            assert!(started.elapsed() < PATIENCE, "{}", self.leg(relay, call, "alice"));
-        }
-        unreachable!("numbers do not end")
-    }
-
-    /// What `ip` says of interfaces.
-    fn links(&self) -> String {
-        let ip = std::process::Command::new("ip").args(["-n", self.host.name(), "link"]).output().unwrap();
-        String::from_utf8(ip.stdout).unwrap()
-    }
-}
-
-/// The number of the next packet of RTP; reports share the port.
-fn hear(party: &UdpSocket) -> u16 {
-    let mut packet = [0; 200];
-    loop {
-        let len = party.recv(&mut packet).unwrap();
-        if !(192..224).contains(&packet[1]) {
-            assert_eq!(len, 172);
-            return u16::from_be_bytes([packet[2], packet[3]]);
-        }
-    }
-}
-
-fn rtp(number: u16) -> [u8; 172] {
-    let mut packet = [0; 172];
-    packet[..4].copy_from_slice(&[0x80, 0, (number >> 8) as u8, number as u8]);
-    packet[4..8].copy_from_slice(&(u32::from(number) * 160).to_be_bytes());
-    packet[11] = 7;
-    packet
-}
+use serde_json::json;
 
 #[test]
 fn a_call_is_forwarded_in_the_kernel_and_explain_says_so() {
-    let Some(stage) = Stage::new() else { return };
-    let mut relay = stage.start(&["--offload", "auto"]);
-    let call = stage.call(&relay, "c1");
-    let before = stage.leg(&relay, "c1", "alice");
+    let Some(hosts) = Hosts::new() else { return };
+    let mut relay = hosts.start(&["--offload", "auto"]);
+    let call = hosts.call(&relay, "c1");
+    let before = hosts.leg(&relay, "c1", "alice");
     assert_eq!(before["offload"]["active"], false, "{before}");
-    let number = stage.climb(&relay, "c1", &call);
-    let explained = stage.host.run(|| relay.ask(&["explain", "c1"])).unwrap();
+    let number = hosts.climb(&relay, "c1", &call);
+    let explained = hosts.relay.run(|| relay.ask(&["explain", "c1"])).unwrap();
     assert!(explained.contains("its packets are forwarded in the kernel (XDP)"), "{explained}");
     assert!(explained.contains("not in the kernel: it is not settled where the party sends from"), "{explained}");
     // A cut-over in full flow: bob's side hears the next number, from the same source.
     let [alice, bob] = &call;
-    let client = stage.host.run(|| relay.client()).unwrap();
-    stage.host.run(|| client.command("c1", json!({"command": "hold", "party": "alice"}))).unwrap();
-    stage.host.run(|| client.command("c1", json!({"command": "resume", "party": "alice"}))).unwrap();
+    let client = hosts.relay.run(|| relay.client()).unwrap();
+    hosts.relay.run(|| client.command("c1", json!({"command": "hold", "party": "alice"}))).unwrap();
+    hosts.relay.run(|| client.command("c1", json!({"command": "resume", "party": "alice"}))).unwrap();
     // Who sends the next packet as soon as the last one is heard may be faster than the worker, which has yet to give the flow away.
-    let number = stage.climb_from(number, &relay, "c1", &call);
+    let number = hosts.climb_from(number, &relay, "c1", &call);
     for next in number..number + 50 {
         alice.send(&rtp(next)).unwrap();
         assert_eq!(hear(bob), next);
     }
-    let metrics = stage.host.run(|| relay.client().request("GET", "/metrics", "").body).unwrap();
+    let metrics = hosts.relay.run(|| relay.client().request("GET", "/metrics", "").body).unwrap();
     let metrics = metrics.as_str().unwrap();
     let of_workers = metrics.lines().filter(|line| line.starts_with("patchcord_packets_offloaded_total{"));
     let offloaded: f64 = of_workers.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum();
@@ -148,16 +42,16 @@ fn a_call_is_forwarded_in_the_kernel_and_explain_says_so() {
     relay.terminate();
     let said = relay.wait().stderr;
     assert!(said.contains("offload") && said.contains("in front of the network stack (generic)"), "{said}");
-    assert!(!stage.links().contains("xdp"), "nothing is left: {}", stage.links());
+    assert!(!hosts.links().contains("xdp"), "nothing is left: {}", hosts.links());
 }
 
 #[test]
 fn a_call_is_relayed_by_af_xdp_and_explain_says_so() {
-    let Some(stage) = Stage::new() else { return };
-    let mut relay = stage.start(&["--backend", "af-xdp", "--offload", "off"]);
-    let [alice, bob] = &stage.call(&relay, "c1");
+    let Some(hosts) = Hosts::new() else { return };
+    let mut relay = hosts.start(&["--backend", "af-xdp", "--offload", "off"]);
+    let [alice, bob] = &hosts.call(&relay, "c1");
     let count = |what: &str| {
-        let metrics = stage.host.run(|| relay.client().request("GET", "/metrics", "").body).unwrap();
+        let metrics = hosts.relay.run(|| relay.client().request("GET", "/metrics", "").body).unwrap();
         let wanted = format!("\"{what}\"");
         let of_workers = metrics.as_str().unwrap().lines().filter(|line| line.contains(&wanted));
         of_workers.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>()
@@ -178,22 +72,22 @@ fn a_call_is_relayed_by_af_xdp_and_explain_says_so() {
     let after = ["received_af_xdp", "sent_af_xdp"].map(count);
     // There may be a report among them.
     assert!(after[0] - before[0] >= 100 && after[1] - before[1] >= 100, "{before:?} and {after:?}");
-    let explained = stage.host.run(|| relay.ask(&["explain", "c1"])).unwrap();
+    let explained = hosts.relay.run(|| relay.ask(&["explain", "c1"])).unwrap();
     assert!(explained.contains("through af-xdp"), "{explained}");
     relay.terminate();
     let said = relay.wait().stderr;
     assert!(said.contains("packets come and go by AF_XDP sockets at") && said.contains("(1 queue, copied)"), "{said}");
-    assert!(!stage.links().contains("xdp"), "nothing is left: {}", stage.links());
+    assert!(!hosts.links().contains("xdp"), "nothing is left: {}", hosts.links());
 }
 
 #[test]
 fn a_relay_that_is_killed_under_load_leaves_nothing_behind() {
-    let Some(stage) = Stage::new() else { return };
-    let mut killed = stage.start(&["--offload", "xdp"]);
-    let call = stage.call(&killed, "c1");
-    let mut number = stage.climb(&killed, "c1", &call);
+    let Some(hosts) = Hosts::new() else { return };
+    let mut killed = hosts.start(&["--offload", "xdp"]);
+    let call = hosts.call(&killed, "c1");
+    let mut number = hosts.climb(&killed, "c1", &call);
     let [alice, bob] = &call;
-    assert!(stage.links().contains("xdpgeneric"), "{}", stage.links());
+    assert!(hosts.links().contains("xdpgeneric"), "{}", hosts.links());
     std::thread::scope(|scope| {
         let killing = scope.spawn(|| killed.kill());
         while !killing.is_finished() {
@@ -202,16 +96,16 @@ fn a_relay_that_is_killed_under_load_leaves_nothing_behind() {
         }
     });
     let gone = Instant::now();
-    while stage.links().contains("xdpgeneric") {
-        assert!(gone.elapsed() < PATIENCE, "{}", stage.links());
+    while hosts.links().contains("xdpgeneric") {
+        assert!(gone.elapsed() < PATIENCE, "{}", hosts.links());
     }
     bob.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     while bob.recv(&mut [0; 200]).is_ok() {}
     let _ = alice.send(&rtp(number));
     assert!(bob.recv(&mut [0; 200]).is_err(), "nobody forwards any more");
-    let next = stage.start(&["--offload", "xdp"]);
-    let call = stage.call(&next, "c2");
-    stage.climb(&next, "c2", &call);
+    let next = hosts.start(&["--offload", "xdp"]);
+    let call = hosts.call(&next, "c2");
+    hosts.climb(&next, "c2", &call);
 }
 
 /// A BPF filesystem of this test's own.
@@ -242,16 +136,16 @@ impl Drop for BpfFolder {
 
 #[test]
 fn flows_outlive_a_relay_that_is_killed_and_the_next_one_adopts_or_ends_them() {
-    let Some(stage) = Stage::new() else { return };
+    let Some(hosts) = Hosts::new() else { return };
     let folder = BpfFolder::new("pins");
     let pin = format!("workers.xdp_pin={}", folder.0.display());
     let start = |adopt| {
         let adopt = format!("workers.xdp_adopt={adopt}");
-        stage.start(&["--offload", "xdp", "--set", &pin, "--set", &adopt])
+        hosts.start(&["--offload", "xdp", "--set", &pin, "--set", &adopt])
     };
     let mut killed = start(true);
-    let call = stage.call(&killed, "c1");
-    let mut number = stage.climb(&killed, "c1", &call);
+    let call = hosts.call(&killed, "c1");
+    let mut number = hosts.climb(&killed, "c1", &call);
     killed.kill();
     let mut talk = |whether: &str| {
         let [alice, bob] = &call;
@@ -264,8 +158,8 @@ fn flows_outlive_a_relay_that_is_killed_and_the_next_one_adopts_or_ends_them() {
     talk("nobody is there, and the call goes on");
     let mut next = start(true);
     talk("the next relay knows nothing of the call, and it goes on");
-    let second = stage.call(&next, "c2");
-    stage.climb(&next, "c2", &second);
+    let second = hosts.call(&next, "c2");
+    hosts.climb(&next, "c2", &second);
     talk("beside calls of its own");
     next.kill();
     talk("over another death");
@@ -275,23 +169,23 @@ fn flows_outlive_a_relay_that_is_killed_and_the_next_one_adopts_or_ends_them() {
     while bob.recv(&mut [0; 200]).is_ok() {}
     let _ = alice.send(&rtp(9_999));
     assert!(bob.recv(&mut [0; 200]).is_err(), "the last one has ended it");
-    let third = stage.call(&last, "c3");
-    stage.climb(&last, "c3", &third);
+    let third = hosts.call(&last, "c3");
+    hosts.climb(&last, "c3", &third);
     assert!(folder.pinned() > 0);
     last.terminate();
     let _ = last.wait();
     assert_eq!(folder.pinned(), 0, "an orderly end leaves nothing");
-    assert!(!stage.links().contains("xdp"), "{}", stage.links());
+    assert!(!hosts.links().contains("xdp"), "{}", hosts.links());
     // What is no BPF filesystem is said to be none.
     let elsewhere = std::env::temp_dir();
     let pin = format!("workers.xdp_pin={}", elsewhere.display());
-    let refused = stage.try_start(&["--offload", "xdp", "--set", &pin]).unwrap_err();
+    let refused = hosts.try_start(&["--offload", "xdp", "--set", &pin]).unwrap_err();
     assert!(refused.stderr.contains("does not lie in a BPF filesystem"), "{refused:?}");
 }
 
 #[test]
 fn without_the_capability_the_relay_goes_on_without_or_refuses_with_the_reason() {
-    let Some(stage) = Stage::new() else { return };
+    let Some(hosts) = Hosts::new() else { return };
     std::thread::scope(|scope| {
         scope
             .spawn(|| {
@@ -299,11 +193,11 @@ fn without_the_capability_the_relay_goes_on_without_or_refuses_with_the_reason()
                 for capability in [CapabilitySet::BPF, CapabilitySet::SYS_ADMIN] {
                     remove_capability_from_bounding_set(capability).unwrap();
                 }
-                let refused = stage.try_start(&["--offload", "xdp"]).unwrap_err();
+                let refused = hosts.try_start(&["--offload", "xdp"]).unwrap_err();
                 assert_eq!(refused.status.code(), Some(1), "{refused:?}");
                 assert!(refused.stderr.contains("xdp") && refused.stderr.contains("CAP_BPF"), "{refused:?}");
-                let mut relay = stage.start(&["--backend", "io-uring", "--offload", "auto"]);
-                let call = stage.call(&relay, "c1");
+                let mut relay = hosts.start(&["--backend", "io-uring", "--offload", "auto"]);
+                let call = hosts.call(&relay, "c1");
                 call[0].send(&rtp(1)).unwrap();
                 assert_eq!(call[1].recv(&mut [0; 200]).unwrap(), 172);
                 relay.terminate();

@@ -285,6 +285,8 @@ impl Control {
             self.0.tell(call.event(now, Some(Arc::clone(&leg.party)), EventKind::LegDeleted { local }));
         }
         self.0.tell(call.event(now, None, EventKind::CallDeleted));
+        // The end of all dumps.
+        *call.tap() = None;
         call.changed.notify_waiters();
         log_end(call, &legs, &snapshots, now, cut_overs);
         Ok(snapshots)

@@ -220,6 +220,7 @@ impl Control {
             Reply::Handshake { association, from, datagram, .. } => {
                 self.0.env.handshakes.take(association, from, datagram);
             }
+            Reply::Tapped(tapped) => self.tapped(*tapped),
             Reply::Event { at, event } => self.event(worker, at, event),
         }
     }

@@ -5,7 +5,8 @@
 //! [`Request`](patchcord_relay::exchange::Request)s and says [`Reply`](patchcord_relay::exchange::Reply)s.
 //!
 //! The code map: `api` has the words that clients use; `call` the model of a call and the planning of commands; `execute` and
-//! `calls` the way of a request; `engine` the tickets; `ports` and `interfaces` the leases; `http` the front.
+//! `calls` the way of a request; `engine` the tickets; `ports` and `interfaces` the leases; `dump` a call's packets as a file; `http` the
+//! front.
 
 #![forbid(unsafe_code)]
 
@@ -15,6 +16,7 @@ mod call;
 mod calls;
 mod control;
 mod dtls;
+mod dump;
 mod engine;
 mod env;
 mod error;

@@ -58,10 +58,12 @@ pub(crate) enum Io {
     Ticks,
     /// Events or answers that a bounded reply queue had no room for.
     RepliesLost,
+    /// Copies of packets that were not made for a dump because the control plane had fallen behind.
+    TapsLost,
 }
 
 impl Io {
-    const ALL: [(Self, &'static str); 26] = [
+    const ALL: [(Self, &'static str); 27] = [
         (Self::Received, "received"),
         (Self::ReceivedAfXdp, "received_af_xdp"),
         (Self::KernelDropped, "kernel_dropped"),
@@ -88,6 +90,7 @@ impl Io {
         (Self::Sleeps, "sleeps"),
         (Self::Ticks, "ticks"),
         (Self::RepliesLost, "replies_lost"),
+        (Self::TapsLost, "taps_lost"),
     ];
 }
 

@@ -133,6 +133,14 @@ pub enum Command {
         /// Where its peer has proved to be: media goes there while nothing better is known.
         peer: Option<SocketAddr>,
     },
+    /// Whoever drives the shard is to copy out what comes to the leg's ports and leaves from them. The engine sees to it that all
+    /// of it passes there: no flow of the leg is given to an offload meanwhile.
+    SetTapped {
+        /// The leg.
+        leg: LegId,
+        /// On or off.
+        tapped: bool,
+    },
     /// What arrives at the leg's ports is taken as if it had arrived at those of another leg, whose latch judges it and whose
     /// listeners hear it: a port that a party was told before, and goes on using for a while. Nobody hears the leg itself
     /// meanwhile. Refused if the other leg is such a door.

@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use crate::command::{Command, Refusal};
 use crate::event::Event;
-use crate::ids::{AssociationId, LegId};
+use crate::ids::{AssociationId, Component, LegId};
 use crate::snapshot::{LegSnapshot, WorkerSnapshot};
 use crate::time::MonoTime;
 
@@ -72,6 +72,8 @@ pub enum Reply {
         /// UDP payload.
         datagram: Box<[u8]>,
     },
+    /// A datagram of a leg that is tapped ([`Command::SetTapped`]), unasked.
+    Tapped(Box<Tapped>),
     /// Something happened, unasked.
     Event {
         /// When.
@@ -79,6 +81,23 @@ pub enum Reply {
         /// What.
         event: Event,
     },
+}
+
+/// A datagram as it was on the wire, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tapped {
+    /// Whose port.
+    pub leg: LegId,
+    /// Which of its ports.
+    pub component: Component,
+    /// It came to the port; else it left from there.
+    pub received: bool,
+    /// Who sent it, or is sent it.
+    pub remote: SocketAddr,
+    /// When it arrived, or left.
+    pub at: MonoTime,
+    /// UDP payload.
+    pub datagram: Box<[u8]>,
 }
 
 /// A batch that was applied.

@@ -69,6 +69,8 @@ pub enum Obstacle {
     Unread,
     /// A cut-over waits for its first packet.
     Awaited,
+    /// What comes and goes is copied out.
+    Tapped,
     /// Nobody hears it.
     NoListener,
     /// More than one leg hears it.
@@ -104,6 +106,7 @@ impl Obstacle {
             Self::Srtp => "SRTP is read in user space",
             Self::Unread => "it is relayed unread",
             Self::Awaited => "a cut-over waits for its first packet",
+            Self::Tapped => "it is being dumped",
             Self::NoListener => "nobody hears it",
             Self::Listeners => "more than one leg hears it",
             Self::ListenerClosed => "the listener can be sent nothing, or is being sent key presses",

@@ -59,7 +59,7 @@ impl<'a> Outputs<'a> {
     }
 
     /// Packets to send, in this order, after the datagrams of the batch that produced them.
-    pub fn transmits(&self) -> impl ExactSizeIterator<Item = Transmit<'_>> {
+    pub fn transmits(&self) -> impl ExactSizeIterator<Item = Transmit<'_>> + Clone {
         self.outbox.packets.iter().map(|packet| Transmit {
             port: packet.hop.port,
             to: packet.hop.to,

@@ -64,6 +64,9 @@ impl Plan<'_> {
             relaying: fields.relaying.into(),
             dscp: fields.dscp,
         })));
+        if self.model.tapped {
+            self.tell_engine(command::Command::SetTapped { leg: id, tapped: true });
+        }
         self.model.legs.0.push(Leg {
             id,
             party: Arc::clone(&party),

@@ -31,6 +31,7 @@ use patchcord_relay::time::MonoTime;
 use tokio::sync::Notify;
 
 use crate::api::{CallEvent, CommandAnswer, EventKind};
+use crate::dump::Tap;
 use crate::error::ApiError;
 use crate::idempotency::Answers;
 use crate::ng::{Quality, Session};
@@ -65,6 +66,8 @@ pub(crate) struct Call {
     session: Mutex<Session>,
     /// How good it has been; only calls that ng signalling made are sampled.
     quality: Mutex<Option<Box<Quality>>>,
+    /// Gives its packets to whoever dumps it.
+    tap: Mutex<Option<Tap>>,
     /// Told at every change of a cut-over.
     pub(crate) changed: Notify,
 }
@@ -103,12 +106,17 @@ impl Call {
             has_aliases: AtomicBool::new(false),
             session: Mutex::default(),
             quality: Mutex::default(),
+            tap: Mutex::default(),
             changed: Notify::new(),
         }
     }
 
     pub(crate) fn session(&self) -> MutexGuard<'_, Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn tap(&self) -> MutexGuard<'_, Option<Tap>> {
+        self.tap.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A copy of its model for a call that is to take it over; until that has come to something, what the engine tells is put off.

@@ -25,6 +25,8 @@ pub(crate) struct CallModel {
     pub(crate) legs_created: u16,
     /// Things played so far.
     pub(crate) plays: u32,
+    /// Somebody dumps it: the engine has been told so of all legs.
+    pub(crate) tapped: bool,
 }
 
 /// The legs of a call, in the order in which they were created.

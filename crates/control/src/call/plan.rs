@@ -151,7 +151,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Adds a command for the engine on behalf of the command that is being planned.
-    pub(super) fn tell_engine(&mut self, command: command::Command) {
+    pub(crate) fn tell_engine(&mut self, command: command::Command) {
         self.engine.push(command);
         self.engine_from.push(self.drafts.len());
     }

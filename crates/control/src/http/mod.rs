@@ -29,6 +29,7 @@ pub fn router(control: Control, ng: Option<Arc<Server<Ng>>>) -> Router {
         .route("/v1/calls", post(routes::create_call).get(routes::list_calls))
         .route("/v1/calls/{call}", get(routes::show_call).delete(routes::delete_call))
         .route("/v1/calls/{call}/commands", post(routes::execute))
+        .route("/v1/calls/{call}/dump", get(routes::dump))
         .route("/v1/events", get(sse::events))
         .route("/v1/workers", get(routes::workers))
         .route_layer(from_fn_with_state(control.clone(), auth::check));

@@ -1,13 +1,15 @@
 //! What each path does.
 
+use core::convert::Infallible;
 use core::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use tokio_stream::StreamExt as _;
 use utoipa::ToSchema;
 
 use super::errors::{Body, ErrorBody, Path, Query};
@@ -95,6 +97,20 @@ pub(super) async fn delete_call(
     Query(DeleteCall { id }): Query<DeleteCall>,
 ) -> Result<Json<Arc<CallState>>, ApiError> {
     control.delete_call(&call, id.as_deref()).await.map(Json)
+}
+
+/// The packets of a call from now on until it ends, as pcapng: all that comes to its ports and leaves from there, as on the wire.
+#[utoipa::path(
+    get, path = "/v1/calls/{call}/dump", tag = "calls", params(("call" = String, Path, description = "The call's name")),
+    responses(
+        (status = 200, content_type = "application/x-pcapng", description = "An interface for each party; grows while it is read"),
+        (status = 401, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody),
+    ),
+    security((), ("token" = []))
+)]
+pub(super) async fn dump(State(control): State<Control>, Path(call): Path) -> Result<Response, ApiError> {
+    let pieces = control.dump(&call).await?.map(Ok::<_, Infallible>);
+    Ok(([(header::CONTENT_TYPE, "application/x-pcapng")], axum::body::Body::from_stream(pieces)).into_response())
 }
 
 /// Executes one bridge command or a batch, as a whole or not at all.

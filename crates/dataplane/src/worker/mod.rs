@@ -2,6 +2,7 @@
 
 mod replies;
 mod requests;
+mod taps;
 
 use core::ops::ControlFlow;
 use core::time::Duration;
@@ -23,6 +24,7 @@ use crate::wait::{Pace, Rest};
 use crate::wake::Wake;
 
 pub(crate) use replies::{Replies, Told};
+use taps::Taps;
 
 /// How often the clocks are compared and failed receives retried. Less than what makes an overload, so that a jump of the
 /// wall clock is noticed before it could be taken for one.
@@ -52,6 +54,7 @@ pub(crate) struct Worker<B> {
     arrival: Arrival,
     pace: Pace,
     overload: Overload,
+    taps: Taps,
     housekeeping_at: MonoTime,
     wallclock_at: MonoTime,
 }
@@ -71,6 +74,7 @@ impl<B: Backend> Worker<B> {
             arrival: Arrival::measure(),
             pace: Pace::new(assignment.wait, now),
             overload: Overload::new(B::queue_bytes(assignment.sockets.receive_buffer_bytes), B::QUEUE_BYTES_MIN, now),
+            taps: Taps::default(),
             housekeeping_at: now,
             wallclock_at: now,
         }
@@ -104,12 +108,19 @@ impl<B: Backend> Worker<B> {
         counters.add(Io::Overloads, u64::from(self.overload.is_on() && !was_overloaded));
         counters.add(Io::OverloadDropped, shed);
         if !batch.is_empty() {
+            if !self.taps.is_empty() {
+                self.taps.received(&batch, &mut self.replies, sender.counters());
+            }
             let mut outputs = self.shard.ingress(&mut batch, now);
             let forwarded = batch.iter().filter_map(|datagram| match datagram.verdict {
                 Verdict::Forwarded(hop) => Some(Transmit { port: hop.port, to: hop.to, bytes: datagram.packet() }),
                 _ => None,
             });
-            sender.send(forwarded.chain(outputs.transmits()));
+            let packets = forwarded.chain(outputs.transmits());
+            if !self.taps.is_empty() {
+                self.taps.sent(packets.clone(), self.clock.now(), &mut self.replies, sender.counters());
+            }
+            sender.send(packets);
             self.replies.handshakes(outputs.handshakes(), sender.counters());
             self.replies.events(now, outputs.events(), sender.counters());
             drop(outputs);
@@ -136,6 +147,9 @@ impl<B: Backend> Worker<B> {
         let mut outputs = self.shard.tick(now);
         let packets = outputs.transmits().len();
         let sender = self.backend.sender();
+        if !self.taps.is_empty() {
+            self.taps.sent(outputs.transmits(), now, &mut self.replies, sender.counters());
+        }
         sender.send(outputs.transmits());
         self.replies.events(now, outputs.events(), sender.counters());
         packets

@@ -27,6 +27,11 @@ impl Replies {
         Self { worker, sender, told, untold: false }
     }
 
+    /// Replies that nobody has taken yet.
+    pub(super) fn queued(&self) -> usize {
+        self.sender.len()
+    }
+
     /// Nobody listens any more: the calls go on. A queue that is full, if it has a limit, does not stop the packets.
     pub(super) fn send(&mut self, reply: Reply, counters: &mut Counters) {
         self.untold = true;

@@ -74,6 +74,7 @@ impl<B: Backend> Worker<B> {
         let mut outputs = self.shard.apply(commands, now)?;
         // A slot may have been freed and used again within the batch: first close, then open.
         let closed: Vec<PortId> = outputs.closed().iter().flat_map(|&slot| ports(slot)).collect();
+        self.taps.forget(outputs.closed());
         self.backend.close(&closed);
         // The engine reports new legs in the order of the commands, in which they were bound.
         let mut bound = bound.into_iter();
@@ -89,9 +90,14 @@ impl<B: Backend> Worker<B> {
             }
         }
         let sender = self.backend.sender();
+        if !self.taps.is_empty() {
+            self.taps.sent(outputs.transmits(), now, &mut self.replies, sender.counters());
+        }
         sender.send(outputs.transmits());
         self.replies.send(Reply::Applied { ticket, result: Ok(Applied { at: now }) }, sender.counters());
         self.replies.events(now, outputs.events(), sender.counters());
+        drop(outputs);
+        self.taps.note(commands, &self.shard);
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The HTTP API from the client's side.
 
+use std::io::Read;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -104,11 +105,23 @@ impl Api {
             Some(call) => format!("/v1/events?call={}", encoded(call)),
             None => "/v1/events".to_owned(),
         };
-        let request = self.authorised(self.agent.get(self.url(&path)));
+        let body = self.stream(&path, None)?;
+        EventStream::open(body).map_err(|reason| self.not_a_relay(&reason))
+    }
+
+    /// Opens the packets of a call as pcapng, until it ends or for so long.
+    pub(crate) fn dump(&self, call: &str, limit: Option<Duration>) -> Result<impl Read + use<>, ApiError> {
+        Ok(self.stream(&format!("/v1/calls/{}/dump", encoded(call)), limit)?.into_reader())
+    }
+
+    /// An answer that grows.
+    fn stream(&self, path: &str, limit: Option<Duration>) -> Result<ureq::Body, ApiError> {
+        let request = self.authorised(self.agent.get(self.url(path)));
         let config = request.config().timeout_connect(Some(ANSWER_TIMEOUT)).timeout_recv_response(Some(ANSWER_TIMEOUT));
+        let config = config.timeout_recv_body(limit);
         let mut response = config.build().call().map_err(|error| self.unreachable(&error))?;
         if response.status().is_success() {
-            return EventStream::open(response.into_body()).map_err(|reason| self.not_a_relay(&reason));
+            return Ok(response.into_body());
         }
         let status = response.status().as_u16();
         let body = response.body_mut().read_json().unwrap_or(Value::Null);

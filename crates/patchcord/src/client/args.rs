@@ -45,6 +45,20 @@ pub(crate) struct Meta {
     pub(crate) to: Connection,
 }
 
+/// What is to be dumped, and where to.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DumpArgs {
+    /// The call.
+    pub(crate) call: String,
+    /// The file; CALL.pcapng if absent, standard output if `-`.
+    pub(crate) file: Option<String>,
+    /// End after this many seconds.
+    #[arg(long, value_name = "N")]
+    pub(crate) seconds: Option<u64>,
+    #[command(flatten)]
+    pub(crate) relay: ServerArgs,
+}
+
 /// Commands to a running relay.
 #[derive(Subcommand, Debug)]
 pub(crate) enum ClientCommand {
@@ -67,6 +81,8 @@ pub(crate) enum ClientCommand {
         #[command(flatten)]
         to: Connection,
     },
+    /// Write a call's packets, as they are on the wire, into a file of pcapng: at every speed, also at those that no tcpdump sees.
+    Dump(DumpArgs),
     /// List the workers.
     Workers {
         #[command(flatten)]

@@ -94,6 +94,7 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
         ClientCommand::Calls { .. }
         | ClientCommand::Show { .. }
         | ClientCommand::Explain { .. }
+        | ClientCommand::Dump(_)
         | ClientCommand::Workers { .. }
         | ClientCommand::Events { .. }
         | ClientCommand::Create { .. }

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod args;
 mod commands;
+mod dump;
 pub(crate) mod events;
 mod explain;
 pub(crate) mod model;
@@ -56,6 +57,7 @@ pub(crate) fn run(command: ClientCommand) -> Result<(), Failure> {
             to.print(&api.get(&call_path(&call))?, |answer| Ok(show::call(&api.typed(answer.clone())?)))
         }
         ClientCommand::Explain { call, to } => explain::run(&call, &to),
+        ClientCommand::Dump(arguments) => dump::run(&arguments),
         ClientCommand::Workers { to } => {
             let api = to.api();
             to.print(&api.get("/v1/workers")?, |answer| Ok(show::workers(&api.typed(answer.clone())?)))

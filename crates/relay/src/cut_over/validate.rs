@@ -116,6 +116,7 @@ impl<'a> Plan<'a> {
             | Command::SetRtcpMux { leg, .. }
             | Command::SetLatch { leg, .. }
             | Command::SetMuted { leg, .. }
+            | Command::SetTapped { leg, .. }
             | Command::BlockDtmf { leg, .. }
             | Command::StopDtmf { leg } => self.must_exist(*leg).map(drop),
             Command::SetRelaying { leg, relaying } => {

@@ -242,6 +242,9 @@ impl Legs {
             return Err(Obstacle::NoListener);
         }
         let (egress, hearing) = (&self.egress[sink as usize], &self.cold[sink as usize]);
+        if cold.tapped || hearing.tapped {
+            return Err(Obstacle::Tapped);
+        }
         if egress.next_sink != NO_SLOT {
             return Err(Obstacle::Listeners);
         }

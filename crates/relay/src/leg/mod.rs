@@ -71,6 +71,8 @@ pub(crate) struct Cold {
     pub(crate) muted: bool,
     /// Telephone-events of the party are not relayed.
     pub(crate) dtmf_blocked: bool,
+    /// What comes and goes is copied out.
+    pub(crate) tapped: bool,
     pub(crate) codecs: Vec<Codec>,
     /// Every codec that a payload type of this leg has ever named: it must not come to mean anything else.
     pub(crate) codecs_ever: Vec<Codec>,
@@ -481,6 +483,7 @@ impl Cold {
             direction: spec.direction,
             muted: false,
             dtmf_blocked: false,
+            tapped: false,
             codecs: spec.codecs.clone(),
             codecs_ever: spec.codecs.clone(),
             payload_types: PayloadTypeMap::identity(),

@@ -53,6 +53,10 @@ impl Shard {
                     shard.legs.refresh_flags(slot);
                 }
             }),
+            Command::SetTapped { leg, tapped } => self.with_leg(*leg, |shard, slot| {
+                shard.legs.descend(slot);
+                shard.legs.cold[slot as usize].tapped = *tapped;
+            }),
             Command::SetDoor { leg, into } => {
                 let into = into.and_then(|into| self.legs.slot(into));
                 self.with_leg(*leg, |shard, slot| shard.legs.set_door(slot, into));

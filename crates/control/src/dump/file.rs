@@ -1,0 +1,162 @@
+//! The packets of a call as a file of pcapng (draft-ietf-opsawg-pcapng): an interface for each party, and all that came to its ports and
+//! left from there, with addresses, direction and time.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::sync::Arc;
+
+use pcap_file::pcapng::PcapNgWriter;
+use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
+use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
+use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
+use pcap_file::{DataLink, Endianness};
+
+use super::frame;
+
+/// Times are in nanoseconds: 10^-9.
+const NANOSECONDS: u8 = 9;
+/// `epb_flags`: received, sent (section 4.3.1).
+const INBOUND: u32 = 1;
+const OUTBOUND: u32 = 2;
+
+/// A packet of a party.
+pub(super) struct Packet<'a> {
+    pub(super) party: &'a Arc<str>,
+    /// Of the relay.
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
+    pub(super) received: bool,
+    /// Since 1970.
+    pub(super) at: Duration,
+    pub(super) datagram: &'a [u8],
+}
+
+/// The file as far as it has been written.
+pub(super) struct File {
+    writer: PcapNgWriter<Vec<u8>>,
+    /// In the order of their interfaces.
+    parties: Vec<Arc<str>>,
+}
+
+impl File {
+    /// A file of what happens in `call` with a relay of this version.
+    pub(super) fn new(call: &str, version: &str) -> Self {
+        let options = vec![
+            SectionHeaderOption::UserApplication(format!("patchcord {version}").into()),
+            SectionHeaderOption::Comment(format!("call {call}").into()),
+        ];
+        let section = SectionHeaderBlock {
+            endianness: Endianness::Little,
+            major_version: 1,
+            minor_version: 0,
+            // Unknown: it is written as it comes.
+            section_length: -1,
+            options,
+        };
+        let writer = PcapNgWriter::with_section_header(Vec::new(), section).expect("memory takes everything");
+        Self { writer, parties: Vec::new() }
+    }
+
+    /// Adds a packet. One whose addresses fit no packet is left out.
+    pub(super) fn add(&mut self, packet: &Packet<'_>) {
+        let Packet { party, local, remote, received, at, datagram } = *packet;
+        let (from, to) = if received { (remote, local) } else { (local, remote) };
+        let Some(data) = frame::packet(from, to, datagram) else { return };
+        let interface = self.interface(party);
+        let block = EnhancedPacketBlock {
+            interface_id: interface,
+            timestamp: at,
+            original_len: data.len() as u32,
+            data: data.into(),
+            options: vec![EnhancedPacketOption::Flags(if received { INBOUND } else { OUTBOUND })],
+        };
+        self.writer.write_pcapng_block(block).expect("memory takes everything, and the interface is there");
+    }
+
+    /// Says that packets are missing, how many and where.
+    pub(super) fn missed(&mut self, count: u64, at: Duration) {
+        let interface = self.interface(&Arc::from("missed"));
+        let block = EnhancedPacketBlock {
+            interface_id: interface,
+            timestamp: at,
+            original_len: 0,
+            data: Vec::new().into(),
+            options: vec![
+                EnhancedPacketOption::DropCount(count),
+                EnhancedPacketOption::Comment(format!("{count} packets are missing here").into()),
+            ],
+        };
+        self.writer.write_pcapng_block(block).expect("memory takes everything, and the interface is there");
+    }
+
+    /// What has been written since the last call.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        core::mem::take(self.writer.get_mut())
+    }
+
+    fn interface(&mut self, party: &Arc<str>) -> u32 {
+        if let Some(index) = self.parties.iter().position(|known| known == party) {
+            return index as u32;
+        }
+        let block = InterfaceDescriptionBlock {
+            // IP without anything in front of it.
+            linktype: DataLink::RAW,
+            snaplen: 0,
+            options: vec![
+                InterfaceDescriptionOption::IfName(party.to_string().into()),
+                InterfaceDescriptionOption::IfTsResol(NANOSECONDS),
+            ],
+        };
+        self.writer.write_pcapng_block(block).expect("memory takes everything");
+        self.parties.push(Arc::clone(party));
+        self.parties.len() as u32 - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use pcap_file::pcapng::{Block, PcapNgReader};
+
+    use super::*;
+
+    #[test]
+    fn a_reader_finds_parties_packets_directions_and_times() {
+        let mut file = File::new("c1", "1.2.3");
+        let (alice, bob) = (Arc::from("alice"), Arc::from("bob"));
+        let (local, remote) = ("192.0.2.1:30000".parse().expect("one"), "192.0.2.9:4000".parse().expect("one"));
+        let at = Duration::new(1_700_000_000, 123_456_789);
+        let mut bytes = file.take();
+        for (party, received) in [(&alice, true), (&bob, false), (&alice, true)] {
+            file.add(&Packet { party, local, remote, received, at, datagram: &[7; 20] });
+            bytes.extend(file.take());
+        }
+        file.missed(5, at);
+        bytes.extend(file.take());
+        let mut reader = PcapNgReader::new(Cursor::new(bytes)).expect("a section");
+        let (mut names, mut packets) = (Vec::new(), Vec::new());
+        while let Some(block) = reader.next_block() {
+            match block.expect("a block") {
+                Block::InterfaceDescription(interface) => {
+                    assert_eq!(interface.linktype, DataLink::RAW);
+                    names.extend(interface.options.iter().find_map(|option| match option {
+                        InterfaceDescriptionOption::IfName(name) => Some(name.to_string()),
+                        _ => None,
+                    }));
+                }
+                Block::EnhancedPacket(packet) => {
+                    let flags = packet.options.iter().find_map(|option| match option {
+                        EnhancedPacketOption::Flags(flags) => Some(*flags),
+                        _ => None,
+                    });
+                    assert_eq!(packet.timestamp, at);
+                    packets.push((packet.interface_id, flags, packet.data.len()));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(names, ["alice", "bob", "missed"]);
+        assert_eq!(packets, [(0, Some(INBOUND), 48), (1, Some(OUTBOUND), 48), (0, Some(INBOUND), 48), (2, None, 0)]);
+    }
+}
