@@ -110,7 +110,7 @@ impl Counters {
     /// Counts a failed send under its errno's name.
     pub(crate) fn send_failed(&mut self, errno: i32) {
         self.count(match errno {
-            libc::ENOBUFS | libc::ENOMEM => Io::SendEnobufs,
+            libc::ENOBUFS | libc::ENOMEM | libc::EBUSY => Io::SendEnobufs,
             libc::EAGAIN => Io::SendEagain,
             libc::ECONNREFUSED => Io::SendEconnrefused,
             libc::ENETUNREACH | libc::EHOSTUNREACH => Io::SendEnetunreach,

@@ -54,7 +54,8 @@ impl Queue {
 
     /// The rings, unless another worker has them just now. Nobody waits for them.
     pub(super) fn take(&self) -> Option<Taken<'_>> {
-        (!self.taken.swap(true, Ordering::Acquire)).then_some(Taken { queue: self })
+        // Not made before it is known to be ours: its end gives the queue back.
+        (!self.taken.swap(true, Ordering::Acquire)).then(|| Taken { queue: self })
     }
 }
 
@@ -82,5 +83,30 @@ impl DerefMut for Taken<'_> {
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         self.queue.taken.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::super::ring;
+    use super::Queue;
+
+    #[test]
+    fn a_queue_is_one_workers_at_a_time_and_nobody_elses_to_give_back() {
+        let (fill, _) = ring::tests::ring();
+        let (_, completion) = ring::tests::ring();
+        let queue = Queue::new(fill, completion);
+        let taken = queue.take().expect("nobody has it");
+        for _ in 0..3 {
+            assert!(queue.take().is_none(), "somebody has it, and who finds that out changes nothing");
+        }
+        thread::scope(|scope| {
+            let other = scope.spawn(|| queue.take().is_none());
+            assert!(other.join().expect("no panic"));
+        });
+        drop(taken);
+        assert!(queue.take().is_some());
     }
 }

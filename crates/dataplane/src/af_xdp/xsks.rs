@@ -144,32 +144,42 @@ impl Xsks {
             return counters.add(Io::SentAfXdp, put.into());
         }
         let mut lost = 0;
+        // Packets that the kernel has taken and dropped without saying so in the ring: it does with the next that it sends.
+        let mut dropped = 0;
         let mut waiting = self.sockets[self.sends].sent.waiting();
-        while waiting > 0 {
+        while waiting > dropped {
             let Xsk { socket, sent, .. } = &mut self.sockets[self.sends];
             let errno = socket.send();
             let before = core::mem::replace(&mut waiting, sent.waiting());
-            if waiting < before {
-                continue;
+            let went_on = waiting < before;
+            if went_on {
+                dropped = 0;
             }
-            // None of it: for want of places in the completion ring?
-            let idle = self.idle.len();
-            self.exchange_frames();
-            if self.idle.len() > idle {
-                continue;
-            }
-            // It would be late when it is sent at last.
-            let Self { sockets, sends, idle, .. } = self;
-            sockets[*sends].sent.blank(BLANK, |unsent| {
-                if unsent != BLANK {
-                    idle.push((unsent.at / FRAME_BYTES as u64) as u32);
-                    lost += 1;
-                    counters.send_failed(if errno == 0 { libc::EAGAIN } else { errno });
+            if errno == libc::EBUSY {
+                // The device would not have this one; its frame comes back as if it had been sent.
+                counters.send_failed(errno);
+                lost += 1;
+                dropped += u32::from(!went_on);
+            } else if !went_on {
+                // For want of places in the completion ring?
+                let idle = self.idle.len();
+                self.exchange_frames();
+                if self.idle.len() > idle {
+                    continue;
                 }
-            });
-            break;
+                // They would be late when they are sent at last.
+                let Self { sockets, sends, idle, .. } = self;
+                sockets[*sends].sent.blank(dropped, BLANK, |unsent| {
+                    if unsent != BLANK {
+                        idle.push((unsent.at / FRAME_BYTES as u64) as u32);
+                        lost += 1;
+                        counters.send_failed(if errno == 0 { libc::EAGAIN } else { errno });
+                    }
+                });
+                break;
+            }
         }
-        counters.add(Io::SentAfXdp, u64::from(put) - lost);
+        counters.add(Io::SentAfXdp, u64::from(put).saturating_sub(lost));
     }
 
     /// Gives back the frames of the last batch, but for those that are being sent.
