@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 use std::net::UdpSocket;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use patchcord_lab::netns::{Namespace, may_create};
@@ -14,6 +14,7 @@ use patchcord_relay::ids::{Component, PortId};
 use super::AfXdp;
 use super::xsks::Xsks;
 use crate::backend::{Backend, Batch, Sender};
+use crate::backend_tests::PROCESSES;
 use crate::clock::{Arrival, Clock};
 use crate::config::{Config, OffloadChoice, XdpMode};
 use crate::counters::Io;
@@ -52,18 +53,26 @@ fn no_frame_is_lost_whatever_becomes_of_packets() {
     }
     let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| Clock.unix_nanos());
     eprintln!("SEED={seed}");
+    let starting = PROCESSES.write().unwrap_or_else(PoisonError::into_inner);
     let [left, host, right] = ["left", "relay", "right"].map(|name| Namespace::create(name).expect("root"));
     for (party, network) in [(&left, 1), (&right, 2)] {
         let [near, far] = [1, 2].map(|host| format!("10.79.{network}.{host}/24").parse().expect("a network"));
         host.connect(near, party, far).expect("ip link");
     }
+    drop(starting);
     let parties = [(&left, 1), (&right, 2)].map(|(namespace, network)| {
         namespace.run(|| UdpSocket::bind(format!("10.79.{network}.2:0")).expect("its address")).expect("entered")
     });
-    host.run(|| go_round(&parties, Random(seed | 1))).expect("entered");
+    let found = host.run(|| go_round(&parties, Random(seed | 1))).expect("entered");
+    let _ending = PROCESSES.write().unwrap_or_else(PoisonError::into_inner);
+    drop([left, host, right]);
+    for (found, all) in found {
+        assert_eq!(found, all);
+    }
 }
 
-fn go_round(parties: &[UdpSocket; 2], mut random: Random) {
+/// How many frames each interface has at the end, and should have.
+fn go_round(parties: &[UdpSocket; 2], mut random: Random) -> Vec<(usize, usize)> {
     const PACKETS: u64 = 20_000;
     let config =
         Config { offload: OffloadChoice::Off, xdp_mode: XdpMode::Generic, af_xdp_frames: FRAMES, ..Config::default() };
@@ -122,8 +131,6 @@ fn go_round(parties: &[UdpSocket; 2], mut random: Random) {
     }
     drop(batch);
     assert_eq!(backend.outbound.xsks.len(), 2);
-    for xsks in &mut backend.outbound.xsks {
-        let all = xsks.umem.frames();
-        assert_eq!(found(xsks), all);
-    }
+    let interfaces = backend.outbound.xsks.iter_mut();
+    interfaces.map(|xsks| (found(xsks), xsks.umem.frames())).collect()
 }
