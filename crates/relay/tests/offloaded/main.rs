@@ -55,7 +55,9 @@ mod triggers;
 #[path = "../contract/writers.rs"]
 mod writers;
 
+use patchcord_relay::command::Command;
 use patchcord_relay::flow::Obstacle;
+use patchcord_relay::ids::LegId;
 
 use support::World;
 use support::wire::Stream;
@@ -77,5 +79,26 @@ fn all_but_the_first_packet_are_forwarded_by_the_offload() {
     let worker = world.shard.worker();
     assert_eq!((worker.flows, worker.offloaded, worker.forwarded, worker.climbs), (1, 9, 10, 0));
     assert_eq!((world.leg(1).ingress.packets, world.leg(2).egress.packets), (10, 10));
+    world.assert_balanced();
+}
+
+#[test]
+fn what_is_tapped_on_either_side_passes_by_the_engine_until_it_is_not() {
+    let mut world = World::with_legs([1, 2]);
+    world.bridge(1, 2);
+    let mut stream = Stream::of(1);
+    let kernel = world.kernel.clone().expect("every world has one");
+    for leg in [1, 2] {
+        world.talk(1, &mut stream, 5);
+        assert_eq!(world.leg(1).offload, Some(Ok(())));
+        world.must(&[Command::SetTapped { leg: LegId(leg), tapped: true }]);
+        let before = kernel.forwarded();
+        world.talk(1, &mut stream, 5);
+        assert_eq!((kernel.forwarded(), world.leg(1).offload), (before, Some(Err(Obstacle::Tapped))), "leg {leg}");
+        world.must(&[Command::SetTapped { leg: LegId(leg), tapped: false }]);
+    }
+    world.talk(1, &mut stream, 5);
+    assert_eq!(world.leg(1).offload, Some(Ok(())));
+    assert_eq!((world.leg(1).ingress.packets, world.leg(2).egress.packets), (25, 25));
     world.assert_balanced();
 }

@@ -188,6 +188,8 @@ impl Model {
                 Ok(())
             }
             Command::SetSrtp { leg, .. }
+            // Nobody may be able to tell.
+            | Command::SetTapped { leg, .. }
             | Command::SetDtls { leg, .. }
             // Not among the steps.
             | Command::SendDtls { leg, .. }

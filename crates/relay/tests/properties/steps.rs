@@ -44,6 +44,7 @@ pub(crate) enum Wish {
     Codecs { leg: u64, codecs: usize },
     Direct { leg: u64, direction: Direction },
     Mute { leg: u64, muted: bool },
+    Tap { leg: u64, tapped: bool },
     Relatch { leg: u64 },
     CutOver { id: u64, trigger: When, changes: Vec<(u64, What)> },
     Rollback { id: u64, by: u64 },
@@ -77,6 +78,7 @@ impl Wish {
             Self::Codecs { leg, codecs } => Command::SetCodecs { leg: LegId(leg), codecs: list(codecs) },
             Self::Direct { leg, direction } => Command::SetDirection { leg: LegId(leg), direction },
             Self::Mute { leg, muted } => Command::SetMuted { leg: LegId(leg), muted },
+            Self::Tap { leg, tapped } => Command::SetTapped { leg: LegId(leg), tapped },
             Self::Relatch { leg } => Command::Relatch { leg: LegId(leg), gate: RelatchGate::Packets(3) },
             Self::CutOver { id, trigger, ref changes } => {
                 let trigger = match trigger {
@@ -146,6 +148,7 @@ fn wish() -> impl Strategy<Value = Wish> {
         1 => (some_leg(), some_list()).prop_map(|(leg, codecs)| Wish::Codecs { leg, codecs }),
         1 => (some_leg(), direction).prop_map(|(leg, direction)| Wish::Direct { leg, direction }),
         1 => (some_leg(), any::<bool>()).prop_map(|(leg, muted)| Wish::Mute { leg, muted }),
+        1 => (some_leg(), any::<bool>()).prop_map(|(leg, tapped)| Wish::Tap { leg, tapped }),
         1 => some_leg().prop_map(|leg| Wish::Relatch { leg }),
         12 => cut(),
         4 => (0..CUT_OVERS, 0..CUT_OVERS * 4).prop_map(|(id, by)| Wish::Rollback { id, by }),

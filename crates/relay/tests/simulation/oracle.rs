@@ -97,6 +97,7 @@ impl Oracle {
                 Command::Rollback { id, by } => self.roll_back(*id, *by),
                 Command::SetRemote { .. }
                 | Command::Relatch { .. }
+                | Command::SetTapped { .. }
                 | Command::SetCodecs { .. }
                 | Command::SetRtcpMux { .. }
                 | Command::SetLatch { .. }

@@ -71,7 +71,8 @@ impl Script {
                 self.next_cut_over += 1;
                 vec![Command::Rollback { id, by: CutOverId(self.next_cut_over) }]
             }
-            95..=96 => vec![Command::Relatch { leg: LegId(a), gate: RelatchGate::Signalled }],
+            95 => vec![Command::SetTapped { leg: LegId(a), tapped: rng.chance(300) }],
+            96 => vec![Command::Relatch { leg: LegId(a), gate: RelatchGate::Signalled }],
             // Nonsense, in the middle of a batch: it must undo nothing and leave nothing behind.
             _ => vec![
                 Command::SetMuted { leg: LegId(a), muted: true },
