@@ -1,8 +1,9 @@
 //! Which backend it is to be: the fastest that works here, or the one that was asked for.
 
+use std::sync::Arc;
+
 use crate::af_xdp::AfXdp;
 use crate::backend::{Backend, Unavailable};
-use crate::bpf::Shared;
 use crate::claims::{self, Claim};
 use crate::config::{BackendChoice, Config, MediaPorts, OffloadChoice};
 use crate::dataplane::{StartError, ports_max};
@@ -10,7 +11,8 @@ use crate::io_uring::IoUring;
 use crate::mmsg::Mmsg;
 use crate::probe;
 use crate::steered::{Steered, Steering};
-use crate::xdp::{Purpose, Xdp};
+use crate::wake::Wake;
+use crate::xdp::{Listeners, Purpose, Xdp};
 
 /// A backend and what was found out about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,14 +79,16 @@ struct Mover {
 
 /// Looks at the backends from the fastest on and takes the first that works; if a certain one was asked for, that one or none. Likewise
 /// for the offload.
-pub(crate) fn choose(config: &Config, workers: usize) -> Result<Choice, StartError> {
+pub(crate) fn choose(config: &Config, wakes: &[Arc<Wake>]) -> Result<Choice, StartError> {
+    let workers = wakes.len();
     let Mover { mut kind, mut speeds, steering } = mover(config, workers)?;
     // Whoever wants no XDP program for flows has not asked for one for this either.
     let may_be_faster =
         kind == Kind::Steered && config.backend == BackendChoice::Auto && config.offload != OffloadChoice::Off;
     let leases = steering.as_ref().filter(|_| kind == Kind::AfXdp || may_be_faster).map(Steering::leases).transpose();
     let leases = leases.map_err(|error| kind.refuses(Unavailable::io("sharing the ports", &error)))?;
-    let (offload, xdp) = offload(config, workers, leases)?;
+    let listeners = leases.map(|leases| Listeners { leases, wakes: wakes.to_vec() });
+    let (offload, xdp) = offload(config, workers, listeners)?;
     if kind == Kind::AfXdp || may_be_faster {
         let sockets = xdp.as_ref().map_or(Err(offload.reason.as_str()), Xdp::sockets);
         match sockets {
@@ -148,10 +152,10 @@ fn fastest(harmless: Result<(), Unavailable>, workers: usize, ports: usize) -> M
     Mover { kind: Kind::Mmsg, speeds, steering: None }
 }
 
-/// Whether flows are forwarded by XDP, and the means to do it, and to give packets to AF_XDP sockets, if ports are shared for that.
-fn offload(config: &Config, workers: usize, leases: Option<Shared>) -> Result<(Speed, Option<Xdp>), StartError> {
+/// Whether flows are forwarded by XDP, and the means to do it, and to give packets to the AF_XDP sockets of these listeners.
+fn offload(config: &Config, workers: usize, listeners: Option<Listeners>) -> Result<(Speed, Option<Xdp>), StartError> {
     let speed = |available, reason| Speed { name: XDP, available, reason };
-    let has_sockets = leases.is_some();
+    let has_listeners = listeners.is_some();
     let wanted = match config.offload {
         OffloadChoice::Off => Err("as configured".to_owned()),
         OffloadChoice::Xdp => Ok(()),
@@ -159,10 +163,10 @@ fn offload(config: &Config, workers: usize, leases: Option<Shared>) -> Result<(S
             .map_err(|unavailable| unavailable.reason),
     };
     match wanted {
-        Err(reason) if !has_sockets => return Ok((speed(false, reason), None)),
+        Err(reason) if !has_listeners => return Ok((speed(false, reason), None)),
         _ => {}
     }
-    match Xdp::start(config, workers, Purpose { flows: wanted.is_ok(), leases }) {
+    match Xdp::start(config, workers, Purpose { flows: wanted.is_ok(), listeners }) {
         Ok(xdp) => {
             let offload = match wanted {
                 Ok(()) => speed(true, format!("flows that need no decision are forwarded at {}", xdp.description())),

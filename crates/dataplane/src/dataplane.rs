@@ -122,7 +122,10 @@ impl Dataplane {
         let cpus = placement(&config.workers)?;
         socket::raise_file_limit();
         socket::grow_file_table();
-        let Choice { kind, speeds, steering, offload, xdp } = choose(config, cpus.len())?;
+        let wakes: Vec<Arc<Wake>> = (0..cpus.len())
+            .map(|worker| Wake::new().map(Arc::new).map_err(|error| StartError::Resources { worker, error }))
+            .collect::<Result<_, _>>()?;
+        let Choice { kind, speeds, steering, offload, xdp } = choose(config, &wakes)?;
         let claims = Claims::make(&config.media, matches!(kind, Kind::Steered | Kind::AfXdp));
         if let Err(error) = &claims {
             tracing::warn!(%error, "other relays on this host cannot be told which ports this one has");
@@ -133,11 +136,11 @@ impl Dataplane {
         tracing::info!(backend = kind.name(), workers = cpus.len(), "{}", dataplane.backend().1);
         let mut starting = Vec::new();
         let senders = std::iter::repeat_n(replies, cpus.len());
-        for (index, (&cpu, replies)) in cpus.iter().zip(senders).enumerate() {
+        for (index, ((&cpu, replies), wake)) in cpus.iter().zip(senders).zip(wakes).enumerate() {
             let replies = Replies::new(index, replies, Arc::clone(&told));
             let ways = dataplane.ways(kind, index, config)?;
             let table = dataplane.xdp.as_mut().and_then(|xdp| xdp.table(index));
-            let (running, ready) = spawn(index, cpu, ways, table, config, replies)?;
+            let (running, ready) = spawn(index, cpu, Own { ways, table, wake }, config, replies)?;
             dataplane.workers.push(running);
             starting.push(ready);
         }
@@ -266,6 +269,13 @@ enum Place {
     Anywhere,
 }
 
+/// What a worker has to itself.
+struct Own {
+    ways: Ways,
+    table: Option<Table>,
+    wake: Arc<Wake>,
+}
+
 /// What a worker's backend is made of.
 enum Ways {
     IoUring,
@@ -297,13 +307,12 @@ type Ready = Receiver<Result<(), StartError>>;
 fn spawn(
     index: usize,
     place: Place,
-    ways: Ways,
-    table: Option<Table>,
+    own: Own,
     config: &Config,
     replies: Replies,
 ) -> Result<(Running, Ready), StartError> {
     let resources = |error| StartError::Resources { worker: index, error };
-    let wake = Arc::new(Wake::new().map_err(resources)?);
+    let Own { ways, table, wake } = own;
     let (requests, inbox) = channel::unbounded();
     let (ready, started) = channel::bounded(1);
     let handle = WorkerHandle { requests, wake: Arc::clone(&wake) };

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::UdpSocket;
 
 use crossbeam::channel;
-use patchcord_dataplane::{BackendChoice, Config, Dataplane, probe};
+use patchcord_dataplane::{BackendChoice, Config, Dataplane, OffloadChoice, probe};
 use patchcord_relay::command::{Command, EgressMode, LatchPolicy, LegSpec, Refusal, Relaying};
 use patchcord_relay::exchange::{Reply, Request};
 use patchcord_relay::ids::LegId;
@@ -24,14 +24,22 @@ fn descriptors_are_returned() {
         // A steered port has no socket.
         let sockets = if backend == BackendChoice::Steered { 0 } else { 16 };
         let (sender, replies) = channel::unbounded();
-        let config = Config { backend, legs_max_per_worker: 16, ..Config::default() };
+        let offload = OffloadChoice::Off;
+        let config = Config { backend, offload, legs_max_per_worker: 16, ..Config::default() };
         let dataplane = Dataplane::start(&config, sender).expect("the backend was probed");
         let handle = dataplane.handles().remove(0);
-        let apply = |commands| {
+        let once = |commands| {
             handle.send(Request::Apply { ticket: 0, commands }).expect("the worker runs");
             match replies.recv().expect("an answer") {
                 (0, Reply::Applied { result, .. }) => result,
                 other => panic!("{other:?}"),
+            }
+        };
+        // The system knows nothing of steered ports, and may choose one for another leg.
+        let apply = |commands: Vec<Command>| loop {
+            match once(commands.clone()) {
+                Err((0..8, Refusal::PortUnavailable { busy: true, .. })) => {}
+                result => return result,
             }
         };
         let running = open_descriptors();

@@ -41,7 +41,7 @@ impl Control {
     /// There is no such call, or its worker takes no requests.
     pub(crate) async fn dump(&self, name: &str) -> Result<Dump, ApiError> {
         let call = self.find(name)?;
-        let _gate = call.gate.lock().await;
+        let gate = call.gate.lock().await;
         let packets = call.tap().get_or_insert_with(|| broadcast::channel(PACKETS_MAX).0).subscribe();
         // From here on its end is seen to.
         let reader = Reader { control: self.clone(), call: Arc::clone(&call.name.name) };
@@ -51,7 +51,7 @@ impl Control {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let epoch = since_1970.saturating_sub(Duration::from_nanos(self.now().as_nanos()));
         let file = File::new(&call.name.name, &self.0.version);
-        drop(_gate);
+        drop(gate);
         Ok(Dump {
             packets: BroadcastStream::new(packets),
             call,

@@ -173,6 +173,10 @@ impl Backend for AfXdp {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {
+        // Who has sent them before it was known that we sleep has woken nobody.
+        if !self.news.is_empty() {
+            return;
+        }
         let Self { waits, outbound, wake, .. } = self;
         waits.clear();
         waits.push(Wake::watched(-1));

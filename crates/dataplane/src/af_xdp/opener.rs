@@ -18,9 +18,10 @@ use crate::bpf::{Map, Object, Plain};
 use crate::mapping::Mapping;
 use crate::network::netdev;
 use crate::socket::raise_memory_limit;
+use crate::wake::Wake;
 
 /// Queues of an interface that are listened to at most. What comes by others goes by the kernel's stack.
-pub(crate) const QUEUES_MAX: usize = 64;
+const QUEUES_MAX: usize = 64;
 /// Interfaces that workers have sockets on at most.
 const INTERFACES_MAX: usize = 16;
 
@@ -56,7 +57,8 @@ pub(crate) struct Opener {
     free: Vec<u32>,
     /// Those that are taken, and by which queue.
     taken: Vec<(u32, QueueKey)>,
-    tells: Vec<Sender<SocketNews>>,
+    /// The workers, and what wakes them.
+    tells: Vec<(Sender<SocketNews>, Arc<Wake>)>,
     frames: u32,
     zero_copy: bool,
 }
@@ -68,15 +70,17 @@ impl Opener {
         [("queues", queues), ("rings", queues * workers)]
     }
 
-    /// For some workers, with the receiving end of each. `frames`: those that each queue receives into, a power of two.
+    /// For the workers that these wake, with the receiving end of each. `frames`: those that each queue receives into, a power of two.
     pub(crate) fn new(
         object: &Object,
-        workers: usize,
+        wakes: Vec<Arc<Wake>>,
         frames: u32,
         zero_copy: bool,
     ) -> (Self, Vec<Receiver<SocketNews>>) {
         raise_memory_limit();
-        let (tells, news) = (0..workers).map(|_| channel::unbounded()).unzip();
+        let workers = wakes.len();
+        let (tells, news): (Vec<_>, _) = wakes.iter().map(|_| channel::unbounded()).unzip();
+        let tells = tells.into_iter().zip(wakes).collect();
         let [(_, queues), _] = Self::sizes(workers);
         let opener = Self {
             queues: object.map("queues"),
@@ -102,36 +106,44 @@ impl Opener {
         let zero_copy = self.zero_copy && netdev::copies_nothing(interface).unwrap_or(false);
         let (umem, xsks) = open(interface, queues, self.tells.len(), self.frames, zero_copy)
             .map_err(|(what, error)| format!("{what}: {error}{}", advice(&error)))?;
-        let failed = |error: io::Error| format!("the program cannot be given the sockets: {error}");
-        let queues = umem.queues.len();
+        let (queues, copies) = (umem.queues.len(), umem.copies);
+        if let Err(error) = self.give(&umem, xsks) {
+            self.close(interface);
+            return Err(format!("the program cannot be given the sockets: {error}"));
+        }
+        let how = if copies { "copied" } else { "not copied" };
+        Ok(format!("{queues} queue{}, {how}", if queues == 1 { "" } else { "s" }))
+    }
+
+    /// Puts the sockets where the program finds them, and gives them to the workers.
+    fn give(&mut self, umem: &Arc<Umem>, xsks: Vec<Vec<Xsk>>) -> io::Result<()> {
         let mut firsts = Vec::new();
-        for index in 0..queues {
-            // There is one: there were as many as queues were asked for.
+        for index in 0..umem.queues.len() as u32 {
+            // There is one: no more queues than that were asked for.
             let Some(first) = self.free.pop() else { break };
-            let key = QueueKey { interface, index: index as u32 };
+            let key = QueueKey { interface: umem.interface, index };
             self.taken.push((first, key));
             firsts.push((first, key));
         }
         for (worker, sockets) in xsks.iter().enumerate() {
             for ((first, _), xsk) in firsts.iter().zip(sockets) {
                 let (place, fd) = (first + worker as u32, xsk.socket.as_raw_fd() as u32);
-                self.rings.insert(&place, &fd, Map::<u32, u32>::ANY).map_err(failed)?;
+                self.rings.insert(&place, &fd, Map::<u32, u32>::ANY)?;
             }
         }
-        for (worker, (sockets, tell)) in xsks.into_iter().zip(&self.tells).enumerate() {
-            let _ = tell.send(SocketNews::Open(Box::new(Xsks::new(Arc::clone(&umem), sockets.into(), worker))));
+        for (worker, sockets) in xsks.into_iter().enumerate() {
+            self.tell(worker, SocketNews::Open(Box::new(Xsks::new(Arc::clone(umem), sockets.into(), worker))));
         }
         // The workers hear of the sockets before anything comes.
         for (first, key) in firsts {
-            self.queues.insert(&key, &first, Map::<QueueKey, u32>::ANY).map_err(failed)?;
+            self.queues.insert(&key, &first, Map::<QueueKey, u32>::ANY)?;
         }
-        let how = if umem.copies { "copied" } else { "not copied" };
-        Ok(format!("{queues} queue{}, {how}", if queues == 1 { "" } else { "s" }))
+        Ok(())
     }
 
     /// Forgets an interface and tells the workers.
     pub(crate) fn close(&mut self, interface: u32) {
-        let Self { queues, free, taken, tells, .. } = self;
+        let Self { queues, free, taken, .. } = self;
         taken.retain(|&(first, key)| {
             let stays = key.interface != interface;
             if !stays {
@@ -140,9 +152,16 @@ impl Opener {
             }
             stays
         });
-        for tell in tells {
-            let _ = tell.send(SocketNews::Gone(interface));
+        for worker in 0..self.tells.len() {
+            self.tell(worker, SocketNews::Gone(interface));
         }
+    }
+
+    fn tell(&self, worker: usize, news: SocketNews) {
+        let (tell, wake) = &self.tells[worker];
+        let _ = tell.send(news);
+        // What comes by sockets that it does not know of would not wake it.
+        wake.wake();
     }
 }
 

@@ -21,7 +21,7 @@ use crate::counters::Io;
 use crate::dataplane::socket_options;
 use crate::steered::{Steered, Steering};
 use crate::wake::Wake;
-use crate::xdp::{Purpose, Xdp};
+use crate::xdp::{Listeners, Purpose, Xdp};
 
 const PORTS: usize = 8;
 const FRAMES: u16 = 256;
@@ -78,10 +78,11 @@ fn go_round(parties: &[UdpSocket; 2], mut random: Random) -> Vec<(usize, usize)>
         Config { offload: OffloadChoice::Off, xdp_mode: XdpMode::Generic, af_xdp_frames: FRAMES, ..Config::default() };
     let mut steering = Steering::start(1, PORTS).expect("root");
     let doors = steering.doors(0, &Steered::options(&socket_options(&config))).expect("sockets");
-    let purpose = Purpose { flows: false, leases: Some(steering.leases().expect("descriptors")) };
+    let wake = Arc::new(Wake::new().expect("an eventfd"));
+    let (leases, wakes) = (steering.leases().expect("descriptors"), vec![Arc::clone(&wake)]);
+    let purpose = Purpose { flows: false, listeners: Some(Listeners { leases, wakes }) };
     let mut xdp = Xdp::start(&config, 1, purpose).expect("two interfaces");
     let news = xdp.socket_news(0).expect("there is one worker");
-    let wake = Arc::new(Wake::new().expect("an eventfd"));
     let mut backend = AfXdp::new(PORTS, doors, news, wake).expect("memory");
     let ports = [0, 1].map(|slot| PortId::new(slot, Component::Rtp));
     let locals = [(ports[0], "10.79.1.1:20000"), (ports[1], "10.79.2.1:20000")];

@@ -124,8 +124,9 @@ impl Attached {
         let interfaces = self.interfaces().map_err(|error| Unavailable::io("listing interfaces", &error))?;
         for interface in &interfaces {
             let loses = |(_, known): &(Link, Interface)| known.native && !self.may_be_native(interface);
+            let mut has_had = None;
             match self.links.get(&interface.index) {
-                // The other end of a veth has changed its mind: in front of the network stack it does not matter.
+                // The other end of a veth has changed its mind: in front of the network stack it does not matter. Nor does it to sockets.
                 Some(known) if loses(known) => {
                     tracing::info!(
                         interface = interface.name,
@@ -134,22 +135,27 @@ impl Attached {
                     if let Some(pins) = &self.pins {
                         pins.remove(&pin_of(interface));
                     }
-                    self.links.remove(&interface.index);
-                    self.close_sockets(interface.index);
+                    has_had = self.links.remove(&interface.index).and_then(|(_, known)| known.sockets);
                 }
                 Some(_) => continue,
                 None => {}
             }
             match self.attach(interface) {
                 Ok((link, native)) => {
-                    let sockets = self.open_sockets(interface).unwrap_or_else(|refusal| {
+                    let opened = if has_had.is_some() { Ok(has_had) } else { self.open_sockets(interface) };
+                    let sockets = opened.unwrap_or_else(|refusal| {
                         refused(refusal);
                         None
                     });
                     let interface = Interface { native, sockets, ..interface.clone() };
                     self.links.insert(interface.index, (link, interface));
                 }
-                Err(refusal) => refused(refusal),
+                Err(refusal) => {
+                    if has_had.is_some() {
+                        self.close_sockets(interface.index);
+                    }
+                    refused(refusal);
+                }
             }
         }
         let is_there = |index: u32| interfaces.iter().any(|interface| interface.index == index);

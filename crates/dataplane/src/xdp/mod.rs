@@ -49,6 +49,7 @@ use crate::network::hops::Hops;
 use crate::network::links::Links;
 use crate::network::{default_ttl, resolver};
 use crate::port::PortKey;
+use crate::wake::Wake;
 use attach::Attached;
 use table::Parts;
 pub(crate) use table::Table;
@@ -62,8 +63,16 @@ const SINCE: &str = "5.12";
 pub(crate) struct Purpose {
     /// It forwards flows.
     pub(crate) flows: bool,
-    /// It gives packets to AF_XDP sockets: by these maps it knows whose they are.
-    pub(crate) leases: Option<Shared>,
+    /// It gives packets to AF_XDP sockets of these.
+    pub(crate) listeners: Option<Listeners>,
+}
+
+/// The workers that have AF_XDP sockets.
+pub(crate) struct Listeners {
+    /// By these maps the program knows whose port it is.
+    pub(crate) leases: Shared,
+    /// Each is woken when there is an interface more, or less.
+    pub(crate) wakes: Vec<Arc<Wake>>,
 }
 
 /// The program, attached, and for each worker a table or news of its sockets, or both. Unless it is pinned the kernel detaches it when the
@@ -116,12 +125,14 @@ impl Xdp {
         let legs = config.legs_max_per_worker.max(1) as usize;
         let entries = if purpose.flows { legs.saturating_mul(workers) } else { 1 };
         let mut sizes = LASTING.map(|name| (name, entries)).to_vec();
-        if purpose.leases.is_some() {
+        if purpose.listeners.is_some() {
             sizes.extend(Opener::sizes(workers));
         }
         let pinned = config.pins.as_ref().filter(|_| purpose.flows).map(Pinned::open).transpose()?;
-        let has_sockets = purpose.leases.is_some();
-        let shared = purpose.leases.unwrap_or_default();
+        let (shared, wakes) = match purpose.listeners {
+            Some(Listeners { leases, wakes }) => (leases, Some(wakes)),
+            None => (Shared::new(), None),
+        };
         let (object, is_adopted) = match &pinned {
             Some(pinned) => Object::load_pinned(FAST, &sizes, shared, &LASTING, &pinned.pins),
             None => Object::load_sharing(FAST, &sizes, shared).map(|object| (object, false)),
@@ -131,11 +142,11 @@ impl Xdp {
         let pins = pinned.as_ref().map(|pinned| pinned.pins.clone());
         let links = Links::listen()?;
         let flows = if purpose.flows { Some(Flows::find(&object, entries, is_adopted)?) } else { None };
-        let (opener, socket_news) = if has_sockets {
+        let (opener, socket_news) = if let Some(wakes) = wakes {
             // Drivers that are to write into that memory begin their queues anew: not for whoever has not asked for it.
             let zero_copy = config.backend == BackendChoice::AfXdp && config.xdp_mode != XdpMode::Generic;
             let frames = u32::from(buffers(config.af_xdp_frames));
-            let (opener, news) = Opener::new(&object, workers, frames, zero_copy);
+            let (opener, news) = Opener::new(&object, wakes, frames, zero_copy);
             (Some(opener), news.into_iter().map(Some).collect())
         } else {
             (None, Vec::new())
