@@ -47,7 +47,12 @@ fn xdp(config: &Config) -> Finding {
 
 fn af_xdp(config: &Config) -> Finding {
     let wanted = if config.workers.backend == Backend::AfXdp { Wanted::Yes } else { Wanted::No };
-    speed("AF_XDP", &wanted, probe::af_xdp(), "packets for the workers go by the network stack, at twice the CPU")
+    speed(
+        "AF_XDP",
+        &wanted,
+        probe::af_xdp(),
+        "packets for the workers go by the network stack, at half as much CPU again",
+    )
 }
 
 fn steered(config: &Config) -> Finding {
