@@ -1,8 +1,8 @@
 //! Dumps: a call's packets, both ways, as pcapng, whatever moves them. Most speeds are seen by no `tcpdump`.
 //!
-//! While somebody reads, the call's legs are *tapped*: their worker copies what comes to their ports and leaves from there
-//! ([`Command::SetTapped`](patchcord_relay::command::Command::SetTapped)), and keeps their flows for itself. Legs that join are tapped by the batch that creates
-//! them. When the last reader is gone, so is all that.
+//! While somebody reads, the call's legs are *tapped*: their worker copies what comes to their ports and leaves from there, and keeps their
+//! flows for itself ([`Command::SetTapped`](patchcord_relay::command::Command::SetTapped)). Legs that join are tapped by the batch that
+//! creates them. When the last reader is gone, so is all that.
 
 mod file;
 mod frame;

@@ -16,8 +16,8 @@
 //! interfaces without sockets, queues beyond their limit) takes the way that it takes there. So nothing depends on all interfaces being able to do
 //! it, nor on their staying there.
 //!
-//! Each interface has its memory ([`umem`]), and each worker a socket on each of its queues ([`xsks`]): whichever queue a packet comes by, `fast` gives it to the
-//! worker whose port it is. What is sent by the interface that it came by is sent in the frame that it came in.
+//! Each interface has its memory ([`umem`]), and each worker a socket on each of its queues ([`xsks`]): whichever queue a packet comes
+//! by, `fast` gives it to the worker whose port it is. What is sent by the interface that it came by is sent in the frame that it came in.
 //!
 //! It takes what the steered backend takes, and the interface's XDP program must be ours.
 
