@@ -69,7 +69,7 @@ enum Step {
 
 /// Stands for a prompt that is over.
 const ENDED: &str = "ended";
-/// Whom a party monitors that was deleted: silence, whoever comes to have its name.
+/// A party that was deleted, whoever comes to have its name: whom another one monitors, or whom a swap was to leave.
 const GONE: &str = "gone";
 
 /// What a party hears, in the model.
@@ -252,6 +252,13 @@ impl Model {
             ears.peer = ears.peer.filter(|peer| *peer != name);
             ears.monitors = ears.monitors.map(|of| if of == name { GONE } else { of });
         }
+        for (_, meaning) in self.waiting.values_mut() {
+            if let Meaning::Swap { parties: [_, old, _], .. } = meaning
+                && *old == name
+            {
+                *old = GONE;
+            }
+        }
     }
 
     fn carry_out(&mut self, meaning: &Meaning) {
@@ -259,8 +266,10 @@ impl Model {
             Meaning::Bridge { a, b } => self.bridge(a, b),
             Meaning::Swap { parties: [survivor, old, new], old: becomes } => {
                 self.bridge(survivor, new);
-                self.part(old);
-                self.ears.insert(old, Ears { held: becomes == Old::Hold, ..Ears::default() });
+                if old != GONE {
+                    self.part(old);
+                    self.ears.insert(old, Ears { held: becomes == Old::Hold, ..Ears::default() });
+                }
             }
         }
     }
