@@ -60,13 +60,7 @@ fn what_does_not_fit_into_a_frame_is_fragmented_and_comes_from_its_port() {
     let mut relay = stage.start(&config);
     for v6 in [false, true] {
         let (a, b) = stage.call(&mut relay, v6);
-        for number in (0..100).step_by(2) {
-            a.talks_to(&b, number, 1);
-            let mut large = rtp(7, number + 1);
-            large.resize(1900, 0x55);
-            a.send(&large);
-            assert_eq!(b.receive(), large);
-        }
+        a.talks_in_fragments_to(&b, 0);
     }
 }
 
@@ -75,21 +69,7 @@ fn a_flood_of_one_port_is_no_other_ports_loss() {
     let Some(config) = steered() else { return };
     let stage = Stage::new();
     let mut relay = stage.start(&config);
-    let (a, b) = stage.call(&mut relay, false);
-    let (loud, _) = stage.call(&mut relay, false);
-    // Far more than a port's share, in front of and between the others' packets.
-    let (mut number, mut floods) = (0, 0_u64);
-    eventually("a flood is cut to its share", || {
-        for _ in 0..20_000 {
-            floods += u64::from(loud.socket.send(&rtp(9, number)).is_ok());
-        }
-        a.talks_to(&b, number, 1);
-        number += 1;
-        io(&relay.worker(), "flood_dropped") > 10_000
-    });
-    let worker = relay.worker();
-    eprintln!("{floods} flooded, {} dropped by the program", io(&worker, "flood_dropped"));
-    assert_eq!(io(&worker, "kernel_dropped"), 0, "the queue was never full");
+    stage.flood(&mut relay);
 }
 
 #[test]

@@ -52,15 +52,7 @@ impl Control {
         let epoch = since_1970.saturating_sub(Duration::from_nanos(self.now().as_nanos()));
         let file = File::new(&call.name.name, &self.0.version);
         drop(gate);
-        Ok(Dump {
-            packets: BroadcastStream::new(packets),
-            call,
-            legs: BTreeMap::new(),
-            file,
-            epoch,
-            has_begun: false,
-            reader,
-        })
+        Ok(Dump { packets: BroadcastStream::new(packets), call, legs: BTreeMap::new(), file, epoch, reader })
     }
 
     /// A worker has copied a packet.
@@ -113,8 +105,6 @@ pub(crate) struct Dump {
     file: File,
     /// When the workers' clock began, since 1970.
     epoch: Duration,
-    /// The file's header has been given out.
-    has_begun: bool,
     reader: Reader,
 }
 
@@ -158,11 +148,12 @@ impl Stream for Dump {
     type Item = Vec<u8>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
-        if !self.has_begun {
-            self.has_begun = true;
-            return Poll::Ready(Some(self.file.take()));
-        }
         loop {
+            // The first is the file's header.
+            let piece = self.file.take();
+            if !piece.is_empty() {
+                return Poll::Ready(Some(piece));
+            }
             match ready!(Pin::new(&mut self.packets).poll_next(context)) {
                 None => return Poll::Ready(None),
                 Some(Ok(tapped)) => self.add(&tapped),
@@ -170,10 +161,6 @@ impl Stream for Dump {
                     let at = self.epoch + Duration::from_nanos(self.reader.control.now().as_nanos());
                     self.file.missed(count, at);
                 }
-            }
-            let piece = self.file.take();
-            if !piece.is_empty() {
-                return Poll::Ready(Some(piece));
             }
         }
     }

@@ -187,7 +187,7 @@ fn open(
     let memory = Mapping::new(frames * FRAME_BYTES).map_err(|error| ("mapping memory for packets", error))?;
     let mut xsks: Vec<Vec<Xsk>> = (0..workers).map(|_| Vec::new()).collect();
     let mut frame_rings = Vec::new();
-    for queue in 0..queues as u32 {
+    'queues: for queue in 0..queues as u32 {
         for worker in 0..workers {
             let socket = Socket::new().map_err(|error| ("an AF_XDP socket", error))?;
             // The first socket of all has the memory, the first of each queue the rings of frames.
@@ -213,7 +213,7 @@ fn open(
                 // The interface has fewer queues than it said.
                 Err(error) if queue > 0 && worker == 0 && error.raw_os_error() == Some(libc::EINVAL) => {
                     frame_rings.pop();
-                    return Ok((finish(interface, memory, frame_rings, xsks[0][0].socket.copies()), xsks));
+                    break 'queues;
                 }
                 Err(error) => return Err(("binding an AF_XDP socket", error)),
             }

@@ -14,6 +14,11 @@ use crate::mapping::Mapping;
 /// Bytes of a frame: 256 that programs may put headers into, and the largest Ethernet frame.
 pub(super) const FRAME_BYTES: usize = 2048;
 
+/// The frame that is at this place in the memory.
+pub(super) const fn frame_at(at: u64) -> u32 {
+    (at / FRAME_BYTES as u64) as u32
+}
+
 /// All of it.
 pub(super) struct Umem {
     /// Index of the interface.

@@ -11,7 +11,7 @@ use patchcord_relay::time::MonoTime;
 
 use super::ring::{Consumer, Descriptor, Producer};
 use super::socket::Socket;
-use super::umem::{FRAME_BYTES, Umem};
+use super::umem::{FRAME_BYTES, Umem, frame_at};
 use crate::backend::{BATCH, Batch};
 use crate::counters::{Counters, Io};
 use crate::network::datagram;
@@ -82,12 +82,12 @@ impl Xsks {
             prefetch(umem, at as usize);
         }
         for &Descriptor { at, len, .. } in &arrived {
-            let frame = at as usize / FRAME_BYTES;
-            taken.push(frame as u32);
-            is_in_batch[frame] = true;
+            let frame = frame_at(at);
+            taken.push(frame);
+            is_in_batch[frame as usize] = true;
+            let start = umem.memory.at(frame as usize * FRAME_BYTES).as_ptr();
             // SAFETY: the kernel has given the frame to us, and nothing else refers to it until it is given back by `release`.
-            let memory =
-                unsafe { core::slice::from_raw_parts_mut(umem.memory.at(frame * FRAME_BYTES).as_ptr(), FRAME_BYTES) };
+            let memory = unsafe { core::slice::from_raw_parts_mut(start, FRAME_BYTES) };
             match datagram_in(memory, at as usize % FRAME_BYTES, len as usize, steered, now) {
                 Ok(datagram) => {
                     steered.counters.count(Io::Received);
@@ -171,7 +171,7 @@ impl Xsks {
                 let Self { sockets, sends, idle, .. } = self;
                 sockets[*sends].sent.blank(dropped, BLANK, |unsent| {
                     if unsent != BLANK {
-                        idle.push((unsent.at / FRAME_BYTES as u64) as u32);
+                        idle.push(frame_at(unsent.at));
                         lost += 1;
                         counters.send_failed(if errno == 0 { libc::EAGAIN } else { errno });
                     }
@@ -199,7 +199,7 @@ impl Xsks {
         let at = |frame: u32| u64::from(frame) * FRAME_BYTES as u64;
         for index in (*first..umem.queues.len()).chain(0..*first) {
             let Some(mut rings) = umem.queues[index].take() else { continue };
-            rings.completion.take(usize::MAX, |at| idle.push((at / FRAME_BYTES as u64) as u32));
+            rings.completion.take(usize::MAX, |at| idle.push(frame_at(at)));
             while idle.len() < RESERVE
                 && let Some(frame) = umem.spare.pop()
             {

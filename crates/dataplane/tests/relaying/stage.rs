@@ -13,7 +13,7 @@ use patchcord_lab::netns::Namespace;
 use patchcord_relay::command::Source;
 use patchcord_relay::ids::LegId;
 
-use crate::support::{PATIENCE, Relay, cut_over, eventually, rtp, sequence};
+use crate::support::{PATIENCE, Relay, cut_over, eventually, io, rtp, sequence};
 
 /// ```text
 ///  left --- veth --- relay --- veth --- right
@@ -62,6 +62,24 @@ impl Stage {
         });
         relay.bridge(parties[0].leg, parties[1].leg);
         parties.into()
+    }
+
+    /// Floods one port, far beyond its share, in front of and between the packets of another call, until it is cut. None of those is lost.
+    pub(crate) fn flood(&self, relay: &mut Relay) {
+        let (a, b) = self.call(relay, false);
+        let (loud, _) = self.call(relay, false);
+        let (mut number, mut floods) = (0, 0_u64);
+        eventually("a flood is cut to its share", || {
+            for _ in 0..20_000 {
+                floods += u64::from(loud.socket.send(&rtp(9, number)).is_ok());
+            }
+            a.talks_to(&b, number, 1);
+            number += 1;
+            io(&relay.worker(), "flood_dropped") > 10_000
+        });
+        let worker = relay.worker();
+        eprintln!("{floods} flooded, {} dropped by the program", io(&worker, "flood_dropped"));
+        assert_eq!(io(&worker, "kernel_dropped"), 0, "the queue was never full");
     }
 
     /// Changes what the way from `a` to `b` depends on, one after the other, and waits each time until `count` counts their packets again.
@@ -127,6 +145,17 @@ impl Caller {
         let mut buffer = [0; 4096];
         let len = self.socket.recv(&mut buffer).expect("a datagram from the relay's port");
         buffer[..len].to_vec()
+    }
+
+    /// Fifty packets, and after each one that fits into no frame, come out at the other end.
+    pub(crate) fn talks_in_fragments_to(&self, other: &Self, from: u16) {
+        for number in (from..from + 100).step_by(2) {
+            self.talks_to(other, number, 1);
+            let mut large = rtp(7, number + 1);
+            large.resize(1900, 0x55);
+            self.send(&large);
+            assert_eq!(other.receive(), large);
+        }
     }
 
     /// Packets with these sequence numbers come out at the other end, whole and in order.
