@@ -484,3 +484,27 @@ fn what_is_for_the_engine_goes_to_the_socket_of_its_queue_and_worker() {
     assert!(dropped > 0);
     assert_eq!(flooded.get(&2), Some(dropped as u64));
 }
+
+#[test]
+fn a_kernel_that_lacks_what_the_program_calls_says_so_in_one_line() {
+    /// A call of a helper, whose number follows (Linux: Documentation/bpf/standardization/instruction-set.rst).
+    const CALL: [u8; 4] = [0x85, 0, 0, 0];
+    let mut object = FAST.to_vec();
+    let call =
+        object.chunks_exact_mut(8).find(|instruction| instruction[..4] == CALL).expect("the program calls helpers");
+    // No kernel has such a helper yet, as an older one has not those that we call.
+    call[4..].copy_from_slice(&0xffff_u32.to_le_bytes());
+    let error = Object::load(&object, &[("places", 4), ("flows", 4)]).expect_err("there is no such helper");
+    if error.errno() == Some(libc::EPERM) {
+        let unavailable = not_loaded(&error, SINCE);
+        assert!(std::env::var_os("CI").is_none(), "{unavailable}");
+        return eprintln!("skipped: {unavailable}");
+    }
+    let line = not_loaded(&error, SINCE).to_string();
+    assert!(
+        line.contains("the program `fast`") && line.contains("the verifier: ") && line.contains("#65535"),
+        "{line}"
+    );
+    assert!(line.contains("it takes Linux 5.12 or later"), "{line}");
+    assert_eq!(line.lines().count(), 1, "{line}");
+}
