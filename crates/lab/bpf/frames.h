@@ -12,6 +12,7 @@
 /* Where fields lie in a frame. */
 #define FRAMES_AT_ETHERTYPE 12
 #define FRAMES_AT_IP 14
+#define FRAMES_AT_IP_LEN 16
 #define FRAMES_AT_PROTOCOL 23
 #define FRAMES_AT_UDP 34
 #define FRAMES_AT_DESTINATION 36
@@ -45,7 +46,8 @@ struct frames_control {
 	__u32 verify;
 	/* Turns until it is sure that what was sent has gone out: frames go out at the end of a batch. */
 	__u32 batch;
-	__u32 zero;
+	/* What SRTP adds to a packet that arrives, 0 for RTP: a sink that expects the one takes the other for strange. */
+	__u32 tag_len;
 };
 
 #define FRAMES_INTERVAL_SHIFT 8

@@ -105,7 +105,9 @@ int sink(struct xdp_md *context)
 		return XDP_PASS;
 	number = htons(*(__be16 *)(data + FRAMES_AT_DESTINATION)) - FRAMES_FIRST_PORT;
 	stream = bpf_map_lookup_elem(&heard, &number);
-	if (!stream || data + FRAMES_LEN > end || data[FRAMES_AT_RTP] != RTP_VERSION_2 ||
+	if (!stream || data + FRAMES_LEN > end ||
+	    *(__be16 *)(data + FRAMES_AT_IP_LEN) != htons(FRAMES_LEN - FRAMES_AT_IP + wanted->tag_len) ||
+	    data[FRAMES_AT_RTP] != RTP_VERSION_2 ||
 	    data[FRAMES_AT_RTP + 1] & PAYLOAD_TYPE_MASK) {
 		account->strange++;
 		return XDP_DROP;

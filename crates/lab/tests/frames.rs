@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use patchcord_lab::frames::{
-    Arrivals, End, FramesError, Generator, Host, SentFrames, Sink, Span, StreamPlan, accept_frames, port,
+    Arrivals, End, Expected, FramesError, Generator, Host, SentFrames, Sink, Span, StreamPlan, accept_frames, port,
 };
 use patchcord_lab::netns::{Link, Mac, Namespace};
 
@@ -89,7 +89,7 @@ fn what_is_generated_arrives_in_order_and_intact() -> Outcome {
         return Ok(());
     }
     let pair = Pair::lay()?;
-    let mut sink = Sink::attach(pair.right(), 100, true)?;
+    let mut sink = Sink::attach(pair.right(), 100, Expected::RtpWithChecksums)?;
     let plans: Vec<_> = direct(LEFT, RIGHT, 0, 100).collect();
     let mut generator = Generator::start(&plans, &[pair.left()], None)?;
     let (sent, arrivals) = send(&mut generator, &mut [&mut sink], 20_000.0, 10_000)?;
@@ -119,8 +119,8 @@ fn both_directions_are_flooded_by_one_generator() -> Outcome {
         return Ok(());
     }
     let pair = Pair::lay()?;
-    let mut right = Sink::attach(pair.right(), 10, true)?;
-    let mut left = Sink::attach(pair.left(), 10, true)?;
+    let mut right = Sink::attach(pair.right(), 10, Expected::RtpWithChecksums)?;
+    let mut left = Sink::attach(pair.left(), 10, Expected::RtpWithChecksums)?;
     let plans: Vec<_> =
         direct(LEFT, RIGHT, 0, 10).zip(direct(RIGHT, LEFT, 1, 10)).flat_map(|(there, back)| [there, back]).collect();
     let mut generator = Generator::start(&plans, &[pair.left(), pair.right()], None)?;
@@ -146,7 +146,7 @@ fn what_a_relay_changes_is_made_anew() -> Outcome {
     pair.right.know_neighbour(&link.others, IpAddr::V4(far.ip), far.mac)?;
     pair.right.run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1"))??;
     accept_frames(pair.right())?;
-    let mut sink = Sink::attach(End { namespace: &callee, device: &link.own }, 8, true)?;
+    let mut sink = Sink::attach(End { namespace: &callee, device: &link.own }, 8, Expected::RtpWithChecksums)?;
     let plans: Vec<_> = direct(LEFT, far, 0, 8).map(|plan| StreamPlan { next_hop: RIGHT.mac, ..plan }).collect();
     let mut generator = Generator::start(&plans, &[pair.left()], None)?;
     let (sent, arrivals) = send(&mut generator, &mut [&mut sink], 10_000.0, 5_000)?;
@@ -162,7 +162,7 @@ fn what_is_lost_is_counted() -> Outcome {
         return Ok(());
     }
     let pair = Pair::lay()?;
-    let mut sink = Sink::attach(pair.right(), 2, true)?;
+    let mut sink = Sink::attach(pair.right(), 2, Expected::RtpWithChecksums)?;
     // Every second stream goes to a port that the sink does not know.
     let mut plans: Vec<_> = direct(LEFT, RIGHT, 0, 2).collect();
     plans[1].to.set_port(9);
@@ -179,6 +179,14 @@ fn what_is_lost_is_counted() -> Outcome {
     let arrivals = sink.arrivals()?;
     assert!(arrivals.received >= 100 && arrivals.strange >= 100, "{arrivals:?}");
     assert!(arrivals.received.abs_diff(arrivals.strange) <= 1, "{arrivals:?}");
+
+    // Nor is RTP what somebody takes it for who waits for SRTP.
+    drop(sink);
+    let mut sink = Sink::attach(pair.right(), 2, Expected::Srtp { tag_len: 10 })?;
+    let mut generator = Generator::start(&plans[..1], &[pair.left()], None)?;
+    let (sent, arrivals) = send(&mut generator, &mut [&mut sink], 1_000.0, 100)?;
+    assert!(sent.sent >= 100, "{sent:?}");
+    assert_eq!((arrivals[0].received, arrivals[0].strange), (0, sent.sent), "{arrivals:?}");
 
     let error = Generator::start(&plans, &[End { namespace: &pair.left, device: "nothing" }], None);
     assert!(error.is_err_and(|error| error.to_string().contains("find nothing")));

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use patchcord_lab::peer::PeerError;
 use patchcord_lab::speeds::{Progress, Settings, Speed, markdown, speeds};
+use patchcord_srtp::Suite;
 
 #[test]
 fn rtpengine_has_a_speed_and_what_does_not_start_has_a_reason() -> Result<(), Box<dyn std::error::Error>> {
@@ -67,5 +68,35 @@ fn rtpengine_has_a_speed_and_what_does_not_start_has_a_reason() -> Result<(), Bo
     assert!(report.unavailable[0].reason.contains("cannot start mmsg"), "{report:?}");
     let text = markdown(&report);
     assert!(text.contains("| rtpengine |") && text.contains("mmsg: not available"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn callees_can_speak_srtp() -> Result<(), Box<dyn std::error::Error>> {
+    if !needs::root_and_rtpengine("the measuring of speeds") {
+        return Ok(());
+    }
+    let settings = match Settings::new() {
+        Err(PeerError::Cpus) => {
+            eprintln!("skipped: the measuring of speeds needs two CPUs");
+            return Ok(());
+        }
+        settings => Settings {
+            calls: vec![20],
+            callee_suite: Some(Suite::AesCm128HmacSha1_80),
+            rounds: 1,
+            window: Duration::from_millis(200),
+            light_packets_per_s: 1_000,
+            retries: 0,
+            ..settings?
+        },
+    };
+    let report = speeds(&["rtpengine".parse()?], &settings, |_| ())?;
+    let [trial] = &report.trials[..] else { panic!("{report:?}") };
+    let light = trial.at_light.as_ref().ok_or("nothing at the light load")?;
+    // What arrives is as long as SRTP is; RTP would be strange.
+    assert!(light.window.received > 0, "{light:?}");
+    assert_eq!(light.window.strange, 0, "{light:?}");
+    assert!(markdown(&report).contains("SRTP (AES_CM_128_HMAC_SHA1_80)"), "{report:?}");
     Ok(())
 }

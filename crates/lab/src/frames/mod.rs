@@ -20,7 +20,7 @@ mod template;
 
 pub use generator::{Batch, Generator, SentFrames};
 pub use histogram::Histogram;
-pub use sink::{Arrivals, Sink};
+pub use sink::{Arrivals, Expected, Sink};
 pub use template::{Host, StreamPlan, port};
 
 use std::io;

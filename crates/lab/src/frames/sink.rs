@@ -66,6 +66,21 @@ impl Arrivals {
     }
 }
 
+/// What a sink takes for packets of the streams; everything else that comes to their ports is strange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// RTP as it was generated.
+    Rtp,
+    /// The same, and each packet's checksums are computed, which takes time; a veth's are only there after
+    /// [`super::compute_checksums`] on the side that sends.
+    RtpWithChecksums,
+    /// SRTP, as long as the RTP that it was made from and so many bytes of tag. It is not decrypted.
+    Srtp {
+        /// The authentication tag's length in bytes.
+        tag_len: u32,
+    },
+}
+
 /// Counts and drops what arrives at a device, until it is dropped.
 pub struct Sink {
     control: Array<MapData, Control>,
@@ -76,12 +91,11 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Attaches a sink for streams of numbers below `streams`. One that verifies recomputes each packet's checksums, which takes
-    /// time; a veth's checksums are only there after [`super::compute_checksums`] on the side that sends.
+    /// Attaches a sink for streams of numbers below `streams`.
     ///
     /// # Errors
     /// The program could not be loaded or attached.
-    pub fn attach(end: End<'_>, streams: u32, verifies: bool) -> Result<Self, FramesError> {
+    pub fn attach(end: End<'_>, streams: u32, expected: Expected) -> Result<Self, FramesError> {
         let lacks = |what: &str| FramesError::Bpf { what: "load the sink", reason: format!("it has no {what}") };
         let loaded = EbpfLoader::new().map_max_entries("heard", streams.max(1)).load(&OBJECT.0);
         let mut bpf = loaded.map_err(FramesError::bpf("load the sink"))?;
@@ -96,7 +110,11 @@ impl Sink {
         let mut sink = Self {
             control: control.try_into().map_err(FramesError::bpf("use the sink's map"))?,
             received: received.try_into().map_err(FramesError::bpf("use the sink's map"))?,
-            wanted: Control { verify: u32::from(verifies), ..Control::default() },
+            wanted: Control {
+                verify: u32::from(expected == Expected::RtpWithChecksums),
+                tag_len: if let Expected::Srtp { tag_len } = expected { tag_len } else { 0 },
+                ..Control::default()
+            },
             _bpf: bpf,
         };
         sink.tell()?;

@@ -6,9 +6,11 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use patchcord_ng::{Dict, Message, Value};
+use patchcord_ng::{Dict, Message};
+use patchcord_srtp::Suite;
 
 use super::relay::CONTROL_TIMEOUT;
+use super::secured::CallKeys;
 use super::{CallPlan, CallPorts, PeerError, Relay, Topology};
 
 /// Where it listens.
@@ -21,11 +23,13 @@ pub struct Rtpengine {
     pub program: String,
     /// Appended to its arguments.
     pub arguments: Vec<String>,
+    /// Callees speak SRTP with this suite.
+    pub callee_suite: Option<Suite>,
 }
 
 impl Default for Rtpengine {
     fn default() -> Self {
-        Self { program: "rtpengine".to_owned(), arguments: Vec::new() }
+        Self { program: "rtpengine".to_owned(), arguments: Vec::new(), callee_suite: None }
     }
 }
 
@@ -52,10 +56,14 @@ impl Relay for Rtpengine {
             .is_ok_and(|reply| reply.text("result").as_deref() == Some("pong"))
     }
 
+    fn callee_suite(&self) -> Option<Suite> {
+        self.callee_suite
+    }
+
     fn create_call(&self, plan: &CallPlan) -> Result<CallPorts, PeerError> {
         let call = format!("lab-{}", plan.number);
-        let request = |command: &str, sdp: String, key: &'static str, value: Value| {
-            let request = Dict::new()
+        let request = |command: &str, sdp: String, others: Dict| {
+            let mut request = Dict::new()
                 .with("command", command)
                 .with("call-id", &*call)
                 .with("from-tag", "caller")
@@ -63,25 +71,50 @@ impl Relay for Rtpengine {
                 .with("ICE", "remove")
                 .with("flags", vec!["trust-address"])
                 // RTP and RTCP on one port, as in Patchcord's calls: one socket a side.
-                .with("rtcp-mux", vec!["offer", "accept"])
-                .with(key, value);
+                .with("rtcp-mux", vec!["offer", "accept"]);
+            request.0.extend(others.0);
             let reply = ask(command, &request, CONTROL_TIMEOUT)?;
-            let address = reply.text("sdp").and_then(|sdp| media_address(&sdp));
             let why = || reply.text("error-reason").map_or_else(|| format!("{reply:?}"), |why| why.to_string());
-            address.ok_or_else(|| refused(command, why()))
+            let sdp = reply.text("sdp").ok_or_else(|| refused(command, why()))?.into_owned();
+            let address = media_address(&sdp).ok_or_else(|| refused(command, format!("no address in {sdp}")))?;
+            Ok::<_, PeerError>((address, sdp))
         };
-        let to_callee = request("offer", sdp(plan.caller), "direction", vec!["caller", "callee"].into())?;
-        let to_caller = request("answer", sdp(plan.callee), "to-tag", "callee".into())?;
+        let mut to_callee = Dict::new().with("direction", vec!["caller", "callee"]);
+        if self.callee_suite.is_some() {
+            to_callee = to_callee.with("transport-protocol", "RTP/SAVP").with("DTLS", "off");
+        }
+        let (to_callee, offered) = request("offer", sdp(plan.caller, None), to_callee)?;
+        let crypto = match self.callee_suite {
+            Some(suite) => {
+                let tag = crypto_tag(&offered, suite)
+                    .ok_or_else(|| refused("offer", format!("no {suite:?} in {offered}")))?;
+                Some(CallKeys::new(suite, plan.number)?.from_callee(tag))
+            }
+            None => None,
+        };
+        let answer = sdp(plan.callee, crypto.as_deref());
+        let (to_caller, _) = request("answer", answer, Dict::new().with("to-tag", "callee"))?;
         Ok(CallPorts { to_caller, to_callee })
     }
 }
 
-/// The SDP of a party that speaks PCMU.
-fn sdp(address: SocketAddr) -> String {
+/// The tag of a suite in an offer (RFC 4568 5.1.2): the answer has to repeat it.
+fn crypto_tag(sdp: &str, suite: Suite) -> Option<u32> {
+    let mut offered = sdp.lines().filter_map(|line| line.strip_prefix("a=crypto:")).map(|line| line.split(' '));
+    offered.find_map(|mut words| {
+        let tag = words.next()?.parse().ok()?;
+        (words.next()? == suite.name()).then_some(tag)
+    })
+}
+
+/// The SDP of a party that speaks PCMU; with an `a=crypto` (RFC 4568) as SRTP.
+fn sdp(address: SocketAddr, crypto: Option<&str>) -> String {
     let (ip, port) = (address.ip(), address.port());
+    let profile = if crypto.is_some() { "RTP/SAVP" } else { "RTP/AVP" };
+    let crypto = crypto.map_or_else(String::new, |crypto| format!("a=crypto:{crypto}\r\n"));
     format!(
-        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n\
-         a=rtpmap:0 PCMU/8000\r\na=ptime:20\r\na=rtcp-mux\r\na=sendrecv\r\n"
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} {profile} 0\r\n\
+         {crypto}a=rtpmap:0 PCMU/8000\r\na=ptime:20\r\na=rtcp-mux\r\na=sendrecv\r\n"
     )
 }
 
@@ -123,9 +156,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_is_found_in_an_sdp() {
+    fn address_and_crypto_are_found_in_an_sdp() {
         let address: SocketAddr = "10.211.1.2:4000".parse().expect("an address");
-        assert_eq!(media_address(&sdp(address)), Some(address));
+        assert_eq!(media_address(&sdp(address, None)), Some(address));
+        let crypto = "1 AES_CM_128_HMAC_SHA1_32 inline:x\r\na=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:y";
+        let offer = sdp(address, Some(crypto));
+        assert_eq!(crypto_tag(&offer, Suite::AesCm128HmacSha1_80), Some(2));
+        assert_eq!(crypto_tag(&offer, Suite::AeadAes128Gcm), None);
         assert_eq!(media_address("v=0\r\nm=audio 4000 RTP/AVP 0\r\n"), None);
     }
 }

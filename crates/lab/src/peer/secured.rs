@@ -26,10 +26,12 @@ impl CallKeys {
 
     /// What the callee sends with and what it is sent with, as in `a=crypto` (RFC 4568).
     pub(super) fn texts(&self) -> [String; 2] {
-        [&self.from_callee, &self.to_callee].map(|key| {
-            let crypto = Crypto { tag: 1, key: key.clone(), mki: None, protections: Protections::ALL };
-            crypto.to_value(true).to_string()
-        })
+        [&self.from_callee, &self.to_callee].map(|key| text(key, 1))
+    }
+
+    /// What the callee sends with, by the tag of the crypto attribute that it accepts.
+    pub(super) fn from_callee(&self, tag: u32) -> String {
+        text(&self.from_callee, tag)
     }
 
     /// The callee's end.
@@ -40,4 +42,9 @@ impl CallKeys {
         };
         Ok(Secured::new(keys(&self.from_callee)?, keys(&self.to_callee)?))
     }
+}
+
+fn text(key: &MasterKey, tag: u32) -> String {
+    let crypto = Crypto { tag, key: key.clone(), mki: None, protections: Protections::ALL };
+    crypto.to_value(true).to_string()
 }

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::bed::{self, Bed};
 use super::{Settings, Speed};
-use crate::frames::{Arrivals, Batch, FramesError, Generator, SentFrames, Sink, Span, StreamPlan, port};
+use crate::frames::{
+    Arrivals, Batch, Expected, FramesError, Generator, Host, SentFrames, Sink, Span, StreamPlan, port,
+};
+use crate::netns::Mac;
 use crate::peer::relay::{self, Process};
 use crate::peer::{CallPlan, PeerError, Topology, cpu};
 
@@ -24,8 +27,11 @@ pub(super) struct Flood {
 impl Flood {
     /// Starts a relay and gives it its calls.
     pub(super) fn through(speed: &Speed, bed: &Bed, settings: &Settings, calls: u32) -> Result<Self, PeerError> {
-        let relay = speed.relay(calls);
-        let sinks = bed.party_ends().map(|end| Sink::attach(end, calls, false));
+        let relay = speed.relay(calls, settings.callee_suite);
+        let tag_len = settings.callee_suite.map(|suite| suite.rtp_tag_len() as u32);
+        let at_callees = tag_len.map_or(Expected::Rtp, |tag_len| Expected::Srtp { tag_len });
+        let sinks = bed.party_ends().into_iter().zip([Expected::Rtp, at_callees]);
+        let sinks = sinks.map(|(end, expected)| Sink::attach(end, calls, expected)).collect::<Result<Vec<_>, _>>()?;
         let process = Process::start(&*relay, &bed.topology, settings.relay_cpu)?;
         let empty_kib = cpu::resident_kib(process.id());
         let begun = Instant::now();
@@ -40,26 +46,25 @@ impl Flood {
                 .collect::<Result<Vec<_>, PeerError>>()
         })??;
         let set_up = begun.elapsed();
-        let [callers, callees] = Bed::parties()?;
         let mut plans = Vec::new();
         for (number, ports) in (0..).zip(&ports) {
-            for (device, (from, next_hop), to) in [(0, callers, ports.to_caller), (1, callees, ports.to_callee)] {
+            for ((device, from, next_hop), to) in senders(settings)?.into_iter().zip([ports.to_caller, ports.to_callee])
+            {
                 let to = SocketAddrV4::new(bed::v4(to.ip())?, to.port());
                 plans.push(StreamPlan { from, number, next_hop, to, device });
             }
         }
         let generator = Generator::start(&plans, &bed.party_ends(), Some(settings.load_cpu))?;
         let rss_kib = [empty_kib, cpu::resident_kib(process.id())];
-        let sinks = sinks.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(Self { generator, sinks, process: Some(process), set_up, rss_kib })
     }
 
     /// Straight to sinks where the relay would be: what generator and sinks cost by themselves.
     pub(super) fn without_relay(bed: &Bed, settings: &Settings, calls: u32) -> Result<Self, PeerError> {
-        let sinks = bed.relay_ends().map(|end| Sink::attach(end, calls, false));
+        let sinks = bed.relay_ends().map(|end| Sink::attach(end, calls, Expected::Rtp));
         let mut plans = Vec::new();
         for number in 0..calls {
-            for (device, (from, next_hop)) in (0..).zip(Bed::parties()?) {
+            for (device, from, next_hop) in senders(settings)? {
                 let to = SocketAddrV4::new(from.ip, numbered(number)?);
                 plans.push(StreamPlan { from, number, next_hop, to, device });
             }
@@ -99,6 +104,12 @@ impl Flood {
         }
         Ok((sent, all))
     }
+}
+
+/// Who sends: the device, the party, and the relay's Ethernet address for it.
+fn senders(settings: &Settings) -> Result<Vec<(u16, Host, Mac)>, FramesError> {
+    let parties = (0..).zip(Bed::parties()?).map(|(device, (party, relay))| (device, party, relay));
+    Ok(parties.take(if settings.callee_suite.is_some() { 1 } else { 2 }).collect())
 }
 
 fn numbered(number: u32) -> Result<u16, FramesError> {

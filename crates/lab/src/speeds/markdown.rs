@@ -67,10 +67,14 @@ pub fn markdown(report: &Report) -> String {
 
 fn head(text: &mut String, report: &Report) {
     let (machine, settings) = (&report.machine, &report.settings);
+    let directions = settings.callee_suite.map_or_else(
+        || "with two directions each".to_owned(),
+        |suite| format!("from callers, who speak RTP, to callees, who speak SRTP ({})", suite.name()),
+    );
     let _ = write!(
         text,
         "Measured on: {}, {} CPUs{}, {} MiB, Linux {}. Relays: {}. Mitigations: {}.\n\n\
-         Load: {} calls with two directions each, G.711 with 172 bytes of RTP, {} rounds, windows of {} s, relay on CPU {}, \
+         Load: {} calls {}, G.711 with 172 bytes of RTP, {} rounds, windows of {} s, relay on CPU {}, \
          generator on CPU {}. Each number is the median of the rounds and, in brackets, the lowest and the highest; ratios are \
          those of the same round. Only ratios mean something elsewhere. Generator and sinks alone: {:.0} packets/s.\n",
         machine.processor,
@@ -81,6 +85,7 @@ fn head(text: &mut String, report: &Report) {
         listed(&machine.versions),
         listed(&machine.mitigations),
         settings.calls.iter().map(u32::to_string).collect::<Vec<_>>().join(", "),
+        directions,
         settings.rounds,
         settings.window.as_secs_f64(),
         settings.relay_cpu,
@@ -142,6 +147,7 @@ fn range(range: Range, digits: usize) -> String {
 mod tests {
     use super::markdown;
     use crate::speeds::report::tests::example;
+    use patchcord_srtp::Suite;
 
     #[test]
     fn tables_have_as_many_columns_as_headings() {
@@ -156,7 +162,15 @@ mod tests {
             assert!(text.contains("265000 (200000 to 330000) | 2.50 (2.00 to 3.00)"), "{text}");
             assert!(text.contains("the generator's CPU was the limit in 2 of 2"), "{text}");
             assert!(text.contains("steered: not available: no <such> thing"), "{text}");
+            assert!(text.contains(" calls with two directions each, "), "{text}");
             assert!(!text.contains("packets/s\n\n|") || text.contains("## At"), "no table without rows: {text}");
         }
+    }
+    #[test]
+    fn a_report_says_who_speaks_srtp() {
+        let mut report = example(&[500]);
+        report.settings.callee_suite = Some(Suite::AesCm128HmacSha1_80);
+        let text = markdown(&report);
+        assert!(text.contains("to callees, who speak SRTP (AES_CM_128_HMAC_SHA1_80)"), "{text}");
     }
 }

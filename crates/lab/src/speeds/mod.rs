@@ -21,6 +21,8 @@
 //! - **Latency** is that at half of the maximum, and under a light load that is the same for all.
 //! - **Memory** is that of the process.
 //!
+//! With [`Settings::callee_suite`] the relay encrypts what callers send; then callees send nothing.
+//!
 //! Rounds alternate between the speeds. A window in which others used more than 3 % of the CPUs is measured again, and marked
 //! if it never gets quiet.
 
@@ -45,7 +47,8 @@ pub use window::Window;
 
 use std::time::Duration;
 
-use serde::Serialize;
+use patchcord_srtp::Suite;
+use serde::{Serialize, Serializer};
 
 use crate::peer::relay::GroupPriority;
 use crate::peer::{self, PeerError};
@@ -53,12 +56,15 @@ use crate::peer::{self, PeerError};
 /// What is the same for all speeds of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Settings {
-    /// Numbers of calls, with two directions each; every speed is tried with each of them.
+    /// Numbers of calls; every speed is tried with each of them.
     pub calls: Vec<u32>,
     /// Trials of each speed with each number of calls.
     pub rounds: u32,
     /// Length of a measuring window.
     pub window: Duration,
+    /// Callees are spoken to in SRTP with this suite, and only callers send: the generator encrypts nothing.
+    #[serde(serialize_with = "suite_name")]
+    pub callee_suite: Option<Suite>,
     /// Packets a second in all, of the light load.
     pub light_packets_per_s: u32,
     /// Share of all CPU time that others may use in a window, 0 to 1.
@@ -82,6 +88,7 @@ impl Settings {
         let peer::Settings { foreign_max, relay_cpu, load_cpu, .. } = peer::Settings::new()?;
         Ok(Self {
             calls: vec![500],
+            callee_suite: None,
             rounds: 3,
             window: Duration::from_secs(1),
             light_packets_per_s: 25_000,
@@ -92,6 +99,10 @@ impl Settings {
             load_cpu,
         })
     }
+}
+
+fn suite_name<S: Serializer>(suite: &Option<Suite>, serializer: S) -> Result<S::Ok, S::Error> {
+    suite.map(Suite::name).serialize(serializer)
 }
 
 /// What happens, while it happens.

@@ -231,6 +231,7 @@ pub(super) mod tests {
     pub(in crate::speeds) fn example(calls: &[u32]) -> Report {
         let settings = Settings {
             calls: calls.to_vec(),
+            callee_suite: None,
             rounds: 2,
             window: std::time::Duration::from_secs(1),
             light_packets_per_s: 50_000,

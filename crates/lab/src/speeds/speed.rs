@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::str::FromStr;
 
+use patchcord_srtp::Suite;
 use serde::Serialize;
 
 use crate::peer::{Patchcord, PeerError, Relay, Rtpengine};
@@ -48,8 +49,8 @@ impl Speed {
         names.filter_map(|name| name.parse().ok()).collect()
     }
 
-    /// The relay, with room for so many calls.
-    pub(super) fn relay(&self, calls: u32) -> Box<dyn Relay> {
+    /// The relay, with room for so many calls whose callees speak SRTP or not.
+    pub(super) fn relay(&self, calls: u32, callee_suite: Option<Suite>) -> Box<dyn Relay> {
         /// For which Patchcord has room by default.
         const LEGS: u32 = 4_096;
         let (name, program, mut arguments) = (self.name.clone(), self.program.clone(), self.arguments.clone());
@@ -59,9 +60,9 @@ impl Speed {
                 // What is said later counts more: the speed's own arguments.
                 arguments.splice(0..0, ["--set".to_owned(), format!("workers.legs_max={legs}")]);
             }
-            Box::new(Patchcord { name, program, arguments, callee_suite: None })
+            Box::new(Patchcord { name, program, arguments, callee_suite })
         } else {
-            Box::new(Rtpengine { program, arguments })
+            Box::new(Rtpengine { program, arguments, callee_suite })
         }
     }
 }

@@ -45,7 +45,8 @@ pub(crate) struct Control {
     pub(crate) verify: u32,
     /// Frames of a batch.
     pub(crate) batch: u32,
-    pub(crate) zero: u32,
+    /// Bytes that SRTP adds to a packet; 0 for RTP.
+    pub(crate) tag_len: u32,
 }
 
 /// What the generator did (`struct frames_sent`).

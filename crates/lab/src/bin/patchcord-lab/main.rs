@@ -235,7 +235,7 @@ impl Common {
                 callee_suite: Some(Suite::AesCm128HmacSha1_80),
                 ..patchcord("patchcord-srtp", &self.programs.patchcord_args)
             }),
-            Peer::Rtpengine => Box::new(Rtpengine { program: self.programs.rtpengine.clone(), arguments: Vec::new() }),
+            Peer::Rtpengine => Box::new(Rtpengine { program: self.programs.rtpengine.clone(), ..Rtpengine::default() }),
         }
     }
 }

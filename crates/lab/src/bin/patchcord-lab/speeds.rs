@@ -9,6 +9,8 @@ use clap::Args;
 use patchcord_lab::peer::PeerError;
 use patchcord_lab::speeds::{self, Progress, Report, Settings, Speed, growth_plots, markdown, speed_plots};
 
+use patchcord_srtp::Suite;
+
 use crate::say;
 
 /// Arguments of both commands.
@@ -18,6 +20,9 @@ pub(crate) struct Options {
     /// repeated. Ratios are to the first one. All known ones by default.
     #[arg(long = "speed", value_name = "SPEED")]
     speeds: Vec<Speed>,
+    /// Callees are spoken to in SRTP, with this suite of RFC 4568 or 7714: the relay encrypts what callers send. Callees send nothing.
+    #[arg(long, value_name = "SUITE", num_args = 0..=1, default_missing_value = "AES_CM_128_HMAC_SHA1_80")]
+    srtp: Option<Suite>,
     /// Length of a measuring window in seconds.
     #[arg(long, default_value_t = 1.0)]
     window_s: f64,
@@ -56,6 +61,7 @@ impl Options {
         let defaults = Settings::new()?;
         let settings = Settings {
             calls: calls.iter().map(|&calls| calls.max(1)).collect(),
+            callee_suite: self.srtp,
             rounds: rounds.max(1),
             window: Duration::from_secs_f64(self.window_s.clamp(0.1, 3_600.0)),
             light_packets_per_s: self.light.max(1),
