@@ -88,7 +88,7 @@ impl Relay for Rtpengine {
             Some(suite) => {
                 let tag = crypto_tag(&offered, suite)
                     .ok_or_else(|| refused("offer", format!("no {suite:?} in {offered}")))?;
-                Some(CallKeys::new(suite, plan.number)?.from_callee(tag))
+                Some(CallKeys::new(suite, plan.number)?.accepting(tag))
             }
             None => None,
         };

@@ -29,8 +29,8 @@ impl CallKeys {
         [&self.from_callee, &self.to_callee].map(|key| text(key, 1))
     }
 
-    /// What the callee sends with, by the tag of the crypto attribute that it accepts.
-    pub(super) fn from_callee(&self, tag: u32) -> String {
+    /// What the callee sends with, for an answer that accepts the crypto attribute with this tag.
+    pub(super) fn accepting(&self, tag: u32) -> String {
         text(&self.from_callee, tag)
     }
 
