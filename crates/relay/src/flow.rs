@@ -75,6 +75,8 @@ pub enum Obstacle {
     NoListener,
     /// More than one leg hears it.
     Listeners,
+    /// The listener hears it transcoded.
+    Transcoded,
     /// The listener can be sent nothing, or is sent key presses.
     ListenerClosed,
     /// The listener's stream is not numbered by the relay.
@@ -109,6 +111,7 @@ impl Obstacle {
             Self::Tapped => "it is being dumped",
             Self::NoListener => "nobody hears it",
             Self::Listeners => "more than one leg hears it",
+            Self::Transcoded => "it is transcoded for its listener",
             Self::ListenerClosed => "the listener can be sent nothing, or is being sent key presses",
             Self::Transparent => "the listener's stream is transparent",
             Self::TelephoneEvent => "a key press is under way",

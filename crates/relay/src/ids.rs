@@ -34,6 +34,20 @@ impl fmt::Display for AssociationId {
     }
 }
 
+/// What one leg hears of another by way of a transcoder: the leg's slot, and a number that no other one of the shard has had lately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TranscodingId(u64);
+
+impl TranscodingId {
+    pub(crate) const fn new(sink: u32, number: u32) -> Self {
+        Self((number as u64) << 32 | sink as u64)
+    }
+
+    pub(crate) const fn slot(self) -> u32 {
+        self.0 as u32
+    }
+}
+
 /// Which of a leg's two local ports a datagram arrived at or leaves from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Component {

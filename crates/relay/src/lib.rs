@@ -5,7 +5,8 @@
 //! be fed before what was produced has been taken. Time and randomness are arguments: a seed reproduces a run.
 //!
 //! The code map: `command`, `event`, `snapshot`, `exchange`, `media` and `scope` are the vocabulary; `shard` is the door; `leg` holds
-//! a leg's state (hot ingress and egress, cold rest); [`flow`] is what others forward in the engine's place; `forward` is the packet path; `cut_over` changes sources; `player`, `dtmf`
+//! a leg's state (hot ingress and egress, cold rest); [`flow`] is what others forward in the engine's place, [`transcoding`] what others make
+//! for listeners without a common format; `forward` is the packet path; `cut_over` changes sources; `player`, `dtmf`
 //! and `housekeeping` are what time brings about.
 
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@ pub mod media;
 pub mod scope;
 pub mod snapshot;
 pub mod time;
+pub mod transcoding;
 pub mod verdict;
 
 mod cut_over;

@@ -9,7 +9,8 @@ use patchcord_srtp::{OVERHEAD_MAX, PacketIndex};
 
 use crate::datagram::Hop;
 use crate::event::Event;
-use crate::ids::{AssociationId, LegId, PortId};
+use crate::ids::{AssociationId, LegId, PortId, TranscodingId};
+use crate::transcoding::{Transcode, Transcoding};
 
 /// Packets that one call into the engine can produce, beside the datagrams it rewrites in place. A worker's batch is
 /// smaller, and ticks stop at this number and go on at the next call.
@@ -19,6 +20,8 @@ const ARENA_BYTES: usize = 512 * 1024;
 /// Events that one call can produce. Only latching, SSRC changes, timeouts and cut-overs make events.
 const EVENTS_MAX: usize = 4096;
 
+/// Packets that one call can hand out to be transcoded.
+const TRANSCODES_MAX: usize = 1024;
 /// Datagrams of DTLS that one call can hand out.
 const HANDSHAKES_MAX: usize = 64;
 
@@ -82,6 +85,16 @@ impl<'a> Outputs<'a> {
         })
     }
 
+    /// For whoever transcodes, in this order; each is given once.
+    pub fn transcodes(&mut self) -> impl Iterator<Item = Transcode<'_>> {
+        let arena = &self.outbox.arena;
+        self.outbox.transcodes.drain(..).map(|handed_out| match handed_out {
+            HandedOut::Begin(transcoding) => Transcode::Begin(*transcoding),
+            HandedOut::Packet(id, bytes) => Transcode::Packet { id, bytes: &arena[bytes] },
+            HandedOut::End(id) => Transcode::End(id),
+        })
+    }
+
     /// Legs that were added, with their slots: open their ports.
     #[must_use]
     pub fn opened(&self) -> &[(LegId, u32)] {
@@ -120,12 +133,21 @@ pub(crate) enum Seal {
     Rtcp(u32),
 }
 
+/// For whoever transcodes.
+#[derive(Debug)]
+enum HandedOut {
+    Begin(Box<Transcoding>),
+    Packet(TranscodingId, Range<usize>),
+    End(TranscodingId),
+}
+
 #[derive(Debug)]
 pub(crate) struct Outbox {
     packets: Vec<Packet>,
     arena: Box<[u8]>,
     arena_used: usize,
     handshakes: Vec<(LegId, AssociationId, SocketAddr, Range<usize>)>,
+    transcodes: Vec<HandedOut>,
     events: Vec<Event>,
     events_lost: u64,
     /// A packet is yet to be protected.
@@ -143,6 +165,7 @@ impl Outbox {
             arena: vec![0; ARENA_BYTES].into_boxed_slice(),
             arena_used: 0,
             handshakes: Vec::with_capacity(HANDSHAKES_MAX),
+            transcodes: Vec::with_capacity(TRANSCODES_MAX),
             events: Vec::with_capacity(EVENTS_MAX),
             events_lost: 0,
             has_unsealed: false,
@@ -226,14 +249,41 @@ impl Outbox {
 
     /// Takes a datagram of DTLS for whoever does the handshake. `false` if there is no room.
     pub(crate) fn hand_out(&mut self, leg: LegId, association: AssociationId, from: SocketAddr, bytes: &[u8]) -> bool {
-        if self.handshakes.len() == HANDSHAKES_MAX || self.arena.len() - self.arena_used < bytes.len() {
+        if self.handshakes.len() == HANDSHAKES_MAX {
             return false;
+        }
+        let Some(room) = self.store(bytes) else { return false };
+        self.handshakes.push((leg, association, from, room));
+        true
+    }
+
+    pub(crate) fn begin_transcoding(&mut self, transcoding: Transcoding) {
+        self.transcodes.push(HandedOut::Begin(Box::new(transcoding)));
+    }
+
+    pub(crate) fn end_transcoding(&mut self, id: TranscodingId) {
+        self.transcodes.push(HandedOut::End(id));
+    }
+
+    /// Takes a packet for whoever transcodes. `false` if there is no room.
+    pub(crate) fn transcode(&mut self, id: TranscodingId, bytes: &[u8]) -> bool {
+        if self.transcodes.len() >= TRANSCODES_MAX {
+            return false;
+        }
+        let Some(room) = self.store(bytes) else { return false };
+        self.transcodes.push(HandedOut::Packet(id, room));
+        true
+    }
+
+    /// Keeps bytes until they are taken, if there is room.
+    fn store(&mut self, bytes: &[u8]) -> Option<Range<usize>> {
+        if self.arena.len() - self.arena_used < bytes.len() {
+            return None;
         }
         let room = self.arena_used..self.arena_used + bytes.len();
         self.arena[room.clone()].copy_from_slice(bytes);
         self.arena_used = room.end;
-        self.handshakes.push((leg, association, from, room));
-        true
+        Some(room)
     }
 
     pub(crate) fn event(&mut self, event: Event) {
@@ -266,6 +316,7 @@ impl Outbox {
         self.arena_used = 0;
         self.has_unsealed = false;
         self.handshakes.clear();
+        self.transcodes.clear();
         self.events.clear();
         self.opened.clear();
         self.closed.clear();

@@ -28,6 +28,8 @@ pub struct LegSnapshot {
     pub muted: bool,
     /// What feeds it.
     pub source: SourceSnapshot,
+    /// Whether it hears that by way of a transcoder.
+    pub transcoded: bool,
     /// The cut-over that it waits for.
     pub pending: Option<CutOverId>,
     /// Received from the party.

@@ -15,6 +15,7 @@ use arrayvec::ArrayVec;
 use crate::command::{CUT_OVER_CHANGES_MAX, CutOver, Source, SourceChange, Trigger};
 use crate::event::{Event, TriggerKind};
 use crate::ids::{CutOverId, LegId};
+use crate::leg::egress::Hearing;
 use crate::leg::formats::PayloadTypeMap;
 use crate::leg::{Draft, Slot, SourceSlot, Undo};
 use crate::shard::Shard;
@@ -262,17 +263,26 @@ impl Shard {
             SourceSlot::Player => self.stop_player(sink),
         }
         self.legs.egress[at].splice_next();
-        self.legs.egress[at].same_payload_types = true;
+        self.end_transcoding(sink);
+        self.legs.egress[at].hearing = Hearing::AsIs;
         self.legs.cold[at].event_in_flight = None;
         self.legs.cold[at].event_skipped = None;
     }
 
-    /// Recomputes the payload types that a leg's source has for it.
+    /// Recomputes what a leg's source is to it: its payload types, and whether it has to be transcoded.
     pub(crate) fn map_payload_types(&mut self, sink: Slot) {
         let at = sink as usize;
         let SourceSlot::Leg(source) = self.legs.egress[at].source else { return };
+        if self.transcodes(source, sink) {
+            self.legs.egress[at].hearing = Hearing::Transcoded;
+            return self.begin_transcoding(source, sink);
+        }
+        if self.legs.egress[at].is_transcoded() {
+            self.end_transcoding(sink);
+            self.legs.egress[at].resume_next();
+        }
         let map = PayloadTypeMap::between(&self.legs.cold[source as usize].codecs, &self.legs.cold[at].codecs);
-        self.legs.egress[at].same_payload_types = map.is_identity();
+        self.legs.egress[at].hearing = if map.is_identity() { Hearing::AsIs } else { Hearing::Mapped };
         self.legs.cold[at].payload_types = map;
     }
 

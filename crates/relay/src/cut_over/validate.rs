@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use crate::command::{
-    CUT_OVER_CHANGES_MAX, Command, CutOver, LegSpec, Refusal, RelatchGate, Relaying, Source, SourceChange, SrtpKeys,
-    Trigger,
+    CUT_OVER_CHANGES_MAX, Command, CutOver, EgressMode, LegSpec, Refusal, RelatchGate, Relaying, Source, SourceChange,
+    SrtpKeys, Trigger,
 };
 use crate::ids::{AssociationId, CutOverId, LegId};
 use crate::leg::SourceSlot;
@@ -217,11 +217,13 @@ impl<'a> Plan<'a> {
             Source::Leg(source) => {
                 self.must_exist(*source)?;
                 let source_codecs = self.codecs_of(*source);
-                if share_a_format(source_codecs, sink_codecs) {
+                if share_a_format(source_codecs, sink_codecs)
+                    || self.shard.must_transcode(source_codecs, sink_codecs, self.mode_of(change.sink))
+                {
                     return Ok(());
                 }
                 let reason = format!(
-                    "{source} has {}, it has {}; they need a re-INVITE or transcoding",
+                    "{source} has {}, it has {}; which is not transcoded here; they need a re-INVITE",
                     list(source_codecs),
                     list(sink_codecs)
                 );
@@ -345,6 +347,12 @@ impl<'a> Plan<'a> {
             return &spec.codecs;
         }
         self.shard.legs.slot(leg).map_or(&[], |slot| &self.shard.legs.cold[slot as usize].codecs)
+    }
+
+    fn mode_of(&self, leg: LegId) -> EgressMode {
+        let planned = self.added.iter().find(|spec| spec.id == leg).map(|spec| spec.egress_mode);
+        let present = || self.shard.legs.slot(leg).map(|slot| self.shard.legs.egress[slot as usize].mode());
+        planned.or_else(present).unwrap_or_default()
     }
 
     /// What an immediate cut-over of the batch gives the leg to hear.

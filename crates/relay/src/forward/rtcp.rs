@@ -138,6 +138,7 @@ impl Shard {
         };
         let (timestamp, timestamp_at) = egress.clock();
         let rate = match egress.source {
+            SourceSlot::Leg(_) if egress.is_transcoded() => self.audio_clock_rate(sink),
             SourceSlot::Leg(source) => self.legs.ingress[source as usize].clock_rate,
             SourceSlot::Player | SourceSlot::Silence => {
                 self.legs.cold[at].player.as_ref().map_or(crate::leg::DEFAULT_CLOCK_RATE, Player::clock_rate)
@@ -319,7 +320,8 @@ impl Translation<'_> {
     /// What the listener itself calls the stream of which the reporter speaks; `None` if it is not the listener's.
     fn known_to_source(&self, ssrc: Ssrc) -> Option<Ssrc> {
         let back = &self.shard.egress[self.from as usize];
-        if back.source != SourceSlot::Leg(self.sink) || back.ssrc() != Some(ssrc) {
+        // What was transcoded has numbers that the one who sent it does not know.
+        if back.source != SourceSlot::Leg(self.sink) || back.ssrc() != Some(ssrc) || back.is_transcoded() {
             return None;
         }
         back.source_ssrc()

@@ -7,7 +7,7 @@ use patchcord_rtp::{Arrival, PayloadType, RtpHeader, SequenceNumber, Ssrc};
 use crate::datagram::{Datagram, Hop, Verdict};
 use crate::event::{Event, Receipt};
 use crate::ids::{Component, PortId};
-use crate::leg::egress::{Egress, Incoming, Passed, Splice};
+use crate::leg::egress::{Egress, Hearing, Incoming, Passed, Splice};
 use crate::leg::ice::Opinion;
 use crate::leg::latch::Admission;
 use crate::leg::{NO_SLOT, Slot};
@@ -92,6 +92,12 @@ impl Shard {
             copied |= self.copy_to(sink, &packet).is_ok();
             sink = next;
         }
+        if self.legs.egress[sink as usize].is_transcoded() {
+            return match self.hand_to_transcoder(sink, &packet) {
+                Err(reason) if !copied => Verdict::Dropped(reason),
+                _ => Verdict::Consumed,
+            };
+        }
         match self.pass_to(sink, &packet) {
             Ok((header, hop, seal)) => {
                 header.rewrite(&mut datagram.bytes[..datagram.len]);
@@ -124,8 +130,16 @@ impl Shard {
         false
     }
 
-    /// Sends a copy of a packet by way of the outbox.
+    /// Sends a copy of a source's packet to one listener, or has one made that it understands.
     fn copy_to(&mut self, sink: Slot, packet: &SourcePacket<'_>) -> Result<(), DropReason> {
+        if self.legs.egress[sink as usize].is_transcoded() {
+            return self.hand_to_transcoder(sink, packet);
+        }
+        self.send_copy(sink, packet)
+    }
+
+    /// Sends a copy of a packet by way of the outbox.
+    pub(crate) fn send_copy(&mut self, sink: Slot, packet: &SourcePacket<'_>) -> Result<(), DropReason> {
         let len = packet.bytes.len();
         if self.outbox.has_room(len) {
             let (header, hop, seal) = self.pass_to(sink, packet)?;
@@ -192,10 +206,10 @@ impl Shard {
         if let Some(reason) = egress.obstacle() {
             return Err(reason);
         }
-        let payload_type = if egress.same_payload_types {
-            packet.header.payload_type
-        } else {
-            self.translate(sink, packet.header.payload_type).ok_or(DropReason::PayloadType)?
+        let payload_type = match egress.hearing {
+            // Who transcodes knows the listener's numbers.
+            Hearing::AsIs | Hearing::Transcoded => packet.header.payload_type,
+            Hearing::Mapped => self.translate(sink, packet.header.payload_type).ok_or(DropReason::PayloadType)?,
         };
         if packet.is_telephone_event {
             self.mind_event_before(sink, packet)?;
@@ -231,13 +245,17 @@ impl Shard {
     /// Whether [`Shard::pass_to`] would send this packet to a listener that has just been given its source.
     pub(crate) fn would_join(&self, sink: Slot, source: Slot, packet: &SourcePacket<'_>) -> bool {
         let egress = &self.legs.egress[sink as usize];
-        let (source, sink) = (&self.legs.cold[source as usize], &self.legs.cold[sink as usize]);
         let joins_event = packet.is_telephone_event && !packet.header.marker;
-        egress.is_reachable()
-            && !joins_event
-            && crate::leg::formats::PayloadTypeMap::between(&source.codecs, &sink.codecs)
-                .get(packet.header.payload_type)
-                .is_some()
+        if !egress.is_reachable() || joins_event {
+            return false;
+        }
+        if self.transcodes(source, sink) {
+            return self.is_transcodable(source, packet);
+        }
+        let (source, sink) = (&self.legs.cold[source as usize], &self.legs.cold[sink as usize]);
+        crate::leg::formats::PayloadTypeMap::between(&source.codecs, &sink.codecs)
+            .get(packet.header.payload_type)
+            .is_some()
     }
 
     fn translate(&self, sink: Slot, payload_type: PayloadType) -> Option<PayloadType> {

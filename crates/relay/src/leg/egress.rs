@@ -47,8 +47,7 @@ pub(crate) struct Egress {
     following: Following,
     /// Something was sent, ever.
     started: bool,
-    /// Payload types pass as they are.
-    pub(crate) same_payload_types: bool,
+    pub(crate) hearing: Hearing,
     protection: Protection,
     sequence_offset: u16,
     timestamp_offset: u32,
@@ -81,6 +80,17 @@ enum Numbering {
     /// Packets of our own were put into a stream that passed untouched, or it must not repeat a number: what its source sends under
     /// the same SSRC is numbered on. Another SSRC passes untouched again.
     Shifted,
+}
+
+/// What becomes of the payload types of the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hearing {
+    /// They pass as they are.
+    AsIs,
+    /// They are translated into this leg's numbers.
+    Mapped,
+    /// Packets pass by way of a transcoder.
+    Transcoded,
 }
 
 /// Whether the party is sent SRTP.
@@ -153,7 +163,7 @@ impl Egress {
             gate: Gate::Closed,
             following: Following::Nobody,
             started: false,
-            same_payload_types: true,
+            hearing: Hearing::AsIs,
             protection: Protection::Plain,
             sequence_offset: 0,
             timestamp_offset: 0,
@@ -208,6 +218,7 @@ impl Egress {
     pub(crate) fn is_verbatim(&self) -> bool {
         self.is_untouched()
             || (self.follows_any()
+                && !self.is_transcoded()
                 && self.sequence_offset == 0
                 && self.timestamp_offset == 0
                 && self.ssrc == self.source_ssrc)
@@ -257,6 +268,10 @@ impl Egress {
     /// The source has started its sequence anew, at `sequence`; unless that follows from what was sent: a splice has
     /// noticed it already.
     pub(crate) fn restart(&mut self, sequence: SequenceNumber) {
+        if self.is_transcoded() {
+            // Who transcodes numbers on by himself.
+            return;
+        }
         let ahead = sequence.wrapping_add(self.sequence_offset).distance_from(SequenceNumber(self.newest as u16));
         if !SAME_RUN.contains(&ahead) {
             self.resume_next();
@@ -273,6 +288,12 @@ impl Egress {
             Gate::Closed if self.protection == Protection::Awaited => Some(DropReason::SrtpRequired),
             Gate::Closed => Some(DropReason::SinkDirection),
         }
+    }
+
+    /// Whether the party hears its source by way of a transcoder.
+    #[inline]
+    pub(crate) const fn is_transcoded(&self) -> bool {
+        matches!(self.hearing, Hearing::Transcoded)
     }
 
     /// Whether the party is sent SRTP alone.

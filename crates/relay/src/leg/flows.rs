@@ -6,7 +6,7 @@
 use core::net::SocketAddr;
 
 use crate::flow::{Flow, Obstacle, Offload, Progress};
-use crate::leg::egress::Protection;
+use crate::leg::egress::{Hearing, Protection};
 use crate::leg::{Legs, NO_SLOT, Slot, SourceSlot};
 use crate::verdict::DropReason;
 
@@ -248,6 +248,9 @@ impl Legs {
         if egress.next_sink != NO_SLOT {
             return Err(Obstacle::Listeners);
         }
+        if egress.is_transcoded() {
+            return Err(Obstacle::Transcoded);
+        }
         if egress.protection() != Protection::Plain {
             return Err(Obstacle::Srtp);
         }
@@ -288,7 +291,11 @@ impl Legs {
         let map = &self.cold[sink as usize].payload_types;
         core::array::from_fn(|number| {
             let Some(payload_type) = patchcord_rtp::PayloadType::new(number as u8) else { return Flow::ENGINE };
-            let heard_as = if egress.same_payload_types { Some(payload_type) } else { map.get(payload_type) };
+            let heard_as = match egress.hearing {
+                Hearing::AsIs => Some(payload_type),
+                Hearing::Mapped => map.get(payload_type),
+                Hearing::Transcoded => None,
+            };
             match heard_as {
                 Some(heard_as) if !ingress.is_telephone_event(payload_type) => heard_as.get(),
                 _ => Flow::ENGINE,

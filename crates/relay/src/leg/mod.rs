@@ -23,7 +23,7 @@ use crate::datagram::Hop;
 use crate::dtmf::Dialer;
 use crate::event::Receipt;
 use crate::histogram::LatencyHistogram;
-use crate::ids::{Component, CutOverId, LegId, PortId};
+use crate::ids::{Component, CutOverId, LegId, PortId, TranscodingId};
 use crate::media::{Codec, Direction};
 use crate::player::Player;
 use crate::time::MonoTime;
@@ -78,6 +78,8 @@ pub(crate) struct Cold {
     pub(crate) codecs_ever: Vec<Codec>,
     /// Payload types of the present source as this leg knows them.
     pub(crate) payload_types: PayloadTypeMap,
+    /// By way of which transcoding this leg hears its source, if by any.
+    pub(crate) transcoding: Option<TranscodingId>,
     pub(crate) media_timeout_ms: Option<u32>,
     pub(crate) timed_out: bool,
     pub(crate) created_at: MonoTime,
@@ -487,6 +489,7 @@ impl Cold {
             codecs: spec.codecs.clone(),
             codecs_ever: spec.codecs.clone(),
             payload_types: PayloadTypeMap::identity(),
+            transcoding: None,
             media_timeout_ms: spec.media_timeout.map(|timeout| u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX)),
             timed_out: false,
             created_at: now,

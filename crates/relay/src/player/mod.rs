@@ -12,6 +12,7 @@ pub(crate) use wheel::Wheel;
 use crate::command::Source;
 use crate::event::Event;
 use crate::forward::SourcePacket;
+use crate::leg::egress::Hearing;
 use crate::leg::formats::payload_type_for;
 use crate::leg::{Slot, SourceSlot};
 use crate::media::{Frames, Repeat};
@@ -93,7 +94,7 @@ impl Shard {
         // One frame after the last packet: the listener hears no break. At once, if that is past or never was.
         let due = if egress.ssrc().is_some() { egress.last_sent_at.after(frames.ptime()).max(now) } else { now };
         egress.source = SourceSlot::Player;
-        egress.same_payload_types = true;
+        egress.hearing = Hearing::AsIs;
         let rounds_left = match repeat {
             Repeat::Times(times) => times.max(1),
             Repeat::Forever => 1,

@@ -31,6 +31,7 @@ impl Shard {
                 SourceSlot::Leg(source) => SourceSnapshot::Leg(self.legs.cold[source as usize].id),
                 SourceSlot::Player => SourceSnapshot::Player,
             },
+            transcoded: egress.is_transcoded(),
             pending: cold.pending,
             ingress: IngressStats {
                 datagrams: receiver.packets() + cold.rtcp_received + cold.stragglers + checks + handshakes + unreceived,

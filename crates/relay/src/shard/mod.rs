@@ -19,6 +19,7 @@ use crate::player::Wheel;
 use crate::rng::Rng;
 use crate::snapshot::{LegSnapshot, WorkerSnapshot};
 use crate::time::MonoTime;
+use crate::transcoding::Transcodable;
 use crate::verdict::Drops;
 
 /// What a shard is made with.
@@ -52,6 +53,10 @@ pub struct Shard {
     pub(crate) next_inspection: MonoTime,
     pub(crate) inspected: u32,
     pub(crate) nowhere: SocketAddr,
+    /// `None`: nothing can be transcoded.
+    pub(crate) transcodable: Option<Transcodable>,
+    /// How many were begun.
+    pub(crate) transcodings: u32,
     wallclock: Option<(NtpTime, MonoTime)>,
 }
 
@@ -85,6 +90,8 @@ impl Shard {
             next_inspection: MonoTime::ZERO,
             inspected: 0,
             nowhere: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+            transcodable: None,
+            transcodings: 0,
             wallclock: None,
         }
     }

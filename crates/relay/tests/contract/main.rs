@@ -26,6 +26,7 @@ mod srtp;
 mod support;
 mod telephone_events;
 mod timeouts;
+mod transcoding;
 mod triggers;
 mod writers;
 

@@ -50,6 +50,8 @@ mod support;
 mod telephone_events;
 #[path = "../contract/timeouts.rs"]
 mod timeouts;
+#[path = "../contract/transcoding.rs"]
+mod transcoding;
 #[path = "../contract/triggers.rs"]
 mod triggers;
 #[path = "../contract/writers.rs"]

@@ -17,10 +17,11 @@ use patchcord_relay::command::{
     Trigger,
 };
 use patchcord_relay::event::{Event, Receipt};
-use patchcord_relay::ids::{AssociationId, Component, CutOverId, LegId, PortId};
+use patchcord_relay::ids::{AssociationId, Component, CutOverId, LegId, PortId, TranscodingId};
 use patchcord_relay::media::{Codec, Direction, EncodingName, Frames, Repeat};
 use patchcord_relay::snapshot::LegSnapshot;
 use patchcord_relay::time::MonoTime;
+use patchcord_relay::transcoding::{Transcode, Transcoding};
 use patchcord_relay::verdict::DropReason;
 use patchcord_relay::{Datagram, Outputs, Shard, ShardConfig, Verdict};
 use patchcord_rtp::{NtpTime, PayloadType, Protocol, classify};
@@ -52,6 +53,24 @@ pub(crate) struct Heard {
 /// A datagram of DTLS: leg, association, source and bytes.
 pub(crate) type HandedOut = (LegId, AssociationId, SocketAddr, Vec<u8>);
 
+/// [`Transcode`], kept.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ToTranscoder {
+    Begin(Transcoding),
+    Packet(TranscodingId, Vec<u8>),
+    End(TranscodingId),
+}
+
+impl From<Transcode<'_>> for ToTranscoder {
+    fn from(handed_out: Transcode<'_>) -> Self {
+        match handed_out {
+            Transcode::Begin(transcoding) => Self::Begin(transcoding),
+            Transcode::Packet { id, bytes } => Self::Packet(id, bytes.to_vec()),
+            Transcode::End(id) => Self::End(id),
+        }
+    }
+}
+
 /// One packet on its way to the relay.
 #[derive(Clone, Debug)]
 pub(crate) struct Arriving {
@@ -72,6 +91,8 @@ pub(crate) struct World {
     heard: BTreeMap<u64, Vec<Heard>>,
     events: Vec<(MonoTime, Event)>,
     handshakes: Vec<HandedOut>,
+    /// For whoever transcodes, since the last look.
+    pub(crate) transcodes: Vec<ToTranscoder>,
     next_cut_over: u64,
     /// Parties with SRTP.
     secured: BTreeMap<u64, Peer>,
@@ -100,6 +121,7 @@ impl World {
             heard: BTreeMap::new(),
             events: Vec::new(),
             handshakes: Vec::new(),
+            transcodes: Vec::new(),
             next_cut_over: 1000,
             secured: BTreeMap::new(),
             keys: 0,
@@ -390,6 +412,14 @@ impl World {
         let now = self.now;
         self.events.extend(taken.events.into_iter().map(|event| (now, event)));
         self.handshakes.extend(taken.handshakes);
+        self.transcodes.extend(taken.transcodes);
+    }
+
+    /// Somebody has made a packet of a transcoding.
+    pub(crate) fn transcoded(&mut self, id: TranscodingId, bytes: &[u8]) {
+        let now = self.now;
+        let taken = Taken::from(self.shard.transcoded([(id, bytes)], now));
+        self.absorb(taken);
     }
 
     fn capture(&mut self, port: PortId, to: SocketAddr, bytes: &[u8]) {
@@ -408,6 +438,7 @@ struct Taken {
     transmits: Vec<(PortId, SocketAddr, Vec<u8>)>,
     events: Vec<Event>,
     handshakes: Vec<HandedOut>,
+    transcodes: Vec<ToTranscoder>,
     opened: Vec<(LegId, u32)>,
     closed: Vec<u32>,
 }
@@ -418,7 +449,9 @@ impl From<Outputs<'_>> for Taken {
         let (opened, closed) = (outputs.opened().to_vec(), outputs.closed().to_vec());
         let handshakes =
             outputs.handshakes().map(|one| (one.leg, one.association, one.from, one.bytes.to_vec())).collect();
-        Self { transmits, events: outputs.events().collect(), handshakes, opened, closed }
+        let events = outputs.events().collect();
+        let transcodes = outputs.transcodes().map(ToTranscoder::from).collect();
+        Self { transmits, events, handshakes, transcodes, opened, closed }
     }
 }
 

@@ -1,0 +1,160 @@
+//! Listeners that share no format with their source hear it transcoded.
+//!
+//! The engine knows no codec. It hands out what such a source sends, and takes what somebody else has made of it as that
+//! source's stream from there on: numbered, gated and protected like any other. So the way from relaying to transcoding and back is a
+//! cut-over like any other.
+//!
+//! ```text
+//!  source -> ingress -> [Transcode::Packet] -> a transcoder -> [Shard::transcoded] -> egress -> sink
+//! ```
+
+use patchcord_rtp::RtpHeader;
+
+use crate::command::EgressMode;
+use crate::forward::SourcePacket;
+use crate::ids::TranscodingId;
+use crate::leg::formats::share_a_format;
+use crate::leg::{Slot, SourceSlot};
+use crate::media::Codec;
+use crate::outbox::Outputs;
+use crate::shard::Shard;
+use crate::time::MonoTime;
+use crate::verdict::DropReason;
+
+/// What one leg hears of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transcoding {
+    /// Its name; never used twice in a shard.
+    pub id: TranscodingId,
+    /// Formats of the leg that sends.
+    pub from: Vec<Codec>,
+    /// Formats of the leg that hears it, by its payload types.
+    pub to: Vec<Codec>,
+    /// For the stream's SSRC and first numbers.
+    pub seed: u64,
+}
+
+/// For whoever transcodes, in this order.
+#[derive(Debug)]
+pub enum Transcode<'a> {
+    /// Packets of it will follow.
+    Begin(Transcoding),
+    /// A packet that the source has sent; never one of RTCP.
+    Packet {
+        /// Whose it is.
+        id: TranscodingId,
+        /// RTP, not encrypted.
+        bytes: &'a [u8],
+    },
+    /// No more packets of it will follow, and nothing that is made of it will be heard.
+    End(TranscodingId),
+}
+
+/// Says which formats can be transcoded, each into each other.
+pub(crate) type Transcodable = fn(&Codec) -> bool;
+
+impl Shard {
+    /// From now on listeners hear sources with whom they share no format, if both have one that `can` be transcoded.
+    pub fn set_transcoder(&mut self, can: fn(&Codec) -> bool) {
+        self.transcodable = Some(can);
+    }
+
+    /// Takes what was made of packets that were handed out: RTP, with the payload types of those who hear it. What is late, because
+    /// its listener hears something else by now, is dropped.
+    pub fn transcoded<B: AsRef<[u8]>>(
+        &mut self,
+        packets: impl IntoIterator<Item = (TranscodingId, B)>,
+        now: MonoTime,
+    ) -> Outputs<'_> {
+        for (id, bytes) in packets {
+            self.pass_transcoded(id, bytes.as_ref(), now);
+        }
+        self.protect_outbox();
+        Outputs::new(&mut self.outbox)
+    }
+
+    /// Whether a leg with the formats `to` has to hear one with those of `from` transcoded, and can.
+    pub(crate) fn must_transcode(&self, from: &[Codec], to: &[Codec], mode: EgressMode) -> bool {
+        let Some(can) = self.transcodable else { return false };
+        // A translator has no stream of its own into which packets could be made.
+        mode != EgressMode::Transparent && !share_a_format(from, to) && from.iter().any(can) && to.iter().any(can)
+    }
+
+    /// As [`Shard::must_transcode`], of two legs as they are.
+    pub(crate) fn transcodes(&self, source: Slot, sink: Slot) -> bool {
+        let [from, to] = [source, sink].map(|slot| &*self.legs.cold[slot as usize].codecs);
+        self.must_transcode(from, to, self.legs.egress[sink as usize].mode())
+    }
+
+    /// Whether a transcoder can make anything of a packet of this leg.
+    pub(crate) fn is_transcodable(&self, source: Slot, packet: &SourcePacket<'_>) -> bool {
+        let codecs = &self.legs.cold[source as usize].codecs;
+        let codec = codecs.iter().find(|codec| codec.payload_type == packet.header.payload_type);
+        codec.is_some_and(|codec| codec.is_telephone_event() || self.transcodable.is_some_and(|can| can(codec)))
+    }
+
+    /// Clock rate of what is made for a leg.
+    pub(crate) fn transcoded_clock_rate(&self, sink: Slot) -> Option<u32> {
+        let can = self.transcodable?;
+        let codec = self.legs.cold[sink as usize].codecs.iter().find(|codec| can(codec))?;
+        Some(codec.clock_rate)
+    }
+
+    /// A leg's source is heard transcoded from here on, anew if it was before.
+    pub(crate) fn begin_transcoding(&mut self, source: Slot, sink: Slot) {
+        self.end_transcoding(sink);
+        self.transcodings = self.transcodings.wrapping_add(1);
+        let id = TranscodingId::new(sink, self.transcodings);
+        let [from, to] = [source, sink].map(|slot| self.legs.cold[slot as usize].codecs.clone());
+        self.legs.cold[sink as usize].transcoding = Some(id);
+        // What is made of the same source anew has other numbers.
+        self.legs.egress[sink as usize].resume_next();
+        let seed = self.rng.next_u64();
+        self.outbox.begin_transcoding(Transcoding { id, from, to, seed });
+    }
+
+    /// It no longer is, if it was.
+    pub(crate) fn end_transcoding(&mut self, sink: Slot) {
+        if let Some(id) = self.legs.cold[sink as usize].transcoding.take() {
+            self.outbox.end_transcoding(id);
+        }
+    }
+
+    /// Hands a packet of its source out that a leg is to hear transcoded.
+    #[cold]
+    pub(crate) fn hand_to_transcoder(&mut self, sink: Slot, packet: &SourcePacket<'_>) -> Result<(), DropReason> {
+        let egress = &self.legs.egress[sink as usize];
+        if !egress.is_reachable() {
+            return Err(egress.obstacle().unwrap_or(DropReason::NoRemote));
+        }
+        let cold = &mut self.legs.cold[sink as usize];
+        let id = cold.transcoding.ok_or(DropReason::PayloadType)?;
+        if self.outbox.transcode(id, packet.bytes) {
+            return Ok(());
+        }
+        cold.drops.count(DropReason::OutboxFull);
+        Err(DropReason::OutboxFull)
+    }
+
+    fn pass_transcoded(&mut self, id: TranscodingId, bytes: &[u8], now: MonoTime) {
+        let sink = id.slot();
+        let Some(cold) = self.legs.cold.get(sink as usize).filter(|cold| cold.transcoding == Some(id)) else { return };
+        let (SourceSlot::Leg(source), Ok(header)) = (self.legs.egress[sink as usize].source, RtpHeader::read(bytes))
+        else {
+            return;
+        };
+        let named = cold.codecs.iter().find(|codec| codec.payload_type == header.payload_type);
+        let packet = SourcePacket {
+            header,
+            bytes,
+            len: bytes.len(),
+            is_telephone_event: named.is_some_and(Codec::is_telephone_event),
+            clock_rate: self.transcoded_clock_rate(sink),
+            leg: Some(source),
+            now,
+        };
+        if let Err(reason) = self.send_copy(sink, &packet) {
+            self.legs.cold[sink as usize].drops.count(reason);
+        }
+    }
+}
