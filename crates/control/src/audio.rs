@@ -1,9 +1,11 @@
-//! Named audio: encoded once in both G.711 laws, shared by every leg that plays it.
+//! Named audio: encoded once in each codec, shared by every leg that plays it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use patchcord_codec::codec::Codec::{G711, G722, Opus};
+use patchcord_codec::codec::OpusParameters;
 use patchcord_codec::{Audio, Country, Law, encode_frames, music, wav};
 use patchcord_relay::media::{Codec, Frames};
 use thiserror::Error;
@@ -51,19 +53,21 @@ pub enum AudioError {
 pub(crate) struct Sound {
     /// `hold`, `busy`, `us`: without what it is used for.
     pub(crate) name: Box<str>,
-    frames: [Frames; 2],
+    frames: [Frames; 4],
 }
 
 impl Sound {
     fn encode(name: &str, audio: &Audio) -> Result<Arc<Self>, AudioError> {
         let refused = |reason: String| AudioError::Encode { name: name.to_owned(), reason };
-        let frames = |law| {
-            let encoded = encode_frames(audio, law, PTIME_MS).map_err(|error| refused(error.to_string()))?;
+        let frames = |codec| {
+            let encoded = encode_frames(audio, codec, PTIME_MS).map_err(|error| refused(error.to_string()))?;
             let (rate, ptime, len) = (encoded.clock_rate, encoded.ptime_ms, encoded.frame_len);
             Frames::new(encoded.encoding, rate, ptime, len, &encoded.bytes)
                 .ok_or_else(|| refused("it has no whole frame".to_owned()))
         };
-        Ok(Arc::new(Self { name: name.into(), frames: [frames(Law::Mu)?, frames(Law::A)?] }))
+        let opus = Opus(OpusParameters::default());
+        let frames = [frames(G711(Law::Mu))?, frames(G711(Law::A))?, frames(G722)?, frames(opus)?];
+        Ok(Arc::new(Self { name: name.into(), frames }))
     }
 
     /// Audio of a WAV file.
@@ -92,13 +96,7 @@ impl Sound {
 
     /// The audio in the first format of `codecs` that it exists in.
     pub(crate) fn frames_for(&self, codecs: &[Codec]) -> Option<&Frames> {
-        codecs.iter().find_map(|codec| {
-            self.frames.iter().find(|frames| {
-                codec.encoding.eq_ignore_ascii_case(frames.encoding())
-                    && codec.clock_rate == frames.clock_rate()
-                    && codec.channels == 1
-            })
-        })
+        codecs.iter().find_map(|codec| self.frames.iter().find(|frames| frames.are_in(codec)))
     }
 }
 
@@ -171,7 +169,9 @@ mod tests {
         let hold = library.named(HOLD).expect("it is built in");
         let frames = hold.frames_for(&[codec("G729"), codec("pcma"), codec("PCMU")]).expect("it has G.711");
         assert_eq!(frames.encoding(), "PCMA");
-        assert!(hold.frames_for(&[codec("opus")]).is_none());
+        assert!(hold.frames_for(&[codec("opus")]).is_none(), "RFC 7587 has it at 48 kHz, in two channels");
+        let opus = Codec { clock_rate: 48_000, channels: 2, ..codec("opus") };
+        assert_eq!(hold.frames_for(&[codec("G729"), opus]).expect("it has Opus").encoding(), "opus");
         assert_eq!(library.names().collect::<Vec<_>>(), [HOLD, SILENCE]);
     }
 

@@ -162,6 +162,16 @@ impl Frames {
         self.0.clock_rate
     }
 
+    /// Whether they are in this format.
+    #[must_use]
+    pub fn are_in(&self, codec: &Codec) -> bool {
+        // All are mono, but RFC 7587 7 has Opus in two channels whatever it carries.
+        let channels = if codec.encoding.eq_ignore_ascii_case("opus") { 2 } else { 1 };
+        codec.encoding.eq_ignore_ascii_case(self.encoding())
+            && codec.clock_rate == self.clock_rate()
+            && codec.channels == channels
+    }
+
     /// Duration of one frame.
     #[must_use]
     pub fn ptime(&self) -> Duration {

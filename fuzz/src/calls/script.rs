@@ -76,7 +76,7 @@ const SECTIONS: [&str; 16] = [
     "m=audio {p} RTP/AVP 8 0 101|a=rtpmap:101 telephone-event/8000|a=fmtp:101 0-15|a=ptime:20|",
     "m=audio 0 RTP/AVP 0|",
     "m=video {p} RTP/AVP 96|a=rtpmap:96 VP8/90000|",
-    "m=audio {p} RTP/AVP 96 101|a=rtpmap:96 opus/48000/2|a=rtpmap:101 x/8000|",
+    "m=audio {p} RTP/AVP 96 101|a=rtpmap:96 iLBC/8000|a=rtpmap:101 x/8000|",
     "m=audio {p} RTP/AVP 0|a=sendonly|",
     "m=audio {p} RTP/AVP 0|c=IN IP4 0.0.0.0|",
     "m=audio {p} RTP/AVP 0|c=IN IP6 fd00::9|",

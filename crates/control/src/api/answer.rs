@@ -122,9 +122,9 @@ pub struct CheckResult {
 pub enum Verdict {
     /// Each understands what the other prefers to send.
     Compatible,
-    /// They have a format in common, but one of them prefers another.
+    /// They have a format in common, but one of them prefers another; or none, and the relay does not transcode what they have.
     NeedsReinvite,
-    /// They have no format in common.
+    /// They have no format in common, and the relay transcodes between those that they have.
     NeedsTranscoding,
 }
 

@@ -107,6 +107,8 @@ pub struct LegState {
     pub monitors: Option<Arc<str>>,
     /// A party, `silence`, `hold:NAME`, `play:NAME` or `ringback:COUNTRY`.
     pub hears: String,
+    /// Whether it hears that transcoded, for they have no format in common.
+    pub transcoded: bool,
     /// The number of the cut-over that it waits for.
     pub pending: Option<u64>,
     /// RTP packets accepted from the party.

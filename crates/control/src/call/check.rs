@@ -27,7 +27,13 @@ fn check(a: &Leg, b: &Leg) -> CheckResult {
     if common.is_empty() {
         let list = |leg| audio(leg).map(rtpmap).collect::<Vec<_>>().join(", ");
         let reason = format!("no format in common: {} has {}; {} has {}", a.party, list(a), b.party, list(b));
-        return CheckResult { verdict: Verdict::NeedsTranscoding, reinvite: Vec::new(), reason };
+        if [a, b].into_iter().all(|leg| audio(leg).any(is_transcodable)) {
+            let reason = format!("{reason}; the relay transcodes");
+            return CheckResult { verdict: Verdict::NeedsTranscoding, reinvite: Vec::new(), reason };
+        }
+        let reinvite = vec![Arc::clone(&a.party), Arc::clone(&b.party)];
+        let reason = format!("{reason}, which the relay does not transcode; re-INVITE one of them");
+        return CheckResult { verdict: Verdict::NeedsReinvite, reinvite, reason };
     }
     let misunderstood = |from: &Leg, to: &Leg| audio(from).next().filter(|codec| !takes(to, codec)).map(name);
     let mut reinvite = Vec::new();
@@ -49,6 +55,10 @@ fn check(a: &Leg, b: &Leg) -> CheckResult {
 fn audio(leg: &Leg) -> impl Iterator<Item = &Codec> {
     let besides = |codec: &&Codec| codec.is_telephone_event() || codec.encoding.eq_ignore_ascii_case("CN");
     leg.codecs.iter().filter(move |codec| !besides(codec))
+}
+
+fn is_transcodable(codec: &Codec) -> bool {
+    patchcord_codec::Codec::of(&codec.encoding, codec.clock_rate, codec.channels, None).is_ok()
 }
 
 fn name(codec: &Codec) -> String {

@@ -127,6 +127,7 @@ fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, env: &Env) ->
         held: leg.hearing.hold.is_some(),
         monitors: leg.hearing.monitor.as_deref().and_then(|of| model.legs.get(*of)).map(|of| Arc::clone(&of.party)),
         hears: hears(&model.legs, leg),
+        transcoded: snapshot.transcoded,
         pending: model.records.pending_for(leg.id).map(|record| record.id.0),
         packets: ingress.packets,
         bytes: ingress.bytes,

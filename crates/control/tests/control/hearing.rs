@@ -100,15 +100,15 @@ async fn bridging_someone_else_leaves_the_former_peer_with_silence() {
 }
 
 #[tokio::test]
-async fn hold_of_a_party_without_g711_is_silence_unless_audio_is_named() {
+async fn hold_of_a_party_whose_codec_nobody_encodes_is_silence_unless_audio_is_named() {
     let relay = Relay::new();
     relay.call(&["a"]).await;
-    relay.party_with("o", 5000, json!(["96 opus/48000/2"])).await;
+    relay.party_with("o", 5000, json!(["18 G729/8000"])).await;
     relay.run(json!({"command": "hold", "party": "o"})).await.unwrap();
     let state = relay.state().await;
     assert_eq!((state.legs[1].hears.as_str(), state.legs[1].held), ("silence", true));
     let error =
-        relay.run(json!({"command": "hold", "party": "o", "audio": "hold"})).await.expect_err("it has no G.711");
+        relay.run(json!({"command": "hold", "party": "o", "audio": "hold"})).await.expect_err("there is no audio in G.729");
     assert_eq!(error.code, ErrorCode::NoEncoding);
     let error = relay.run(json!({"command": "bridge", "a": "a", "b": "o"})).await.expect_err("no format in common");
     assert_eq!((error.code, error.command), (ErrorCode::Incompatible, Some(0)));
@@ -121,17 +121,15 @@ async fn check_says_what_would_be_needed() {
     relay.party_with("both", 5000, json!(["PCMA", "PCMU"])).await;
     relay.party_with("opus", 5002, json!(["96 opus/48000/2"])).await;
     relay.party_with("any", 5004, json!([])).await;
+    relay.party_with("g729", 5006, json!(["18 G729/8000"])).await;
     let mut verdicts = Vec::new();
-    for b in ["both", "opus", "any"] {
+    for b in ["both", "opus", "any", "g729"] {
         let outcome = relay.run(json!({"command": "check", "a": "a", "b": b})).await.unwrap();
         let Detail::Check(result) = outcome.detail else { panic!("{outcome:?}") };
         verdicts.push((result.verdict, result.reinvite.join(",")));
     }
-    let expected = [Verdict::NeedsReinvite, Verdict::NeedsTranscoding, Verdict::Compatible];
-    assert_eq!(
-        verdicts,
-        expected.into_iter().zip(["both".to_owned(), String::new(), String::new()]).collect::<Vec<_>>()
-    );
+    let expected = [Verdict::NeedsReinvite, Verdict::NeedsTranscoding, Verdict::Compatible, Verdict::NeedsReinvite];
+    assert_eq!(verdicts, expected.into_iter().zip(["both", "", "", "a,g729"].map(str::to_owned)).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -214,7 +212,7 @@ async fn a_monitor_stays_over_a_swap_and_ends_with_its_party() {
 async fn a_monitor_needs_a_format_in_common_and_can_be_undone() {
     let relay = Relay::new();
     relay.call(&["a", "b"]).await;
-    relay.party_with("o", 5000, json!(["96 opus/48000/2"])).await;
+    relay.party_with("o", 5000, json!(["18 G729/8000"])).await;
     let error = relay.run(json!({"command": "monitor", "party": "o", "of": "a"})).await.expect_err("no format");
     assert_eq!(error.code, ErrorCode::Incompatible);
     relay.party_with("m", 5002, json!(["PCMU"])).await;

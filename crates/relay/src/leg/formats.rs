@@ -71,14 +71,7 @@ pub(crate) fn payload_type_for(frames: &Frames, codecs: &[Codec]) -> Option<Payl
         };
         return PayloadType::new(number);
     }
-    codecs
-        .iter()
-        .find(|codec| {
-            codec.encoding.eq_ignore_ascii_case(frames.encoding())
-                && codec.clock_rate == frames.clock_rate()
-                && codec.channels == 1
-        })
-        .map(|codec| codec.payload_type)
+    codecs.iter().find(|codec| frames.are_in(codec)).map(|codec| codec.payload_type)
 }
 
 /// Format names for an error text.
