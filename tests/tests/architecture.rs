@@ -18,7 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("patchcord-srtp", &["patchcord-rtp"]),
     ("patchcord-dtls", &["patchcord-srtp"]),
     ("patchcord-relay", &["patchcord-rtp", "patchcord-srtp", "patchcord-stun"]),
-    ("patchcord-dataplane", &["patchcord-relay", "patchcord-rtp"]),
+    ("patchcord-media", &["patchcord-codec", "patchcord-rtp"]),
+    ("patchcord-dataplane", &["patchcord-media", "patchcord-relay", "patchcord-rtp"]),
     (
         "patchcord-control",
         &[
@@ -49,7 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates whose sources must not know a socket, a file, a clock or a thread: time and randomness are arguments.
-const PURE: &[&str] = &["rtp", "stun", "srtp", "relay", "ng"];
+const PURE: &[&str] = &["rtp", "stun", "srtp", "relay", "ng", "media"];
 
 /// What betrays one of these. `core::net` addresses are values and allowed.
 const IMPURE_WORDS: &[&str] = &[

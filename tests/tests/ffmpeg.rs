@@ -27,8 +27,9 @@ const TALK: u64 = 100;
 /// So long each party can speak: longer than the test, so that nobody falls silent.
 const SPEECH: Duration = Duration::from_secs(120);
 
-/// Correlation of what was received with what was sent: nothing is lost on loopback, and nothing is encoded anew.
+/// Correlation of what was received with what was sent: nothing is lost on loopback. What was encoded by Opus on its way has changed.
 const SAME_SOUND: f64 = 0.99;
+const SAME_SOUND_BY_OPUS: f64 = 0.9;
 
 /// What is compared at a time, in samples: half a second.
 const PIECE: usize = TELEPHONE_RATE as usize / 2;
@@ -47,27 +48,48 @@ struct Party {
     heard: PathBuf,
     receives: Ports,
     receiver: Process,
+    speaks: Speaks,
+}
+
+/// How a party speaks.
+#[derive(Clone, Copy, Default)]
+struct Speaks {
     /// The suite of its SRTP, if it has that.
     suite: Option<&'static str>,
+    /// Opus and nothing else; if not, PCMU and nothing else.
+    opus: bool,
 }
 
 #[test]
 fn a_transfer_between_ffmpegs_is_heard_in_its_order() {
-    transfer("ffmpeg", [None; 3]);
+    transfer("ffmpeg", [Speaks::default(); 3]);
 }
 
 #[test]
 fn a_transfer_from_a_secured_ffmpeg_to_a_plain_one_is_heard_in_its_order() {
-    transfer("ffmpeg-srtp", [Some("AES_CM_128_HMAC_SHA1_80"), Some("AES_CM_128_HMAC_SHA1_32"), None]);
+    let suites = [Some("AES_CM_128_HMAC_SHA1_80"), Some("AES_CM_128_HMAC_SHA1_32"), None];
+    transfer("ffmpeg-srtp", suites.map(|suite| Speaks { suite, opus: false }));
 }
 
 #[test]
 fn a_transfer_to_a_secured_ffmpeg_of_another_suite_is_heard_in_its_order() {
-    transfer("ffmpeg-to-srtp", [Some("AES_CM_128_HMAC_SHA1_80"), None, Some("AES_CM_128_HMAC_SHA1_32")]);
+    let suites = [Some("AES_CM_128_HMAC_SHA1_80"), None, Some("AES_CM_128_HMAC_SHA1_32")];
+    transfer("ffmpeg-to-srtp", suites.map(|suite| Speaks { suite, opus: false }));
 }
 
-/// Transferee, agent and target, each with SRTP of a suite, or without.
-fn transfer(folder: &str, suites: [Option<&'static str>; 3]) {
+#[test]
+fn a_transfer_from_an_agent_with_opus_is_heard_in_its_order() {
+    transfer("ffmpeg-opus-agent", [false, true, false].map(|opus| Speaks { opus, suite: None }));
+}
+
+#[test]
+fn a_transferee_with_secured_opus_is_transferred_between_telephones() {
+    let suite = Some("AES_CM_128_HMAC_SHA1_80");
+    transfer("ffmpeg-opus-transferee", [Speaks { suite, opus: true }, Speaks::default(), Speaks::default()]);
+}
+
+/// Transferee, agent and target.
+fn transfer(folder: &str, speaks: [Speaks; 3]) {
     // Six programs that keep time, and two processors: one transfer at a time.
     static STAGE: Mutex<()> = Mutex::new(());
     let _stage = STAGE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,8 +98,8 @@ fn transfer(folder: &str, suites: [Option<&'static str>; 3]) {
     let client = relay.client();
     let mut events = relay.events();
     client.create_call("c1");
-    let [transferee, agent] = [("transferee", suites[0]), ("agent", suites[1])]
-        .map(|(name, suite)| Party::listen(name, suite, folder.path()));
+    let [transferee, agent] = [("transferee", speaks[0]), ("agent", speaks[1])]
+        .map(|(name, speaks)| Party::listen(name, speaks, folder.path()));
     for party in [&transferee, &agent] {
         party.join(client);
     }
@@ -96,7 +118,7 @@ fn transfer(folder: &str, suites: [Option<&'static str>; 3]) {
     heard_more(client, "transferee", TALK);
 
     // The target's leg exists, but nobody speaks there yet: the music goes on.
-    let target = Party::listen("target", suites[2], folder.path());
+    let target = Party::listen("target", speaks[2], folder.path());
     target.join(client);
     let swap = json!({"id": "swap", "command": "swap", "survivor": "transferee", "old": "agent", "new": "target"});
     let results = client.command("c1", swap);
@@ -116,6 +138,7 @@ fn transfer(folder: &str, suites: [Option<&'static str>; 3]) {
     // They hang up while all still hear something: ffmpeg ends its recording when the next packet comes.
     let sounds = [&transferee, &agent, &target].map(|party| Sound::new(party.name, &party.speech));
     let sounds = [&sounds[..], &[Sound::new(MUSIC, &music::hold_melody())]].concat();
+    let same = if speaks.iter().any(|speaks| speaks.opus) { SAME_SOUND_BY_OPUS } else { SAME_SOUND };
     let [by_transferee, by_agent, by_target] = [transferee, agent, target].map(Party::hang_up);
     let state = client.delete_call("c1");
     for leg in state["legs"].as_array().unwrap() {
@@ -124,10 +147,10 @@ fn transfer(folder: &str, suites: [Option<&'static str>; 3]) {
         assert!(leg["rtcp_packets"].as_u64().unwrap() > 0, "{leg}");
         assert_eq!(leg["drops"]["srtp_unauthentic"], Value::Null, "{leg}");
     }
-    compare(&by_transferee, &sounds, &["agent", "music", "target"]);
-    compare(&by_target, &sounds, &["transferee"]);
+    compare(&by_transferee, &sounds, same, &["agent", "music", "target"]);
+    compare(&by_target, &sounds, same, &["transferee"]);
     // The agent hears music too once the transferee is somebody else's.
-    compare(&by_agent, &sounds, &["transferee", "music"]);
+    compare(&by_agent, &sounds, same, &["transferee", "music"]);
 }
 
 /// What can be heard, again and again.
@@ -155,7 +178,7 @@ fn heard_more(client: &Client, party: &str, packets: u64) {
 }
 
 /// These are heard in this order and nothing else is. Each piece sounds as it was sent.
-fn compare(heard: &Audio, sounds: &[Sound], order: &[&str]) {
+fn compare(heard: &Audio, sounds: &[Sound], same: f64, order: &[&str]) {
     let references: Vec<(&str, &[i16])> = sounds.iter().map(|sound| (sound.name, &sound.once[..])).collect();
     let stretches = timeline(&heard.samples, heard.sample_rate, &references);
     assert_eq!(order_heard(&stretches), order, "{stretches:#?}");
@@ -170,7 +193,7 @@ fn compare(heard: &Audio, sounds: &[Sound], order: &[&str]) {
         // A change is placed to a quarter of a second.
         let (start, end) = (stretch.start + PIECE / 2, stretch.end.saturating_sub(PIECE / 2));
         if start + PIECE <= end {
-            compare_pieces(&heard.samples[start..end], sound);
+            compare_pieces(&heard.samples[start..end], sound, same);
             compared.push(name);
         }
     }
@@ -181,13 +204,13 @@ fn compare(heard: &Audio, sounds: &[Sound], order: &[&str]) {
 }
 
 /// Nothing is missing and nothing is double: each piece lies in what was sent where the one before it ends.
-fn compare_pieces(heard: &[i16], sound: &Sound) {
+fn compare_pieces(heard: &[i16], sound: &Sound, same: f64) {
     let mut jumps = Vec::new();
     let mut place = None;
     for (index, piece) in heard.chunks_exact(PIECE).enumerate() {
-        let goes_on = place.is_some_and(|at: usize| correlation(piece, &sound.looped[at..]) > SAME_SOUND);
+        let goes_on = place.is_some_and(|at: usize| correlation(piece, &sound.looped[at..]) > same);
         if !goes_on {
-            let found = find(piece, &sound.once).filter(|found| found.correlation > SAME_SOUND);
+            let found = find(piece, &sound.once).filter(|found| found.correlation > same);
             jumps.push((index, found));
             place = found.map(|found| found.offset);
         }
@@ -201,7 +224,8 @@ fn compare_pieces(heard: &[i16], sound: &Sound) {
 
 impl Party {
     /// A party that listens already, and has something to say.
-    fn listen(name: &'static str, suite: Option<&'static str>, folder: &Path) -> Self {
+    fn listen(name: &'static str, speaks: Speaks, folder: &Path) -> Self {
+        let Speaks { suite, opus } = speaks;
         let speech = voices::audio(&voices::stream(name));
         let [says, heard, session] = ["says.wav", "heard.wav", "sdp"].map(|end| folder.join(format!("{name}.{end}")));
         wav::write_file(&says, &speech.looped(SPEECH)).unwrap();
@@ -210,29 +234,31 @@ impl Party {
         let protocol = if suite.is_some() { "RTP/SAVP" } else { "RTP/AVP" };
         let key =
             suite.map(|suite| format!("a=crypto:1 {} inline:{HEARS}\r\n", as_ffmpeg_has_it(suite))).unwrap_or_default();
+        let (number, format) = if opus { (96, "opus/48000/2") } else { (0, "PCMU/8000") };
         let description = format!(
-            "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns={name}\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} {protocol} 0\r\n{key}a=rtpmap:0 PCMU/8000\r\n",
+            "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns={name}\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} {protocol} {number}\r\n{key}a=rtpmap:{number} {format}\r\n",
             receives.first
         );
         fs::write(&session, description).unwrap();
         let mut command = ffmpeg();
         command.args(["-protocol_whitelist", "file,udp,rtp,srtp", "-analyzeduration", "0", "-probesize", "32"]);
-        command.arg("-i").arg(&session).args(["-c:a", "pcm_s16le"]).arg(&heard);
+        command.arg("-i").arg(&session).args(["-c:a", "pcm_s16le", "-ar", "8000", "-ac", "1"]).arg(&heard);
         let receiver = Process::start(&format!("{name}'s receiver"), command.stdout(Stdio::null()));
         eventually(&format!("{name} listens on {receives}"), || {
             let open = kernel::udp_ports();
             (open.contains_key(&receives.first) && open.contains_key(&receives.last)).then_some(())
         });
-        Self { name, speech, says, heard, receives, receiver, suite }
+        Self { name, speech, says, heard, receives, receiver, speaks }
     }
 
     /// Gives the call a leg for it, with a port of its own for RTCP, as ffmpeg has.
     fn join(&self, client: &Client) {
         let remote = format!("127.0.0.1:{}", self.receives.first);
-        let create = json!({"command": "leg-create", "party": self.name, "remote": remote, "codecs": ["PCMU"],
+        let codec = if self.speaks.opus { "96 opus/48000/2" } else { "PCMU" };
+        let create = json!({"command": "leg-create", "party": self.name, "remote": remote, "codecs": [codec],
             "rtcp_mux": false, "latch": {"mode": "off", "strict": false}});
         client.command("c1", create);
-        if let Some(suite) = self.suite {
+        if let Some(suite) = self.speaks.suite {
             let [receive, send] = [SPEAKS, HEARS].map(|key| format!("{suite} inline:{key}"));
             client.command("c1", json!({"command": "leg-srtp", "party": self.name, "receive": receive, "send": send}));
         }
@@ -242,9 +268,14 @@ impl Party {
     fn speak(&self, client: &Client) -> Process {
         let local = address(&client.leg("c1", self.name), "local");
         let mut command = ffmpeg();
-        command.arg("-re").arg("-i").arg(&self.says).args(["-c:a", "pcm_mulaw", "-f", "rtp"]);
-        // 20 ms a packet: 160 bytes and the header.
-        match self.suite {
+        command.arg("-re").arg("-i").arg(&self.says);
+        if self.speaks.opus {
+            command.args(["-c:a", "libopus", "-b:a", "40k", "-ar", "48000", "-payload_type", "96", "-f", "rtp"]);
+        } else {
+            command.args(["-c:a", "pcm_mulaw", "-f", "rtp"]);
+        }
+        // 20 ms of PCMU a packet: 160 bytes and the header; Opus has one frame a packet.
+        match self.speaks.suite {
             Some(suite) => command
                 .args(["-srtp_out_suite", as_ffmpeg_has_it(suite), "-srtp_out_params", SPEAKS])
                 .arg(format!("srtp://{local}?pkt_size=172")),

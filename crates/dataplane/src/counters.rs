@@ -60,10 +60,14 @@ pub(crate) enum Io {
     RepliesLost,
     /// Copies of packets that were not made for a dump because the control plane had fallen behind.
     TapsLost,
+    /// Packets that were transcoded.
+    Transcoded,
+    /// Packets that were not transcoded, or not sent then, because a thread had fallen behind.
+    TranscodingLost,
 }
 
 impl Io {
-    const ALL: [(Self, &'static str); 27] = [
+    const ALL: [(Self, &'static str); 29] = [
         (Self::Received, "received"),
         (Self::ReceivedAfXdp, "received_af_xdp"),
         (Self::KernelDropped, "kernel_dropped"),
@@ -91,6 +95,8 @@ impl Io {
         (Self::Ticks, "ticks"),
         (Self::RepliesLost, "replies_lost"),
         (Self::TapsLost, "taps_lost"),
+        (Self::Transcoded, "transcoded"),
+        (Self::TranscodingLost, "transcoding_lost"),
     ];
 }
 

@@ -21,7 +21,7 @@ use crate::mmsg::Mmsg;
 use crate::socket::{self, SocketOptions};
 use crate::steered::{Doors, Steered, Steering};
 use crate::wake::Wake;
-use crate::worker::{Assignment, Replies, Told, Worker};
+use crate::worker::{Assignment, Replies, Told, Worker, can_transcode};
 use crate::xdp::{Table, Xdp};
 
 /// Running workers. Dropping it stops them, as [`Dataplane::shutdown`] does.
@@ -135,12 +135,14 @@ impl Dataplane {
         let mut dataplane = Self { workers, steering, xdp, _claims: claims, backend: kind.name(), speeds, offload };
         tracing::info!(backend = kind.name(), workers = cpus.len(), "{}", dataplane.backend().1);
         let mut starting = Vec::new();
+        let helper_cpus = helper_cpus(&cpus);
         let senders = std::iter::repeat_n(replies, cpus.len());
         for (index, ((&cpu, replies), wake)) in cpus.iter().zip(senders).zip(wakes).enumerate() {
             let replies = Replies::new(index, replies, Arc::clone(&told));
             let ways = dataplane.ways(kind, index, config)?;
             let table = dataplane.xdp.as_mut().and_then(|xdp| xdp.table(index));
-            let (running, ready) = spawn(index, cpu, Own { ways, table, wake }, config, replies)?;
+            let (running, ready) =
+                spawn(index, cpu, Own { ways, table, wake, helper_cpus: helper_cpus.clone() }, config, replies)?;
             dataplane.workers.push(running);
             starting.push(ready);
         }
@@ -274,6 +276,7 @@ struct Own {
     ways: Ways,
     table: Option<Table>,
     wake: Arc<Wake>,
+    helper_cpus: Vec<usize>,
 }
 
 /// What a worker's backend is made of.
@@ -312,7 +315,7 @@ fn spawn(
     replies: Replies,
 ) -> Result<(Running, Ready), StartError> {
     let resources = |error| StartError::Resources { worker: index, error };
-    let Own { ways, table, wake } = own;
+    let Own { ways, table, wake, helper_cpus } = own;
     let (requests, inbox) = channel::unbounded();
     let (ready, started) = channel::bounded(1);
     let handle = WorkerHandle { requests, wake: Arc::clone(&wake) };
@@ -322,7 +325,11 @@ fn spawn(
             let _ = ready.send(Err(error));
             return;
         }
-        let assignment = assignment(index, &config, table, inbox, replies, Arc::clone(&wake));
+        let sockets = socket_options(&config);
+        let shard = shard(index, &config, table);
+        let wait = config.wait;
+        let wakes = Arc::clone(&wake);
+        let assignment = Assignment { index, shard, requests: inbox, replies, wake: wakes, wait, sockets, helper_cpus };
         let ports = ports_max(&config);
         let start = |kind: Kind| {
             move |backend: Result<(), Unavailable>| {
@@ -357,21 +364,23 @@ fn run<B: Backend>(
     }
 }
 
-fn assignment(
-    index: usize,
-    config: &Config,
-    table: Option<Table>,
-    requests: Receiver<Request>,
-    replies: Replies,
-    wake: Arc<Wake>,
-) -> Assignment {
+/// Where what works for the workers does not take a CPU from one of them, if there is such a place.
+fn helper_cpus(places: &[Place]) -> Vec<usize> {
+    let allowed = affinity::allowed();
+    let is_pinned = |cpu| places.iter().any(|place| matches!(*place, Place::Must(at) | Place::May(at) if at == cpu));
+    let free: Vec<usize> = allowed.iter().copied().filter(|&cpu| !is_pinned(cpu)).collect();
+    if free.is_empty() { allowed } else { free }
+}
+
+fn shard(index: usize, config: &Config, table: Option<Table>) -> Shard {
     // Distinct streams of randomness from one seed: an odd constant times the index never repeats (SplitMix64's).
     let seed = config.seed.wrapping_add((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut shard = Shard::new(ShardConfig { legs_max: config.legs_max_per_worker.max(1), seed });
+    shard.set_transcoder(can_transcode);
     if let Some(table) = table {
         shard.set_offload(Box::new(table));
     }
-    Assignment { shard, requests, replies, wake, wait: config.wait, sockets: socket_options(config) }
+    shard
 }
 
 /// The options of a port's socket.

@@ -3,6 +3,7 @@
 mod replies;
 mod requests;
 mod taps;
+mod transcoding;
 
 use core::ops::ControlFlow;
 use core::time::Duration;
@@ -25,6 +26,8 @@ use crate::wake::Wake;
 
 pub(crate) use replies::{Replies, Told};
 use taps::Taps;
+use transcoding::Transcoders;
+pub(crate) use transcoding::can_transcode;
 
 /// How often the clocks are compared and failed receives retried. Less than what makes an overload, so that a jump of the
 /// wall clock is noticed before it could be taken for one.
@@ -34,12 +37,16 @@ const WALLCLOCK: Duration = Duration::from_secs(60);
 
 /// What a worker is given at its start.
 pub(crate) struct Assignment {
+    /// The worker's number.
+    pub(crate) index: usize,
     pub(crate) shard: Shard,
     pub(crate) requests: Receiver<Request>,
     pub(crate) replies: Replies,
     pub(crate) wake: Arc<Wake>,
     pub(crate) wait: Wait,
     pub(crate) sockets: SocketOptions,
+    /// CPUs on which others may work for it.
+    pub(crate) helper_cpus: Vec<usize>,
 }
 
 /// One shard, the sockets of its legs, and the loop that brings them together.
@@ -55,6 +62,7 @@ pub(crate) struct Worker<B> {
     pace: Pace,
     overload: Overload,
     taps: Taps,
+    transcoders: Transcoders,
     housekeeping_at: MonoTime,
     wallclock_at: MonoTime,
 }
@@ -63,6 +71,7 @@ impl<B: Backend> Worker<B> {
     pub(crate) fn new(backend: B, assignment: Assignment) -> Self {
         let clock = Clock;
         let now = clock.now();
+        let transcoders = Transcoders::new(assignment.index, assignment.helper_cpus, Arc::clone(&assignment.wake));
         Self {
             backend,
             shard: assignment.shard,
@@ -75,6 +84,7 @@ impl<B: Backend> Worker<B> {
             pace: Pace::new(assignment.wait, now),
             overload: Overload::new(B::queue_bytes(assignment.sockets.receive_buffer_bytes), B::QUEUE_BYTES_MIN, now),
             taps: Taps::default(),
+            transcoders,
             housekeeping_at: now,
             wallclock_at: now,
         }
@@ -87,7 +97,7 @@ impl<B: Backend> Worker<B> {
             self.replies.tell();
             let now = self.clock.now();
             self.housekeep(now);
-            let moved = self.relay(now) + self.tick(now);
+            let moved = self.relay(now) + self.take_transcoded(now) + self.tick(now);
             self.replies.tell();
             self.resize_queues(now);
             // A datagram without content stops its socket's receive: who sends many must not stop it for a tick each.
@@ -123,12 +133,31 @@ impl<B: Backend> Worker<B> {
             sender.send(packets);
             self.replies.handshakes(outputs.handshakes(), sender.counters());
             self.replies.events(now, outputs.events(), sender.counters());
+            self.transcoders.take(outputs.transcodes(), sender.counters());
             drop(outputs);
             self.shard.sent(&batch, self.clock.now());
         }
         drop(batch);
         self.backend.release();
         received
+    }
+
+    /// What was transcoded goes to who is to hear it. How many packets it were.
+    fn take_transcoded(&mut self, now: MonoTime) -> usize {
+        if self.transcoders.is_idle() {
+            return 0;
+        }
+        let sender = self.backend.sender();
+        let packets = self.transcoders.transcoded(sender.counters());
+        let mut outputs = self.shard.transcoded(packets, now);
+        let sent = outputs.transmits().len();
+        if !self.taps.is_empty() {
+            self.taps.sent(outputs.transmits(), now, &mut self.replies, sender.counters());
+        }
+        sender.send(outputs.transmits());
+        sender.counters().add(Io::Transcoded, sent as u64);
+        self.replies.events(now, outputs.events(), sender.counters());
+        sent
     }
 
     /// Gives the sockets, and those to come, shorter or longer queues if the load asks for it.
@@ -152,6 +181,7 @@ impl<B: Backend> Worker<B> {
         }
         sender.send(outputs.transmits());
         self.replies.events(now, outputs.events(), sender.counters());
+        self.transcoders.take(outputs.transcodes(), sender.counters());
         packets
     }
 
@@ -176,8 +206,8 @@ impl<B: Backend> Worker<B> {
             return core::hint::spin_loop();
         }
         self.wake.fall_asleep();
-        // Whoever queued a request before this line has not seen the worker asleep.
-        if self.requests.is_empty() {
+        // Whoever queued something before this line has not seen the worker asleep.
+        if self.requests.is_empty() && self.transcoders.is_idle() {
             let counters = self.backend.sender().counters();
             match rest {
                 Rest::Spin => {}

@@ -124,6 +124,7 @@ fn hears(call: &Call, leg: &Leg) -> String {
         _ if leg.monitors.as_ref() == Some(&leg.hears) => {
             format!("monitors {}, who does not hear it, until `patchcord unmonitor`", leg.hears)
         }
+        _ if leg.transcoded => format!("hears {}, transcoded: they have no format in common", leg.hears),
         _ => format!("hears {}", leg.hears),
     };
     match leg.pending {

@@ -53,6 +53,7 @@ pub(crate) struct Leg {
     pub(crate) held: bool,
     pub(crate) monitors: Option<String>,
     pub(crate) hears: String,
+    pub(crate) transcoded: bool,
     pub(crate) pending: Option<u64>,
     pub(crate) packets: u64,
     pub(crate) datagrams: u64,
