@@ -45,7 +45,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "patchcord-srtp",
         ],
     ),
-    ("patchcord-benches", &["patchcord-rtp", "patchcord-codec", "patchcord-relay", "patchcord-control"]),
+    (
+        "patchcord-benches",
+        &["patchcord-rtp", "patchcord-codec", "patchcord-media", "patchcord-relay", "patchcord-control"],
+    ),
     ("patchcord-tests", &["patchcord-rtp", "patchcord-codec", "patchcord-relay", "patchcord-lab", "patchcord-ng"]),
 ];
 

@@ -107,8 +107,10 @@ async fn hold_of_a_party_whose_codec_nobody_encodes_is_silence_unless_audio_is_n
     relay.run(json!({"command": "hold", "party": "o"})).await.unwrap();
     let state = relay.state().await;
     assert_eq!((state.legs[1].hears.as_str(), state.legs[1].held), ("silence", true));
-    let error =
-        relay.run(json!({"command": "hold", "party": "o", "audio": "hold"})).await.expect_err("there is no audio in G.729");
+    let error = relay
+        .run(json!({"command": "hold", "party": "o", "audio": "hold"}))
+        .await
+        .expect_err("there is no audio in G.729");
     assert_eq!(error.code, ErrorCode::NoEncoding);
     let error = relay.run(json!({"command": "bridge", "a": "a", "b": "o"})).await.expect_err("no format in common");
     assert_eq!((error.code, error.command), (ErrorCode::Incompatible, Some(0)));
