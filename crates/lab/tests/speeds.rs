@@ -11,25 +11,30 @@ use patchcord_lab::peer::PeerError;
 use patchcord_lab::speeds::{Progress, Settings, Speed, markdown, speeds};
 use patchcord_srtp::Suite;
 
-#[test]
-fn rtpengine_has_a_speed_and_what_does_not_start_has_a_reason() -> Result<(), Box<dyn std::error::Error>> {
+/// Short and small ones; `None`: this machine cannot measure.
+fn settings() -> Result<Option<Settings>, PeerError> {
     if !needs::root_and_rtpengine("the measuring of speeds") {
-        return Ok(());
+        return Ok(None);
     }
-    let settings = match Settings::new() {
+    match Settings::new() {
         Err(PeerError::Cpus) => {
             eprintln!("skipped: the measuring of speeds needs two CPUs");
-            return Ok(());
+            Ok(None)
         }
-        settings => Settings {
+        settings => Ok(Some(Settings {
             calls: vec![20],
             rounds: 1,
             window: Duration::from_millis(200),
             light_packets_per_s: 1_000,
             retries: 0,
             ..settings?
-        },
-    };
+        })),
+    }
+}
+
+#[test]
+fn rtpengine_has_a_speed_and_what_does_not_start_has_a_reason() -> Result<(), Box<dyn std::error::Error>> {
+    let Some(settings) = settings()? else { return Ok(()) };
     let mmsg: Speed = "mmsg".parse()?;
     let chosen = [
         "rtpengine".parse()?,
@@ -73,24 +78,8 @@ fn rtpengine_has_a_speed_and_what_does_not_start_has_a_reason() -> Result<(), Bo
 
 #[test]
 fn callees_can_speak_srtp() -> Result<(), Box<dyn std::error::Error>> {
-    if !needs::root_and_rtpengine("the measuring of speeds") {
-        return Ok(());
-    }
-    let settings = match Settings::new() {
-        Err(PeerError::Cpus) => {
-            eprintln!("skipped: the measuring of speeds needs two CPUs");
-            return Ok(());
-        }
-        settings => Settings {
-            calls: vec![20],
-            callee_suite: Some(Suite::AesCm128HmacSha1_80),
-            rounds: 1,
-            window: Duration::from_millis(200),
-            light_packets_per_s: 1_000,
-            retries: 0,
-            ..settings?
-        },
-    };
+    let Some(settings) = settings()? else { return Ok(()) };
+    let settings = Settings { callee_suite: Some(Suite::AesCm128HmacSha1_80), ..settings };
     let report = speeds(&["rtpengine".parse()?], &settings, |_| ())?;
     let [trial] = &report.trials[..] else { panic!("{report:?}") };
     let light = trial.at_light.as_ref().ok_or("nothing at the light load")?;

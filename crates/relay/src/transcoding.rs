@@ -100,7 +100,7 @@ impl Shard {
         Some(codec.clock_rate)
     }
 
-    /// A leg's source is heard transcoded from here on, anew if it was before.
+    /// A leg's source is heard transcoded from here on, anew if it was before. This allocates, once for each: whoever transcodes needs the formats.
     pub(crate) fn begin_transcoding(&mut self, source: Slot, sink: Slot) {
         self.end_transcoding(sink);
         self.transcodings = self.transcodings.wrapping_add(1);

@@ -13,6 +13,7 @@ use patchcord_relay::command::{Command, DtmfStep, EgressMode, IceCredentials, Le
 use patchcord_relay::ids::{AssociationId, Component, LegId, PortId};
 use patchcord_relay::media::Repeat;
 use patchcord_relay::time::MonoTime;
+use patchcord_relay::transcoding::Transcode;
 use patchcord_relay::{Datagram, Shard, ShardConfig, Verdict};
 use patchcord_rtp::NtpTime;
 use patchcord_stun::{BINDING, Class, Key, MessageWriter, TransactionId};
@@ -402,6 +403,37 @@ fn handshakes_are_handed_out_without_allocating() {
         }
     });
     assert_eq!(calls, 0);
+}
+
+#[test]
+fn what_is_transcoded_is_handed_out_and_taken_without_allocating() {
+    let mut opus = spec(2);
+    opus.codecs = vec![codec(96, "opus", 48_000)];
+    let mut bare = Bare::with_legs(vec![spec(1), opus]);
+    bare.shard.set_transcoder(|codec| !codec.is_telephone_event());
+    let bridge = [cut_over(1, Trigger::Immediate, &[(1, leg(2))])];
+    let mut outputs = bare.shard.apply(&bridge, bare.now).expect("they can be transcoded");
+    let begun = outputs.transcodes().find_map(|one| match one {
+        Transcode::Begin(transcoding) => Some(transcoding.id),
+        _ => None,
+    });
+    drop(outputs);
+    let id = begun.expect("it begins with the bridge");
+    let sent = Stream { payload_type: 96, ..Stream::of(2) }.packets(1_100);
+    let made = Stream::of(2).under(77).packets(1_100);
+    let mut heard = 0;
+    let mut relay = |range: core::ops::Range<usize>| {
+        for (sent, made) in sent[range.clone()].iter().zip(&made[range]) {
+            assert_eq!(bare.send(2, sent), Verdict::Consumed);
+            let outputs = bare.shard.transcoded([(id, made)], bare.now);
+            heard += outputs.transmits().len();
+            drop(outputs);
+            bare.now = bare.now.after_nanos(20 * MS);
+        }
+    };
+    relay(0..100);
+    assert_eq!(calls_of(|| relay(100..1_100)), 0);
+    assert_eq!(heard, 1_100);
 }
 
 #[test]

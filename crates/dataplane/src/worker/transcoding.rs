@@ -191,12 +191,10 @@ impl Shared {
             let header_len = header.build(&mut packet);
             packet[header_len..header_len + payload.len()].copy_from_slice(payload);
             packet.truncate(header_len + payload.len());
-            // A worker that has not taken the last one yet needs no other word.
-            let was_empty = self.transcoded.is_empty();
-            if self.transcoded.push((id, packet)).is_err() {
-                self.lost.fetch_add(1, Ordering::Relaxed);
-            } else if was_empty {
-                worker.wake();
+            match self.transcoded.push((id, packet)) {
+                // Each time: the worker may have taken the one before and fallen asleep since. It is a system call only if it has.
+                Ok(()) => worker.wake(),
+                Err(_) => drop(self.lost.fetch_add(1, Ordering::Relaxed)),
             }
         });
     }
