@@ -27,6 +27,14 @@ pub struct ResampleError {
     pub to: u32,
 }
 
+impl ResampleError {
+    /// # Errors
+    /// One of the two rates is outside of [`RATES`].
+    fn check(from: u32, to: u32) -> Result<(), Self> {
+        if RATES.contains(&from) && RATES.contains(&to) { Ok(()) } else { Err(Self { from, to }) }
+    }
+}
+
 /// The same sound at `to` samples a second.
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! The source's audio as samples for the encoder.
 
+use core::convert::Infallible;
+
 use patchcord_codec::{Codec, DecodeError, Decoder, Resampler};
 
 use crate::CannotTranscode;
@@ -46,37 +48,46 @@ impl Intake {
 
     /// Appends the samples of a payload; gives the timestamp units of the source that it plays.
     pub(crate) fn decode(&mut self, payload: &[u8], out: &mut Vec<i16>) -> Result<i64, DecodeError> {
-        let samples = self.decoder.samples_in(payload)?;
-        match &mut self.resampler {
-            None => self.decoder.decode(payload, out)?,
-            Some(_) => {
-                self.decoded.clear();
-                self.decoder.decode(payload, &mut self.decoded)?;
-                self.convert(out);
-            }
-        }
-        Ok(self.units(samples))
+        self.append(out, |decoder, samples| decoder.decode(payload, samples))
     }
 
     /// Appends what stands for `units` of the source's timestamp that are lost, from the forward error correction of the payload
     /// after them if it has some. Gives the units that were filled: not quite all, if there is no sample for each.
     pub(crate) fn conceal(&mut self, units: i64, next: Option<&[u8]>, out: &mut Vec<i16>) -> i64 {
         let units = u64::try_from(units).unwrap_or(0);
-        let samples = self.decoder.codec().samples(units, self.decoder.sample_rate());
-        let samples = usize::try_from(samples).unwrap_or(0);
-        let into = match self.resampler {
-            None => &mut *out,
-            Some(_) => {
+        let lost = self.decoder.codec().samples(units, self.decoder.sample_rate());
+        let lost = usize::try_from(lost).unwrap_or(0);
+        let Ok(filled) = self.append(out, |decoder, samples| {
+            match next {
+                Some(next) => decoder.recover(next, lost, samples),
+                None => decoder.conceal(lost, samples),
+            }
+            Ok::<_, Infallible>(())
+        });
+        filled
+    }
+
+    /// Has the decoder append samples, and brings them to the rate of the encoder; gives the timestamp units of the source that they play.
+    fn append<E>(
+        &mut self,
+        out: &mut Vec<i16>,
+        decode: impl FnOnce(&mut Decoder, &mut Vec<i16>) -> Result<(), E>,
+    ) -> Result<i64, E> {
+        let samples = match &mut self.resampler {
+            None => {
+                let before = out.len();
+                decode(&mut self.decoder, out)?;
+                out.len() - before
+            }
+            Some(resampler) => {
                 self.decoded.clear();
-                &mut self.decoded
+                decode(&mut self.decoder, &mut self.decoded)?;
+                resampler.process(&self.decoded, out);
+                self.decoded.len()
             }
         };
-        match next {
-            Some(next) => self.decoder.recover(next, samples, into),
-            None => self.decoder.conceal(samples, into),
-        }
-        self.convert(out);
-        self.units(samples)
+        let units = self.decoder.codec().timestamp_units(samples as u64, self.decoder.sample_rate());
+        Ok(i64::try_from(units).unwrap_or(0))
     }
 
     /// What follows does not follow from what was.
@@ -84,17 +95,6 @@ impl Intake {
         if let Some(resampler) = &mut self.resampler {
             resampler.reset();
         }
-    }
-
-    fn convert(&mut self, out: &mut Vec<i16>) {
-        if let Some(resampler) = &mut self.resampler {
-            resampler.process(&self.decoded, out);
-        }
-    }
-
-    fn units(&self, samples: usize) -> i64 {
-        let units = self.decoder.codec().timestamp_units(samples as u64, self.decoder.sample_rate());
-        i64::try_from(units).unwrap_or(0)
     }
 }
 

@@ -3,14 +3,12 @@
 use patchcord_rtp::{RtpHeader, RtpTimestamp, TelephoneEvent};
 
 use crate::Transcoder;
-use crate::outlet::Emit;
+use crate::outlet::{Emit, PACKETS_PER_SECOND};
 
 /// An event's timestamp may be this far behind the audio beside it, and this far ahead of it, in milliseconds: keys are noticed late,
 /// and held long before the audio goes on. Beyond, it is of another clock.
 const BEHIND_MAX_MS: u32 = 1000;
 const AHEAD_MAX_MS: u32 = 60_000;
-/// What an event takes at least, in packets a second.
-const PACKETS_PER_SECOND: u32 = 50;
 
 impl Transcoder {
     pub(crate) fn take_event(&mut self, clock_rate: u32, header: &RtpHeader, payload: &[u8], emit: &mut Emit<'_>) {
@@ -31,6 +29,7 @@ impl Transcoder {
         let scale = |clock: u32| u64::from(event.duration) * u64::from(clock) / u64::from(clock_rate.max(1));
         let duration = u16::try_from(scale(named.clock_rate)).unwrap_or(u16::MAX);
         let audio_clock_rate = self.to().clock_rate();
+        // An event takes a packet's time at least.
         let units = scale(audio_clock_rate).max(u64::from(audio_clock_rate / PACKETS_PER_SECOND));
         let mut scaled = [0; TelephoneEvent::LEN];
         TelephoneEvent { duration, ..event }.write(&mut scaled);

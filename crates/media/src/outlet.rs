@@ -10,7 +10,7 @@ use crate::random::Random;
 pub(crate) type Emit<'a> = dyn FnMut(&RtpHeader, &[u8]) + 'a;
 
 /// Packets of audio a second: RFC 3551 4.2 and table 1 have 20 ms as the default.
-const PACKETS_PER_SECOND: u32 = 50;
+pub(crate) const PACKETS_PER_SECOND: u32 = 50;
 
 /// Encodes and numbers. Places are in timestamp units of the stream from its beginning; they do not wrap.
 #[derive(Debug)]

@@ -124,8 +124,9 @@ impl Shard {
     #[cold]
     pub(crate) fn hand_to_transcoder(&mut self, sink: Slot, packet: &SourcePacket<'_>) -> Result<(), DropReason> {
         let egress = &self.legs.egress[sink as usize];
-        if !egress.is_reachable() {
-            return Err(egress.obstacle().unwrap_or(DropReason::NoRemote));
+        // Beside a key of our own the source goes on: its packets are dropped when they come back.
+        if let Some(reason) = egress.obstacle().filter(|_| !egress.is_reachable()) {
+            return Err(reason);
         }
         let cold = &mut self.legs.cold[sink as usize];
         let id = cold.transcoding.ok_or(DropReason::PayloadType)?;
@@ -153,7 +154,10 @@ impl Shard {
             leg: Some(source),
             now,
         };
-        if let Err(reason) = self.send_copy(sink, &packet) {
+        // A full outbox has been counted already.
+        if let Err(reason) = self.send_copy(sink, &packet)
+            && reason != DropReason::OutboxFull
+        {
             self.legs.cold[sink as usize].drops.count(reason);
         }
     }

@@ -2,7 +2,7 @@
 
 use core::f64::consts::PI;
 
-use super::{RATES, ResampleError};
+use super::ResampleError;
 
 /// How good a filter is, and how long.
 pub(super) struct Design {
@@ -38,9 +38,7 @@ pub(super) struct Filter {
 
 impl Filter {
     pub(super) fn new(from: u32, to: u32, design: &Design) -> Result<Self, ResampleError> {
-        if !RATES.contains(&from) || !RATES.contains(&to) {
-            return Err(ResampleError { from, to });
-        }
+        ResampleError::check(from, to)?;
         let common = gcd(from, to);
         let rows = (to / common) as usize;
         // In units of the input's sample period.

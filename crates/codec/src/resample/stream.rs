@@ -24,9 +24,15 @@ impl Resampler {
     /// # Errors
     /// One of the two rates is outside of [`RATES`](super::RATES).
     pub fn new(from: u32, to: u32) -> Result<Self, ResampleError> {
-        let filter = Filter::new(from, to, &LIVE)?;
-        let past = 2 * filter.reach() - 1;
-        Ok(Self { from, to, stream: (from != to).then(|| Stream::new(filter, past)) })
+        ResampleError::check(from, to)?;
+        let stream = if from == to {
+            None
+        } else {
+            let filter = Filter::new(from, to, &LIVE)?;
+            let past = 2 * filter.reach() - 1;
+            Some(Stream::new(filter, past))
+        };
+        Ok(Self { from, to, stream })
     }
 
     /// Appends what `samples` give. Once it has seen the longest frame it allocates nothing.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crossbeam::channel::Receiver;
 use patchcord_relay::exchange::Request;
 use patchcord_relay::time::MonoTime;
-use patchcord_relay::{Shard, Transmit, Verdict};
+use patchcord_relay::{Outputs, Shard, Transmit, Verdict};
 use patchcord_rtp::NtpTime;
 
 use crate::backend::{Backend, Batch, Sender};
@@ -150,13 +150,8 @@ impl<B: Backend> Worker<B> {
         let sender = self.backend.sender();
         let packets = self.transcoders.transcoded(sender.counters());
         let mut outputs = self.shard.transcoded(packets, now);
-        let sent = outputs.transmits().len();
-        if !self.taps.is_empty() {
-            self.taps.sent(outputs.transmits(), now, &mut self.replies, sender.counters());
-        }
-        sender.send(outputs.transmits());
+        let sent = put_out(&mut outputs, now, sender, &self.taps, &mut self.replies);
         sender.counters().add(Io::Transcoded, sent as u64);
-        self.replies.events(now, outputs.events(), sender.counters());
         sent
     }
 
@@ -174,13 +169,8 @@ impl<B: Backend> Worker<B> {
             return 0;
         }
         let mut outputs = self.shard.tick(now);
-        let packets = outputs.transmits().len();
         let sender = self.backend.sender();
-        if !self.taps.is_empty() {
-            self.taps.sent(outputs.transmits(), now, &mut self.replies, sender.counters());
-        }
-        sender.send(outputs.transmits());
-        self.replies.events(now, outputs.events(), sender.counters());
+        let packets = put_out(&mut outputs, now, sender, &self.taps, &mut self.replies);
         self.transcoders.take(outputs.transcodes(), sender.counters());
         packets
     }
@@ -238,4 +228,20 @@ impl<B: Backend> Worker<B> {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Sends what the engine has made, and tells what has happened. How many packets it were.
+fn put_out(
+    outputs: &mut Outputs<'_>,
+    now: MonoTime,
+    sender: &mut impl Sender,
+    taps: &Taps,
+    replies: &mut Replies,
+) -> usize {
+    if !taps.is_empty() {
+        taps.sent(outputs.transmits(), now, replies, sender.counters());
+    }
+    sender.send(outputs.transmits());
+    replies.events(now, outputs.events(), sender.counters());
+    outputs.transmits().len()
 }

@@ -69,16 +69,13 @@ impl Transcoders {
     /// Takes what the engine hands out.
     pub(super) fn take<'a>(&mut self, handed_out: impl Iterator<Item = Transcode<'a>>, counters: &mut Counters) {
         for one in handed_out {
-            let thread = match &mut self.thread {
-                Some(thread) => thread,
-                None => match Thread::start(self.worker, self.cpus.clone(), Arc::clone(&self.wake)) {
-                    Ok(thread) => self.thread.insert(thread),
-                    Err(error) => {
-                        tracing::error!(worker = self.worker, %error, "cannot start the thread that transcodes: raise the limit of processes");
-                        counters.count(Io::TranscodingLost);
-                        continue;
-                    }
-                },
+            // Not with each packet, should it not start.
+            if self.thread.is_none() && matches!(one, Transcode::Begin(_)) {
+                self.start();
+            }
+            let Some(thread) = &mut self.thread else {
+                counters.count(Io::TranscodingLost);
+                continue;
             };
             match one {
                 Transcode::Begin(transcoding) => thread.tell(News::Begin(transcoding)),
@@ -96,6 +93,16 @@ impl Transcoders {
         if let Some(thread) = self.thread.as_mut().filter(|thread| thread.untold) {
             thread.untold = false;
             thread.wake();
+        }
+    }
+
+    fn start(&mut self) {
+        match Thread::start(self.worker, self.cpus.clone(), Arc::clone(&self.wake)) {
+            Ok(thread) => self.thread = Some(thread),
+            Err(error) => {
+                let advice = "cannot start the thread that transcodes: raise the limit of processes";
+                tracing::error!(worker = self.worker, %error, "{advice}");
+            }
         }
     }
 
