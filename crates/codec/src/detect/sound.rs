@@ -20,9 +20,11 @@ const PURE: f32 = 0.95;
 const SECOND: f32 = 0.03;
 /// A peak that is only the second one has stayed if it still has this part of the power.
 const SECOND_MIN: f32 = 0.1;
-/// A peak has stayed if it is so near to where its run began: 1 %, and 3 Hz where the spectrum tells no finer.
+/// A peak has stayed if it is so near to where its run began: 1 %, and 3 Hz where the spectrum tells no finer. Two sines too
+/// close to be told apart, as Australia's 413 and 438 Hz, pull at their one peak.
 const STAYS: f32 = 0.01;
 const STAYS_HZ: f32 = 3.0;
+const STAYS_PURE_HZ: f32 = 6.0;
 /// A frame that is so much softer than the loudest of a run does not belong to it, in dB: what is left of a tone in its
 /// window is the past. Tones that beat (two sines) or are modulated (Japan) have softer frames between, and misses allow that.
 const SOFTER_DB: f32 = 10.0;
@@ -221,7 +223,8 @@ impl Run {
     /// Whether the run's peak is one of a frame's, or the frame's strongest is the other sine of a tone: which of two is the
     /// stronger one changes.
     fn has(&self, frame: &Frame, torn: bool) -> bool {
-        let near = |peak: &Peak, other: &Peak| (peak.hz - other.hz).abs() <= STAYS_HZ.max(STAYS * peak.hz);
+        let at_least_hz = if frame.purity() >= PURE { STAYS_PURE_HZ } else { STAYS_HZ };
+        let near = |peak: &Peak, other: &Peak| (peak.hz - other.hz).abs() <= at_least_hz.max(STAYS * peak.hz);
         let [first, second] = &self.peaks;
         let loud = frame.level_dbfs >= self.loudest_dbfs - SOFTER_DB;
         let stays = frame.peaks.iter().any(|peak| peak.share >= SECOND_MIN && near(first, peak));
