@@ -1,7 +1,7 @@
 //! Who has answered: a human says a word or two and listens, a machine goes on, or beeps.
 
 use super::frame::{FRAME_MS, Frame};
-use super::sound::Kind;
+use super::sound::{Burst, Kind};
 use super::speech::{Change, Stretch};
 use super::tones::Heard;
 use super::{Answerer, Settings, What};
@@ -63,11 +63,12 @@ impl Answer {
         kind: Kind,
         speech: Option<&Stretch>,
         changed: Option<Change>,
+        burst: Option<Burst>,
         tone: Option<Heard>,
         settings: &Settings,
     ) -> Option<Verdict> {
         let now_ms = frame.start_ms() + FRAME_MS;
-        self.note(frame, kind, changed);
+        self.note(frame, kind, burst, changed);
         let verdict = match tone {
             Some(tone) => self.hear(&tone, now_ms),
             None if self.is_ringing(now_ms, speech) || self.said.is_some() => None,
@@ -79,11 +80,13 @@ impl Answer {
         verdict
     }
 
-    fn note(&mut self, frame: &Frame, kind: Kind, changed: Option<Change>) {
+    fn note(&mut self, frame: &Frame, kind: Kind, tone: Option<Burst>, changed: Option<Change>) {
         match kind {
-            Kind::Tone => self.tone_ms = Some(frame.start_ms()),
+            Kind::Tone if tone.is_some_and(|tone| tone.is_no_voice()) => {
+                self.tone_ms = Some(frame.start_ms());
+            }
             Kind::Held => self.held_ms += FRAME_MS,
-            Kind::Quiet | Kind::Other | Kind::Voiced => {}
+            Kind::Tone | Kind::Quiet | Kind::Other | Kind::Voiced => {}
         }
         match changed {
             Some(Change::Began(stretch)) => {

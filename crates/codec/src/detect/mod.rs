@@ -178,7 +178,7 @@ impl State {
             emit(Detected { what, at_ms: start_ms, duration_ms, confidence });
         }
         self.look_for_silence(kind, settings, emit);
-        let verdict = self.answer.take(frame, kind, self.speech.now(), changed, tone, settings);
+        let verdict = self.answer.take(frame, kind, self.speech.now(), changed, self.sounds.tone(), tone, settings);
         if let Some(verdict) = verdict {
             emit(Detected {
                 what: What::Answered(verdict.answerer),

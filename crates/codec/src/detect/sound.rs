@@ -11,8 +11,13 @@ use super::noise_floor::NoiseFloor;
 pub(super) const KEPT: usize = 40;
 /// A peak that stays for so many frames, 120 ms, is a note.
 const HELD_FRAMES: usize = 6;
-/// A pure peak that stays for so many frames is a tone: a beep of 100 ms has as many windows that it all but fills.
-const TONE_FRAMES: usize = 3;
+/// A peak that stays for so many frames, so many of them pure, is a tone: a beep of 100 ms has five windows, and all but fills three.
+const TONE_FRAMES: usize = 4;
+const PURE_FRAMES: usize = 3;
+/// An even tone of so many frames, 160 ms, is nobody's voice, and any of 400 ms: shorter ones occur in it, where somebody
+/// hums an m.
+const NO_VOICE_EVEN: u64 = 8;
+const NO_VOICE: u64 = 20;
 /// The part of its power that a tone has in one or two sines: 0.99 with noise 20 dB below it, and 0.95 with 13 dB.
 const PURE: f32 = 0.95;
 /// A second sine has at least this part of the first: 15 dB, more than any pair of tones is twisted (Q.24: 8 dB), less than
@@ -20,17 +25,21 @@ const PURE: f32 = 0.95;
 const SECOND: f32 = 0.03;
 /// A peak that is only the second one has stayed if it still has this part of the power.
 const SECOND_MIN: f32 = 0.1;
-/// A peak has stayed if it is so near to where its run began: 1 %, and 3 Hz where the spectrum tells no finer. Two sines too
-/// close to be told apart, as Australia's 413 and 438 Hz, pull at their one peak.
+/// A peak has stayed if it is so near to where its run began: 1 %, and 3 Hz where the spectrum tells no finer. Where it is pure,
+/// 6 Hz: two sines too close to be told apart, as Australia's 413 and 438 Hz, pull at their one peak.
 const STAYS: f32 = 0.01;
 const STAYS_HZ: f32 = 3.0;
 const STAYS_PURE_HZ: f32 = 6.0;
+/// One sine moves by no more than this, with noise 13 dB below it.
+const STEADY_HZ: f32 = 4.0;
 /// A frame that is so much softer than the loudest of a run does not belong to it, in dB: what is left of a tone in its
 /// window is the past. Tones that beat (two sines) or are modulated (Japan) have softer frames between, and misses allow that.
 const SOFTER_DB: f32 = 10.0;
 /// Frames without the peak that a tone bears, 100 ms: a lost packet, or a change of phase as in V.25's answering tone, is seen
 /// in all windows that it lies in. Pauses of busy tones have 200 ms at least.
 const MISSES_MAX: usize = WINDOW_FRAMES + 1;
+/// Blank frames in a row that are lost packets; more are silence.
+const LOST_MAX: usize = 2;
 /// So far above the noise a frame is more than noise: the level of noise varies by about 1 dB from frame to frame.
 const ABOVE_NOISE_DB: f32 = 8.0;
 /// From here on peaks are those of a voice, or of music: noise has 2.5 on average, and seldom 4.
@@ -60,8 +69,15 @@ pub(super) struct Burst {
     pub(super) end: u64,
     /// The frequencies of its sines; the second is 0 if there is one alone.
     pub(super) hz: [f32; 2],
-    /// It is as loud from its beginning to its end.
+    /// It is as loud and as high from its beginning to its end: what hums is not.
     pub(super) even: bool,
+}
+
+impl Burst {
+    /// Whether it cannot be part of a voice.
+    pub(super) const fn is_no_voice(&self) -> bool {
+        self.end - self.start >= if self.even { NO_VOICE_EVEN } else { NO_VOICE }
+    }
 }
 
 /// A peak that may be staying.
@@ -76,6 +92,9 @@ struct Run {
     hits: usize,
     pure: usize,
     double: usize,
+    /// The lowest and the highest that its first peak was in pure frames.
+    lowest_hz: f32,
+    highest_hz: f32,
     /// The loudest frame, and the last with it.
     loudest_dbfs: f32,
     last_dbfs: f32,
@@ -89,8 +108,9 @@ pub(super) struct Sounds {
     kinds: [Kind; KEPT],
     run: Option<Run>,
     ended: Option<Burst>,
-    /// Frames since one was blank.
+    /// Frames since one was blank, and how many were so in a row.
     since_blank: usize,
+    blank: usize,
 }
 
 impl Sounds {
@@ -101,6 +121,7 @@ impl Sounds {
             run: None,
             ended: None,
             since_blank: WINDOW_FRAMES,
+            blank: 0,
         }
     }
 
@@ -114,6 +135,9 @@ impl Sounds {
         };
         self.kinds.rotate_left(1);
         self.kinds[KEPT - 1] = kind;
+        if frame.blank {
+            self.blank = if self.since_blank == 0 { self.blank.saturating_add(1) } else { 1 };
+        }
         self.since_blank = if frame.blank { 0 } else { self.since_blank.saturating_add(1) };
         self.follow(frame, kind);
         self.floor.take(frame);
@@ -122,7 +146,7 @@ impl Sounds {
     /// Goes on with the run, or begins another, and says so of the frames that it has.
     fn follow(&mut self, frame: &Frame, kind: Kind) {
         self.ended = None;
-        let torn = self.since_blank < WINDOW_FRAMES;
+        let torn = self.since_blank < WINDOW_FRAMES && self.blank <= LOST_MAX;
         let seen = kind != Kind::Quiet;
         let mut run = self.run.take();
         if let Some(going) = &mut run {
@@ -177,17 +201,21 @@ impl Sounds {
 
 impl Run {
     fn new(frame: &Frame) -> Self {
-        Self {
+        let mut run = Self {
             start: frame.number,
             peaks: frame.peaks,
-            frames: 1,
+            frames: 0,
             misses: 0,
-            hits: 1,
-            pure: usize::from(frame.purity() >= PURE),
-            double: usize::from(is_double(&frame.peaks)),
+            hits: 0,
+            pure: 0,
+            double: 0,
+            lowest_hz: f32::INFINITY,
+            highest_hz: 0.0,
             loudest_dbfs: frame.level_dbfs,
             last_dbfs: frame.level_dbfs,
-        }
+        };
+        run.go_on(frame);
+        run
     }
 
     fn miss(&mut self) {
@@ -203,7 +231,15 @@ impl Run {
         }
         self.misses = 0;
         self.hits = self.hits.saturating_add(1);
-        self.pure = self.pure.saturating_add(usize::from(frame.purity() >= PURE));
+        if frame.purity() >= PURE {
+            self.pure = self.pure.saturating_add(1);
+            let [first, second] = self.peaks.map(|peak| (peak.hz - frame.peaks[0].hz).abs());
+            // The other one of two sines tells nothing of how steady the first is.
+            if first <= second {
+                self.lowest_hz = self.lowest_hz.min(frame.peaks[0].hz);
+                self.highest_hz = self.highest_hz.max(frame.peaks[0].hz);
+            }
+        }
         self.double = self.double.saturating_add(usize::from(is_double(&frame.peaks)));
         self.loudest_dbfs = self.loudest_dbfs.max(frame.level_dbfs);
         self.last_dbfs = frame.level_dbfs;
@@ -223,8 +259,8 @@ impl Run {
     /// Whether the run's peak is one of a frame's, or the frame's strongest is the other sine of a tone: which of two is the
     /// stronger one changes.
     fn has(&self, frame: &Frame, torn: bool) -> bool {
-        let at_least_hz = if frame.purity() >= PURE { STAYS_PURE_HZ } else { STAYS_HZ };
-        let near = |peak: &Peak, other: &Peak| (peak.hz - other.hz).abs() <= at_least_hz.max(STAYS * peak.hz);
+        let off_hz = |hz: f32| if frame.purity() >= PURE { STAYS_PURE_HZ } else { STAYS_HZ.max(STAYS * hz) };
+        let near = |peak: &Peak, other: &Peak| (peak.hz - other.hz).abs() <= off_hz(peak.hz);
         let [first, second] = &self.peaks;
         let loud = frame.level_dbfs >= self.loudest_dbfs - SOFTER_DB;
         let stays = frame.peaks.iter().any(|peak| peak.share >= SECOND_MIN && near(first, peak));
@@ -236,7 +272,7 @@ impl Run {
     fn kind(&self) -> Option<Kind> {
         // A tone's first windows are not pure, and those that something is missing in.
         match self.hits {
-            TONE_FRAMES.. if self.pure >= TONE_FRAMES && 2 * self.pure > self.hits => Some(Kind::Tone),
+            TONE_FRAMES.. if self.pure >= PURE_FRAMES && 2 * self.pure > self.hits => Some(Kind::Tone),
             HELD_FRAMES.. => Some(Kind::Held),
             _ => None,
         }
@@ -251,7 +287,8 @@ impl Run {
             start: self.start,
             end: self.start + (self.frames - self.misses) as u64,
             hz: [self.peaks[0].hz, second],
-            even: self.last_dbfs >= self.loudest_dbfs - SOFTER_DB / 2.0,
+            even: self.last_dbfs >= self.loudest_dbfs - SOFTER_DB / 2.0
+                && self.highest_hz - self.lowest_hz <= STEADY_HZ,
         })
     }
 }

@@ -9,9 +9,6 @@ const BEGINS_VOICED: usize = 4;
 const BEGINS_OF: usize = 15;
 /// It has ended after so many frames, 600 ms, without a voiced one, even if there is sound: no consonant takes as long.
 const VOICELESS_MAX: u64 = 30;
-/// A tone of so many frames, 100 ms, has ended it: shorter ones occur in voices.
-const TONE_MIN: u64 = 5;
-
 /// Speech that goes on, or has ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Stretch {
@@ -90,7 +87,7 @@ impl Speech {
             stretch.end = stretch.end.min(self.last_voiced + 1);
         } else if let Some(tone) = sounds.tone()
             && newest == Kind::Tone
-            && tone.end - tone.start >= TONE_MIN
+            && tone.is_no_voice()
         {
             stretch.end = stretch.end.min(tone.start).max(stretch.start);
         } else if next - stretch.end < hang_over {
