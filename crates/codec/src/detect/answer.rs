@@ -12,6 +12,8 @@ const WORD_MS: u64 = 120;
 const SOFTER_DB: f32 = 10.0;
 /// The part of the listening that may have sound in it: breath, a click.
 const SOUND_MAX: f32 = 0.25;
+/// A greeting has at most one such part of held notes; more is a tune.
+const HELD_MAX: u64 = 5;
 /// A tone so shortly before a word spoils it: what follows may be what is left of the tone.
 const AFTER_TONE_MS: u64 = 100;
 /// The longest pause of a ringing tone is 5 s (Austria, Portugal, Sweden); after this it has stopped.
@@ -162,6 +164,6 @@ impl Answer {
             && last.level_dbfs() - after_dbfs >= SOFTER_DB
             && self.sound_after as f32 <= SOUND_MAX * self.frames_after as f32
             && self.tone_ms.is_none_or(|tone_ms| tone_ms + AFTER_TONE_MS <= start_ms)
-            && 3 * self.held_ms <= self.talk_ms
+            && HELD_MAX * self.held_ms <= self.talk_ms
     }
 }

@@ -11,6 +11,7 @@
 
 mod answer;
 mod frame;
+mod music;
 mod noise_floor;
 mod settings;
 mod sound;

@@ -5,6 +5,7 @@
 //! known only a while after it has begun, so that kinds are looked back at.
 
 use super::frame::{Frame, Peak, WINDOW_FRAMES};
+use super::music::Music;
 use super::noise_floor::NoiseFloor;
 
 /// Frames that are looked back at: 800 ms.
@@ -14,10 +15,11 @@ const HELD_FRAMES: usize = 6;
 /// A peak that stays for so many frames, so many of them pure, is a tone: a beep of 100 ms has five windows, and all but fills three.
 const TONE_FRAMES: usize = 4;
 const PURE_FRAMES: usize = 3;
-/// An even tone of so many frames, 160 ms, is nobody's voice, and any of 400 ms: shorter ones occur in it, where somebody
-/// hums an m.
-const NO_VOICE_EVEN: u64 = 8;
-const NO_VOICE: u64 = 20;
+/// A tone of so many frames, 160 ms, is nobody's voice: shorter ones occur in it, where somebody hums an m. What is not even for
+/// so long is no tone but a hum or a note.
+const EVEN_FRAMES: usize = 8;
+/// Below this a tone may be a hum at any length: the pitch of most voices is lower, and E.180's tones begin at 340 Hz.
+const LOWEST_TONE_HZ: f32 = 330.0;
 /// The part of its power that a tone has in one or two sines: 0.99 with noise 20 dB below it, and 0.95 with 13 dB.
 const PURE: f32 = 0.95;
 /// A second sine has at least this part of the first: 15 dB, more than any pair of tones is twisted (Q.24: 8 dB), less than
@@ -30,8 +32,11 @@ const SECOND_MIN: f32 = 0.1;
 const STAYS: f32 = 0.01;
 const STAYS_HZ: f32 = 3.0;
 const STAYS_PURE_HZ: f32 = 6.0;
-/// One sine moves by no more than this, with noise 13 dB below it.
-const STEADY_HZ: f32 = 4.0;
+/// A tone moves by no more than this, and does not become softer by more, as a plucked string does. The loudest of late is let down
+/// by so much a frame: what is modulated by 16 Hz (Japan) has three to a dip.
+const STEADY_HZ: f32 = 5.0;
+const UNEVEN_DB: f32 = 5.0;
+const RECENT_DB: f32 = 1.2;
 /// A frame that is so much softer than the loudest of a run does not belong to it, in dB: what is left of a tone in its
 /// window is the past. Tones that beat (two sines) or are modulated (Japan) have softer frames between, and misses allow that.
 const SOFTER_DB: f32 = 10.0;
@@ -76,7 +81,7 @@ pub(super) struct Burst {
 impl Burst {
     /// Whether it cannot be part of a voice.
     pub(super) const fn is_no_voice(&self) -> bool {
-        self.end - self.start >= if self.even { NO_VOICE_EVEN } else { NO_VOICE }
+        self.hz[0] >= LOWEST_TONE_HZ && self.end - self.start >= EVEN_FRAMES as u64
     }
 }
 
@@ -95,9 +100,9 @@ struct Run {
     /// The lowest and the highest that its first peak was in pure frames.
     lowest_hz: f32,
     highest_hz: f32,
-    /// The loudest frame, and the last with it.
+    /// The loudest frame, and the loudest of late.
     loudest_dbfs: f32,
-    last_dbfs: f32,
+    recent_dbfs: f32,
 }
 
 /// The kinds of the last frames.
@@ -106,6 +111,7 @@ pub(super) struct Sounds {
     floor: NoiseFloor,
     /// Oldest first.
     kinds: [Kind; KEPT],
+    music: Music,
     run: Option<Run>,
     ended: Option<Burst>,
     /// Frames since one was blank, and how many were so in a row.
@@ -114,10 +120,11 @@ pub(super) struct Sounds {
 }
 
 impl Sounds {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             floor: NoiseFloor::new(),
             kinds: [Kind::Quiet; KEPT],
+            music: Music::default(),
             run: None,
             ended: None,
             since_blank: WINDOW_FRAMES,
@@ -141,6 +148,7 @@ impl Sounds {
         self.since_blank = if frame.blank { 0 } else { self.since_blank.saturating_add(1) };
         self.follow(frame, kind);
         self.floor.take(frame);
+        self.music.take(&self.kinds);
     }
 
     /// Goes on with the run, or begins another, and says so of the frames that it has.
@@ -188,6 +196,11 @@ impl Sounds {
         &self.kinds[..KEPT - pending.min(KEPT)]
     }
 
+    /// Whether it is music that is heard.
+    pub(super) fn is_music(&self) -> bool {
+        self.music.is_heard(&self.kinds)
+    }
+
     /// The tone that is heard; for 100 ms after it has ended it is not known whether it has.
     pub(super) fn tone(&self) -> Option<Burst> {
         self.run.and_then(|run| run.burst())
@@ -212,7 +225,7 @@ impl Run {
             lowest_hz: f32::INFINITY,
             highest_hz: 0.0,
             loudest_dbfs: frame.level_dbfs,
-            last_dbfs: frame.level_dbfs,
+            recent_dbfs: frame.level_dbfs,
         };
         run.go_on(frame);
         run
@@ -242,7 +255,7 @@ impl Run {
         }
         self.double = self.double.saturating_add(usize::from(is_double(&frame.peaks)));
         self.loudest_dbfs = self.loudest_dbfs.max(frame.level_dbfs);
-        self.last_dbfs = frame.level_dbfs;
+        self.recent_dbfs = frame.level_dbfs.max(self.recent_dbfs - RECENT_DB);
     }
 
     /// Sines that beat are no steady peak before the window is full of them: what came out of quiet so shortly before the
@@ -272,10 +285,19 @@ impl Run {
     fn kind(&self) -> Option<Kind> {
         // A tone's first windows are not pure, and those that something is missing in.
         match self.hits {
-            TONE_FRAMES.. if self.pure >= PURE_FRAMES && 2 * self.pure > self.hits => Some(Kind::Tone),
+            TONE_FRAMES.. if self.is_pure() && (self.hits < EVEN_FRAMES || self.is_even()) => Some(Kind::Tone),
             HELD_FRAMES.. => Some(Kind::Held),
             _ => None,
         }
+    }
+
+    fn is_pure(&self) -> bool {
+        self.pure >= PURE_FRAMES && 2 * self.pure > self.hits
+    }
+
+    /// As loud and as high from its beginning to its end.
+    fn is_even(&self) -> bool {
+        self.recent_dbfs >= self.loudest_dbfs - UNEVEN_DB && self.highest_hz - self.lowest_hz <= STEADY_HZ
     }
 
     fn burst(&self) -> Option<Burst> {
@@ -287,8 +309,7 @@ impl Run {
             start: self.start,
             end: self.start + (self.frames - self.misses) as u64,
             hz: [self.peaks[0].hz, second],
-            even: self.last_dbfs >= self.loudest_dbfs - SOFTER_DB / 2.0
-                && self.highest_hz - self.lowest_hz <= STEADY_HZ,
+            even: self.is_even(),
         })
     }
 }

@@ -83,7 +83,7 @@ impl Speech {
             stretch.end = next;
         }
         let voiceless = frame.number - self.last_voiced;
-        if voiceless >= VOICELESS_MAX || is_music(kinds) {
+        if voiceless >= VOICELESS_MAX || sounds.is_music() {
             stretch.end = stretch.end.min(self.last_voiced + 1);
         } else if let Some(tone) = sounds.tone()
             && newest == Kind::Tone
@@ -104,7 +104,7 @@ fn begin(frame: &Frame, sounds: &Sounds) -> Option<Stretch> {
     let recent = &certain[certain.len().saturating_sub(BEGINS_OF)..];
     let voiced = |kinds: &[Kind]| kinds.iter().filter(|&&kind| kind == Kind::Voiced).count();
     let voiced = voiced(recent);
-    if voiced < BEGINS_VOICED || is_music(sounds.kinds()) {
+    if voiced < BEGINS_VOICED || sounds.is_music() {
         return None;
     }
     // Back from its first voiced frame to where it came out of quiet: words begin with consonants.
@@ -118,10 +118,4 @@ fn begin(frame: &Frame, sounds: &Sounds) -> Option<Stretch> {
         power: voiced as f64 * 10_f64.powf(f64::from(frame.level_dbfs) / 10.0),
         voiced: voiced as u32,
     })
-}
-
-/// Whether more is held than said.
-fn is_music(kinds: &[Kind; KEPT]) -> bool {
-    let count = |wanted: Kind| kinds.iter().filter(|&&kind| kind == wanted).count();
-    count(Kind::Held) > count(Kind::Voiced)
 }
