@@ -102,10 +102,10 @@ impl Room {
         for _ in 0..50 * seconds {
             let now = START_NS + self.tick * tick + 7_000_000;
             while let Some((at, name, packet)) = arriving.next_if(|(at, ..)| *at <= now) {
-                self.mixer.push(name, packet, at);
+                self.mixer.push(name, packet, at, &mut |_, _| {});
             }
             let ears = &mut self.ears;
-            self.mixer.tick(now, &mut |name, header, payload| ears[name].hear(header, payload));
+            self.mixer.tick(now, &mut |name, header, payload| ears[name].hear(header, payload), &mut |_, _| {});
             self.tick += 1;
         }
     }
@@ -204,9 +204,9 @@ fn what_is_too_loud_together_is_limited_and_not_wrapped_around() {
     for at in 0..50 {
         let now = START_NS + at * TICK.as_nanos() as u64;
         for (name, packets) in packets.iter().enumerate() {
-            mixer.push(name as u8, &packets[at as usize], now);
+            mixer.push(name as u8, &packets[at as usize], now, &mut |_, _| {});
         }
-        mixer.tick(now, &mut |_, header, payload| ear.hear(header, payload));
+        mixer.tick(now, &mut |_, header, payload| ear.hear(header, payload), &mut |_, _| {});
     }
     let last = &ear.samples[ear.samples.len() - rate as usize / 4..];
     assert!(last.iter().any(|&sample| sample == i16::MAX) && last.iter().any(|&sample| sample == i16::MIN));
@@ -237,7 +237,7 @@ fn who_cannot_be_encoded_for_is_refused_and_who_is_unknown_is_silent() {
     mixer.listen(1, &[format(PCMU)], [(2, 0)], 0).expect("PCMU");
     mixer.push(2, &[0x80; 172], 0);
     let mut made = Vec::new();
-    mixer.tick(START_NS, &mut |_, _, payload| made.push(payload.to_vec()));
+    mixer.tick(START_NS, &mut |_, _, payload| made.push(payload.to_vec()), &mut |_, _| {});
     assert_eq!(made, [vec![0xff; 160]], "silence");
     mixer.end(1);
     assert!(mixer.is_idle());
@@ -270,10 +270,10 @@ proptest! {
         }
         let mut now = START_NS;
         for (name, packet, at, ticks) in packets {
-            mixer.push(name, &packet, START_NS + at);
+            mixer.push(name, &packet, START_NS + at, &mut |_, _| {});
             if ticks {
                 let mut made = 0;
-                mixer.tick(now, &mut |_, _, payload| made += usize::from(!payload.is_empty()));
+                mixer.tick(now, &mut |_, _, payload| made += usize::from(!payload.is_empty()), &mut |_, _| {});
                 prop_assert_eq!(made, 3);
                 now += TICK.as_nanos() as u64;
             }

@@ -11,7 +11,7 @@ use patchcord_relay::verdict::DropReason;
 use crate::support::wire::{Stream, assert_continuous, origins};
 use crate::support::{Given, World, add, dropped, leg, on_first_packet_of, pcmu, set_codecs, spec};
 
-const MIXED: Ears = Ears { mixer: true, recorder: false, detector: false };
+const MIXED: Ears = Ears { mixer: true, recorder: false, detector: None };
 
 fn world(legs: u64) -> World {
     let mut world = World::new();
