@@ -221,6 +221,8 @@ impl Control {
                 self.0.env.handshakes.take(association, from, datagram);
             }
             Reply::Tapped(tapped) => self.tapped(*tapped),
+            // Nothing is recorded.
+            Reply::Overheard(_) => {}
             Reply::Event { at, event } => self.event(worker, at, event),
         }
     }

@@ -60,14 +60,16 @@ pub(crate) enum Io {
     RepliesLost,
     /// Copies of packets that were not made for a dump because the control plane had fallen behind.
     TapsLost,
-    /// Packets that were transcoded.
-    Transcoded,
-    /// Packets that were not transcoded, or not sent then, because a thread had fallen behind.
-    TranscodingLost,
+    /// Packets that a recorder was not given because the control plane had fallen behind.
+    RecordingLost,
+    /// Packets that were made for listeners: transcoded, or mixed.
+    MediaMade,
+    /// Packets that were not transcoded or mixed, or not sent then, because a thread had fallen behind.
+    MediaLost,
 }
 
 impl Io {
-    const ALL: [(Self, &'static str); 29] = [
+    const ALL: [(Self, &'static str); 30] = [
         (Self::Received, "received"),
         (Self::ReceivedAfXdp, "received_af_xdp"),
         (Self::KernelDropped, "kernel_dropped"),
@@ -95,8 +97,9 @@ impl Io {
         (Self::Ticks, "ticks"),
         (Self::RepliesLost, "replies_lost"),
         (Self::TapsLost, "taps_lost"),
-        (Self::Transcoded, "transcoded"),
-        (Self::TranscodingLost, "transcoding_lost"),
+        (Self::RecordingLost, "recording_lost"),
+        (Self::MediaMade, "media_made"),
+        (Self::MediaLost, "media_lost"),
     ];
 }
 

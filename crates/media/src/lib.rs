@@ -1,4 +1,4 @@
-//! What is decoded of calls: one party's stream made into another's format. No I/O, no clock, no threads.
+//! What is decoded of calls: one party's stream made into another's format, and several made into one. No I/O, no clock, no threads.
 //!
 //! A [`Transcoder`] is driven by the packets of its source. It has no jitter buffer and paces nothing: a packet in order leaves at
 //! once in the listener's format, with a timestamp that follows the source's, so that the listener's own jitter buffer works as if it
@@ -10,6 +10,14 @@
 //!         SSRC      filled     rate is shared                             the source's time
 //!             \-> telephone-event, comfort noise: renumbered, scaled -------^
 //! ```
+//!
+//! A [`Mixer`] is driven by a tick of 20 ms: parties have clocks of their own, so that what each sends goes through a jitter buffer
+//! first. It is decoded once, however many hear it.
+//!
+//! ```text
+//!  RTP -> jitter buffer -> decoder -> 8 and 16 kHz -+-> sum for each listener -> encoder -> RTP
+//!  RTP -> jitter buffer -> decoder -> 8 and 16 kHz -+
+//! ```
 
 #![forbid(unsafe_code)]
 
@@ -19,13 +27,16 @@ mod error;
 mod format;
 mod intake;
 mod marks;
+mod mixer;
 mod outlet;
 mod random;
 mod timeline;
 mod transcoder;
+mod voice;
 mod window;
 
 pub use counts::Counts;
 pub use error::CannotTranscode;
 pub use format::{Format, Meaning, is_transcodable};
+pub use mixer::{Mixer, TICK};
 pub use transcoder::Transcoder;

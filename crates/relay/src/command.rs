@@ -12,12 +12,17 @@ use thiserror::Error;
 
 use crate::ids::{AssociationId, CutOverId, LegId};
 use crate::media::{Codec, Direction, Frames, Repeat};
+use crate::overhearing::Ears;
 use crate::scope::AddressScope;
 use crate::time::MonoTime;
 
 /// The most legs one [`CutOver`] may feed anew: an attended transfer splices two pairs, and each pair may leave one
 /// party on hold.
 pub const CUT_OVER_CHANGES_MAX: usize = 8;
+/// The most legs that one [`Source::Mix`] is made of.
+pub const MIX_TALKERS_MAX: usize = 16;
+/// What a [`Talker`] may be made louder or softer by, in dB.
+pub const GAIN_DB: core::ops::RangeInclusive<i8> = -60..=24;
 /// The fewest characters of an ICE user name fragment (RFC 8839 5.4).
 pub const ICE_UFRAG_LEN_MIN: usize = 4;
 /// The fewest characters of an ICE password.
@@ -141,6 +146,14 @@ pub enum Command {
         /// On or off.
         tapped: bool,
     },
+    /// Who beside its listeners hears what the party sends from now on ([`crate::HandOut::Heard`]), decrypted, while it is not muted. No
+    /// flow of the leg is given to an offload meanwhile. What is relayed unread, nobody overhears.
+    SetOverheard {
+        /// The leg.
+        leg: LegId,
+        /// Who; [`Ears::mixer`] is for the engine to say.
+        by: Ears,
+    },
     /// What arrives at the leg's ports is taken as if it had arrived at those of another leg, whose latch judges it and whose
     /// listeners hear it: a port that a party was told before, and goes on using for a while. Nobody hears the leg itself
     /// meanwhile. Refused if the other leg is such a door.
@@ -188,6 +201,11 @@ pub enum Command {
     },
     /// Changes sources: the one command behind bridge, swap, hold, play and the rest.
     CutOver(CutOver),
+    /// Does a cut-over that waits for this ([`Trigger::OnCommand`]).
+    Fire {
+        /// The cut-over.
+        id: CutOverId,
+    },
     /// Undoes a cut-over: a pending one is cancelled, a done one is answered by an immediate cut-over `by` back to the
     /// sources before it. Refused if a later cut-over has touched one of its legs since, or if a source is gone.
     Rollback {
@@ -474,6 +492,9 @@ pub enum Source {
     Silence,
     /// What another leg (or the leg itself: an echo) receives.
     Leg(LegId),
+    /// What several legs receive, added up: at most [`MIX_TALKERS_MAX`], each once. It is made by whoever has the codecs
+    /// ([`crate::HandOut::Mix`]), and refused where nobody has.
+    Mix(Vec<Talker>),
     /// Audio encoded ahead of time.
     Player {
         /// The frames, in a format that the sink's codec list has.
@@ -481,6 +502,36 @@ pub enum Source {
         /// How often.
         repeat: Repeat,
     },
+}
+
+/// One leg of a [`Source::Mix`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Talker {
+    /// The leg.
+    pub leg: LegId,
+    /// How much louder it is heard than it speaks, in dB; within [`GAIN_DB`].
+    pub gain_db: i8,
+}
+
+impl Source {
+    /// Whether what the leg receives is heard, be it with others.
+    #[must_use]
+    pub fn has(&self, leg: LegId) -> bool {
+        match self {
+            Self::Silence | Self::Player { .. } => false,
+            Self::Leg(source) => *source == leg,
+            Self::Mix(talkers) => talkers.iter().any(|talker| talker.leg == leg),
+        }
+    }
+
+    /// Whether nothing of it is left when legs go away.
+    pub(crate) fn is_void_without(&self, gone: impl Fn(LegId) -> bool) -> bool {
+        match self {
+            Self::Silence | Self::Player { .. } => false,
+            Self::Leg(source) => gone(*source),
+            Self::Mix(talkers) => talkers.iter().all(|talker| gone(talker.leg)),
+        }
+    }
 }
 
 /// What makes a cut-over happen.
@@ -495,6 +546,8 @@ pub enum Trigger {
     },
     /// At this time.
     At(MonoTime),
+    /// [`Command::Fire`].
+    OnCommand,
     /// When the player that feeds `leg` has finished; refused if none with an end is playing there.
     AfterPrompt {
         /// The leg that hears the prompt.
@@ -521,6 +574,9 @@ pub enum Refusal {
     /// No cut-over has this id, or it is no longer the latest of its legs.
     #[error("{0} cannot be rolled back: it is unknown, or a later cut-over has replaced it")]
     NotTheLatest(CutOverId),
+    /// No cut-over of this id waits for a command.
+    #[error("{0} does not wait for a command (any more)")]
+    NotWaiting(CutOverId),
     /// A cut-over has this id already.
     #[error("{0} exists already")]
     DuplicateCutOver(CutOverId),
@@ -552,6 +608,14 @@ pub enum Refusal {
         /// The leg that would have to hear it.
         sink: LegId,
         /// Which formats met.
+        reason: String,
+    },
+    /// Legs that cannot be mixed for a leg.
+    #[error("{sink} cannot hear that mixed: {reason}")]
+    BadMix {
+        /// The leg that would have to hear it.
+        sink: LegId,
+        /// What is in the way.
         reason: String,
     },
     /// The party cannot be sent key presses, or not these.

@@ -57,6 +57,16 @@ pub enum Verdict {
     Dropped(DropReason),
 }
 
+impl Verdict {
+    /// A packet that nobody was given on its own is consumed all the same, if a part of the outputs follows from it.
+    pub(crate) const fn or_consumed(self, used: bool) -> Self {
+        match self {
+            Self::Dropped(_) if used => Self::Consumed,
+            verdict => verdict,
+        }
+    }
+}
+
 /// Where a packet leaves and where it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hop {

@@ -145,6 +145,8 @@ pub enum TriggerKind {
     OnFirstPacket,
     /// At a given time.
     At,
+    /// When it was commanded.
+    OnCommand,
     /// When a prompt had ended.
     AfterPrompt,
 }
@@ -157,6 +159,7 @@ impl TriggerKind {
             Self::Immediate => "immediate",
             Self::OnFirstPacket => "on-first-packet",
             Self::At => "at",
+            Self::OnCommand => "on-command",
             Self::AfterPrompt => "after-prompt",
         }
     }

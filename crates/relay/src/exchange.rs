@@ -74,6 +74,8 @@ pub enum Reply {
     },
     /// A datagram of a leg that is tapped ([`Command::SetTapped`]), unasked.
     Tapped(Box<Tapped>),
+    /// A packet that the party of a recorded leg has sent ([`Command::SetOverheard`]), unasked.
+    Overheard(Box<Overheard>),
     /// Something happened, unasked.
     Event {
         /// When.
@@ -98,6 +100,17 @@ pub struct Tapped {
     pub at: MonoTime,
     /// UDP payload.
     pub datagram: Box<[u8]>,
+}
+
+/// A packet that a party has sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overheard {
+    /// Whose party.
+    pub leg: LegId,
+    /// When it arrived.
+    pub at: MonoTime,
+    /// RTP, not encrypted.
+    pub rtp: Box<[u8]>,
 }
 
 /// A batch that was applied.

@@ -71,6 +71,8 @@ pub enum Obstacle {
     Awaited,
     /// What comes and goes is copied out.
     Tapped,
+    /// It is mixed, recorded, or listened to by a detector.
+    Overheard,
     /// Nobody hears it.
     NoListener,
     /// More than one leg hears it.
@@ -109,6 +111,7 @@ impl Obstacle {
             Self::Unread => "it is relayed unread",
             Self::Awaited => "a cut-over waits for its first packet",
             Self::Tapped => "it is being dumped",
+            Self::Overheard => "it is mixed, recorded, or listened to by a detector",
             Self::NoListener => "nobody hears it",
             Self::Listeners => "more than one leg hears it",
             Self::Transcoded => "it is transcoded for its listener",

@@ -58,7 +58,7 @@ impl Shard {
         }
         // A leg fed by another one gets that one's reports; a player, and what is transcoded, has nobody to speak for it.
         let egress = &self.legs.egress[at];
-        let is_of_our_own = egress.source == SourceSlot::Player || egress.is_transcoded();
+        let is_of_our_own = egress.source == SourceSlot::Player || egress.is_made();
         if is_of_our_own && now >= self.legs.cold[at].next_report_at {
             // RFC 3550 6.3.1: between half and one and a half of the interval, so that reports do not bunch.
             let spread = self.rng.next_u64() % REPORT_INTERVAL_NANOS;

@@ -34,11 +34,11 @@ impl fmt::Display for AssociationId {
     }
 }
 
-/// What one leg hears of another by way of a transcoder: the leg's slot, and a number that no other one of the shard has had lately.
+/// A stream that somebody makes for a leg of what others send, transcoded or mixed: the leg's slot, and a number that no other one of the shard has had lately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TranscodingId(u64);
+pub struct MadeId(u64);
 
-impl TranscodingId {
+impl MadeId {
     pub(crate) const fn new(sink: u32, number: u32) -> Self {
         Self((number as u64) << 32 | sink as u64)
     }

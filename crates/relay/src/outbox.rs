@@ -9,8 +9,12 @@ use patchcord_srtp::{OVERHEAD_MAX, PacketIndex};
 
 use crate::datagram::Hop;
 use crate::event::Event;
-use crate::ids::{AssociationId, LegId, PortId, TranscodingId};
-use crate::transcoding::{Transcode, Transcoding};
+use crate::hand_out::{HandOut, Heard};
+use crate::ids::{AssociationId, LegId, MadeId, PortId};
+use crate::mixing::Mixing;
+use crate::overhearing::{Ears, Overhearing};
+use crate::time::MonoTime;
+use crate::transcoding::Transcoding;
 
 /// Packets that one call into the engine can produce, beside the datagrams it rewrites in place. A worker's batch is
 /// smaller, and ticks stop at this number and go on at the next call.
@@ -20,8 +24,8 @@ const ARENA_BYTES: usize = 512 * 1024;
 /// Events that one call can produce. Only latching, SSRC changes, timeouts and cut-overs make events.
 const EVENTS_MAX: usize = 4096;
 
-/// Packets that one call can hand out to be transcoded.
-const TRANSCODES_MAX: usize = 1024;
+/// Packets that one call can hand out to be transcoded, mixed and overheard.
+const HAND_OUTS_MAX: usize = 1024;
 /// Datagrams of DTLS that one call can hand out.
 const HANDSHAKES_MAX: usize = 64;
 
@@ -85,13 +89,16 @@ impl<'a> Outputs<'a> {
         })
     }
 
-    /// For whoever transcodes, in this order; each is given once.
-    pub fn transcodes(&mut self) -> impl Iterator<Item = Transcode<'_>> {
+    /// For whoever has the codecs, in this order; each is given once.
+    pub fn hand_outs(&mut self) -> impl Iterator<Item = HandOut<'_>> {
         let arena = &self.outbox.arena;
-        self.outbox.transcodes.drain(..).map(|handed_out| match handed_out {
-            HandedOut::Begin(transcoding) => Transcode::Begin(*transcoding),
-            HandedOut::Packet(id, bytes) => Transcode::Packet { id, bytes: &arena[bytes] },
-            HandedOut::End(id) => Transcode::End(id),
+        self.outbox.hand_outs.drain(..).map(|kept| match kept {
+            Kept::Transcode(transcoding) => HandOut::Transcode(*transcoding),
+            Kept::Packet(id, bytes) => HandOut::Packet { id, bytes: &arena[bytes] },
+            Kept::Mix(mixing) => HandOut::Mix(*mixing),
+            Kept::End(id) => HandOut::End(id),
+            Kept::Overhear(overhearing) => HandOut::Overhear(*overhearing),
+            Kept::Heard(leg, by, at, bytes) => HandOut::Heard(Heard { leg, by, at, bytes: &arena[bytes] }),
         })
     }
 
@@ -133,12 +140,15 @@ pub(crate) enum Seal {
     Rtcp(u32),
 }
 
-/// For whoever transcodes.
+/// [`HandOut`], with the packets in the arena.
 #[derive(Debug)]
-enum HandedOut {
-    Begin(Box<Transcoding>),
-    Packet(TranscodingId, Range<usize>),
-    End(TranscodingId),
+enum Kept {
+    Transcode(Box<Transcoding>),
+    Packet(MadeId, Range<usize>),
+    Mix(Box<Mixing>),
+    End(MadeId),
+    Overhear(Box<Overhearing>),
+    Heard(LegId, Ears, MonoTime, Range<usize>),
 }
 
 #[derive(Debug)]
@@ -147,7 +157,7 @@ pub(crate) struct Outbox {
     arena: Box<[u8]>,
     arena_used: usize,
     handshakes: Vec<(LegId, AssociationId, SocketAddr, Range<usize>)>,
-    transcodes: Vec<HandedOut>,
+    hand_outs: Vec<Kept>,
     events: Vec<Event>,
     events_lost: u64,
     /// A packet is yet to be protected.
@@ -165,7 +175,7 @@ impl Outbox {
             arena: vec![0; ARENA_BYTES].into_boxed_slice(),
             arena_used: 0,
             handshakes: Vec::with_capacity(HANDSHAKES_MAX),
-            transcodes: Vec::with_capacity(TRANSCODES_MAX),
+            hand_outs: Vec::with_capacity(HAND_OUTS_MAX),
             events: Vec::with_capacity(EVENTS_MAX),
             events_lost: 0,
             has_unsealed: false,
@@ -257,21 +267,38 @@ impl Outbox {
         true
     }
 
-    pub(crate) fn begin_transcoding(&mut self, transcoding: Transcoding) {
-        self.transcodes.push(HandedOut::Begin(Box::new(transcoding)));
+    pub(crate) fn transcode(&mut self, transcoding: Transcoding) {
+        self.hand_outs.push(Kept::Transcode(Box::new(transcoding)));
     }
 
-    pub(crate) fn end_transcoding(&mut self, id: TranscodingId) {
-        self.transcodes.push(HandedOut::End(id));
+    pub(crate) fn mix(&mut self, mixing: Mixing) {
+        self.hand_outs.push(Kept::Mix(Box::new(mixing)));
+    }
+
+    pub(crate) fn overhear(&mut self, overhearing: Overhearing) {
+        self.hand_outs.push(Kept::Overhear(Box::new(overhearing)));
+    }
+
+    pub(crate) fn end_made(&mut self, id: MadeId) {
+        self.hand_outs.push(Kept::End(id));
     }
 
     /// Takes a packet for whoever transcodes. `false` if there is no room.
-    pub(crate) fn transcode(&mut self, id: TranscodingId, bytes: &[u8]) -> bool {
-        if self.transcodes.len() >= TRANSCODES_MAX {
+    pub(crate) fn to_transcode(&mut self, id: MadeId, bytes: &[u8]) -> bool {
+        self.keep(bytes, |room| Kept::Packet(id, room))
+    }
+
+    /// Takes a packet for whoever overhears. `false` if there is no room.
+    pub(crate) fn heard(&mut self, heard: &Heard<'_>) -> bool {
+        self.keep(heard.bytes, |room| Kept::Heard(heard.leg, heard.by, heard.at, room))
+    }
+
+    fn keep(&mut self, bytes: &[u8], kept: impl FnOnce(Range<usize>) -> Kept) -> bool {
+        if self.hand_outs.len() >= HAND_OUTS_MAX {
             return false;
         }
         let Some(room) = self.store(bytes) else { return false };
-        self.transcodes.push(HandedOut::Packet(id, room));
+        self.hand_outs.push(kept(room));
         true
     }
 
@@ -316,7 +343,7 @@ impl Outbox {
         self.arena_used = 0;
         self.has_unsealed = false;
         self.handshakes.clear();
-        self.transcodes.clear();
+        self.hand_outs.clear();
         self.events.clear();
         self.opened.clear();
         self.closed.clear();

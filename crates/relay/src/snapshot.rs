@@ -91,6 +91,8 @@ pub enum SourceSnapshot {
     Silence,
     /// Another leg.
     Leg(LegId),
+    /// Several legs, mixed.
+    Mix,
     /// Audio encoded ahead of time.
     Player,
 }

@@ -5,14 +5,14 @@
 //! cut-over like any other.
 //!
 //! ```text
-//!  source -> ingress -> [Transcode::Packet] -> a transcoder -> [Shard::transcoded] -> egress -> sink
+//!  source -> ingress -> [HandOut::Packet] -> a transcoder -> [Shard::made] -> egress -> sink
 //! ```
 
 use patchcord_rtp::RtpHeader;
 
 use crate::command::EgressMode;
 use crate::forward::SourcePacket;
-use crate::ids::TranscodingId;
+use crate::ids::MadeId;
 use crate::leg::formats::share_a_format;
 use crate::leg::{Slot, SourceSlot};
 use crate::media::Codec;
@@ -25,29 +25,13 @@ use crate::verdict::DropReason;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transcoding {
     /// Its name; never used twice in a shard.
-    pub id: TranscodingId,
+    pub id: MadeId,
     /// Formats of the leg that sends.
     pub from: Vec<Codec>,
     /// Formats of the leg that hears it, by its payload types.
     pub to: Vec<Codec>,
     /// For the stream's SSRC and first numbers.
     pub seed: u64,
-}
-
-/// For whoever transcodes, in this order.
-#[derive(Debug)]
-pub enum Transcode<'a> {
-    /// Packets of it will follow.
-    Begin(Transcoding),
-    /// A packet that the source has sent; never one of RTCP.
-    Packet {
-        /// Whose it is.
-        id: TranscodingId,
-        /// RTP, not encrypted.
-        bytes: &'a [u8],
-    },
-    /// No more packets of it will follow, and nothing that is made of it will be heard.
-    End(TranscodingId),
 }
 
 /// Says which formats can be transcoded, each into each other.
@@ -61,13 +45,13 @@ impl Shard {
 
     /// Takes what was made of packets that were handed out: RTP, with the payload types of those who hear it. What is late, because
     /// its listener hears something else by now, is dropped.
-    pub fn transcoded<B: AsRef<[u8]>>(
+    pub fn made<B: AsRef<[u8]>>(
         &mut self,
-        packets: impl IntoIterator<Item = (TranscodingId, B)>,
+        packets: impl IntoIterator<Item = (MadeId, B)>,
         now: MonoTime,
     ) -> Outputs<'_> {
         for (id, bytes) in packets {
-            self.pass_transcoded(id, bytes.as_ref(), now);
+            self.pass_made(id, bytes.as_ref(), now);
         }
         self.protect_outbox();
         Outputs::new(&mut self.outbox)
@@ -94,7 +78,7 @@ impl Shard {
     }
 
     /// Clock rate of what is made for a leg.
-    pub(crate) fn transcoded_clock_rate(&self, sink: Slot) -> Option<u32> {
+    pub(crate) fn made_clock_rate(&self, sink: Slot) -> Option<u32> {
         let can = self.transcodable?;
         let codec = self.legs.cold[sink as usize].codecs.iter().find(|codec| can(codec))?;
         Some(codec.clock_rate)
@@ -102,21 +86,26 @@ impl Shard {
 
     /// A leg's source is heard transcoded from here on, anew if it was before. This allocates, once for each: whoever transcodes needs the formats.
     pub(crate) fn begin_transcoding(&mut self, source: Slot, sink: Slot) {
-        self.end_transcoding(sink);
-        self.transcodings = self.transcodings.wrapping_add(1);
-        let id = TranscodingId::new(sink, self.transcodings);
+        self.end_made(sink);
+        let id = self.next_made(sink);
         let [from, to] = [source, sink].map(|slot| self.legs.cold[slot as usize].codecs.clone());
-        self.legs.cold[sink as usize].transcoding = Some(id);
+        self.legs.cold[sink as usize].made = Some(id);
         // What is made of the same source anew has other numbers.
         self.legs.egress[sink as usize].resume_next();
         let seed = self.rng.next_u64();
-        self.outbox.begin_transcoding(Transcoding { id, from, to, seed });
+        self.outbox.transcode(Transcoding { id, from, to, seed });
     }
 
-    /// It no longer is, if it was.
-    pub(crate) fn end_transcoding(&mut self, sink: Slot) {
-        if let Some(id) = self.legs.cold[sink as usize].transcoding.take() {
-            self.outbox.end_transcoding(id);
+    /// Names a stream that is to be made for a leg.
+    pub(crate) const fn next_made(&mut self, sink: Slot) -> MadeId {
+        self.made = self.made.wrapping_add(1);
+        MadeId::new(sink, self.made)
+    }
+
+    /// Nothing is made for a leg any more, if something was.
+    pub(crate) fn end_made(&mut self, sink: Slot) {
+        if let Some(id) = self.legs.cold[sink as usize].made.take() {
+            self.outbox.end_made(id);
         }
     }
 
@@ -129,29 +118,31 @@ impl Shard {
             return Err(reason);
         }
         let cold = &mut self.legs.cold[sink as usize];
-        let id = cold.transcoding.ok_or(DropReason::PayloadType)?;
-        if self.outbox.transcode(id, packet.bytes) {
+        let id = cold.made.ok_or(DropReason::PayloadType)?;
+        if self.outbox.to_transcode(id, packet.bytes) {
             return Ok(());
         }
         cold.drops.count(DropReason::OutboxFull);
         Err(DropReason::OutboxFull)
     }
 
-    fn pass_transcoded(&mut self, id: TranscodingId, bytes: &[u8], now: MonoTime) {
+    fn pass_made(&mut self, id: MadeId, bytes: &[u8], now: MonoTime) {
         let sink = id.slot();
-        let Some(cold) = self.legs.cold.get(sink as usize).filter(|cold| cold.transcoding == Some(id)) else { return };
-        let (SourceSlot::Leg(source), Ok(header)) = (self.legs.egress[sink as usize].source, RtpHeader::read(bytes))
-        else {
-            return;
+        let Some(cold) = self.legs.cold.get(sink as usize).filter(|cold| cold.made == Some(id)) else { return };
+        let leg = match self.legs.egress[sink as usize].source {
+            SourceSlot::Leg(source) => Some(source),
+            SourceSlot::Mix => None,
+            SourceSlot::Silence | SourceSlot::Player => return,
         };
+        let Ok(header) = RtpHeader::read(bytes) else { return };
         let named = cold.codecs.iter().find(|codec| codec.payload_type == header.payload_type);
         let packet = SourcePacket {
             header,
             bytes,
             len: bytes.len(),
             is_telephone_event: named.is_some_and(Codec::is_telephone_event),
-            clock_rate: self.transcoded_clock_rate(sink),
-            leg: Some(source),
+            clock_rate: self.made_clock_rate(sink),
+            leg,
             now,
         };
         // A full outbox has been counted already.

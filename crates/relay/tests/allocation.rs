@@ -13,7 +13,7 @@ use patchcord_relay::command::{Command, DtmfStep, EgressMode, IceCredentials, Le
 use patchcord_relay::ids::{AssociationId, Component, LegId, PortId};
 use patchcord_relay::media::Repeat;
 use patchcord_relay::time::MonoTime;
-use patchcord_relay::transcoding::Transcode;
+
 use patchcord_relay::{Datagram, Shard, ShardConfig, Verdict};
 use patchcord_rtp::NtpTime;
 use patchcord_stun::{BINDING, Class, Key, MessageWriter, TransactionId};
@@ -413,8 +413,8 @@ fn what_is_transcoded_is_handed_out_and_taken_without_allocating() {
     bare.shard.set_transcoder(|codec| !codec.is_telephone_event());
     let bridge = [cut_over(1, Trigger::Immediate, &[(1, leg(2))])];
     let mut outputs = bare.shard.apply(&bridge, bare.now).expect("they can be transcoded");
-    let begun = outputs.transcodes().find_map(|one| match one {
-        Transcode::Begin(transcoding) => Some(transcoding.id),
+    let begun = outputs.hand_outs().find_map(|one| match one {
+        patchcord_relay::HandOut::Transcode(transcoding) => Some(transcoding.id),
         _ => None,
     });
     drop(outputs);
@@ -425,7 +425,7 @@ fn what_is_transcoded_is_handed_out_and_taken_without_allocating() {
     let mut relay = |range: core::ops::Range<usize>| {
         for (sent, made) in sent[range.clone()].iter().zip(&made[range]) {
             assert_eq!(bare.send(2, sent), Verdict::Consumed);
-            let outputs = bare.shard.transcoded([(id, made)], bare.now);
+            let outputs = bare.shard.made([(id, made)], bare.now);
             heard += outputs.transmits().len();
             drop(outputs);
             bare.now = bare.now.after_nanos(20 * MS);

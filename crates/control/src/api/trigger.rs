@@ -105,6 +105,8 @@ pub enum TriggerName {
     OnFirstPacket,
     /// A time that was set.
     At,
+    /// What was heard of a party.
+    OnHuman,
     /// The end of a prompt.
     AfterPrompt,
 }
@@ -115,6 +117,7 @@ impl From<TriggerKind> for TriggerName {
             TriggerKind::Immediate => Self::Immediate,
             TriggerKind::OnFirstPacket => Self::OnFirstPacket,
             TriggerKind::At => Self::At,
+            TriggerKind::OnCommand => Self::OnHuman,
             TriggerKind::AfterPrompt => Self::AfterPrompt,
         }
     }

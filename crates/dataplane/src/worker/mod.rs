@@ -1,9 +1,9 @@
 //! A worker's loop: requests, datagrams, time, rest.
 
+mod media;
 mod replies;
 mod requests;
 mod taps;
-mod transcoding;
 
 use core::ops::ControlFlow;
 use core::time::Duration;
@@ -24,10 +24,10 @@ use crate::socket::SocketOptions;
 use crate::wait::{Pace, Rest};
 use crate::wake::Wake;
 
+use media::MediaThread;
+pub(crate) use media::can_transcode;
 pub(crate) use replies::{Replies, Told};
 use taps::Taps;
-use transcoding::Transcoders;
-pub(crate) use transcoding::can_transcode;
 
 /// How often the clocks are compared and failed receives retried. Less than what makes an overload, so that a jump of the
 /// wall clock is noticed before it could be taken for one.
@@ -62,7 +62,7 @@ pub(crate) struct Worker<B> {
     pace: Pace,
     overload: Overload,
     taps: Taps,
-    transcoders: Transcoders,
+    media: MediaThread,
     housekeeping_at: MonoTime,
     wallclock_at: MonoTime,
 }
@@ -71,7 +71,7 @@ impl<B: Backend> Worker<B> {
     pub(crate) fn new(backend: B, assignment: Assignment) -> Self {
         let clock = Clock;
         let now = clock.now();
-        let transcoders = Transcoders::new(assignment.index, assignment.helper_cpus, Arc::clone(&assignment.wake));
+        let media = MediaThread::new(assignment.index, assignment.helper_cpus, Arc::clone(&assignment.wake));
         Self {
             backend,
             shard: assignment.shard,
@@ -84,7 +84,7 @@ impl<B: Backend> Worker<B> {
             pace: Pace::new(assignment.wait, now),
             overload: Overload::new(B::queue_bytes(assignment.sockets.receive_buffer_bytes), B::QUEUE_BYTES_MIN, now),
             taps: Taps::default(),
-            transcoders,
+            media,
             housekeeping_at: now,
             wallclock_at: now,
         }
@@ -97,7 +97,7 @@ impl<B: Backend> Worker<B> {
             self.replies.tell();
             let now = self.clock.now();
             self.housekeep(now);
-            let moved = self.relay(now) + self.take_transcoded(now) + self.tick(now);
+            let moved = self.relay(now) + self.take_made(now) + self.tick(now);
             self.replies.tell();
             self.resize_queues(now);
             // A datagram without content stops its socket's receive: who sends many must not stop it for a tick each.
@@ -133,7 +133,7 @@ impl<B: Backend> Worker<B> {
             sender.send(packets);
             self.replies.handshakes(outputs.handshakes(), sender.counters());
             self.replies.events(now, outputs.events(), sender.counters());
-            self.transcoders.take(outputs.transcodes(), sender.counters());
+            self.media.take(outputs.hand_outs(), &mut self.replies, sender.counters());
             drop(outputs);
             self.shard.sent(&batch, self.clock.now());
         }
@@ -142,16 +142,16 @@ impl<B: Backend> Worker<B> {
         received
     }
 
-    /// What was transcoded goes to who is to hear it. How many packets it were.
-    fn take_transcoded(&mut self, now: MonoTime) -> usize {
-        if self.transcoders.is_idle() {
+    /// What was transcoded or mixed goes to who is to hear it. How many packets it were.
+    fn take_made(&mut self, now: MonoTime) -> usize {
+        if self.media.is_idle() {
             return 0;
         }
         let sender = self.backend.sender();
-        let packets = self.transcoders.transcoded(sender.counters());
-        let mut outputs = self.shard.transcoded(packets, now);
+        let packets = self.media.made(sender.counters());
+        let mut outputs = self.shard.made(packets, now);
         let sent = put_out(&mut outputs, now, sender, &self.taps, &mut self.replies);
-        sender.counters().add(Io::Transcoded, sent as u64);
+        sender.counters().add(Io::MediaMade, sent as u64);
         sent
     }
 
@@ -171,7 +171,7 @@ impl<B: Backend> Worker<B> {
         let mut outputs = self.shard.tick(now);
         let sender = self.backend.sender();
         let packets = put_out(&mut outputs, now, sender, &self.taps, &mut self.replies);
-        self.transcoders.take(outputs.transcodes(), sender.counters());
+        self.media.take(outputs.hand_outs(), &mut self.replies, sender.counters());
         packets
     }
 
@@ -197,7 +197,7 @@ impl<B: Backend> Worker<B> {
         }
         self.wake.fall_asleep();
         // Whoever queued something before this line has not seen the worker asleep.
-        if self.requests.is_empty() && self.transcoders.is_idle() {
+        if self.requests.is_empty() && self.media.is_idle() {
             let counters = self.backend.sender().counters();
             match rest {
                 Rest::Spin => {}

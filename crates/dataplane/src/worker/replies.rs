@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use crossbeam::channel::{Sender, TrySendError};
-use patchcord_relay::Handshake;
 use patchcord_relay::event::Event;
-use patchcord_relay::exchange::Reply;
+use patchcord_relay::exchange::{Overheard, Reply};
 use patchcord_relay::time::MonoTime;
+use patchcord_relay::{Handshake, Heard};
 
 use crate::counters::{Counters, Io};
+
+/// Replies that may wait when another copy of a packet is queued. Who takes them has fallen behind far enough then.
+const COPIES_MAX: usize = 1 << 14;
 
 /// Wakes whoever takes the replies.
 pub(crate) type Told = Arc<dyn Fn() + Send + Sync>;
@@ -27,9 +30,18 @@ impl Replies {
         Self { worker, sender, told, untold: false }
     }
 
-    /// Replies that nobody has taken yet.
-    pub(super) fn queued(&self) -> usize {
-        self.sender.len()
+    /// Whether whoever takes the replies keeps up well enough to be sent copies of packets too.
+    pub(super) fn has_room_for_copies(&self) -> bool {
+        self.sender.len() < COPIES_MAX
+    }
+
+    /// A packet for a recorder.
+    pub(super) fn overheard(&mut self, heard: &Heard<'_>, counters: &mut Counters) {
+        if !self.has_room_for_copies() {
+            return counters.count(Io::RecordingLost);
+        }
+        let Heard { leg, at, bytes, .. } = *heard;
+        self.send(Reply::Overheard(Box::new(Overheard { leg, at, rtp: bytes.into() })), counters);
     }
 
     /// Nobody listens any more: the calls go on. A queue that is full, if it has a limit, does not stop the packets.

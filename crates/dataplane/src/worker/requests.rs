@@ -96,7 +96,7 @@ impl<B: Backend> Worker<B> {
         sender.send(outputs.transmits());
         self.replies.send(Reply::Applied { ticket, result: Ok(Applied { at: now }) }, sender.counters());
         self.replies.events(now, outputs.events(), sender.counters());
-        self.transcoders.take(outputs.transcodes(), sender.counters());
+        self.media.take(outputs.hand_outs(), &mut self.replies, sender.counters());
         drop(outputs);
         self.taps.note(commands, &self.shard);
         Ok(())

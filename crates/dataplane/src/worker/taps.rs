@@ -11,9 +11,6 @@ use patchcord_relay::{Datagram, Shard, Transmit};
 use super::replies::Replies;
 use crate::counters::{Counters, Io};
 
-/// Replies that may wait when another copy is queued. Who takes them has fallen behind far enough then.
-const QUEUED_MAX: usize = 1 << 14;
-
 /// The legs that are tapped, by their slots.
 #[derive(Debug, Default)]
 pub(super) struct Taps(BTreeMap<u32, LegId>);
@@ -75,7 +72,7 @@ impl Taps {
         counters: &mut Counters,
     ) {
         let Some(&leg) = self.0.get(&port.slot()) else { return };
-        if replies.queued() >= QUEUED_MAX {
+        if !replies.has_room_for_copies() {
             return counters.count(Io::TapsLost);
         }
         let (component, datagram) = (port.component(), bytes.into());

@@ -32,10 +32,10 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Slots of the legs that are to hear `source`.
-    pub(crate) fn sinks_of(&self, source: LegId) -> impl Iterator<Item = Slot> + '_ {
-        let feeds = move |change: &SourceChange| change.source == Source::Leg(source);
-        self.changes.iter().zip(&self.sinks).filter(move |(change, _)| feeds(change)).map(|(_, &sink)| sink)
+    /// Slots of the legs that are to hear `source`, and whether with others.
+    pub(crate) fn sinks_of(&self, source: LegId) -> impl Iterator<Item = (Slot, bool)> + '_ {
+        let hear = self.changes.iter().zip(&self.sinks).filter(move |(change, _)| change.source.has(source));
+        hear.map(|(change, &sink)| (sink, matches!(change.source, Source::Mix(_))))
     }
 
     fn is_void_without(&self, gone: impl Fn(LegId) -> bool) -> bool {
@@ -62,13 +62,13 @@ impl CutOver {
 /// may go: the agent hangs up while the target still rings, and the transferee is connected all the same.
 fn is_void_without(changes: &[SourceChange], trigger: Trigger, gone: impl Fn(LegId) -> bool) -> bool {
     let staying = || changes.iter().filter(|change| !gone(change.sink));
-    let feeds = |leg: LegId| staying().any(|change| change.source == Source::Leg(leg));
+    let feeds = |leg: LegId| staying().any(|change| change.source.has(leg));
     let lost_its_trigger = match trigger {
         Trigger::OnFirstPacket { leg } => gone(leg) || !feeds(leg),
         Trigger::AfterPrompt { leg } => gone(leg),
-        Trigger::Immediate | Trigger::At(_) => false,
+        Trigger::Immediate | Trigger::At(_) | Trigger::OnCommand => false,
     };
-    let lost_a_source = staying().any(|change| matches!(change.source, Source::Leg(source) if gone(source)));
+    let lost_a_source = staying().any(|change| change.source.is_void_without(&gone));
     lost_its_trigger || lost_a_source || staying().next().is_none()
 }
 
@@ -142,6 +142,7 @@ impl Shard {
                 self.switch(sink, &change.source, draft, now);
             }
         }
+        self.refresh_ears();
     }
 
     /// Fires what was to happen by `now`.
@@ -197,7 +198,7 @@ impl Shard {
             Trigger::OnFirstPacket { leg } => {
                 if let Some(source) = self.legs.slot(leg) {
                     self.legs.cold[source as usize].awaited_by = mark;
-                    self.legs.ingress[source as usize].awaited = waits;
+                    self.legs.ingress[source as usize].set_awaited(waits);
                     self.legs.refresh_flags(source);
                 }
             }
@@ -206,7 +207,7 @@ impl Shard {
                     self.legs.cold[listener as usize].prompt_awaited_by = mark;
                 }
             }
-            Trigger::Immediate | Trigger::At(_) => {}
+            Trigger::Immediate | Trigger::At(_) | Trigger::OnCommand => {}
         }
     }
 
@@ -214,7 +215,7 @@ impl Shard {
     fn switch(&mut self, sink: Slot, source: &Source, draft: Draft, now: MonoTime) {
         let at = sink as usize;
         let previous = self.source_of(sink);
-        let unchanged = matches!(source, Source::Leg(_) | Source::Silence) && *source == previous;
+        let unchanged = !matches!(source, Source::Player { .. }) && *source == previous;
         if let Some(undo) = self.legs.cold[at].undo.replace(Undo { id: draft.id, previous })
             && undo.id != draft.id
         {
@@ -240,6 +241,10 @@ impl Shard {
                 self.legs.cold[source as usize].former_sink = None;
                 self.map_payload_types(sink);
             }
+            Source::Mix(talkers) => {
+                self.legs.cold[at].draft = Some(draft);
+                self.begin_mix(sink, talkers);
+            }
             Source::Player { frames, repeat } => {
                 self.legs.cold[at].draft = Some(draft);
                 if !self.start_player(sink, frames.clone(), *repeat, now) {
@@ -260,10 +265,11 @@ impl Shard {
                 self.legs.unlink(source, sink);
                 self.legs.cold[source as usize].former_sink = by.map(|(id, at)| (sink, id, at));
             }
+            SourceSlot::Mix => self.end_mix(sink, by),
             SourceSlot::Player => self.stop_player(sink),
         }
         self.legs.egress[at].splice_next();
-        self.end_transcoding(sink);
+        self.end_made(sink);
         self.legs.egress[at].hearing = Hearing::AsIs;
         self.legs.cold[at].event_in_flight = None;
         self.legs.cold[at].event_skipped = None;
@@ -272,13 +278,17 @@ impl Shard {
     /// Recomputes what a leg's source is to it: its payload types, and whether it has to be transcoded.
     pub(crate) fn map_payload_types(&mut self, sink: Slot) {
         let at = sink as usize;
-        let SourceSlot::Leg(source) = self.legs.egress[at].source else { return };
+        let source = match self.legs.egress[at].source {
+            SourceSlot::Leg(source) => source,
+            SourceSlot::Mix => return self.begin_mix_anew(sink),
+            SourceSlot::Silence | SourceSlot::Player => return,
+        };
         if self.transcodes(source, sink) {
-            self.legs.egress[at].hearing = Hearing::Transcoded;
+            self.legs.egress[at].hearing = Hearing::Made;
             return self.begin_transcoding(source, sink);
         }
-        if self.legs.egress[at].is_transcoded() {
-            self.end_transcoding(sink);
+        if self.legs.egress[at].is_made() {
+            self.end_made(sink);
             self.legs.egress[at].resume_next();
         }
         let map = PayloadTypeMap::between(&self.legs.cold[source as usize].codecs, &self.legs.cold[at].codecs);
@@ -291,6 +301,7 @@ impl Shard {
         match self.legs.egress[sink as usize].source {
             SourceSlot::Silence => Source::Silence,
             SourceSlot::Leg(source) => Source::Leg(self.legs.cold[source as usize].id),
+            SourceSlot::Mix => Source::Mix(self.legs.cold[sink as usize].mix.as_deref().unwrap_or_default().to_vec()),
             SourceSlot::Player => {
                 let player = self.legs.cold[sink as usize].player.as_ref();
                 player.map_or(Source::Silence, crate::player::Player::as_source)
@@ -313,6 +324,7 @@ impl Trigger {
             Self::Immediate => TriggerKind::Immediate,
             Self::OnFirstPacket { .. } => TriggerKind::OnFirstPacket,
             Self::At(_) => TriggerKind::At,
+            Self::OnCommand => TriggerKind::OnCommand,
             Self::AfterPrompt { .. } => TriggerKind::AfterPrompt,
         }
     }

@@ -31,6 +31,9 @@ impl Shard {
             {
                 return Err(Refusal::UnknownLeg(source));
             }
+            if undo.previous.is_void_without(|leg| self.legs.slot(leg).is_none()) {
+                return Err(Refusal::NotTheLatest(id));
+            }
             Ok(SourceChange { sink: cold.id, source: undo.previous.clone() })
         };
         record.sinks.iter().map(back).collect()

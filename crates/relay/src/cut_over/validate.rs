@@ -117,6 +117,7 @@ impl<'a> Plan<'a> {
             | Command::SetLatch { leg, .. }
             | Command::SetMuted { leg, .. }
             | Command::SetTapped { leg, .. }
+            | Command::SetOverheard { leg, .. }
             | Command::BlockDtmf { leg, .. }
             | Command::StopDtmf { leg } => self.must_exist(*leg).map(drop),
             Command::SetRelaying { leg, relaying } => {
@@ -125,6 +126,7 @@ impl<'a> Plan<'a> {
             }
             Command::SendDtmf { leg, steps } => self.send_dtmf(*leg, steps),
             Command::CutOver(cut_over) => self.cut_over(cut_over),
+            Command::Fire { id } => self.fire(*id),
             Command::Rollback { id, by } => self.rollback(*id, *by),
         }
     }
@@ -229,6 +231,14 @@ impl<'a> Plan<'a> {
                 );
                 Err(Refusal::Incompatible { sink: change.sink, reason })
             }
+            Source::Mix(talkers) => {
+                for talker in talkers {
+                    self.must_exist(talker.leg)?;
+                }
+                let (sink, mode) = (change.sink, self.mode_of(change.sink));
+                let fault = self.shard.mix_fault(talkers, sink_codecs, mode, |leg| self.codecs_of(leg));
+                fault.map_or(Ok(()), |reason| Err(Refusal::BadMix { sink, reason }))
+            }
             Source::Player { frames, .. } => {
                 if payload_type_for(frames, sink_codecs).is_some() {
                     return Ok(());
@@ -250,9 +260,9 @@ impl<'a> Plan<'a> {
             }
         }
         match cut_over.trigger {
-            Trigger::Immediate | Trigger::At(_) => Ok(()),
+            Trigger::Immediate | Trigger::At(_) | Trigger::OnCommand => Ok(()),
             Trigger::OnFirstPacket { leg } => {
-                if !cut_over.changes.iter().any(|change| change.source == Source::Leg(leg)) {
+                if !cut_over.changes.iter().any(|change| change.source.has(leg)) {
                     return Err(Refusal::BadTrigger("the leg to wait for is the source of none of the changes"));
                 }
                 let waited_for = |trigger| matches!(trigger, Trigger::OnFirstPacket { leg: other } if other == leg);
@@ -281,6 +291,17 @@ impl<'a> Plan<'a> {
         match planned.or_else(|| existing.filter(|id| !self.rolled_back.contains(id))) {
             Some(pending) => Err(Refusal::Pending { leg, pending }),
             None => Ok(()),
+        }
+    }
+
+    fn fire(&self, id: CutOverId) -> Result<(), Refusal> {
+        let planned = self.cut_overs.iter().find(|planned| planned.id == id).map(|planned| planned.trigger);
+        let waiting =
+            || self.shard.cut_overs.pending().find(|(other, _)| *other == id).map(|(_, record)| record.trigger);
+        let is_gone = self.rolled_back.contains(&id);
+        match planned.or_else(waiting).filter(|_| !is_gone) {
+            Some(Trigger::OnCommand) => Ok(()),
+            _ => Err(Refusal::NotWaiting(id)),
         }
     }
 
@@ -365,7 +386,7 @@ impl<'a> Plan<'a> {
     pub(crate) fn source_of(&self, sink: LegId) -> Option<LegId> {
         let source = match self.planned_source(sink) {
             Some(Source::Leg(source)) => *source,
-            Some(Source::Silence | Source::Player { .. }) => return None,
+            Some(Source::Silence | Source::Mix(_) | Source::Player { .. }) => return None,
             None => {
                 let slot = self.shard.legs.slot(sink)?;
                 let SourceSlot::Leg(source) = self.shard.legs.egress[slot as usize].source else { return None };

@@ -285,7 +285,7 @@ impl Shard {
     pub(crate) fn hears_unread(&self, sink: Slot) -> bool {
         match self.legs.egress[sink as usize].source {
             SourceSlot::Leg(source) => self.legs.ingress[source as usize].is_opaque(),
-            SourceSlot::Silence | SourceSlot::Player => false,
+            SourceSlot::Silence | SourceSlot::Mix | SourceSlot::Player => false,
         }
     }
 
@@ -293,13 +293,13 @@ impl Shard {
     pub(crate) fn audio_clock_rate(&self, sink: Slot) -> u32 {
         let cold = &self.legs.cold[sink as usize];
         let heard = match self.legs.egress[sink as usize].source {
-            SourceSlot::Leg(_) if cold.transcoding.is_some() => self.transcoded_clock_rate(sink),
+            _ if cold.made.is_some() => self.made_clock_rate(sink),
             SourceSlot::Leg(source) => {
                 let ingress = &self.legs.ingress[source as usize];
                 ingress.receiver.ssrc().map(|_| ingress.clock_rate)
             }
             SourceSlot::Player => cold.player.as_ref().map(Player::clock_rate),
-            SourceSlot::Silence => None,
+            SourceSlot::Silence | SourceSlot::Mix => None,
         };
         heard.unwrap_or_else(|| first_audio_clock_rate(&cold.codecs))
     }

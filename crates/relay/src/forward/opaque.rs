@@ -26,7 +26,7 @@ impl Shard {
         if let Err(reason) = admitted {
             return Verdict::Dropped(reason);
         }
-        if self.legs.ingress[at].awaited {
+        if self.legs.ingress[at].is_awaited() {
             self.fire_for_opaque(slot, now);
         }
         if is_rtcp && let Ok(compound) = Compound::parse(datagram.packet()) {

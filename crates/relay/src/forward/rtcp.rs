@@ -138,9 +138,9 @@ impl Shard {
         };
         let (timestamp, timestamp_at) = egress.clock();
         let rate = match egress.source {
-            SourceSlot::Leg(_) if egress.is_transcoded() => self.audio_clock_rate(sink),
+            _ if egress.is_made() => self.audio_clock_rate(sink),
             SourceSlot::Leg(source) => self.legs.ingress[source as usize].clock_rate,
-            SourceSlot::Player | SourceSlot::Silence => {
+            SourceSlot::Player | SourceSlot::Mix | SourceSlot::Silence => {
                 self.legs.cold[at].player.as_ref().map_or(crate::leg::DEFAULT_CLOCK_RATE, Player::clock_rate)
             }
         };
@@ -321,7 +321,7 @@ impl Translation<'_> {
     fn known_to_source(&self, ssrc: Ssrc) -> Option<Ssrc> {
         let back = &self.shard.egress[self.from as usize];
         // What was transcoded has numbers that the one who sent it does not know.
-        if back.source != SourceSlot::Leg(self.sink) || back.ssrc() != Some(ssrc) || back.is_transcoded() {
+        if back.source != SourceSlot::Leg(self.sink) || back.ssrc() != Some(ssrc) || back.is_made() {
             return None;
         }
         back.source_ssrc()

@@ -71,8 +71,13 @@ impl Shard {
         if packet.is_telephone_event && self.legs.cold[at].dtmf_blocked {
             return Verdict::Dropped(DropReason::DtmfBlocked);
         }
-        if self.legs.ingress[at].awaited && self.fire_on_first_packet(slot, &packet) {
-            return self.copy_to_all(slot, &packet, |_| true, DropReason::NoSink);
+        let mut copied = false;
+        if self.legs.ingress[at].wants_attention() {
+            let ends_event = self.legs.ingress[at].is_awaited() && self.fire_on_first_packet(slot, &packet);
+            copied = self.overhear(slot, &packet, datagram.arrived);
+            if ends_event {
+                return self.copy_to_all(slot, &packet, |_| true, DropReason::NoSink).or_consumed(copied);
+            }
         }
         let ingress = &self.legs.ingress[at];
         if !ingress.is_open() {
@@ -80,10 +85,9 @@ impl Shard {
         }
         let mut sink = ingress.first_sink;
         if sink == NO_SLOT {
-            return Verdict::Dropped(self.unheard(slot, now));
+            return if copied { Verdict::Consumed } else { Verdict::Dropped(self.unheard(slot, now)) };
         }
         // All listeners but the last get a copy; the last one gets the datagram itself.
-        let mut copied = false;
         loop {
             let next = self.legs.egress[sink as usize].next_sink;
             if next == NO_SLOT {
@@ -92,7 +96,7 @@ impl Shard {
             copied |= self.copy_to(sink, &packet).is_ok();
             sink = next;
         }
-        if self.legs.egress[sink as usize].is_transcoded() {
+        if self.legs.egress[sink as usize].is_made() {
             return match self.hand_to_transcoder(sink, &packet) {
                 Err(reason) if !copied => Verdict::Dropped(reason),
                 _ => Verdict::Consumed,
@@ -132,7 +136,7 @@ impl Shard {
 
     /// Sends a copy of a source's packet to one listener, or has one made that it understands.
     fn copy_to(&mut self, sink: Slot, packet: &SourcePacket<'_>) -> Result<(), DropReason> {
-        if self.legs.egress[sink as usize].is_transcoded() {
+        if self.legs.egress[sink as usize].is_made() {
             return self.hand_to_transcoder(sink, packet);
         }
         self.send_copy(sink, packet)
@@ -208,7 +212,7 @@ impl Shard {
         }
         let payload_type = match egress.hearing {
             // Who transcodes knows the listener's numbers.
-            Hearing::AsIs | Hearing::Transcoded => packet.header.payload_type,
+            Hearing::AsIs | Hearing::Made => packet.header.payload_type,
             Hearing::Mapped => self.translate(sink, packet.header.payload_type).ok_or(DropReason::PayloadType)?,
         };
         if packet.is_telephone_event {
@@ -243,13 +247,13 @@ impl Shard {
     }
 
     /// Whether [`Shard::pass_to`] would send this packet to a listener that has just been given its source.
-    pub(crate) fn would_join(&self, sink: Slot, source: Slot, packet: &SourcePacket<'_>) -> bool {
+    pub(crate) fn would_join(&self, sink: Slot, source: Slot, mixed: bool, packet: &SourcePacket<'_>) -> bool {
         let egress = &self.legs.egress[sink as usize];
         let joins_event = packet.is_telephone_event && !packet.header.marker;
         if !egress.is_reachable() || joins_event {
             return false;
         }
-        if self.transcodes(source, sink) {
+        if mixed || self.transcodes(source, sink) {
             return self.is_transcodable(source, packet);
         }
         let (source, sink) = (&self.legs.cold[source as usize], &self.legs.cold[sink as usize]);
@@ -397,10 +401,10 @@ impl Shard {
         let cold = &self.legs.cold[slot as usize];
         let Some(id) = cold.awaited_by.filter(|_| self.legs.ingress[slot as usize].is_open()) else { return false };
         let Some(record) = self.cut_overs.get(id) else { return false };
-        if !record.sinks_of(cold.id).any(|sink| self.would_join(sink, slot, packet)) {
+        if !record.sinks_of(cold.id).any(|(sink, mixed)| self.would_join(sink, slot, mixed, packet)) {
             return false;
         }
-        let hears_event = |sink: Slot| {
+        let hears_event = |(sink, _): (Slot, bool)| {
             self.legs.cold[sink as usize].event_in_flight.is_some() || self.legs.egress[sink as usize].has_key()
         };
         let ends_event = record.sinks_of(cold.id).any(hears_event);

@@ -89,8 +89,8 @@ pub(crate) enum Hearing {
     AsIs,
     /// They are translated into this leg's numbers.
     Mapped,
-    /// Packets pass by way of a transcoder.
-    Transcoded,
+    /// It hears packets that somebody makes for it, with its own numbers.
+    Made,
 }
 
 /// Whether the party is sent SRTP.
@@ -218,7 +218,7 @@ impl Egress {
     pub(crate) fn is_verbatim(&self) -> bool {
         self.is_untouched()
             || (self.follows_any()
-                && !self.is_transcoded()
+                && !self.is_made()
                 && self.sequence_offset == 0
                 && self.timestamp_offset == 0
                 && self.ssrc == self.source_ssrc)
@@ -268,7 +268,7 @@ impl Egress {
     /// The source has started its sequence anew, at `sequence`; unless that follows from what was sent: a splice has
     /// noticed it already.
     pub(crate) fn restart(&mut self, sequence: SequenceNumber) {
-        if self.is_transcoded() {
+        if self.is_made() {
             // Who transcodes numbers on by himself.
             return;
         }
@@ -290,10 +290,10 @@ impl Egress {
         }
     }
 
-    /// Whether the party hears its source by way of a transcoder.
+    /// Whether the party hears what somebody makes for it, of one source or of several.
     #[inline]
-    pub(crate) const fn is_transcoded(&self) -> bool {
-        matches!(self.hearing, Hearing::Transcoded)
+    pub(crate) const fn is_made(&self) -> bool {
+        matches!(self.hearing, Hearing::Made)
     }
 
     /// Whether the party is sent SRTP alone.

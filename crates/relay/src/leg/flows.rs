@@ -230,8 +230,11 @@ impl Legs {
         if !ingress.is_live() || ingress.is_opaque() || ingress.is_door() {
             return Err(Obstacle::Unread);
         }
-        if ingress.awaited {
+        if ingress.is_awaited() {
             return Err(Obstacle::Awaited);
+        }
+        if ingress.is_overheard() {
+            return Err(Obstacle::Overheard);
         }
         if !ingress.is_open() {
             return Err(Obstacle::Closed);
@@ -248,7 +251,7 @@ impl Legs {
         if egress.next_sink != NO_SLOT {
             return Err(Obstacle::Listeners);
         }
-        if egress.is_transcoded() {
+        if egress.is_made() {
             return Err(Obstacle::Transcoded);
         }
         if egress.protection() != Protection::Plain {
@@ -294,7 +297,7 @@ impl Legs {
             let heard_as = match egress.hearing {
                 Hearing::AsIs => Some(payload_type),
                 Hearing::Mapped => map.get(payload_type),
-                Hearing::Transcoded => None,
+                Hearing::Made => None,
             };
             match heard_as {
                 Some(heard_as) if !ingress.is_telephone_event(payload_type) => heard_as.get(),

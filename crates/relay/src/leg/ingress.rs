@@ -27,8 +27,7 @@ pub(crate) struct Ingress {
     open: bool,
     /// The latch has settled, and nothing waits for this leg: a packet from `accepted` needs no second look.
     plain: bool,
-    /// A pending cut-over waits for this leg's first packet.
-    pub(crate) awaited: bool,
+    attention: Attention,
     /// The payload types that are RFC 4733's telephone-event here; [`NO_EVENT`] in unused places. A list has one for
     /// each clock rate that its audio has.
     telephone_events: [u8; TELEPHONE_EVENTS_MAX],
@@ -61,6 +60,25 @@ impl Life {
     }
 }
 
+/// What a packet of the leg means beside reaching its listeners: one byte, and one question to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Attention(u8);
+
+impl Attention {
+    /// A pending cut-over waits for the first one.
+    const AWAITED: u8 = 1;
+    /// Somebody overhears it.
+    const OVERHEARD: u8 = 2;
+
+    const fn has(self, what: u8) -> bool {
+        self.0 & what != 0
+    }
+
+    const fn set(&mut self, what: u8, on: bool) {
+        self.0 = if on { self.0 | what } else { self.0 & !what };
+    }
+}
+
 const _: () = assert!(size_of::<Ingress>() == 128, "a third line would be a third miss for every packet of a cold leg");
 
 /// Telephone-event payload types that a leg can have: RFC 4733 2.1 wants one for each clock rate in use.
@@ -75,7 +93,7 @@ impl Ingress {
             life: Life::of(spec.relaying),
             open: spec.direction.party_sends(),
             plain: false,
-            awaited: false,
+            attention: Attention::default(),
             telephone_events: telephone_events(&spec.codecs),
             last_packet_at: MonoTime::ZERO,
             bytes: 0,
@@ -113,6 +131,30 @@ impl Ingress {
         let was = if self.is_opaque() { Relaying::Opaque } else { Relaying::Rtp };
         self.life = Life::Door;
         was
+    }
+
+    /// Whether a packet means anything beside reaching the listeners.
+    #[inline]
+    pub(crate) fn wants_attention(&self) -> bool {
+        self.attention != Attention::default()
+    }
+
+    /// Whether a pending cut-over waits for this leg's first packet.
+    pub(crate) const fn is_awaited(&self) -> bool {
+        self.attention.has(Attention::AWAITED)
+    }
+
+    pub(crate) const fn set_awaited(&mut self, awaited: bool) {
+        self.attention.set(Attention::AWAITED, awaited);
+    }
+
+    /// Whether somebody beside the listeners hears this leg.
+    pub(crate) const fn is_overheard(&self) -> bool {
+        self.attention.has(Attention::OVERHEARD)
+    }
+
+    pub(crate) const fn set_overheard(&mut self, overheard: bool) {
+        self.attention.set(Attention::OVERHEARD, overheard);
     }
 
     pub(crate) const fn is_open(&self) -> bool {
@@ -157,7 +199,7 @@ impl Ingress {
     pub(crate) fn refresh(&mut self, latch: &Latch, open: bool) -> bool {
         let settled = latch.settled_source();
         self.accepted = settled.unwrap_or(NOBODY);
-        self.plain = settled.is_some() && !latch.is_relearning() && open && !self.awaited;
+        self.plain = settled.is_some() && !latch.is_relearning() && open && !self.is_awaited();
         let reopened = open && !self.open;
         self.open = open;
         reopened

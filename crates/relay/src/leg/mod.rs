@@ -18,13 +18,14 @@ use std::collections::{BTreeMap, HashMap};
 use patchcord_rtp::{RTP_HEADER_LEN, RtpTimestamp, Ssrc};
 use patchcord_srtp::{KeyError, Receiver, Sender};
 
-use crate::command::{LegSpec, Relaying, SrtpKeys};
+use crate::command::{LegSpec, Relaying, SrtpKeys, Talker};
 use crate::datagram::Hop;
 use crate::dtmf::Dialer;
 use crate::event::Receipt;
 use crate::histogram::LatencyHistogram;
-use crate::ids::{Component, CutOverId, LegId, PortId, TranscodingId};
+use crate::ids::{Component, CutOverId, LegId, MadeId, PortId};
 use crate::media::{Codec, Direction};
+use crate::overhearing::Ears;
 use crate::player::Player;
 use crate::time::MonoTime;
 use crate::verdict::Drops;
@@ -49,6 +50,8 @@ pub(crate) const NO_SLOT: Slot = Slot::MAX;
 pub(crate) enum SourceSlot {
     Silence,
     Leg(Slot),
+    /// Those of [`Cold::mix`].
+    Mix,
     Player,
 }
 
@@ -78,8 +81,15 @@ pub(crate) struct Cold {
     pub(crate) codecs_ever: Vec<Codec>,
     /// Payload types of the present source as this leg knows them.
     pub(crate) payload_types: PayloadTypeMap,
-    /// By way of which transcoding this leg hears its source, if by any.
-    pub(crate) transcoding: Option<TranscodingId>,
+    /// The stream that is made for this leg, if it hears a mix, or its source transcoded.
+    pub(crate) made: Option<MadeId>,
+    /// Whom it hears mixed.
+    pub(crate) mix: Option<Box<[Talker]>>,
+    /// Legs that hear this one mixed.
+    pub(crate) mixes: u16,
+    /// Who else is to overhear it, and who has been told so.
+    pub(crate) ears: Ears,
+    pub(crate) overheard_by: Ears,
     pub(crate) media_timeout_ms: Option<u32>,
     pub(crate) timed_out: bool,
     pub(crate) created_at: MonoTime,
@@ -302,6 +312,7 @@ impl Legs {
         self.cold[at].player = None;
         self.cold[at].dialer = None;
         self.cold[at].undo = None;
+        self.cold[at].mix = None;
         self.cold[at].ice = None;
         self.cold[at].dtls = None;
         self.free.push(slot);
@@ -489,7 +500,11 @@ impl Cold {
             codecs: spec.codecs.clone(),
             codecs_ever: spec.codecs.clone(),
             payload_types: PayloadTypeMap::identity(),
-            transcoding: None,
+            made: None,
+            mix: None,
+            mixes: 0,
+            ears: Ears::NONE,
+            overheard_by: Ears::NONE,
             media_timeout_ms: spec.media_timeout.map(|timeout| u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX)),
             timed_out: false,
             created_at: now,

@@ -57,6 +57,7 @@ impl Shard {
                 shard.legs.descend(slot);
                 shard.legs.cold[slot as usize].tapped = *tapped;
             }),
+            Command::SetOverheard { leg, by } => self.with_leg(*leg, |shard, slot| shard.set_overheard(slot, *by)),
             Command::SetDoor { leg, into } => {
                 let into = into.and_then(|into| self.legs.slot(into));
                 self.with_leg(*leg, |shard, slot| shard.legs.set_door(slot, into));
@@ -82,6 +83,7 @@ impl Shard {
                 shard.legs.refresh_flags(slot);
             }),
             Command::CutOver(cut_over) => self.begin(cut_over, now),
+            Command::Fire { id } => self.fire(*id, now),
             Command::Rollback { id, by } => self.roll_back(*id, *by, now),
         }
     }
@@ -113,7 +115,10 @@ impl Shard {
             self.end_event_in_flight(sink, now);
             self.detach(sink, None);
         }
+        self.leave_mixes(leg, slot);
         self.detach(slot, None);
+        self.refresh_ears();
+        self.end_overhearing(slot);
         self.forget_dtmf(slot);
         if let Some(undo) = self.legs.cold[slot as usize].undo.take() {
             self.cut_overs.forget(undo.id);
@@ -166,6 +171,7 @@ impl Shard {
         self.legs.cold[at].codecs = codecs.to_vec();
         self.legs.ingress[at].set_codecs(codecs);
         self.map_payload_types(slot);
+        self.formats_of_overheard_change(slot);
         let mut sink = self.legs.ingress[at].first_sink;
         while sink != NO_SLOT {
             self.map_payload_types(sink);

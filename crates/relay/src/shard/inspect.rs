@@ -29,9 +29,10 @@ impl Shard {
             source: match egress.source {
                 SourceSlot::Silence => SourceSnapshot::Silence,
                 SourceSlot::Leg(source) => SourceSnapshot::Leg(self.legs.cold[source as usize].id),
+                SourceSlot::Mix => SourceSnapshot::Mix,
                 SourceSlot::Player => SourceSnapshot::Player,
             },
-            transcoded: egress.is_transcoded(),
+            transcoded: egress.is_made() && egress.source != SourceSlot::Mix,
             pending: cold.pending,
             ingress: IngressStats {
                 datagrams: receiver.packets() + cold.rtcp_received + cold.stragglers + checks + handshakes + unreceived,

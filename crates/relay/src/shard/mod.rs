@@ -13,7 +13,7 @@ use crate::cut_over::CutOvers;
 use crate::datagram::{Datagram, Verdict};
 use crate::flow::Offload;
 use crate::ids::{Component, LegId};
-use crate::leg::Legs;
+use crate::leg::{Legs, Slot};
 use crate::outbox::{Outbox, Outputs};
 use crate::player::Wheel;
 use crate::rng::Rng;
@@ -55,8 +55,10 @@ pub struct Shard {
     pub(crate) nowhere: SocketAddr,
     /// `None`: nothing can be transcoded.
     pub(crate) transcodable: Option<Transcodable>,
-    /// How many were begun.
-    pub(crate) transcodings: u32,
+    /// How many streams were made.
+    pub(crate) made: u32,
+    /// See [`Shard::ears_change`].
+    pub(crate) ears_changed: Vec<Slot>,
     wallclock: Option<(NtpTime, MonoTime)>,
 }
 
@@ -91,7 +93,8 @@ impl Shard {
             inspected: 0,
             nowhere: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
             transcodable: None,
-            transcodings: 0,
+            made: 0,
+            ears_changed: Vec::with_capacity(64),
             wallclock: None,
         }
     }

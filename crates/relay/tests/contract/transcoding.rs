@@ -2,7 +2,7 @@
 
 use patchcord_relay::Verdict;
 use patchcord_relay::command::{Command, EgressMode, Refusal, Trigger};
-use patchcord_relay::ids::{LegId, TranscodingId};
+use patchcord_relay::ids::{LegId, MadeId};
 use patchcord_relay::media::Codec;
 use patchcord_relay::transcoding::Transcoding;
 use patchcord_relay::verdict::DropReason;
@@ -11,7 +11,7 @@ use patchcord_srtp::Suite;
 
 use crate::support::rtcp::sender_report;
 use crate::support::wire::{Stream, assert_continuous, numbers, origins};
-use crate::support::{ToTranscoder, World, add, codec, dropped, leg, on_first_packet_of, set_codecs, spec};
+use crate::support::{Given, World, add, codec, dropped, leg, on_first_packet_of, set_codecs, spec};
 
 /// Legs 1 and 3 have PCMU, leg 2 has nothing but Opus.
 fn world() -> World {
@@ -42,16 +42,17 @@ fn made_of(leg: u64) -> Stream {
 }
 
 /// Packets that were handed out, and for what.
-type Packets = Vec<(TranscodingId, Vec<u8>)>;
+type Packets = Vec<(MadeId, Vec<u8>)>;
 
 /// Takes what was handed out: what begins, packets of it, what ends.
-fn handed_out(world: &mut World) -> (Vec<Transcoding>, Packets, Vec<TranscodingId>) {
+fn handed_out(world: &mut World) -> (Vec<Transcoding>, Packets, Vec<MadeId>) {
     let (mut begun, mut packets, mut ended) = (Vec::new(), Vec::new(), Vec::new());
-    for one in world.transcodes.drain(..) {
+    for one in world.given.drain(..) {
         match one {
-            ToTranscoder::Begin(transcoding) => begun.push(transcoding),
-            ToTranscoder::Packet(id, bytes) => packets.push((id, bytes)),
-            ToTranscoder::End(id) => ended.push(id),
+            Given::Transcode(transcoding) => begun.push(transcoding),
+            Given::Packet(id, bytes) => packets.push((id, bytes)),
+            Given::End(id) => ended.push(id),
+            other => panic!("{other:?}"),
         }
     }
     (begun, packets, ended)
@@ -79,7 +80,7 @@ fn what_the_source_sends_is_handed_out_and_what_is_made_of_it_is_heard() {
         assert_eq!(world.send(2, &packet), Verdict::Consumed);
         assert_eq!(handed_out(&mut world).1, [(to_pcmu.id, packet)]);
         world.pass(3);
-        world.transcoded(to_pcmu.id, &made.packet());
+        world.made(to_pcmu.id, &made.packet());
         world.pass(17);
     }
     let heard = world.rtp(1);
@@ -103,7 +104,7 @@ fn the_way_to_a_transcoded_source_and_back_is_without_a_gap() {
     let (mut sent, mut made) = (opus_of(2), made_of(2));
     for _ in 0..3 {
         world.send(2, &sent.packet());
-        world.transcoded(begun[0].id, &made.packet());
+        world.made(begun[0].id, &made.packet());
         world.pass(20);
     }
     let receipt = world.receipt(1);
@@ -113,7 +114,7 @@ fn the_way_to_a_transcoded_source_and_back_is_without_a_gap() {
     let mut old = Stream::of(3);
     old.skip(6);
     // What was under way when the source changed is not heard.
-    world.transcoded(begun[0].id, &made.packet());
+    world.made(begun[0].id, &made.packet());
     world.talk(3, &mut old, 3);
     assert_eq!(world.send(2, &sent.packet()), dropped(DropReason::StaleAfterCutover));
     let heard = world.rtp(1);
@@ -138,7 +139,7 @@ fn nobody_is_heard_by_way_of_what_has_ended() {
     world.must(&[add(another)]);
     world.cut(Trigger::Immediate, &[(4, leg(1))]);
     for id in [to_pcmu.id, to_opus.id] {
-        world.transcoded(id, &made_of(2).packet());
+        world.made(id, &made_of(2).packet());
     }
     assert!(world.take_all().values().all(Vec::is_empty));
 }
@@ -162,7 +163,7 @@ fn a_cut_over_waits_for_a_first_packet_that_can_be_transcoded() {
     let (begun, packets, _) = handed_out(&mut world);
     assert_eq!(packets, [(begun[0].id, packet)], "the packet that was waited for is the first");
     world.pass(5);
-    world.transcoded(begun[0].id, &made_of(2).packet());
+    world.made(begun[0].id, &made_of(2).packet());
     assert_eq!(origins(&world.rtp(1)), [3, 2]);
 }
 
@@ -171,15 +172,15 @@ fn other_formats_begin_it_anew_or_end_it() {
     let mut world = world();
     let [to_pcmu, _] = bridged(&mut world);
     let mut made = made_of(2);
-    world.transcoded(to_pcmu.id, &made.packet());
+    world.made(to_pcmu.id, &made.packet());
     world.pass(20);
     world.must(&[set_codecs(1, &[(0, "PCMU")])]);
     let (begun, _, ended) = handed_out(&mut world);
     assert_eq!((begun.len(), ended.len()), (2, 2));
     assert!(ended.contains(&to_pcmu.id));
     let anew = begun.into_iter().find(|one| one.from == opus()).expect("that of leg 1");
-    world.transcoded(to_pcmu.id, &made.packet());
-    world.transcoded(anew.id, &made_of(5).packet());
+    world.made(to_pcmu.id, &made.packet());
+    world.made(anew.id, &made_of(5).packet());
     world.pass(20);
     assert_eq!(origins(&world.rtp(1)), [2, 5]);
     assert!(world.events().iter().all(|event| !format!("{event:?}").contains("SsrcChanged")), "it is the relay's");
@@ -203,7 +204,7 @@ fn one_listener_is_transcoded_for_and_another_is_not() {
     assert_eq!(handed_out(&mut world).1, [(begun[0].id, packet)]);
     assert_eq!(origins(&world.rtp(3)), [1]);
     let mut made = Stream { payload_type: 96, ..made_of(1) };
-    world.transcoded(begun[0].id, &made.packet());
+    world.made(begun[0].id, &made.packet());
     assert_eq!(origins(&world.rtp(2)), [1]);
 }
 
@@ -224,7 +225,7 @@ fn what_is_made_leaves_under_the_listeners_keys() {
     let mut world = world();
     let [to_pcmu, to_opus] = bridged(&mut world);
     world.secure(1, Suite::AesCm128HmacSha1_80);
-    world.transcoded(to_pcmu.id, &made_of(2).packet());
+    world.made(to_pcmu.id, &made_of(2).packet());
     // The party of this world decrypts what it hears.
     assert_eq!(origins(&world.rtp(1)), [2]);
     // What is handed out is not encrypted.
@@ -241,7 +242,7 @@ fn a_listener_gets_reports_of_the_relay_and_none_in_the_sources_numbers() {
     let ssrc = made.ssrc;
     for _ in 0..400 {
         world.send(2, &sent.packet());
-        world.transcoded(to_pcmu.id, &made.packet());
+        world.made(to_pcmu.id, &made.packet());
         world.pass(20);
     }
     world.send(2, &sender_report(&sent, 1_767_225_608_000_000_000, 400, b"party"));

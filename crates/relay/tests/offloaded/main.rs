@@ -18,10 +18,14 @@ mod formats;
 mod ice;
 #[path = "../contract/latching.rs"]
 mod latching;
+#[path = "../contract/mixing.rs"]
+mod mixing;
 #[path = "../contract/modes.rs"]
 mod modes;
 #[path = "../contract/opaque.rs"]
 mod opaque;
+#[path = "../contract/overhearing.rs"]
+mod overhearing;
 #[path = "../contract/players.rs"]
 mod players;
 #[path = "../contract/receipts.rs"]

@@ -190,6 +190,7 @@ impl Model {
             Command::SetSrtp { leg, .. }
             // Nobody may be able to tell.
             | Command::SetTapped { leg, .. }
+            | Command::SetOverheard { leg, .. }
             | Command::SetDtls { leg, .. }
             // Not among the steps.
             | Command::SendDtls { leg, .. }
@@ -205,6 +206,8 @@ impl Model {
             | Command::SendDtmf { leg, .. }
             | Command::StopDtmf { leg } => self.leg(leg.0).map(drop),
             Command::CutOver(cut_over) => self.cut_over(cut_over, taken),
+            // Not among the steps: no cut-over waits for a command.
+            Command::Fire { .. } => Err(vec!["NotWaiting"]),
             Command::Rollback { id, by } => self.rollback(id.0, by.0, taken),
         }
     }
@@ -244,7 +247,7 @@ impl Model {
             let void = match waiting.trigger {
                 Trigger::OnFirstPacket { leg } => leg.0 == gone || !feeds(leg.0),
                 Trigger::AfterPrompt { leg } => leg.0 == gone,
-                Trigger::Immediate | Trigger::At(_) => false,
+                Trigger::Immediate | Trigger::At(_) | Trigger::OnCommand => false,
             };
             if void || feeds(gone) || waiting.changes.is_empty() {
                 self.end_waiting(id);
@@ -282,6 +285,8 @@ impl Model {
             let hears = match &change.source {
                 Source::Silence => Hears::Silence,
                 Source::Leg(leg) => Hears::Leg(leg.0),
+                // Here nobody mixes.
+                Source::Mix(_) => return Err(vec!["BadMix"]),
                 Source::Player { frames, repeat } => Hears::Player { frames: frames.clone(), repeat: *repeat },
             };
             self.judge_change(sink, &hears)?;
@@ -350,7 +355,7 @@ impl Model {
             return Err(vec!["Pending"]);
         }
         match trigger {
-            Trigger::Immediate | Trigger::At(_) => return Ok(()),
+            Trigger::Immediate | Trigger::At(_) | Trigger::OnCommand => return Ok(()),
             Trigger::OnFirstPacket { leg } => {
                 if !changes.iter().any(|(_, hears)| *hears == Hears::Leg(leg.0)) {
                     return Err(vec!["BadTrigger"]);

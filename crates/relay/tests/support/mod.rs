@@ -17,13 +17,15 @@ use patchcord_relay::command::{
     Trigger,
 };
 use patchcord_relay::event::{Event, Receipt};
-use patchcord_relay::ids::{AssociationId, Component, CutOverId, LegId, PortId, TranscodingId};
+use patchcord_relay::ids::{AssociationId, Component, CutOverId, LegId, MadeId, PortId};
 use patchcord_relay::media::{Codec, Direction, EncodingName, Frames, Repeat};
+use patchcord_relay::mixing::Mixing;
+use patchcord_relay::overhearing::{Ears, Overhearing};
 use patchcord_relay::snapshot::LegSnapshot;
 use patchcord_relay::time::MonoTime;
-use patchcord_relay::transcoding::{Transcode, Transcoding};
+use patchcord_relay::transcoding::Transcoding;
 use patchcord_relay::verdict::DropReason;
-use patchcord_relay::{Datagram, Outputs, Shard, ShardConfig, Verdict};
+use patchcord_relay::{Datagram, HandOut, Outputs, Shard, ShardConfig, Verdict};
 use patchcord_rtp::{NtpTime, PayloadType, Protocol, classify};
 use patchcord_srtp::Suite;
 
@@ -53,20 +55,26 @@ pub(crate) struct Heard {
 /// A datagram of DTLS: leg, association, source and bytes.
 pub(crate) type HandedOut = (LegId, AssociationId, SocketAddr, Vec<u8>);
 
-/// [`Transcode`], kept.
+/// [`HandOut`], kept.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum ToTranscoder {
-    Begin(Transcoding),
-    Packet(TranscodingId, Vec<u8>),
-    End(TranscodingId),
+pub(crate) enum Given {
+    Transcode(Transcoding),
+    Packet(MadeId, Vec<u8>),
+    Mix(Mixing),
+    End(MadeId),
+    Overhear(Overhearing),
+    Heard(LegId, Ears, MonoTime, Vec<u8>),
 }
 
-impl From<Transcode<'_>> for ToTranscoder {
-    fn from(handed_out: Transcode<'_>) -> Self {
+impl From<HandOut<'_>> for Given {
+    fn from(handed_out: HandOut<'_>) -> Self {
         match handed_out {
-            Transcode::Begin(transcoding) => Self::Begin(transcoding),
-            Transcode::Packet { id, bytes } => Self::Packet(id, bytes.to_vec()),
-            Transcode::End(id) => Self::End(id),
+            HandOut::Transcode(transcoding) => Self::Transcode(transcoding),
+            HandOut::Packet { id, bytes } => Self::Packet(id, bytes.to_vec()),
+            HandOut::Mix(mixing) => Self::Mix(mixing),
+            HandOut::End(id) => Self::End(id),
+            HandOut::Overhear(overhearing) => Self::Overhear(overhearing),
+            HandOut::Heard(heard) => Self::Heard(heard.leg, heard.by, heard.at, heard.bytes.to_vec()),
         }
     }
 }
@@ -91,8 +99,8 @@ pub(crate) struct World {
     heard: BTreeMap<u64, Vec<Heard>>,
     events: Vec<(MonoTime, Event)>,
     handshakes: Vec<HandedOut>,
-    /// For whoever transcodes, since the last look.
-    pub(crate) transcodes: Vec<ToTranscoder>,
+    /// For whoever has the codecs, since the last look.
+    pub(crate) given: Vec<Given>,
     next_cut_over: u64,
     /// Parties with SRTP.
     secured: BTreeMap<u64, Peer>,
@@ -121,7 +129,7 @@ impl World {
             heard: BTreeMap::new(),
             events: Vec::new(),
             handshakes: Vec::new(),
-            transcodes: Vec::new(),
+            given: Vec::new(),
             next_cut_over: 1000,
             secured: BTreeMap::new(),
             keys: 0,
@@ -412,13 +420,13 @@ impl World {
         let now = self.now;
         self.events.extend(taken.events.into_iter().map(|event| (now, event)));
         self.handshakes.extend(taken.handshakes);
-        self.transcodes.extend(taken.transcodes);
+        self.given.extend(taken.given);
     }
 
-    /// Somebody has made a packet of a transcoding.
-    pub(crate) fn transcoded(&mut self, id: TranscodingId, bytes: &[u8]) {
+    /// Somebody has made a packet.
+    pub(crate) fn made(&mut self, id: MadeId, bytes: &[u8]) {
         let now = self.now;
-        let taken = Taken::from(self.shard.transcoded([(id, bytes)], now));
+        let taken = Taken::from(self.shard.made([(id, bytes)], now));
         self.absorb(taken);
     }
 
@@ -438,7 +446,7 @@ struct Taken {
     transmits: Vec<(PortId, SocketAddr, Vec<u8>)>,
     events: Vec<Event>,
     handshakes: Vec<HandedOut>,
-    transcodes: Vec<ToTranscoder>,
+    given: Vec<Given>,
     opened: Vec<(LegId, u32)>,
     closed: Vec<u32>,
 }
@@ -450,8 +458,8 @@ impl From<Outputs<'_>> for Taken {
         let handshakes =
             outputs.handshakes().map(|one| (one.leg, one.association, one.from, one.bytes.to_vec())).collect();
         let events = outputs.events().collect();
-        let transcodes = outputs.transcodes().map(ToTranscoder::from).collect();
-        Self { transmits, events, handshakes, transcodes, opened, closed }
+        let given = outputs.hand_outs().map(Given::from).collect();
+        Self { transmits, events, handshakes, given, opened, closed }
     }
 }
 

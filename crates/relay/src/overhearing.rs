@@ -1,0 +1,110 @@
+//! Who beside its listeners hears a party: a mixer, a recorder, a detector of what is said.
+//!
+//! They hear what the party sends, not what it is sent: packets as they came, decrypted, with gaps and out of order, while the
+//! party is not muted. They are given copies, and no listener is any later for it.
+
+use crate::forward::SourcePacket;
+use crate::hand_out::Heard;
+use crate::ids::LegId;
+use crate::leg::Slot;
+use crate::media::Codec;
+use crate::shard::Shard;
+use crate::time::MonoTime;
+use crate::verdict::DropReason;
+
+/// Who overhears a leg.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ears {
+    /// Other legs hear it mixed.
+    pub mixer: bool,
+    /// It is recorded.
+    pub recorder: bool,
+    /// Somebody finds out what is heard.
+    pub detector: bool,
+}
+
+impl Ears {
+    /// Nobody.
+    pub const NONE: Self = Self { mixer: false, recorder: false, detector: false };
+
+    /// Whether anybody does.
+    #[must_use]
+    pub const fn any(self) -> bool {
+        self.mixer || self.recorder || self.detector
+    }
+}
+
+/// Who overhears a leg from here on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overhearing {
+    /// The leg.
+    pub leg: LegId,
+    /// Its formats; empty if they do not matter any more.
+    pub formats: Vec<Codec>,
+    /// Who; nobody: no packets will follow.
+    pub by: Ears,
+}
+
+impl Shard {
+    /// Who is told to overhear a leg; whether it is mixed is known here.
+    pub(crate) fn set_overheard(&mut self, slot: Slot, by: Ears) {
+        self.legs.cold[slot as usize].ears = Ears { mixer: false, ..by };
+        self.ears_change(slot);
+        self.refresh_ears();
+    }
+
+    /// Who overhears the leg is looked at again by [`Shard::refresh_ears`]: a cut-over from one mix to another must not make a
+    /// party be unheard in between.
+    pub(crate) fn ears_change(&mut self, slot: Slot) {
+        self.ears_changed.push(slot);
+    }
+
+    /// Tells whoever overhears which legs from here on.
+    pub(crate) fn refresh_ears(&mut self) {
+        while let Some(slot) = self.ears_changed.pop() {
+            let cold = &self.legs.cold[slot as usize];
+            let by = Ears { mixer: cold.mixes > 0, ..cold.ears };
+            if by != cold.overheard_by {
+                self.overheard_by(slot, by);
+            }
+        }
+    }
+
+    /// The formats of a leg have changed: whoever overhears it must know.
+    pub(crate) fn formats_of_overheard_change(&mut self, slot: Slot) {
+        let by = self.legs.cold[slot as usize].overheard_by;
+        if by.any() {
+            self.overheard_by(slot, by);
+        }
+    }
+
+    /// Nobody overhears a leg any more: it goes away.
+    pub(crate) fn end_overhearing(&mut self, slot: Slot) {
+        if self.legs.cold[slot as usize].overheard_by.any() {
+            self.overheard_by(slot, Ears::NONE);
+        }
+    }
+
+    fn overheard_by(&mut self, slot: Slot, by: Ears) {
+        self.legs.descend_from(slot);
+        let cold = &mut self.legs.cold[slot as usize];
+        cold.overheard_by = by;
+        self.legs.ingress[slot as usize].set_overheard(by.any());
+        let formats = if by.any() { cold.codecs.clone() } else { Vec::new() };
+        self.outbox.overhear(Overhearing { leg: cold.id, formats, by });
+    }
+
+    /// Hands a packet of a leg to whoever overhears it. Says whether it is heard mixed.
+    #[cold]
+    pub(crate) fn overhear(&mut self, slot: Slot, packet: &SourcePacket<'_>, at: MonoTime) -> bool {
+        let cold = &mut self.legs.cold[slot as usize];
+        let by = cold.overheard_by;
+        if !by.any() || !self.legs.ingress[slot as usize].is_open() {
+            return false;
+        }
+        if !self.outbox.heard(&Heard { leg: cold.id, by, at, bytes: packet.bytes }) {
+            cold.drops.count(DropReason::OutboxFull);
+        }
+        by.mixer
+    }
+}
