@@ -185,7 +185,8 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.messages.send(Message::End));
-        if let Some(thread) = self.thread.take() {
+        // A report may let go of what holds the writer: then the thread cannot be waited for, and ends by itself.
+        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != thread::current().id()) {
             drop(thread.join());
         }
     }

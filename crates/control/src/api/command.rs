@@ -12,6 +12,7 @@ use super::dtls::LegDtls;
 use super::dtmf::DtmfSend;
 use super::ice::LegIce;
 use super::latch::{Direction, EgressName, GateSpec, LatchSpec, RelayingName};
+use super::recording::{NoFields, RecordStart};
 use super::srtp::LegSrtp;
 use super::trigger::{KeepOld, Repeat, Trigger};
 use crate::interfaces::AddressFamily;
@@ -80,6 +81,14 @@ pub enum Command {
     Monitor(Monitor),
     /// Undoes `monitor`.
     Unmonitor(OneParty),
+    /// Records the call from now on.
+    RecordStart(RecordStart),
+    /// Leaves out of the recording what comes from now on.
+    RecordPause(NoFields),
+    /// Undoes `record-pause`.
+    RecordResume(NoFields),
+    /// Ends the recording.
+    RecordStop(NoFields),
     /// Undoes an earlier command's cut-over.
     Rollback(Rollback),
 }
@@ -119,6 +128,10 @@ impl Command {
             Self::Ringback(_) => CommandName::Ringback,
             Self::Monitor(_) => CommandName::Monitor,
             Self::Unmonitor(_) => CommandName::Unmonitor,
+            Self::RecordStart(_) => CommandName::RecordStart,
+            Self::RecordPause(_) => CommandName::RecordPause,
+            Self::RecordResume(_) => CommandName::RecordResume,
+            Self::RecordStop(_) => CommandName::RecordStop,
             Self::Rollback(_) => CommandName::Rollback,
         }
     }
@@ -159,6 +172,10 @@ pub enum CommandName {
     Ringback,
     Monitor,
     Unmonitor,
+    RecordStart,
+    RecordPause,
+    RecordResume,
+    RecordStop,
     Rollback,
 }
 
@@ -197,6 +214,10 @@ impl CommandName {
             Self::Ringback => "ringback",
             Self::Monitor => "monitor",
             Self::Unmonitor => "unmonitor",
+            Self::RecordStart => "record-start",
+            Self::RecordPause => "record-pause",
+            Self::RecordResume => "record-resume",
+            Self::RecordStop => "record-stop",
             Self::Rollback => "rollback",
         }
     }

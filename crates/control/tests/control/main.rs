@@ -11,6 +11,7 @@ mod ice;
 mod idempotency;
 mod ng;
 mod random;
+mod recording;
 mod refusals;
 mod relay;
 mod srtp;
