@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use patchcord_dtls::Library as DtlsLibrary;
-use patchcord_recording::StartError;
+use patchcord_recording::{SpecError, StartError};
 use patchcord_relay::command::{EgressMode, LatchPolicy};
 use patchcord_relay::event::{Event, Subject};
 use patchcord_relay::exchange::Reply;
@@ -98,6 +98,9 @@ pub enum ConfigError {
     /// Recordings cannot be written.
     #[error(transparent)]
     Recording(#[from] StartError),
+    /// The files of recordings have no such sample rate.
+    #[error("`recording.rate`: {0}")]
+    RecordingRate(SpecError),
     /// [`Control::new`] was called outside of a tokio runtime.
     #[error("the control plane must be started inside a tokio runtime")]
     NoRuntime,

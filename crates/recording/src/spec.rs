@@ -117,6 +117,19 @@ impl Format {
         }
     }
 
+    /// Whether files of this format have so many samples a second; none are its own choice.
+    ///
+    /// # Errors
+    /// They have not.
+    pub fn check_rate(self, rate: Option<u32>) -> Result<(), SpecError> {
+        match rate {
+            Some(rate) if self != Self::Pcapng && !self.rates().contains(&rate) => {
+                Err(SpecError::Rate { format: self, rate, known: self.rates() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The sample rates that there are; none for packets.
     const fn rates(self) -> &'static [u32] {
         match self {
@@ -144,12 +157,7 @@ impl Spec {
     /// It cannot.
     pub fn check(&self) -> Result<(), SpecError> {
         check_name(&self.name)?;
-        match self.rate {
-            Some(rate) if self.format != Format::Pcapng && !self.format.rates().contains(&rate) => {
-                Err(SpecError::Rate { format: self.format, rate, known: self.format.rates() })
-            }
-            _ => Ok(()),
-        }
+        self.format.check_rate(self.rate)
     }
 
     /// Samples a second. For packets, the places of metadata a second.

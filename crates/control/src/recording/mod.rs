@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::SystemTime;
 
-use patchcord_recording::{RecordingId, Report, Settings, Spec, StartError, Summary, Writer};
+use patchcord_recording::{RecordingId, Report, Settings, Spec, Summary, Writer};
 use patchcord_relay::exchange::Overheard;
 use patchcord_relay::time::MonoTime;
 
 use crate::api::{CallEvent, EventKind, RecordingFormat, RecordingLayout};
 use crate::call::{CallModel, CallName, Chore};
-use crate::control::{Control, Shared};
+use crate::control::{ConfigError, Control, Shared};
 use active::{Active, State, Step};
 
 /// What of a call is recorded, and how.
@@ -96,7 +96,9 @@ impl Recorder {
         config: RecordingConfig,
         version: &str,
         now: impl Fn() -> MonoTime + Send + 'static,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, ConfigError> {
+        let format = patchcord_recording::Format::from(config.format);
+        format.check_rate(config.rate).map_err(ConfigError::RecordingRate)?;
         let relay = Relay::default();
         let told = Arc::clone(&relay);
         let report = move |report| {
@@ -209,7 +211,7 @@ impl Recorder {
                 self.count(&summary, &self.counts.failed);
                 let active = state.fail(summary.id)?;
                 let recording = active.name.as_ref().to_owned();
-                Some(Judged::of(&active, EventKind::RecordingFailed { recording, reason }, Some(summary.id)))
+                Some(Judged::of(active, EventKind::RecordingFailed { recording, reason }, Some(summary.id)))
             }
             _ => None,
         }

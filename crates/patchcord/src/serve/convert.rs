@@ -9,7 +9,8 @@ use patchcord_relay::command::{self, EgressMode, LatchMode, LatchPolicy};
 use patchcord_relay::scope::AddressScope;
 
 use crate::config::{
-    Backend, Config, DtlsLibrary, Egress, Latch, LearnFrom, Offload, Recording, RecordingFormat, RecordingLayout, Wait, XdpMode,
+    Backend, Config, DtlsLibrary, Egress, Latch, LearnFrom, Offload, Recording, RecordingFormat, RecordingLayout, Wait,
+    XdpMode,
 };
 use crate::sys;
 
