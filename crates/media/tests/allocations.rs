@@ -1,4 +1,4 @@
-//! A warm transcoder takes nothing from the allocator, with or without losses.
+//! A warm transcoder, and a warm mixer, take nothing from the allocator, with or without losses.
 
 #![allow(unsafe_code, reason = "a counting allocator can only be written by implementing GlobalAlloc")]
 
@@ -7,7 +7,8 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use support::{EVENT, EVENT_48, G722, L16, OPUS, OPUS_FEC, PCMA, PCMU, Source, packet, speech};
+use patchcord_media::{Mixer, TICK};
+use support::{EVENT, EVENT_48, G722, L16, OPUS, OPUS_FEC, PCMA, PCMU, Source, format, packet, speech};
 
 /// Passes everything on to the system's allocator and counts per thread, so that tests do not see each other.
 struct Counting;
@@ -83,4 +84,37 @@ fn a_warm_transcoder_allocates_nothing() {
         assert!(made > 0 && counts.concealed + counts.recovered > 5 && counts.events_out > 4, "{counts:?}");
         assert_eq!(counts.restarts, 0);
     }
+}
+
+#[test]
+fn a_warm_mixer_allocates_nothing() {
+    let numbers = [PCMU, OPUS_FEC, G722, L16];
+    let mut mixer: Mixer<usize, usize> = Mixer::new();
+    let mut packets = Vec::new();
+    for (name, &number) in numbers.iter().enumerate() {
+        mixer.set_voice(name, &[format(number)]);
+        let others = (0..numbers.len()).filter(|&other| other != name).map(|other| (other, -3));
+        mixer.listen(name, &[format(number)], others, 1).expect("each can be encoded");
+        let mut source = Source::new(number, 16_000);
+        let said = speech(source.rate());
+        packets.push(source.say_all(&said, 20));
+    }
+    let (mut now, mut made) = (1_000_000_000, 0);
+    let mut run = |range: std::ops::Range<usize>| {
+        for at in range {
+            for (name, packets) in packets.iter().enumerate() {
+                // One in ten is lost.
+                if at % 10 != name {
+                    mixer.push(name, &packets[at % packets.len()], now);
+                }
+            }
+            mixer.tick(now, &mut |_, _, payload| made += payload.len());
+            now += TICK.as_nanos() as u64;
+        }
+    };
+    run(0..200);
+    let before = CALLS.get();
+    run(200..390);
+    assert_eq!(CALLS.get() - before, 0);
+    assert!(made > 0);
 }

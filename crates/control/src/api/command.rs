@@ -81,6 +81,14 @@ pub enum Command {
     Monitor(Monitor),
     /// Undoes `monitor`.
     Unmonitor(OneParty),
+    /// Each of the parties hears all the others.
+    Conference(Conference),
+    /// The party hears the others of its conference no longer, nor do they hear it.
+    Leave(OneParty),
+    /// The party hears another one besides what it hears.
+    Whisper(Whisper),
+    /// Undoes `whisper`.
+    Unwhisper(OneParty),
     /// Records the call from now on.
     RecordStart(RecordStart),
     /// Leaves out of the recording what comes from now on.
@@ -128,6 +136,10 @@ impl Command {
             Self::Ringback(_) => CommandName::Ringback,
             Self::Monitor(_) => CommandName::Monitor,
             Self::Unmonitor(_) => CommandName::Unmonitor,
+            Self::Conference(_) => CommandName::Conference,
+            Self::Leave(_) => CommandName::Leave,
+            Self::Whisper(_) => CommandName::Whisper,
+            Self::Unwhisper(_) => CommandName::Unwhisper,
             Self::RecordStart(_) => CommandName::RecordStart,
             Self::RecordPause(_) => CommandName::RecordPause,
             Self::RecordResume(_) => CommandName::RecordResume,
@@ -172,6 +184,10 @@ pub enum CommandName {
     Ringback,
     Monitor,
     Unmonitor,
+    Conference,
+    Leave,
+    Whisper,
+    Unwhisper,
     RecordStart,
     RecordPause,
     RecordResume,
@@ -214,6 +230,10 @@ impl CommandName {
             Self::Ringback => "ringback",
             Self::Monitor => "monitor",
             Self::Unmonitor => "unmonitor",
+            Self::Conference => "conference",
+            Self::Leave => "leave",
+            Self::Whisper => "whisper",
+            Self::Unwhisper => "unwhisper",
             Self::RecordStart => "record-start",
             Self::RecordPause => "record-pause",
             Self::RecordResume => "record-resume",
@@ -454,8 +474,51 @@ pub struct Ringback {
 pub struct Monitor {
     /// The party that listens.
     pub party: String,
-    /// The party whose media it hears.
-    pub of: String,
+    /// The party whose media it hears, or several of them mixed.
+    pub of: OneOrMore,
+}
+
+/// A party, or a list of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum OneOrMore {
+    /// One.
+    One(String),
+    /// One or more.
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    /// All of them.
+    #[must_use]
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(party) => core::slice::from_ref(party),
+            Self::More(parties) => parties,
+        }
+    }
+}
+
+/// Fields of `conference`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Conference {
+    /// Two at least. Whoever was in a conference with one of them and is not named here stays in that one.
+    pub parties: Vec<String>,
+}
+
+/// Fields of `whisper`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Whisper {
+    /// The party that hears it.
+    pub party: String,
+    /// The party that whispers. What it hears does not change.
+    pub by: String,
+    /// How much louder it is heard than it speaks, in dB, -60 to 24.
+    #[serde(default)]
+    #[schema(minimum = -60, maximum = 24)]
+    pub gain_db: i8,
 }
 
 /// Fields of `rollback`.

@@ -23,8 +23,9 @@ pub use answer::{
 };
 pub use codec::{CodecParts, CodecSpec, rtpmap};
 pub use command::{
-    Bridge, Command, CommandName, Hold, LegCodecs, LegCreate, LegDirection, LegDoor, LegLatch, LegRemote, LegRtcpMux,
-    Monitor, OneParty, PartyRename, Play, Relatch, Ringback, Rollback, Swap, TwoParties,
+    Bridge, Command, CommandName, Conference, Hold, LegCodecs, LegCreate, LegDirection, LegDoor, LegLatch, LegRemote,
+    LegRtcpMux, Monitor, OneOrMore, OneParty, PartyRename, Play, Relatch, Ringback, Rollback, Swap, TwoParties,
+    Whisper,
 };
 pub use dtls::{DtlsRemote, DtlsState, LegDtls, LegDtlsDone};
 pub use dtmf::{DTMF_DIGITS_MAX, DtmfSend};

@@ -106,10 +106,15 @@ pub struct LegState {
     pub peer: Option<Arc<str>>,
     /// Whether it is on hold.
     pub held: bool,
-    /// The party that it monitors.
+    /// The others of its conference.
+    #[schema(value_type = Vec<String>)]
+    pub conference: Vec<Arc<str>>,
+    /// The party that it monitors, or several: `agent + target`.
+    pub monitors: Option<String>,
+    /// The party that whispers to it.
     #[schema(value_type = Option<String>)]
-    pub monitors: Option<Arc<str>>,
-    /// A party, `silence`, `hold:NAME`, `play:NAME` or `ringback:COUNTRY`.
+    pub whisperer: Option<Arc<str>>,
+    /// A party, several that are mixed for it (`agent + target`), `silence`, `hold:NAME`, `play:NAME` or `ringback:COUNTRY`.
     pub hears: String,
     /// Whether it hears that transcoded, for they have no format in common.
     pub transcoded: bool,

@@ -60,12 +60,14 @@ impl Plan<'_> {
             // While a cut-over waits, other commands may change what its parties hear: all of them are given their source
             // explicitly when it happens. Only audio that goes on is left alone, or it would begin anew; and whoever goes on
             // monitoring somebody, which has nothing to do with the cut-over.
-            let left_alone = matches!(heard, Heard::Player { .. }) || (!settled && matches!(heard, Heard::Leg(_)));
+            let left_alone =
+                matches!(heard, Heard::Player { .. }) || (!settled && matches!(heard, Heard::Leg(_) | Heard::Mix(_)));
             let goes_on = heard == will_hear && (immediate || left_alone);
             if !goes_on {
                 let source = match will_hear {
                     Heard::Silence => Source::Silence,
                     Heard::Leg(leg) => Source::Leg(leg),
+                    Heard::Mix(talkers) => Source::Mix(talkers),
                     Heard::Player { sound, repeat, .. } => match sound.frames_for(&will.codecs) {
                         Some(frames) => Source::Player { frames: frames.clone(), repeat },
                         None => return Err(no_encoding(&will.party, &sound.name)),
@@ -132,7 +134,8 @@ impl Plan<'_> {
                 continue;
             }
             let same = was.hearing == will.hearing;
-            let same_peer = was.hearing.peer == will.hearing.peer;
+            let company = |leg: &Leg| (leg.hearing.peer, leg.hearing.conference);
+            let same_peer = company(was) == company(will);
             let prompt_ends = record.prompt == Some(was.id) && was.hearing.play != will.hearing.play;
             let free = same || (part.is_some_and(|part| part.settled) && same_peer && !prompt_ends);
             if !immediate || !free {

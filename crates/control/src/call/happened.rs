@@ -78,9 +78,9 @@ impl Inner {
                 core::mem::swap(&mut leg.hearing, &mut part.hearing);
             } else {
                 // It loses or gets a peer; what is played to it may have ended since.
-                let peer = part.hearing.peer;
+                let Hearing { peer, conference, .. } = part.hearing;
                 part.hearing = leg.hearing.clone();
-                leg.hearing.peer = peer;
+                (leg.hearing.peer, leg.hearing.conference) = (peer, conference);
             }
             part.changed_by = leg.changed_by.replace(id);
             chores.extend(finished(part.leg, &leg.hearing));

@@ -1,7 +1,8 @@
 //! Commands about what parties hear: bridge, swap, hold, play, monitor and their opposites.
 //!
-//! A party hears the topmost of: what is played to it, hold audio (if it is on hold), what the party sends that it monitors,
-//! its peer (if each is the other's peer and the peer is not on hold), silence. A command changes this state of one or more parties; all sources that
+//! A party hears the topmost of: what is played to it, hold audio (if it is on hold), what the parties send that it monitors,
+//! the others of its conference who are not on hold, its peer (if each is the other's peer and the peer is not on hold), silence; and
+//! with the last four whoever whispers to it. A command changes this state of one or more parties; all sources that
 //! differ then are one cut-over, done by the engine in one step.
 //!
 //! - `bridge a b`: each is the other's peer; both lose hold and play. A former peer is left with silence, but on hold it
@@ -16,6 +17,11 @@
 //!   cover it; `bridge` and `swap` end it for the parties that they name. It stays while `of` is held, bridged anew or
 //!   swapped; the deletion of `of` leaves silence in its place, as the end of a source always does.
 //!
+//! - `conference parties`: each of them hears all the others, mixed where these are more than one. Like a bridge it sets everything
+//!   anew for them. Who is deleted, bridged or swapped is out of it, as after `leave`; two that are left hear each other as in a bridge.
+//! - `whisper party by`: the party hears another one besides; nobody else does. `bridge`, `swap` and `conference` end it for the
+//!   party that hears it.
+//!
 //! A cut-over with a trigger changes nothing until the trigger fires: with `on-first-packet` the survivor goes on hearing the
 //! old party, hold audio or ringback up to the new party's first packet, which is then the first that it hears. Until then:
 //!
@@ -28,6 +34,7 @@
 //! - `keep_old` `drop` deletes the old leg after the switch, unless the swap has been undone by then.
 
 use patchcord_codec::Country;
+use patchcord_relay::command::{GAIN_DB, Talker};
 use patchcord_relay::ids::LegId;
 use patchcord_relay::media::Repeat;
 use std::sync::Arc;
@@ -143,8 +150,19 @@ impl Plan<'_> {
     }
 
     pub(super) fn monitor(&mut self, fields: &api::Monitor) -> Result<Draft, ApiError> {
-        let (party, of) = self.two(&fields.party, &fields.of)?;
-        self.set_monitor(party, Some(Box::new(of)), CommandName::Monitor)
+        let party = self.leg(&fields.party)?.id;
+        let mut of = Vec::new();
+        for name in fields.of.as_slice() {
+            let (_, id) = self.two(&fields.party, name)?;
+            if of.contains(&id) {
+                return Err(ApiError::new(ErrorCode::BadRequest, format!("{name} is named twice")));
+            }
+            of.push(id);
+        }
+        if of.is_empty() {
+            return Err(ApiError::new(ErrorCode::BadRequest, "`of` is empty: name the parties to be heard"));
+        }
+        self.set_monitor(party, Some(of.into()), CommandName::Monitor)
     }
 
     pub(super) fn unmonitor(&mut self, party: &str) -> Result<Draft, ApiError> {
@@ -152,10 +170,70 @@ impl Plan<'_> {
         self.set_monitor(party, None, CommandName::Unmonitor)
     }
 
-    fn set_monitor(&mut self, party: LegId, of: Option<Box<LegId>>, command: CommandName) -> Result<Draft, ApiError> {
+    fn set_monitor(&mut self, party: LegId, of: Option<Box<[LegId]>>, command: CommandName) -> Result<Draft, ApiError> {
         let mut after = self.model.legs.clone();
         if let Some(leg) = after.get_mut(party) {
             leg.hearing.monitor = of;
+        }
+        self.change(after, &How::now(command))
+    }
+
+    pub(super) fn conference(&mut self, parties: &[String]) -> Result<Draft, ApiError> {
+        let mut ids = Vec::new();
+        for name in parties {
+            let id = self.leg(name)?.id;
+            if ids.contains(&id) {
+                return Err(ApiError::new(ErrorCode::BadRequest, format!("{name} is named twice")));
+            }
+            ids.push(id);
+        }
+        if ids.len() < 2 {
+            return Err(ApiError::new(ErrorCode::BadRequest, "a conference has two parties at least"));
+        }
+        self.model.conferences += 1;
+        let mut after = self.model.legs.clone();
+        after.confer(&ids, self.model.conferences);
+        self.change(after, &How::now(CommandName::Conference))
+    }
+
+    pub(super) fn leave(&mut self, party: &str) -> Result<Draft, ApiError> {
+        let leg = self.leg(party)?;
+        if leg.hearing.conference.is_none() {
+            return Err(ApiError::new(ErrorCode::NotBridged, format!("{party} is in no conference")));
+        }
+        let id = leg.id;
+        let mut after = self.model.legs.clone();
+        if let Some(leg) = after.get_mut(id) {
+            leg.hearing.conference = None;
+        }
+        self.change(after, &How::now(CommandName::Leave))
+    }
+
+    pub(super) fn whisper(&mut self, fields: &api::Whisper) -> Result<Draft, ApiError> {
+        let (party, by) = self.two(&fields.party, &fields.by)?;
+        if !GAIN_DB.contains(&fields.gain_db) {
+            let (min, max) = (GAIN_DB.start(), GAIN_DB.end());
+            let why = format!("`gain_db` is {}: {min} to {max} are possible", fields.gain_db);
+            return Err(ApiError::new(ErrorCode::BadRequest, why));
+        }
+        let whisper = Talker { leg: by, gain_db: fields.gain_db };
+        self.set_whisper(party, Some(Box::new(whisper)), CommandName::Whisper)
+    }
+
+    pub(super) fn unwhisper(&mut self, party: &str) -> Result<Draft, ApiError> {
+        let party = self.leg(party)?.id;
+        self.set_whisper(party, None, CommandName::Unwhisper)
+    }
+
+    fn set_whisper(
+        &mut self,
+        party: LegId,
+        whisper: Option<Box<Talker>>,
+        command: CommandName,
+    ) -> Result<Draft, ApiError> {
+        let mut after = self.model.legs.clone();
+        if let Some(leg) = after.get_mut(party) {
+            leg.hearing.whisper = whisper;
         }
         self.change(after, &How::now(command))
     }
@@ -175,14 +253,15 @@ impl Plan<'_> {
     pub(crate) fn listeners_of(&self, party: &str) -> Vec<String> {
         let Some(id) = self.model.legs.named(party).map(|leg| leg.id) else { return Vec::new() };
         let legs = &self.model.legs;
-        let listens = |leg: &&Leg| matches!(legs.heard(leg), super::model::Heard::Leg(heard) if heard == id);
+        let listens = |leg: &&Leg| legs.heard(leg).has(id);
         legs.0.iter().filter(listens).map(|leg| leg.party.as_ref().to_owned()).collect()
     }
 
     /// The legs that have this one as peer or monitor it, whatever they hear now.
     pub(crate) fn peers_of(&self, party: &str) -> Vec<String> {
         let Some(id) = self.model.legs.named(party).map(|leg| leg.id) else { return Vec::new() };
-        let hears = |hearing: &Hearing| hearing.peer == Some(id) || hearing.monitor.as_deref() == Some(&id);
+        let monitors = |hearing: &Hearing| hearing.monitor.as_ref().is_some_and(|of| of.contains(&id));
+        let hears = |hearing: &Hearing| hearing.peer == Some(id) || monitors(hearing);
         let peers = self.model.legs.0.iter().filter(|leg| hears(&leg.hearing));
         peers.map(|leg| leg.party.as_ref().to_owned()).collect()
     }

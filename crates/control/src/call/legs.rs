@@ -8,11 +8,12 @@ use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::Codec;
 use patchcord_relay::overhearing::Ears;
 
-use super::model::{Hearing, Leg};
+use super::change::How;
+use super::model::{Heard, Hearing, Leg};
 use super::plan::{Draft, Plan};
 use crate::api::{
-    CodecSpec, CutOverState, EventKind, LegCodecs, LegCreate, LegCreated, LegDirection, LegDoor, LegLatch, LegRemote,
-    LegRtcpMux, NAME_LEN_MAX, PartyRename, Relatch,
+    CodecSpec, CommandName, CutOverState, EventKind, LegCodecs, LegCreate, LegCreated, LegDirection, LegDoor, LegLatch,
+    LegRemote, LegRtcpMux, NAME_LEN_MAX, PartyRename, Relatch,
 };
 use crate::error::{ApiError, ErrorCode};
 use crate::interfaces::AddressFamily;
@@ -178,9 +179,18 @@ impl Plan<'_> {
     }
 
     /// Whoever heard the leg hears silence; a waiting cut-over that comes to nothing without it is cancelled, and left
-    /// alone otherwise. The engine does all of that by itself.
+    /// alone otherwise. The engine does all of that by itself; but of those who heard it with others, one that is left alone need not be
+    /// mixed any more.
     pub(crate) fn leg_delete(&mut self, party: &str) -> Result<Draft, ApiError> {
         let leg = self.leg(party)?.clone();
+        let legs = &self.model.legs;
+        let hears_mixed = |other: &Leg| matches!(legs.heard(other), Heard::Mix(talkers) if talkers.iter().any(|talker| talker.leg == leg.id));
+        if legs.0.iter().any(hears_mixed) {
+            let mut after = legs.clone();
+            after.silence(leg.id);
+            // While something waits that concerns them, they are left to the engine.
+            let _ = self.change(after, &How::now(CommandName::LegDelete));
+        }
         let party = Arc::clone(&leg.party);
         let pending: Vec<_> = self.model.records.pending().map(|record| record.id).collect();
         let mut cancelled = Vec::new();

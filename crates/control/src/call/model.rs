@@ -1,12 +1,12 @@
 //! What a call is known to be: its legs, and what each party hears.
 //!
-//! A party hears the topmost of four things: what is played to it, hold audio, whom it monitors, its peer. Commands change
-//! these; what that means for the engine's sources is derived from them ([`Legs::heard`]), so that ending one thing always brings back the
+//! A party hears the topmost of five things: what is played to it, hold audio, whom it monitors, its conference, its peer; and with the
+//! last three whoever whispers to it. Commands change these; what that means for the engine's sources is derived from them ([`Legs::heard`]), so that ending one thing always brings back the
 //! right other one.
 
 use std::sync::Arc;
 
-use patchcord_relay::command::{IceCredentials, SrtpKeys};
+use patchcord_relay::command::{IceCredentials, SrtpKeys, Talker};
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::{Codec, Repeat};
 use patchcord_relay::overhearing::Ears;
@@ -27,6 +27,8 @@ pub(crate) struct CallModel {
     pub(crate) legs_created: u16,
     /// Things played so far.
     pub(crate) plays: u32,
+    /// Conferences so far.
+    pub(crate) conferences: u32,
     /// Somebody dumps it: the engine has been told so of all legs.
     pub(crate) tapped: bool,
     /// It is recorded. Few are.
@@ -64,8 +66,12 @@ pub(crate) struct Hearing {
     /// Whom it is bridged with: they hear each other if both have the other as peer. A party on hold keeps its peer here
     /// even while that peer is bridged with somebody else.
     pub(crate) peer: Option<LegId>,
-    /// Whom it hears without being heard. Few do: the number is kept elsewhere.
-    pub(crate) monitor: Option<Box<LegId>>,
+    /// It hears all others with the same number, and is heard by them.
+    pub(crate) conference: Option<u32>,
+    /// Whom it hears without being heard. Few do: the numbers are kept elsewhere.
+    pub(crate) monitor: Option<Box<[LegId]>>,
+    /// Whom it hears besides, if it hears anybody.
+    pub(crate) whisper: Option<Box<Talker>>,
     /// It is on hold.
     pub(crate) hold: Option<Hold>,
     /// Something is played to it.
@@ -108,6 +114,8 @@ impl PartialEq for Play {
 pub(crate) enum Heard {
     Silence,
     Leg(LegId),
+    /// Several legs, or one louder than it speaks.
+    Mix(Vec<Talker>),
     /// Audio; `serial` is 0 for hold audio.
     Player {
         sound: Arc<Sound>,
@@ -121,10 +129,31 @@ impl PartialEq for Heard {
         match (self, other) {
             (Self::Silence, Self::Silence) => true,
             (Self::Leg(one), Self::Leg(other)) => one == other,
+            (Self::Mix(one), Self::Mix(other)) => one == other,
             (Self::Player { sound: one, serial: a, .. }, Self::Player { sound: other, serial: b, .. }) => {
                 a == b && Arc::ptr_eq(one, other)
             }
             _ => false,
+        }
+    }
+}
+
+impl Heard {
+    /// These parties. One that is as loud as it speaks need not be mixed.
+    fn of(talkers: Vec<Talker>) -> Self {
+        match talkers[..] {
+            [] => Self::Silence,
+            [Talker { leg, gain_db: 0 }] => Self::Leg(leg),
+            _ => Self::Mix(talkers),
+        }
+    }
+
+    /// Whether the leg is heard, alone or with others.
+    pub(crate) fn has(&self, leg: LegId) -> bool {
+        match self {
+            Self::Silence | Self::Player { .. } => false,
+            Self::Leg(heard) => *heard == leg,
+            Self::Mix(talkers) => talkers.iter().any(|talker| talker.leg == leg),
         }
     }
 }
@@ -143,6 +172,7 @@ impl CallModel {
         self.legs.0.extend(other.legs.0);
         self.records.absorb(other.records);
         self.plays = self.plays.max(other.plays);
+        self.conferences = self.conferences.max(other.conferences);
         if self.recording.is_none() {
             self.recording = other.recording;
         }
@@ -188,24 +218,48 @@ impl Legs {
 
     /// What feeds the leg.
     pub(crate) fn heard(&self, leg: &Leg) -> Heard {
-        let Hearing { peer, monitor, hold, play } = &leg.hearing;
-        if let (None, None, Some(of)) = (play, hold, monitor) {
-            return if self.get(**of).is_some() { Heard::Leg(**of) } else { Heard::Silence };
-        }
-        match (play, hold, peer) {
-            (Some(play), ..) if play.finished => Heard::Silence,
-            (Some(play), ..) => {
+        match (&leg.hearing.play, &leg.hearing.hold) {
+            (Some(play), _) if play.finished => Heard::Silence,
+            (Some(play), _) => {
                 Heard::Player { sound: Arc::clone(&play.sound), repeat: play.repeat, serial: play.serial }
             }
-            (None, Some(Hold(Some(sound))), _) => {
+            (None, Some(Hold(Some(sound)))) => {
                 Heard::Player { sound: Arc::clone(sound), repeat: Repeat::Forever, serial: 0 }
             }
-            (None, Some(Hold(None)), _) | (None, None, None) => Heard::Silence,
-            (None, None, Some(peer)) => match self.get(*peer) {
-                Some(other) if other.hearing.peer == Some(leg.id) && other.hearing.hold.is_none() => Heard::Leg(*peer),
-                _ => Heard::Silence,
-            },
+            (None, Some(Hold(None))) => Heard::Silence,
+            (None, None) => Heard::of(self.talkers(leg)),
         }
+    }
+
+    /// The parties that a leg hears while nothing covers them.
+    fn talkers(&self, leg: &Leg) -> Vec<Talker> {
+        let Hearing { peer, conference, monitor, whisper, .. } = &leg.hearing;
+        let speaks = |other: &&Leg| other.hearing.hold.is_none();
+        let mut heard: Vec<LegId> = if let Some(of) = monitor {
+            of.iter().copied().filter(|of| self.get(*of).is_some()).collect()
+        } else if conference.is_some() {
+            let with = |other: &&Leg| other.id != leg.id && other.hearing.conference == *conference;
+            self.0.iter().filter(with).filter(speaks).map(|other| other.id).collect()
+        } else {
+            let mutual = |other: &&Leg| other.hearing.peer == Some(leg.id);
+            peer.and_then(|peer| self.get(peer))
+                .filter(mutual)
+                .filter(speaks)
+                .map(|other| other.id)
+                .into_iter()
+                .collect()
+        };
+        let whisper = whisper.as_deref().filter(|whisper| self.get(whisper.leg).is_some());
+        heard.retain(|heard| whisper.is_none_or(|whisper| whisper.leg != *heard));
+        heard.into_iter().map(|leg| Talker { leg, gain_db: 0 }).chain(whisper.copied()).collect()
+    }
+
+    /// The others that a leg is in a conference with.
+    pub(crate) fn conference_of(&self, leg: &Leg) -> impl Iterator<Item = &Leg> {
+        let conference = leg.hearing.conference;
+        let with = move |other: &&Leg| conference.is_some() && other.hearing.conference == conference;
+        let id = leg.id;
+        self.0.iter().filter(with).filter(move |other| other.id != id)
     }
 
     /// Makes the two each other's peer; they are left without hold and play, and monitor nobody.
@@ -215,6 +269,27 @@ impl Legs {
         for (one, other) in [(a, b), (b, a)] {
             self.set(one, Hearing { peer: Some(other), ..Hearing::default() });
         }
+    }
+
+    /// Each of these hears all the others; they are left without peer, hold and play, and monitor nobody.
+    pub(crate) fn confer(&mut self, parties: &[LegId], conference: u32) {
+        for &party in parties {
+            self.leave(party);
+            self.set(party, Hearing { conference: Some(conference), ..Hearing::default() });
+        }
+    }
+
+    /// Nobody hears the leg any more: it is about to go.
+    pub(crate) fn silence(&mut self, id: LegId) {
+        self.leave(id);
+        for leg in &mut self.0 {
+            leg.hearing.whisper = leg.hearing.whisper.take().filter(|whisper| whisper.leg != id);
+            // Who monitors nobody else is left with silence.
+            if let Some(of) = &mut leg.hearing.monitor {
+                *of = of.iter().copied().filter(|of| *of != id).collect();
+            }
+        }
+        self.set(id, Hearing::default());
     }
 
     /// Neither has the other as peer any more.

@@ -146,6 +146,10 @@ impl<'a> Plan<'a> {
             Command::Ringback(fields) => self.ringback(fields)?,
             Command::Monitor(fields) => self.monitor(fields)?,
             Command::Unmonitor(fields) => self.unmonitor(&fields.party)?,
+            Command::Conference(fields) => self.conference(&fields.parties)?,
+            Command::Leave(fields) => self.leave(&fields.party)?,
+            Command::Whisper(fields) => self.whisper(fields)?,
+            Command::Unwhisper(fields) => self.unwhisper(&fields.party)?,
             Command::RecordStart(fields) => self.record_start(fields)?,
             Command::RecordPause(_) => self.record_pause(true)?,
             Command::RecordResume(_) => self.record_pause(false)?,
@@ -201,6 +205,9 @@ impl<'a> Plan<'a> {
             Refusal::BadTrigger(_) => (ErrorCode::BadTrigger, refusal.to_string()),
             Refusal::Incompatible { sink, reason } => {
                 (ErrorCode::Incompatible, format!("{} cannot hear that source: {reason}", self.party(*sink)))
+            }
+            Refusal::BadMix { sink, reason } => {
+                (ErrorCode::Incompatible, format!("{} cannot hear that mixed: {reason}", self.party(*sink)))
             }
             Refusal::NoDtmf { leg, reason } => {
                 (ErrorCode::NoDtmf, format!("{} cannot be sent key presses: {reason}", self.party(*leg)))

@@ -118,9 +118,15 @@ impl Record {
     pub(crate) fn is_void_without(&self, leg: LegId) -> bool {
         let mut staying = self.parts.iter().filter(|part| part.sink && part.leg != leg).peekable();
         let hears_it = |part: &Part| {
-            let Hearing { peer, monitor, hold, play } = &part.hearing;
-            let source = monitor.as_deref().or(peer.as_ref());
-            source == Some(&leg) && hold.is_none() && play.is_none()
+            let Hearing { peer, conference, monitor, whisper, hold, play } = &part.hearing;
+            let with = |other: &&Part| other.leg != part.leg && other.hearing.conference == *conference;
+            let mut heard: Vec<LegId> = match (monitor, conference) {
+                (Some(of), _) => of.to_vec(),
+                (None, Some(_)) => self.parts.iter().filter(with).map(|other| other.leg).collect(),
+                (None, None) => peer.iter().copied().collect(),
+            };
+            heard.extend(whisper.iter().map(|whisper| whisper.leg));
+            !heard.is_empty() && heard.iter().all(|heard| *heard == leg) && hold.is_none() && play.is_none()
         };
         self.prompt == Some(leg) || staying.peek().is_none() || staying.any(hears_it)
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use patchcord_dtls::Role;
 use patchcord_relay::event::Receipt;
+use patchcord_relay::ids::LegId;
 use patchcord_relay::media::Codec;
 use patchcord_relay::snapshot::LegSnapshot;
 use patchcord_relay::time::MonoTime;
@@ -84,11 +85,18 @@ pub(super) fn hears(legs: &Legs, leg: &Leg) -> String {
     match legs.heard(leg) {
         Heard::Silence => "silence".to_owned(),
         Heard::Leg(id) => legs.get(id).map_or("silence", |peer| &peer.party).to_owned(),
+        Heard::Mix(talkers) => names(legs, talkers.iter().map(|talker| talker.leg)),
         Heard::Player { sound, .. } => {
             let kind = leg.hearing.play.as_ref().map_or("hold", |play| play.kind);
             format!("{kind}:{}", sound.name)
         }
     }
+}
+
+/// Several parties: `agent + target`.
+fn names(legs: &Legs, ids: impl Iterator<Item = LegId>) -> String {
+    let names: Vec<&str> = ids.filter_map(|id| legs.get(id)).map(|leg| &*leg.party).collect();
+    names.join(" + ")
 }
 
 /// `None`: the call has ended, and the association with it.
@@ -120,6 +128,8 @@ fn recording_state(recording: &CallRecording, env: &Env) -> RecordingState {
 fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, env: &Env) -> LegState {
     let LegSnapshot { ingress, egress, .. } = snapshot;
     let (local, local_rtcp) = env.interfaces.local(leg.lease);
+    let monitors = leg.hearing.monitor.as_deref().map(|of| names(&model.legs, of.iter().copied()));
+    let whisperer = leg.hearing.whisper.as_deref().and_then(|whisper| model.legs.get(whisper.leg));
     LegState {
         party: Arc::clone(&leg.party),
         local,
@@ -139,7 +149,9 @@ fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, env: &Env) ->
         codecs: leg.codecs.iter().map(|codec: &Codec| rtpmap(codec)).collect(),
         peer: leg.hearing.peer.and_then(|peer| model.legs.get(peer)).map(|peer| Arc::clone(&peer.party)),
         held: leg.hearing.hold.is_some(),
-        monitors: leg.hearing.monitor.as_deref().and_then(|of| model.legs.get(*of)).map(|of| Arc::clone(&of.party)),
+        conference: model.legs.conference_of(leg).map(|other| Arc::clone(&other.party)).collect(),
+        monitors: monitors.filter(|names| !names.is_empty()),
+        whisperer: whisperer.map(|by| Arc::clone(&by.party)),
         hears: hears(&model.legs, leg),
         transcoded: snapshot.transcoded,
         pending: model.records.pending_for(leg.id).map(|record| record.id.0),

@@ -7,7 +7,7 @@ use super::keying::ToldKeys;
 use super::media::{Described, Exchange, Told, Want};
 use super::refuse::Refused;
 use super::session::{PartyId, Session, Source};
-use crate::api::{Command, Direction, Monitor, OneParty};
+use crate::api::{Command, Direction, Monitor, OneOrMore, OneParty};
 use crate::error::ApiError;
 use crate::interfaces::AddressFamily;
 
@@ -116,7 +116,7 @@ impl Exchange<'_, '_> {
         let media = self.media(subscriber, index);
         let (Some(leg), Some(source)) = (media.leg.as_ref().map(|leg| leg.number), media.hears) else { return Ok(()) };
         let (party, of) = (self.leg_name(subscriber, leg), self.leg_name(source.party, source.leg));
-        self.plan.add(&Command::Monitor(Monitor { party, of }))
+        self.plan.add(&Command::Monitor(Monitor { party, of: OneOrMore::One(of) }))
     }
 
     /// After an offer or answer: who subscribes to one of its sides goes on hearing it, though by another leg.
@@ -139,7 +139,7 @@ impl Exchange<'_, '_> {
             self.media(subscriber, index).hears = Some(source);
             let Some(number) = self.media(subscriber, index).leg.as_ref().map(|leg| leg.number) else { continue };
             let (party, of) = (self.leg_name(subscriber, number), self.leg_name(source.party, source.leg));
-            self.plan.add(&Command::Monitor(Monitor { party, of }))?;
+            self.plan.add(&Command::Monitor(Monitor { party, of: OneOrMore::One(of) }))?;
         }
         Ok(())
     }

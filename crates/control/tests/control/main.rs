@@ -9,6 +9,7 @@ mod hearing;
 mod http;
 mod ice;
 mod idempotency;
+mod mixing;
 mod ng;
 mod random;
 mod recording;

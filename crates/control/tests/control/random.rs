@@ -52,6 +52,14 @@ enum Step {
         of: &'static str,
     },
     Unmonitor(&'static str),
+    Conference(Vec<&'static str>),
+    Leave(&'static str),
+    Whisper {
+        party: &'static str,
+        by: &'static str,
+        gain_db: i8,
+    },
+    Unwhisper(&'static str),
     Mute {
         party: &'static str,
         muted: bool,
@@ -76,7 +84,9 @@ const GONE: &str = "gone";
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Ears {
     peer: Option<&'static str>,
+    conference: Option<usize>,
     monitors: Option<&'static str>,
+    whisperer: Option<&'static str>,
     held: bool,
     /// What is played, and whether it goes on for ever.
     play: Option<(&'static str, bool)>,
@@ -120,6 +130,7 @@ struct Model {
     ears: Ears4,
     waiting: BTreeMap<u64, (String, Meaning)>,
     done: Vec<Done>,
+    conferences: usize,
 }
 
 fn party() -> impl Strategy<Value = &'static str> {
@@ -164,6 +175,10 @@ fn command() -> impl Strategy<Value = Step> {
         1 => party().prop_map(Step::Stop),
         3 => (party(), party()).prop_map(|(party, of)| Step::Monitor { party, of }),
         1 => party().prop_map(Step::Unmonitor),
+        3 => proptest::collection::vec(party(), 2..5).prop_map(Step::Conference),
+        1 => party().prop_map(Step::Leave),
+        2 => (party(), party(), 0..2_i8).prop_map(|(party, by, gain)| Step::Whisper { party, by, gain_db: gain * 6 }),
+        1 => party().prop_map(Step::Unwhisper),
         1 => (party(), any::<bool>()).prop_map(|(party, muted)| Step::Mute { party, muted }),
         2 => (0..6_usize).prop_map(Step::Rollback),
     ]
@@ -198,6 +213,12 @@ impl Step {
             Self::Stop(party) => json!({"command": "stop", "party": party}),
             Self::Monitor { party, of } => json!({"command": "monitor", "party": party, "of": of}),
             Self::Unmonitor(party) => json!({"command": "unmonitor", "party": party}),
+            Self::Conference(parties) => json!({"command": "conference", "parties": parties}),
+            Self::Leave(party) => json!({"command": "leave", "party": party}),
+            Self::Whisper { party, by, gain_db } => {
+                json!({"command": "whisper", "party": party, "by": by, "gain_db": gain_db})
+            }
+            Self::Unwhisper(party) => json!({"command": "unwhisper", "party": party}),
             Self::Mute { party, muted } => json!({"command": if *muted { "mute" } else { "unmute" }, "party": party}),
             Self::Rollback(back) => {
                 let of = asked.iter().rev().nth(*back)?;
@@ -216,15 +237,27 @@ impl Model {
             Ears { play: Some(("us", _)), .. } => "ringback:us".to_owned(),
             Ears { play: Some((audio, _)), .. } => format!("play:{audio}"),
             Ears { held: true, .. } => "hold:hold".to_owned(),
-            Ears { monitors: Some(GONE), .. } => "silence".to_owned(),
-            Ears { monitors: Some(of), .. } => (*of).to_owned(),
-            Ears { peer: Some(peer), .. } => match self.ears.get(peer) {
-                Some(other) if other.peer == Some(name) && !other.held => (*peer).to_owned(),
-                _ => "silence".to_owned(),
-            },
-            Ears { .. } => "silence".to_owned(),
+            Ears { .. } => self.parties_heard(name, ears),
         };
         self.ears.iter().map(|(name, ears)| ((*name).to_owned(), heard(name, ears))).collect()
+    }
+
+    fn parties_heard(&self, name: &str, ears: &Ears) -> String {
+        let with = |other: &str| self.ears.get(other).filter(|other| !other.held);
+        let mut heard: Vec<_> = match *ears {
+            Ears { monitors: Some(GONE), .. } => Vec::new(),
+            Ears { monitors: Some(of), .. } => vec![of],
+            Ears { conference: Some(conference), .. } => {
+                let others = self.ears.keys().copied().filter(|other| *other != name);
+                others.filter(|other| with(other).is_some_and(|other| other.conference == Some(conference))).collect()
+            }
+            Ears { peer: Some(peer), .. } if with(peer).is_some_and(|other| other.peer == Some(name)) => vec![peer],
+            Ears { .. } => Vec::new(),
+        };
+        heard.extend(ears.whisperer.filter(|by| *by != GONE));
+        heard.sort_unstable();
+        heard.dedup();
+        if heard.is_empty() { "silence".to_owned() } else { heard.join(" + ") }
     }
 
     /// The party turns away from its peer, which has nobody then, unless it is on hold.
@@ -251,6 +284,7 @@ impl Model {
         for ears in self.ears.values_mut() {
             ears.peer = ears.peer.filter(|peer| *peer != name);
             ears.monitors = ears.monitors.map(|of| if of == name { GONE } else { of });
+            ears.whisperer = ears.whisperer.map(|by| if by == name { GONE } else { by });
         }
         for (_, meaning) in self.waiting.values_mut() {
             if let Meaning::Swap { parties: [_, old, _], .. } = meaning
@@ -347,6 +381,17 @@ impl Model {
             Step::Stop(party) => self.ears.entry(party).or_default().play = None,
             Step::Monitor { party, of } => self.ears.entry(party).or_default().monitors = Some(of),
             Step::Unmonitor(party) => self.ears.entry(party).or_default().monitors = None,
+            Step::Conference(ref parties) => {
+                self.conferences += 1;
+                for &party in parties {
+                    self.part(party);
+                    let conference = Some(self.conferences);
+                    self.ears.insert(party, Ears { conference, ..Ears::default() });
+                }
+            }
+            Step::Leave(party) => self.ears.entry(party).or_default().conference = None,
+            Step::Whisper { party, by, .. } => self.ears.entry(party).or_default().whisperer = Some(by),
+            Step::Unwhisper(party) => self.ears.entry(party).or_default().whisperer = None,
             _ => {}
         }
     }
@@ -366,6 +411,7 @@ impl Model {
             for ears in self.ears.values_mut() {
                 ears.peer = ears.peer.filter(|peer| alive.contains(peer));
                 ears.monitors = ears.monitors.map(|of| if alive.contains(&of) { of } else { GONE });
+                ears.whisperer = ears.whisperer.map(|by| if alive.contains(&by) { by } else { GONE });
             }
         }
     }
@@ -485,8 +531,11 @@ impl Run {
         }
         // What a prompt covered comes back, except for a party whose peer is about to leave it.
         let about_to_leave: Vec<_> = self.model.waiting.values().flat_map(|(_, meaning)| meaning.parties()).collect();
+        let leaving: Vec<_> = about_to_leave.iter().filter_map(|name| self.model.ears.get(name)?.conference).collect();
         for (name, ears) in &mut self.model.ears {
-            let left = ears.peer.is_some_and(|peer| about_to_leave.contains(&peer)) && !about_to_leave.contains(name);
+            let loses_peer = ears.peer.is_some_and(|peer| about_to_leave.contains(&peer));
+            let loses_others = ears.conference.is_some_and(|conference| leaving.contains(&conference));
+            let left = (loses_peer || loses_others) && !about_to_leave.contains(name);
             if ears.play == Some((ENDED, false)) && !left {
                 ears.play = None;
             }
@@ -507,7 +556,13 @@ impl Run {
         };
         assert_eq!(total, PORTS);
         assert_eq!(leased as usize, self.relay.workers[0].open_ports(), "leases and open ports");
-        let heard: BTreeMap<_, _> = self.relay.hears().await;
+        let in_order = |hears: String| {
+            let mut names: Vec<_> = hears.split(" + ").collect();
+            names.sort_unstable();
+            names.join(" + ")
+        };
+        let heard: BTreeMap<_, _> =
+            self.relay.hears().await.into_iter().map(|(name, hears)| (name, in_order(hears))).collect();
         assert_eq!(heard, self.model.heard());
     }
 }

@@ -206,11 +206,36 @@ pub(crate) enum ClientCommand {
     Monitor {
         #[command(flatten)]
         on: PartyTarget,
-        /// The party that it hears.
-        of: String,
+        /// The party that it hears, or several of them.
+        #[arg(required = true)]
+        of: Vec<String>,
     },
     /// End that.
     Unmonitor(PartyTarget),
+    /// Let each of several parties hear all the others.
+    Conference {
+        /// The call.
+        call: String,
+        /// The parties: two at least.
+        #[arg(required = true)]
+        parties: Vec<String>,
+        #[command(flatten)]
+        meta: Meta,
+    },
+    /// Take a party out of its conference.
+    Leave(PartyTarget),
+    /// Let a party hear another one besides what it hears; nobody else does.
+    Whisper {
+        #[command(flatten)]
+        on: PartyTarget,
+        /// The party that whispers.
+        by: String,
+        /// How much louder it is heard than it speaks, in dB.
+        #[arg(long, value_name = "DB", allow_negative_numbers = true)]
+        gain_db: Option<i8>,
+    },
+    /// End that.
+    Unwhisper(PartyTarget),
     /// Nobody hears the party.
     Mute(PartyTarget),
     /// The party is heard again.

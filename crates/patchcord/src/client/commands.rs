@@ -65,10 +65,24 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
         }
         ClientCommand::Monitor { on, of } => {
             let mut request = party("monitor", on);
-            request.body["of"] = json!(of);
+            request.body["of"] = match &of[..] {
+                [one] => json!(one),
+                several => json!(several),
+            };
             request
         }
         ClientCommand::Unmonitor(on) => party("unmonitor", on),
+        ClientCommand::Conference { call, parties, meta } => {
+            finish(call, meta, json!({ "command": "conference", "parties": parties }))
+        }
+        ClientCommand::Leave(on) => party("leave", on),
+        ClientCommand::Whisper { on, by, gain_db } => {
+            let mut request = party("whisper", on);
+            request.body["by"] = json!(by);
+            put(&mut request.body, "gain_db", gain_db);
+            request
+        }
+        ClientCommand::Unwhisper(on) => party("unwhisper", on),
         ClientCommand::Mute(on) => party("mute", on),
         ClientCommand::Unmute(on) => party("unmute", on),
         ClientCommand::Dtmf { on, digits, duration_ms, pause_ms, volume_dbm0 } => {
@@ -216,6 +230,12 @@ mod tests {
         );
         assert_eq!(body("dtmf-stop|c|p"), json!({ "command": "dtmf-stop", "party": "p" }));
         assert_eq!(body("monitor|c|p|q"), json!({ "command": "monitor", "party": "p", "of": "q" }));
+        assert_eq!(body("monitor|c|p|q|r")["of"], json!(["q", "r"]));
+        assert_eq!(body("conference|c|p|q"), json!({ "command": "conference", "parties": ["p", "q"] }));
+        assert_eq!(
+            body("whisper|c|p|q|--gain-db|-6"),
+            json!({ "command": "whisper", "party": "p", "by": "q", "gain_db": -6 })
+        );
         assert_eq!(body("rollback|c|--of|x"), json!({ "command": "rollback", "of": "x" }));
     }
 

@@ -124,8 +124,13 @@ fn hears(call: &Call, leg: &Leg) -> String {
         _ if leg.monitors.as_ref() == Some(&leg.hears) => {
             format!("monitors {}, who does not hear it, until `patchcord unmonitor`", leg.hears)
         }
+        _ if leg.hears.contains(" + ") => format!("hears {}, mixed", leg.hears),
         _ if leg.transcoded => format!("hears {}, transcoded: they have no format in common", leg.hears),
         _ => format!("hears {}", leg.hears),
+    };
+    let source = match &leg.whisperer {
+        Some(by) => format!("{source}; {by} whispers to it, until `patchcord unwhisper`"),
+        None => source,
     };
     match leg.pending {
         Some(pending) => {
@@ -316,5 +321,7 @@ mod tests {
         assert_eq!(hears(&call, &leg("agent", Some("agent"))), "hears agent");
         let listener = Leg { monitors: Some("agent".to_owned()), ..leg("agent", None) };
         assert!(hears(&call, &listener).contains("patchcord unmonitor"));
+        let coached = Leg { whisperer: Some("coach".to_owned()), ..leg("agent + coach", Some("agent")) };
+        assert!(hears(&call, &coached).starts_with("hears agent + coach, mixed; coach whispers to it"));
     }
 }
