@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use patchcord_control::api::CallState;
 use patchcord_control::{Control, Worker};
 use patchcord_relay::command::{Command, Refusal};
-use patchcord_relay::exchange::{Applied, Reply, Request};
+use patchcord_relay::exchange::{Applied, Overheard, Reply, Request};
 use patchcord_relay::ids::{Component, LegId, PortId};
 use patchcord_relay::snapshot::SourceSnapshot;
 use patchcord_relay::time::MonoTime;
-use patchcord_relay::{Datagram, Handshake, Outputs, Shard, ShardConfig, Transmit, Verdict};
+use patchcord_relay::{Datagram, HandOut, Handshake, Heard, Outputs, Shard, ShardConfig, Transmit, Verdict};
 
 /// Packets that it remembers to have sent.
 const SENT_MAX: usize = 1024;
@@ -262,8 +262,19 @@ impl TestWorker {
             let datagram = bytes.into();
             self.control().accept(self.number, Reply::Handshake { leg, association, from, datagram });
         }
+        let heard = |heard: Heard<'_>| Overheard { leg: heard.leg, at: heard.at, rtp: heard.bytes.into() };
+        let overheard: Vec<_> = outputs
+            .hand_outs()
+            .filter_map(|given| match given {
+                HandOut::Heard(packet) if packet.by.recorder => Some(heard(packet)),
+                _ => None,
+            })
+            .collect();
         let events: Vec<_> = outputs.events().collect();
         drop(outputs);
+        for packet in overheard {
+            self.control().accept(self.number, Reply::Overheard(Box::new(packet)));
+        }
         let [datagram] = batch;
         if let Verdict::Forwarded(hop) = datagram.verdict {
             self.note_sent(hop.to, datagram.packet());

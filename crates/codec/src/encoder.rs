@@ -103,6 +103,18 @@ impl Encoder {
         self.sample_rate
     }
 
+    /// Samples by which what is decoded lags behind what was encoded: a file leaves out as many at its beginning (the
+    /// pre-skip of RFC 7845 4.2, which counts them at 48 kHz).
+    #[must_use]
+    pub const fn lag(&self) -> usize {
+        match &self.state {
+            State::Opus(encoder) => encoder.lag(),
+            // The filters of both ends together, which split the band in two and join it again.
+            State::G722(_) => 22,
+            State::G711(_) | State::L16 => 0,
+        }
+    }
+
     /// Whether so many samples are a frame that can be encoded.
     #[must_use]
     pub fn takes(&self, samples: usize) -> bool {

@@ -169,6 +169,7 @@ fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
 #[derive(Debug)]
 pub(crate) struct OpusEncoder {
     dtx: bool,
+    lag: usize,
     encoder: opus::Encoder,
 }
 
@@ -192,7 +193,13 @@ impl OpusEncoder {
         encoder.set_inband_fec(parameters.fec)?;
         encoder.set_packet_loss_perc(options.expected_loss_percent.min(100).into())?;
         encoder.set_dtx(parameters.dtx)?;
-        Ok(Self { dtx: parameters.dtx, encoder })
+        let lag = usize::try_from(encoder.get_lookahead()?).unwrap_or(0);
+        Ok(Self { dtx: parameters.dtx, lag, encoder })
+    }
+
+    /// Samples that the encoder looks ahead.
+    pub(crate) const fn lag(&self) -> usize {
+        self.lag
     }
 
     pub(crate) fn encode(&mut self, samples: &[i16], out: &mut Vec<u8>) -> Result<(), OpusFault> {

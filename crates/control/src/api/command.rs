@@ -12,6 +12,7 @@ use super::dtls::LegDtls;
 use super::dtmf::DtmfSend;
 use super::ice::LegIce;
 use super::latch::{Direction, EgressName, GateSpec, LatchSpec, RelayingName};
+use super::recording::{NoFields, RecordStart};
 use super::srtp::LegSrtp;
 use super::trigger::{KeepOld, Repeat, Trigger};
 use crate::interfaces::AddressFamily;
@@ -88,6 +89,14 @@ pub enum Command {
     Whisper(Whisper),
     /// Undoes `whisper`.
     Unwhisper(OneParty),
+    /// Records the call from now on.
+    RecordStart(RecordStart),
+    /// Leaves out of the recording what comes from now on.
+    RecordPause(NoFields),
+    /// Undoes `record-pause`.
+    RecordResume(NoFields),
+    /// Ends the recording.
+    RecordStop(NoFields),
     /// Undoes an earlier command's cut-over.
     Rollback(Rollback),
 }
@@ -131,6 +140,10 @@ impl Command {
             Self::Leave(_) => CommandName::Leave,
             Self::Whisper(_) => CommandName::Whisper,
             Self::Unwhisper(_) => CommandName::Unwhisper,
+            Self::RecordStart(_) => CommandName::RecordStart,
+            Self::RecordPause(_) => CommandName::RecordPause,
+            Self::RecordResume(_) => CommandName::RecordResume,
+            Self::RecordStop(_) => CommandName::RecordStop,
             Self::Rollback(_) => CommandName::Rollback,
         }
     }
@@ -175,6 +188,10 @@ pub enum CommandName {
     Leave,
     Whisper,
     Unwhisper,
+    RecordStart,
+    RecordPause,
+    RecordResume,
+    RecordStop,
     Rollback,
 }
 
@@ -217,6 +234,10 @@ impl CommandName {
             Self::Leave => "leave",
             Self::Whisper => "whisper",
             Self::Unwhisper => "unwhisper",
+            Self::RecordStart => "record-start",
+            Self::RecordPause => "record-pause",
+            Self::RecordResume => "record-resume",
+            Self::RecordStop => "record-stop",
             Self::Rollback => "rollback",
         }
     }

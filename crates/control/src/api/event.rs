@@ -120,6 +120,35 @@ pub enum EventKind {
         #[schema(value_type = Option<String>)]
         gone: Option<Arc<str>>,
     },
+    /// The call is recorded: its files are there.
+    RecordingStarted {
+        /// Its name, below the server's directory of recordings; its metadata have `.json` behind it.
+        recording: String,
+    },
+    /// A recording has ended as it should.
+    RecordingFinished {
+        /// Its name.
+        recording: String,
+        /// Its files, below the server's directory of recordings.
+        files: Vec<String>,
+        /// How long it plays.
+        duration_ms: u64,
+        /// Packets that were recorded.
+        packets: u64,
+        /// Packets that never came.
+        lost: u64,
+        /// Packets that came when their place had been written.
+        late: u64,
+        /// Packets that the recorder was too slow for.
+        dropped: u64,
+    },
+    /// A recording could not be begun, or has ended because something could not be written. What was written stays.
+    RecordingFailed {
+        /// Its name.
+        recording: String,
+        /// Why.
+        reason: String,
+    },
     /// A cut-over was undone.
     RolledBack {
         /// Its number.
@@ -200,6 +229,9 @@ impl EventKind {
             Self::DtmfFinished { .. } => "dtmf-finished",
             Self::CutOver(_) => "cut-over",
             Self::CutOverCancelled { .. } => "cut-over-cancelled",
+            Self::RecordingStarted { .. } => "recording-started",
+            Self::RecordingFinished { .. } => "recording-finished",
+            Self::RecordingFailed { .. } => "recording-failed",
             Self::RolledBack { .. } => "rolled-back",
         }
     }

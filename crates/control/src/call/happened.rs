@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::sync::Arc;
 
+use patchcord_recording::RecordingId;
 use patchcord_relay::event::{Event, Receipt};
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::Repeat;
@@ -19,6 +20,8 @@ use crate::api::{CutOverEvent, CutOverState, EventKind, ReceiptView};
 pub(crate) enum Chore {
     /// What was played to the leg is over: put back what it heard before.
     FinishPlay { leg: LegId, serial: u32 },
+    /// A recording has failed: the call is not recorded any more.
+    EndRecording { id: RecordingId },
     /// Delete the old leg of a swap, unless the swap is undone by then.
     DropLeg { leg: LegId, cut_over: CutOverId, after: Duration },
 }

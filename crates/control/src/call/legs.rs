@@ -6,6 +6,7 @@ use std::sync::Arc;
 use patchcord_relay::command::{self, LegSpec};
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::Codec;
+use patchcord_relay::overhearing::Ears;
 
 use super::change::How;
 use super::model::{Heard, Hearing, Leg};
@@ -76,9 +77,11 @@ impl Plan<'_> {
             ice: None,
             srtp: None,
             dtls: None,
+            ears: Ears::NONE,
             hearing: Hearing::default(),
             changed_by: None,
         });
+        self.record_leg(id);
         self.news.push((Some(Arc::clone(&party)), EventKind::LegCreated { local }));
         let rtcp = local_rtcp.unwrap_or(local);
         Ok(Draft::Created(Box::new(LegCreated {

@@ -65,6 +65,8 @@ pub(crate) enum Draft {
     Check(CheckResult),
     /// Nothing to change, or the cut-overs that change it.
     CutOver(Vec<CutOverId>),
+    /// The name of a recording.
+    Recording(Arc<str>),
     Done(Arc<str>),
 }
 
@@ -148,6 +150,10 @@ impl<'a> Plan<'a> {
             Command::Leave(fields) => self.leave(&fields.party)?,
             Command::Whisper(fields) => self.whisper(fields)?,
             Command::Unwhisper(fields) => self.unwhisper(&fields.party)?,
+            Command::RecordStart(fields) => self.record_start(fields)?,
+            Command::RecordPause(_) => self.record_pause(true)?,
+            Command::RecordResume(_) => self.record_pause(false)?,
+            Command::RecordStop(_) => self.record_stop()?,
             Command::Rollback(fields) => self.rollback(&fields.of)?,
         };
         self.drafts.push(draft);

@@ -68,6 +68,8 @@ pub(super) struct Party {
     pub(super) told: Option<(u64, u64)>,
     /// It has sent an SDP.
     pub(super) described: bool,
+    /// The proxy does not want it recorded.
+    pub(super) unrecorded: bool,
     /// The last SDP that it sent: a subscriber's offer is made of it.
     pub(super) sdp: Option<Arc<str>>,
     /// By the index of the m= line.
@@ -414,6 +416,7 @@ impl Session {
             signalled: self.signalled,
             told: None,
             described: false,
+            unrecorded: false,
             sdp: None,
             media: Vec::new(),
         });

@@ -12,6 +12,7 @@ mod idempotency;
 mod mixing;
 mod ng;
 mod random;
+mod recording;
 mod refusals;
 mod relay;
 mod srtp;
