@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::address;
 use super::codec::CodecSpec;
 use super::defaults;
+use super::detection::Detect;
 use super::dtls::LegDtls;
 use super::dtmf::DtmfSend;
 use super::ice::LegIce;
@@ -59,6 +60,10 @@ pub enum Command {
     DtmfSend(DtmfSend),
     /// Ends these.
     DtmfStop(OneParty),
+    /// It is found out what the party says, and who has answered.
+    Detect(Detect),
+    /// It no longer is.
+    DetectStop(OneParty),
     /// Whether two parties could be bridged; changes nothing.
     Check(TwoParties),
     /// Each hears the other.
@@ -125,6 +130,8 @@ impl Command {
             Self::DtmfUnblock(_) => CommandName::DtmfUnblock,
             Self::DtmfSend(_) => CommandName::DtmfSend,
             Self::DtmfStop(_) => CommandName::DtmfStop,
+            Self::Detect(_) => CommandName::Detect,
+            Self::DetectStop(_) => CommandName::DetectStop,
             Self::Check(_) => CommandName::Check,
             Self::Bridge(_) => CommandName::Bridge,
             Self::Unbridge(_) => CommandName::Unbridge,
@@ -173,6 +180,8 @@ pub enum CommandName {
     DtmfUnblock,
     DtmfSend,
     DtmfStop,
+    Detect,
+    DetectStop,
     Check,
     Bridge,
     Unbridge,
@@ -219,6 +228,8 @@ impl CommandName {
             Self::DtmfUnblock => "dtmf-unblock",
             Self::DtmfSend => "dtmf-send",
             Self::DtmfStop => "dtmf-stop",
+            Self::Detect => "detect",
+            Self::DetectStop => "detect-stop",
             Self::Check => "check",
             Self::Bridge => "bridge",
             Self::Unbridge => "unbridge",

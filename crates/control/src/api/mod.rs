@@ -5,6 +5,7 @@ mod answer;
 mod codec;
 mod command;
 mod defaults;
+mod detection;
 mod dtls;
 mod dtmf;
 mod event;
@@ -27,6 +28,8 @@ pub use command::{
     LegRtcpMux, Monitor, OneOrMore, OneParty, PartyRename, Play, Relatch, Ringback, Rollback, Swap, TwoParties,
     Whisper,
 };
+pub(crate) use detection::{ANSWER_TIMEOUT_MS, default_answer_timeout_ms};
+pub use detection::{Detect, Sound};
 pub use dtls::{DtlsRemote, DtlsState, LegDtls, LegDtlsDone};
 pub use dtmf::{DTMF_DIGITS_MAX, DtmfSend};
 pub use event::{CallEvent, CutOverEvent, EventKind, ReceiptFields};

@@ -99,6 +99,8 @@ pub struct LegState {
     pub direction: Direction,
     /// Whether nobody hears it.
     pub muted: bool,
+    /// Whether it is found out what it says.
+    pub detecting: bool,
     /// Its codecs as rtpmap values.
     pub codecs: Vec<String>,
     /// The party that it is bridged with, or will be after `resume`.

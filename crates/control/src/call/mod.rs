@@ -8,6 +8,7 @@
 mod change;
 mod check;
 mod commit;
+mod detection;
 mod dtls;
 mod dtmf;
 mod happened;

@@ -55,6 +55,8 @@ pub(crate) struct Leg {
     pub(crate) dtls: Option<Arc<Dtls>>,
     /// Who hears it beside its listeners; the engine has been told so.
     pub(crate) ears: Ears,
+    /// A human was heard to have answered.
+    pub(crate) is_human: bool,
     pub(crate) hearing: Hearing,
     /// The latest cut-over that changed `hearing` or what is derived from it.
     pub(crate) changed_by: Option<CutOverId>,

@@ -135,6 +135,8 @@ impl<'a> Plan<'a> {
             Command::DtmfUnblock(fields) => self.block_dtmf(&fields.party, false)?,
             Command::DtmfSend(fields) => self.dtmf_send(fields)?,
             Command::DtmfStop(fields) => self.dtmf_stop(&fields.party)?,
+            Command::Detect(fields) => self.detect(fields)?,
+            Command::DetectStop(fields) => self.detect_stop(&fields.party)?,
             Command::Check(fields) => self.check(fields)?,
             Command::Bridge(fields) => self.bridge(fields)?,
             Command::Unbridge(fields) => self.unbridge(fields)?,

@@ -172,6 +172,10 @@ impl Relay {
     }
 
     /// Time goes by; the workers do what is due on the way.
+    pub(crate) fn now(&self) -> MonoTime {
+        MonoTime::from_nanos(self.clock.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn pass(&self, ms: u64) {
         for _ in 0..ms {
             self.clock.fetch_add(1_000_000, Ordering::Relaxed);
