@@ -19,6 +19,9 @@ pub struct Codec {
     pub clock_rate: u32,
     /// Channels; 1 where the rtpmap gives none.
     pub channels: u8,
+    /// Parameters of the format, as behind the number in `a=fmtp` (RFC 8866 6.15). The engine hands them on to whoever transcodes, and
+    /// does not read them. Shared, for the same reason that the name lies in the codec.
+    pub fmtp: Option<Arc<str>>,
 }
 
 /// A codec's encoding name. It lies in the codec itself: lists of codecs are copied many times on their way from signalling to a
@@ -61,13 +64,16 @@ impl Codec {
     /// Whether both describe the same format, whatever payload type each gives it.
     #[must_use]
     pub fn same_format(&self, other: &Self) -> bool {
+        // Parameters do not count: most say what their author would like to receive (RFC 7587 6.1, RFC 4733 2.4.1), and differ between
+        // two parties that understand each other well.
         self.clock_rate == other.clock_rate
             && self.channels == other.channels
             && self.encoding.eq_ignore_ascii_case(&other.encoding)
     }
 
     /// Whether this is more than events and comfort noise beside other formats.
-    pub(crate) fn carries_media(&self) -> bool {
+    #[must_use]
+    pub fn carries_media(&self) -> bool {
         !self.is_telephone_event() && !self.encoding.eq_ignore_ascii_case("CN")
     }
 

@@ -13,6 +13,7 @@ use crate::interfaces::AddressFamily;
 use patchcord_relay::media::Codec;
 use patchcord_sdp::Sdp;
 
+use super::codecs::Negotiation;
 use super::keying::Keys;
 use crate::api::{Direction, LatchSpec, RelayingName};
 
@@ -83,6 +84,12 @@ pub(super) struct Media {
     pub(super) protocol: String,
     /// What its own SDP says.
     pub(super) codecs: Vec<Codec>,
+    /// What the relay has made of the latest offer to the party, where that is other formats.
+    pub(super) negotiation: Option<Arc<Negotiation>>,
+    /// Formats of the relay's own that the party has been offered: they keep their numbers.
+    pub(super) given: Vec<Codec>,
+    /// What it hears, and what its peer hears of it, was agreed on in formats that have to be transcoded.
+    pub(super) transcodes: bool,
     /// What its own SDP says: `a=mid` and `a=ptime`.
     pub(super) mid: Option<String>,
     /// A `a=mid` of the relay's own that the party was offered.

@@ -221,7 +221,7 @@ fn note(transcoders: &mut BTreeMap<TranscodingId, Transcoder>, news: News) {
 }
 
 fn format_of(codec: &Codec) -> Format {
-    Format::of(codec.payload_type, &codec.encoding, codec.clock_rate, codec.channels, None)
+    Format::of(codec.payload_type, &codec.encoding, codec.clock_rate, codec.channels, codec.fmtp.as_deref())
 }
 
 /// Whether it can be done.
