@@ -38,7 +38,7 @@ pub struct CodecParts {
     /// The format's parameters, as SDP has them behind the number in `a=fmtp` (RFC 8866 6.15). Whoever transcodes for the party
     /// obeys those of Opus (RFC 7587 6.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "useinbandfec=1;maxaveragebitrate=24000", max_length = 1024)]
+    #[schema(value_type = Option<String>, example = "useinbandfec=1;maxaveragebitrate=24000", max_length = 1024)]
     pub fmtp: Option<Arc<str>>,
 }
 

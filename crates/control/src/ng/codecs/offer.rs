@@ -322,23 +322,20 @@ fn events_of(added: &mut Vec<Codec>, formats: &[Entry<'_>], known: Known<'_>) ->
 /// there is none left.
 fn numbered(codec: Codec, formats: &[Entry<'_>], added: &[Codec], known: Known<'_>) -> Option<Codec> {
     let said = || formats.iter().filter_map(|entry| entry.codec);
-    let unknown = |number: u8| formats.iter().any(|entry| entry.codec.is_none() && entry.word.parse() == Ok(number));
-    let of = |number: u8, codecs: &mut dyn Iterator<Item = &Codec>, is_other: bool| {
-        codecs.any(|other| other.payload_type.get() == number && !(is_other && other.same_format(&codec)))
+    let kept = || formats.iter().filter(|entry| entry.fate == Fate::Kept).filter_map(|entry| entry.codec);
+    let all = || said().chain(known.ever).chain(known.given);
+    let is_unknown = |number: u8| formats.iter().any(|entry| entry.codec.is_none() && entry.word.parse() == Ok(number));
+    let has = |number: u8, codec: &Codec| codec.payload_type.get() == number;
+    // A number stands in a list once, and means one thing.
+    let fits = |number: &u8| {
+        !is_unknown(*number)
+            && !added.iter().chain(kept()).any(|other| has(*number, other))
+            && all().all(|other| !has(*number, other) || other.same_format(&codec))
     };
-    // Twice the same number in one list is never right; the same format has it as often as it wants otherwise.
-    let is_taken = |number: u8| {
-        let twice = formats.iter().filter(|entry| entry.fate == Fate::Kept).filter_map(|entry| entry.codec);
-        unknown(number)
-            || of(number, &mut added.iter().chain(twice), false)
-            || of(number, &mut said().chain(known.ever).chain(known.given), true)
-    };
+    let is_free = |number: &u8| !is_unknown(*number) && !all().chain(added).any(|other| has(*number, other));
     let before = known.given.iter().chain(said()).filter(|other| other.same_format(&codec));
     let before = before.map(|other| other.payload_type.get());
     let own = patchcord_sdp::Codec::static_payload_type(&codec.encoding, codec.clock_rate, codec.channels);
-    let all = || said().chain(known.ever).chain(known.given);
-    let is_free = |number: &u8| !unknown(*number) && !of(*number, &mut all().chain(added), false);
-    let number =
-        before.chain(own).find(|number| !is_taken(*number)).or_else(|| FREE.into_iter().flatten().find(is_free))?;
+    let number = before.chain(own).find(fits).or_else(|| FREE.into_iter().flatten().find(is_free))?;
     Some(Codec { payload_type: PayloadType::new(number)?, ..codec })
 }
