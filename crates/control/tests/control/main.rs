@@ -10,6 +10,7 @@ mod http;
 mod ice;
 mod idempotency;
 mod ng;
+mod ng_codecs;
 mod random;
 mod refusals;
 mod relay;

@@ -37,9 +37,9 @@ enum Fate {
 /// Why it is taken out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
-    /// It was named, or there is no way back from `full`.
+    /// It was named, or `full` was said: what comes back in its place is the relay's own.
     Named,
-    /// All are: it comes back if it is to be transcoded to.
+    /// All are: it comes back itself if it is to be transcoded to.
     All,
 }
 
@@ -246,7 +246,8 @@ impl<'a> Words<'a> {
             (Some(_), ..) => Fate::Gone(Named),
             (_, Some(reason), ..) => Fate::Consumed(reason),
             (_, _, Some(reason), _) => Fate::Hidden(reason),
-            (.., Some(reason)) => Fate::Gone(reason),
+            // Without a way back from `full` there would be nothing to transcode from.
+            (.., Some(_)) => Fate::Gone(Reason::All),
             _ => Fate::Kept,
         }
     }
