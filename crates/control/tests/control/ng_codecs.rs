@@ -287,6 +287,10 @@ async fn hostile_descriptions_are_taken_or_refused_as_a_whole() {
         assert!(legs(&relay).await.iter().all(|(_, transcoded)| !transcoded));
         must(&proxy.ask("delete", &[("call-id", "c")]).await);
     }
+    let same = format!("{head}m=audio 4000 RTP/AVP{}\r\n", " 0".repeat(30_000));
+    let reply = ask(&proxy, "offer", ["a", ""], &same, &[("strip", "all"), ("transcode", "opus,PCMU")]).await;
+    assert_eq!(told(&reply), format!("96 0 | 96 opus/48000/2 | {PCMU}"));
+    must(&proxy.ask("delete", &[("call-id", "c")]).await);
     // A list of words as long as a datagram.
     let words = "opus/48000/2,".repeat(4000);
     assert!(offer(&proxy, "0 101", &[("transcode", &words), ("strip", &words)]).await.starts_with("0 96 97 101 |"));

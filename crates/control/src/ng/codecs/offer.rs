@@ -1,5 +1,7 @@
 //! The formats of an offer, as the receiver gets them.
 
+use std::collections::BTreeSet;
+
 use patchcord_ng::options::Codecs;
 use patchcord_relay::media::Codec;
 use patchcord_rtp::PayloadType;
@@ -47,9 +49,12 @@ enum Reason {
 /// formats are left out and put in order, nothing else.
 pub(in super::super) fn offer(options: &Codecs, line: Line<'_>, transcodes: bool, known: Known<'_>) -> Option<Offer> {
     let words = Words::read(options, transcodes);
+    // A number that comes again says nothing new.
+    let mut seen = BTreeSet::new();
     let mut formats: Vec<Entry<'_>> = line
         .formats
         .iter()
+        .filter(|word| seen.insert(word.as_str()))
         .map(|word| {
             let codec = line.codecs.iter().find(|codec| word.parse() == Ok(codec.payload_type.get()));
             Entry { word, codec, fate: words.fate(codec) }
