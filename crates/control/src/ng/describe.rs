@@ -169,7 +169,7 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
                     port: rtp.port(),
                     protocol: Some(protocol.clone()).filter(|_| is_rtp),
                     formats_without: offered.map_or_else(Vec::new, |offered| not_offered(media, offered)),
-                    formats: formats.clone(),
+                    formats: formats.as_deref().map(<[_]>::to_vec),
                     mid: offered.and_then(|offered| offered.mid.clone()).or_else(|| given_mid(other, phase, index)),
                     direction: direction(media, options, is_zero),
                     rtcp: attribute

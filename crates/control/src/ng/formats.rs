@@ -18,7 +18,7 @@ pub(super) struct LegFormats {
     /// The list of the other side's leg.
     pub(super) others: Vec<Codec>,
     /// What the other side is told; `None`: what stands there.
-    pub(super) told: Option<Vec<Format>>,
+    pub(super) told: Option<Box<[Format]>>,
 }
 
 impl Exchange<'_, '_> {
@@ -32,13 +32,8 @@ impl Exchange<'_, '_> {
 
     fn offered_formats(&mut self, index: usize, line: &Described, towards: &str) -> LegFormats {
         let offer = self.changed_offer(index, line, towards);
-        let told = offer.as_ref().map(|offer| offer.formats.clone());
+        let told = offer.as_ref().map(|offer| offer.formats.clone().into_boxed_slice());
         let negotiation = offer.map(|offer| offer.negotiation);
-        if negotiation.as_ref().is_some_and(codecs::Negotiation::may_transcode) {
-            for party in [self.from, self.to] {
-                self.media(party, index).read = true;
-            }
-        }
         let negotiation = negotiation.map(Arc::new);
         let to = self.media(self.to, index);
         to.negotiation.clone_from(&negotiation);
@@ -47,6 +42,11 @@ impl Exchange<'_, '_> {
                 if !to.given.iter().any(|known| known.same_format(codec)) {
                     to.given.push(codec.clone());
                 }
+            }
+        }
+        if self.may_transcode(index) {
+            for party in [self.from, self.to] {
+                self.media(party, index).read = true;
             }
         }
         // RFC 3264 8: until the answer comes, media goes on as it was.
@@ -80,13 +80,19 @@ impl Exchange<'_, '_> {
             Some(Answer { formats, offerer, answerer, .. }) => LegFormats {
                 own: self.meaningful(self.from, index, &answerer),
                 others: self.meaningful(self.to, index, &offerer),
-                told: Some(formats),
+                told: Some(formats.into_boxed_slice()),
             },
             None => {
                 let (own, others) = self.passing(index);
                 LegFormats { own, others, told: None }
             }
         }
+    }
+
+    /// Whether the offer of this exchange may lead to transcoding.
+    pub(super) fn may_transcode(&mut self, index: usize) -> bool {
+        let negotiation = &self.media(self.to, index).negotiation;
+        negotiation.as_deref().is_some_and(codecs::Negotiation::may_transcode)
     }
 
     /// What the option `codec` makes of an offer, if anything.
@@ -97,6 +103,13 @@ impl Exchange<'_, '_> {
         let is_plain = |protocol: &str| Keying::of(protocol) == Keying::Plain;
         // What passes unread cannot be transcoded.
         let reads = self.media(self.from, index).keys.terminates || (is_plain(&line.protocol) && is_plain(towards));
+        let is_transparent = |party| {
+            self.session
+                .party(party)
+                .and_then(|party| party.media.get(index)?.leg.as_ref())
+                .is_some_and(|leg| leg.transparent)
+        };
+        let reads = reads && !is_transparent(self.from) && !is_transparent(self.to);
         let ever: Vec<Codec> = [self.from, self.to]
             .into_iter()
             .filter_map(|party| self.media(party, index).leg.as_ref().map(|leg| leg.codecs_ever.clone()))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use patchcord_ng::Options;
 use patchcord_ng::options::Tos;
+use patchcord_relay::command::EgressMode;
 use patchcord_relay::media::Codec;
 use patchcord_sdp::Format;
 
@@ -52,6 +53,7 @@ pub(super) struct Described {
 
 /// What the other side is to be told of an m= line.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each m= line of a message, and few are disabled")]
 pub(super) enum Told {
     /// It is disabled.
     Disabled,
@@ -68,7 +70,7 @@ pub(super) enum Told {
         protocol: String,
         keys: ToldKeys,
         /// The formats, where they are others than in the SDP.
-        formats: Option<Vec<Format>>,
+        formats: Option<Box<[Format]>>,
     },
 }
 
@@ -469,6 +471,17 @@ impl Exchange<'_, '_> {
             (.., true) => Some(EgressName::NewSsrc),
             _ => None,
         };
+        let by_default = if self.plan.env.egress == EgressMode::Transparent {
+            EgressName::Transparent
+        } else {
+            EgressName::Continuity
+        };
+        let mut transparent = egress.unwrap_or(by_default) == EgressName::Transparent;
+        let mut egress = egress;
+        if transparent && self.may_transcode(index) {
+            // What is transcoded is a stream of the relay's own.
+            (egress, transparent) = (Some(EgressName::Continuity), false);
+        }
         let listens = self.session.party(party).is_some_and(|party| party.role == Role::Subscriber);
         let media_timeout_ms = match self.options.media_timeout_s.map(|seconds| seconds.saturating_mul(1000)) {
             // Nothing is expected of whoever only listens.
@@ -517,6 +530,7 @@ impl Exchange<'_, '_> {
             codecs,
             bridged_with: None,
             disabled: false,
+            transparent,
         });
         Ok(())
     }

@@ -191,6 +191,8 @@ pub(super) struct Leg {
     pub(super) bridged_with: Option<PartyId>,
     /// Its m= line has port 0 at present.
     pub(super) disabled: bool,
+    /// Packets leave it as they came, so that none can be made for it.
+    pub(super) transparent: bool,
 }
 
 /// A line `o=` with another version.

@@ -1,11 +1,13 @@
 //! ng's option `codec`, by the SDPs that go out and the lists that legs have.
 
+use patchcord_control::Config;
 use patchcord_control::ng::NgConfig;
 use patchcord_control::ng::listen::Answer;
 use patchcord_ng::{Dict, Request, Transport};
+use patchcord_relay::command::EgressMode;
 
 use crate::ng::{Proxy, at_once, must, reason};
-use crate::relay::Relay;
+use crate::relay::{Relay, config};
 
 /// What numbers mean in these tests.
 const MEANINGS: [(&str, &str); 6] = [
@@ -18,7 +20,11 @@ const MEANINGS: [(&str, &str); 6] = [
 ];
 
 fn transcoding() -> Relay {
-    let relay = Relay::new();
+    transcoding_with(config(30000..=30999))
+}
+
+fn transcoding_with(config: Config) -> Relay {
+    let relay = Relay::with(config, 1);
     relay.workers[0].set_transcoder(|codec| {
         patchcord_codec::Codec::of(&codec.encoding, codec.clock_rate, codec.channels, None).is_ok()
     });
@@ -241,11 +247,18 @@ async fn what_passes_unread_keeps_its_formats_but_for_those_that_are_stripped() 
 
 #[tokio::test]
 async fn where_everything_passes_unread_what_is_transcoded_is_read() {
-    let relay = transcoding();
-    let proxy = Proxy::new(&relay, NgConfig { relay_unread: true, ..at_once() });
+    // As `rtpengine-compat` is configured.
+    let relay = transcoding_with(Config { egress: EgressMode::Transparent, ..config(30000..=30999) });
+    let proxy = Proxy::new(&relay, NgConfig { relay_unread: true, ports_follow_remote: true, ..at_once() });
     offer(&proxy, "0 8 101", &[("strip", "PCMA"), ("transcode", "opus")]).await;
     assert_eq!(answer(&proxy, "96 101").await, format!("0 101 | {PCMU} | {EVENTS}"));
     assert_eq!(legs(&relay).await, two("0 101", "96 101", true));
+    must(&proxy.ask("delete", &[("call-id", "c")]).await);
+    // Legs whose packets have passed untouched go on like that, and nothing is added that nobody could hear.
+    offer(&proxy, "0 8 101", &[("strip", "PCMA")]).await;
+    answer(&proxy, "0 101").await;
+    let told = offer(&proxy, "0 8 101", &[("strip", "PCMA"), ("transcode", "opus")]).await;
+    assert_eq!(told, format!("0 101 | {PCMU} | {EVENTS}"));
 }
 
 #[tokio::test]

@@ -75,7 +75,6 @@ pub(in super::super) fn offer(options: &Codecs, line: Line<'_>, transcodes: bool
     let mut restored = Vec::new();
     for spec in &words.transcode {
         match words.source(spec, &formats) {
-            Source::There => {}
             Source::Back => {
                 for (index, entry) in formats.iter_mut().enumerate() {
                     if entry.fate != Fate::Kept && entry.codec.is_some_and(|codec| spec.is(codec)) {
@@ -95,7 +94,7 @@ pub(in super::super) fn offer(options: &Codecs, line: Line<'_>, transcodes: bool
                 restored.push(Place::Ours(added.len()));
                 added.push(codec);
             }
-            Source::New(_) => {}
+            Source::There | Source::New(_) => {}
             Source::Nowhere => {
                 tracing::warn!(
                     codec = spec.name,
