@@ -19,9 +19,9 @@ pub struct Codec {
     pub clock_rate: u32,
     /// Channels; 1 where the rtpmap gives none.
     pub channels: u8,
-    /// Parameters of the format, as behind the number in `a=fmtp` (RFC 8866 6.15). The engine hands them on to whoever transcodes, and
-    /// does not read them. Shared, for the same reason that the name lies in the codec.
-    pub fmtp: Option<Arc<str>>,
+    /// Parameters of the format, as behind the number in `a=fmtp` (RFC 8866 6.15). The engine hands them on to whoever
+    /// transcodes, and does not read them.
+    pub fmtp: Option<Fmtp>,
 }
 
 /// A codec's encoding name. It lies in the codec itself: lists of codecs are copied many times on their way from signalling to a
@@ -30,8 +30,8 @@ pub struct Codec {
 pub struct EncodingName(ArrayString<{ Self::LEN_MAX }>);
 
 impl EncodingName {
-    /// The most bytes of a name; the longest registered ones have 20 characters.
-    pub const LEN_MAX: usize = 32;
+    /// The most bytes of a name: the longest registered one is 1d-interleaved-parityfec.
+    pub const LEN_MAX: usize = 24;
 
     /// `None`: it is too long.
     #[must_use]
@@ -55,6 +55,31 @@ impl fmt::Display for EncodingName {
 }
 
 impl fmt::Debug for EncodingName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+/// Parameters of a format in the words of SDP, shared by all copies. One pointer wide: lists of codecs are many, and few
+/// formats have any.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Fmtp(Arc<String>);
+
+impl From<&str> for Fmtp {
+    fn from(parameters: &str) -> Self {
+        Self(Arc::new(parameters.to_owned()))
+    }
+}
+
+impl Deref for Fmtp {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Fmtp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&**self, f)
     }

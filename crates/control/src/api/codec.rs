@@ -1,9 +1,8 @@
 //! Codecs as a client writes them.
 
 use core::fmt;
-use std::sync::Arc;
 
-use patchcord_relay::media::{Codec, EncodingName};
+use patchcord_relay::media::{Codec, EncodingName, Fmtp};
 use patchcord_rtp::PayloadType;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -38,8 +37,8 @@ pub struct CodecParts {
     /// The format's parameters, as SDP has them behind the number in `a=fmtp` (RFC 8866 6.15). Whoever transcodes for the party
     /// obeys those of Opus (RFC 7587 6.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, example = "useinbandfec=1;maxaveragebitrate=24000", max_length = 1024)]
-    pub fmtp: Option<Arc<str>>,
+    #[schema(example = "useinbandfec=1;maxaveragebitrate=24000", max_length = 1024)]
+    pub fmtp: Option<String>,
 }
 
 /// The most bytes of [`CodecParts::fmtp`] over HTTP.
@@ -101,7 +100,7 @@ impl CodecSpec {
             Self::Parts(parts) => {
                 let CodecParts { payload_type, encoding, clock_rate, channels, fmtp } = parts;
                 let codec = build((*payload_type).into(), encoding, *clock_rate, *channels, encoding)?;
-                Ok(Codec { fmtp: parameters(encoding, fmtp.as_ref())?, ..codec })
+                Ok(Codec { fmtp: parameters(encoding, fmtp.as_deref())?, ..codec })
             }
         }
     }
@@ -152,7 +151,7 @@ fn build(number: u32, encoding: &str, clock_rate: u32, channels: u8, text: &str)
 }
 
 /// Empty parameters are none.
-fn parameters(encoding: &str, fmtp: Option<&Arc<str>>) -> Result<Option<Arc<str>>, String> {
+fn parameters(encoding: &str, fmtp: Option<&str>) -> Result<Option<Fmtp>, String> {
     let Some(fmtp) = fmtp.filter(|fmtp| !fmtp.trim().is_empty()) else { return Ok(None) };
     if fmtp.len() > FMTP_LEN_MAX {
         return Err(format!("codec {encoding:?}: fmtp has {} bytes; at most {FMTP_LEN_MAX} are possible", fmtp.len()));
@@ -162,7 +161,7 @@ fn parameters(encoding: &str, fmtp: Option<&Arc<str>>) -> Result<Option<Arc<str>
             "codec {encoding:?}: fmtp has control characters; give what stands in a=fmtp behind the number"
         ));
     }
-    Ok(Some(Arc::clone(fmtp)))
+    Ok(Some(fmtp.into()))
 }
 
 #[cfg(test)]

@@ -571,7 +571,7 @@ fn specs(codecs: &[Codec]) -> Vec<CodecSpec> {
             encoding: codec.encoding.to_string(),
             clock_rate: codec.clock_rate,
             channels: codec.channels,
-            fmtp: codec.fmtp.clone(),
+            fmtp: codec.fmtp.as_deref().map(str::to_owned),
         })
     };
     codecs.iter().map(spec).collect()

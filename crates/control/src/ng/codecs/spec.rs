@@ -1,8 +1,6 @@
 //! Codecs as the option `codec` names them.
 
-use std::sync::Arc;
-
-use patchcord_relay::media::{Codec, EncodingName};
+use patchcord_relay::media::{Codec, EncodingName, Fmtp};
 use patchcord_rtp::PayloadType;
 
 /// `opus`, `opus/48000/2`, or `opus/48000/2/BITRATE/PTIME/FMTP/MORE`. Bit rate, ptime and what else stands behind say how to encode in
@@ -12,7 +10,7 @@ pub(super) struct Spec<'a> {
     pub(super) name: &'a str,
     /// Clock rate and channels, where they are given.
     rate: Option<(u32, u8)>,
-    fmtp: Option<Arc<str>>,
+    fmtp: Option<Fmtp>,
 }
 
 impl<'a> Spec<'a> {
@@ -29,7 +27,7 @@ impl<'a> Spec<'a> {
         // An equals sign may be written as two hyphens, where it would mean something else.
         let fmtp = parts.nth(2).map(|fmtp| fmtp.trim().replace("--", "="));
         let fmtp = fmtp.filter(|fmtp| !fmtp.is_empty() && !fmtp.chars().any(char::is_control));
-        Some(Self { name, rate, fmtp: fmtp.map(Into::into) })
+        Some(Self { name, rate, fmtp: fmtp.as_deref().map(Into::into) })
     }
 
     /// Whether it means this format: all of a name, or those with the same clock rate and channels.
