@@ -6,6 +6,7 @@
 //! `subscription` and `own_sdp` in place of the last two; the other files are one command, or a family of them, each.
 
 mod call;
+mod codecs;
 mod connect;
 mod control;
 mod delete;
@@ -13,6 +14,7 @@ mod describe;
 mod dtls;
 mod dtmf;
 mod exchange;
+mod formats;
 mod ice;
 mod keying;
 pub mod listen;

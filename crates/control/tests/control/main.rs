@@ -12,6 +12,7 @@ mod ice;
 mod idempotency;
 mod mixing;
 mod ng;
+mod ng_codecs;
 mod random;
 mod recording;
 mod refusals;

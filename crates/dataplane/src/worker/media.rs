@@ -414,7 +414,7 @@ fn formats(codecs: &[Codec]) -> Vec<Format> {
 }
 
 fn format_of(codec: &Codec) -> Format {
-    Format::of(codec.payload_type, &codec.encoding, codec.clock_rate, codec.channels, None)
+    Format::of(codec.payload_type, &codec.encoding, codec.clock_rate, codec.channels, codec.fmtp.as_deref())
 }
 
 /// Whether it can be done.

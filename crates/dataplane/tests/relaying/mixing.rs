@@ -25,6 +25,7 @@ fn pcmu() -> Vec<media::Codec> {
         encoding: EncodingName::new(name).expect("a short name"),
         clock_rate,
         channels: 1,
+        fmtp: None,
     };
     vec![codec(0, "PCMU", 8000), codec(101, "telephone-event", 8000)]
 }
