@@ -61,8 +61,7 @@ impl Speech {
 
     /// Looks at the sounds up to `frame`.
     pub(super) fn take(&mut self, frame: &Frame, sounds: &Sounds, hang_over: u64) -> Option<Change> {
-        let kinds = sounds.kinds();
-        let newest = kinds[KEPT - 1];
+        let newest = sounds.newest();
         let Some(stretch) = &mut self.now else {
             let mut stretch = begin(frame, sounds)?;
             if stretch.end <= self.ended {
