@@ -162,10 +162,16 @@ impl Framer {
         }
     }
 
-    /// The strongest line that is not within the lobe of `but`.
+    /// The strongest line that is not within the lobe of `but`. What lies just outside of the lines that are looked at is no
+    /// peak at their edge.
     fn strongest(&self, but: Option<usize>) -> usize {
-        let lines = LINES.filter(|line| but.is_none_or(|but| line.abs_diff(but) > LOBE));
-        lines.max_by(|&a, &b| self.power[a].total_cmp(&self.power[b])).unwrap_or(LINES.start)
+        let (first, last) = (LINES.start, LINES.end - 1);
+        let is_slope = |line: usize| {
+            line == first && self.power[first - 1] > self.power[first]
+                || line == last && self.power[last + 1] > self.power[last]
+        };
+        let lines = LINES.filter(|&line| but.is_none_or(|but| line.abs_diff(but) > LOBE) && !is_slope(line));
+        lines.max_by(|&a, &b| self.power[a].total_cmp(&self.power[b])).unwrap_or(first)
     }
 
     fn peak(&self, line: usize, but: Option<usize>, total: f64) -> Peak {

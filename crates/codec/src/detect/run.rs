@@ -103,7 +103,7 @@ impl Run {
     pub(super) fn go_on(&mut self, frame: &Frame) {
         self.frames = self.frames.saturating_add(1);
         // At its beginning a tone does not fill the window yet: where it is, is known from its first pure frame.
-        if self.pure == 0 && self.hits < TONE_FRAMES {
+        if self.pure == 0 && self.hits < TONE_FRAMES && frame.purity() >= PURE {
             self.peaks = frame.peaks;
         }
         self.misses = 0;
