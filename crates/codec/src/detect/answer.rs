@@ -88,7 +88,7 @@ impl Answer {
                 self.tone_ms = Some(frame.start_ms());
             }
             Kind::Held => self.held_ms += FRAME_MS,
-            Kind::Tone | Kind::Quiet | Kind::Other | Kind::Voiced => {}
+            Kind::Tone | Kind::Quiet | Kind::Other | Kind::Pure | Kind::Voiced => {}
         }
         match changed {
             Some(Change::Began(stretch)) => {

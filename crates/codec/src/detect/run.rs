@@ -145,14 +145,18 @@ impl Run {
 
     /// Whether the run's peak is one of a frame's, or the frame's strongest is the other sine of a tone: which of two is the
     /// stronger one changes.
-    pub(super) fn has(&self, frame: &Frame, torn: bool) -> bool {
+    pub(super) fn stays(&self, frame: &Frame, torn: bool) -> bool {
         let off_hz = |hz: f32| if frame.purity() >= PURE { STAYS_PURE_HZ } else { STAYS_HZ.max(STAYS * hz) };
         let near = |peak: &Peak, other: &Peak| (peak.hz - other.hz).abs() <= off_hz(peak.hz);
         let [first, second] = &self.peaks;
-        let loud = frame.level_dbfs >= self.loudest_dbfs - SOFTER_DB;
         let stays = frame.peaks.iter().any(|peak| peak.share >= SECOND_MIN && near(first, peak));
         let tone = torn || frame.purity() >= PURE;
-        loud && (stays || tone && is_double(&self.peaks) && near(second, &frame.peaks[0]))
+        stays || tone && is_double(&self.peaks) && near(second, &frame.peaks[0])
+    }
+
+    /// Whether a frame is loud enough to belong to it.
+    pub(super) fn sounds(&self, frame: &Frame) -> bool {
+        frame.level_dbfs >= self.loudest_dbfs - SOFTER_DB
     }
 
     /// What it is, once that is known.

@@ -14,6 +14,8 @@ pub(super) const KEPT: usize = 40;
 /// Frames without the peak that a tone bears, 100 ms: a lost packet, or a change of phase as in V.25's answering tone, is seen
 /// in all windows that it lies in. Pauses of busy tones have 200 ms at least.
 const MISSES_MAX: usize = WINDOW_FRAMES + 1;
+/// Frames in a row that are too soft, but have the peak: where a tone that is modulated is softest.
+const DIP_MAX: usize = 2;
 /// Blank frames in a row that are lost packets; more are silence.
 const LOST_MAX: usize = 2;
 /// So far above the noise a frame is more than noise: the level of noise varies by about 1 dB from frame to frame.
@@ -27,8 +29,10 @@ pub(super) enum Kind {
     /// Nothing that stands out of the noise.
     #[default]
     Quiet,
-    /// Sound that says nothing: noise, a voiceless consonant, or one or two sines that did not stay.
+    /// Sound without peaks: noise, or a voiceless consonant.
     Other,
+    /// One or two sines: the beginning of a tone, or of a vowel whose overtones are soft.
+    Pure,
     /// Peaks that move.
     Voiced,
     /// A peak that stays.
@@ -69,8 +73,9 @@ impl Sounds {
         let threshold_dbfs = audible_dbfs.max(self.floor.level_dbfs() + ABOVE_NOISE_DB);
         let kind = match frame {
             _ if frame.level_dbfs <= threshold_dbfs => Kind::Quiet,
-            _ if frame.peakiness_db >= VOICED_DB && frame.purity() < PURE => Kind::Voiced,
-            _ => Kind::Other,
+            _ if frame.peakiness_db < VOICED_DB => Kind::Other,
+            _ if frame.purity() >= PURE => Kind::Pure,
+            _ => Kind::Voiced,
         };
         self.kinds.rotate_left(1);
         self.kinds[KEPT - 1] = kind;
@@ -90,12 +95,28 @@ impl Sounds {
         let seen = kind != Kind::Quiet;
         let mut run = self.run.take();
         if let Some(going) = &mut run {
-            if seen && going.has(frame, torn) {
+            let stays = going.stays(frame, torn);
+            if seen && stays && going.sounds(frame) {
                 going.go_on(frame);
             } else {
                 going.miss();
-                if going.misses() > if torn || going.kind() == Some(Kind::Tone) { MISSES_MAX } else { 0 } {
+                let misses_max = match going.kind() {
+                    Some(Kind::Tone) => MISSES_MAX,
+                    _ if torn => MISSES_MAX,
+                    _ if seen && stays => DIP_MAX,
+                    _ => 0,
+                };
+                if going.misses() > misses_max {
                     self.ended = going.burst();
+                    let frames = going.frames().min(KEPT);
+                    // What moved on was a voice, however few sines it had.
+                    if seen && !stays && !torn && going.kind().is_none() {
+                        for kind in &mut self.kinds[KEPT - frames..KEPT - 1] {
+                            if *kind == Kind::Pure {
+                                *kind = Kind::Voiced;
+                            }
+                        }
+                    }
                     run = None;
                 }
             }
