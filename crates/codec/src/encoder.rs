@@ -91,6 +91,15 @@ impl Encoder {
         Ok(Self { codec, sample_rate, state })
     }
 
+    /// Begins anew, as for another stream with the same options. Allocates nothing.
+    pub fn reset(&mut self) {
+        match &mut self.state {
+            State::G711(_) | State::L16 => {}
+            State::G722(encoder) => **encoder = g722::Encoder::new(),
+            State::Opus(encoder) => encoder.reset(),
+        }
+    }
+
     /// What is encoded.
     #[must_use]
     pub const fn codec(&self) -> &Codec {

@@ -1,8 +1,12 @@
 //! Whatever is heard, and in whatever pieces: detection does not panic, and the pieces change nothing.
 
+use std::sync::LazyLock;
+
 use patchcord_codec::detect::{Detected, Detector, Settings};
 use patchcord_codec::{Country, music};
 use proptest::prelude::*;
+
+static MELODY: LazyLock<Vec<i16>> = LazyLock::new(|| music::hold_melody().samples);
 
 /// A stretch of sound that a detector may be given.
 fn stretch() -> impl Strategy<Value = Vec<i16>> {
@@ -11,8 +15,7 @@ fn stretch() -> impl Strategy<Value = Vec<i16>> {
     let square = (1_usize..60, any::<i16>(), 0_usize..4000).prop_map(|(half, level, len)| {
         (0..len).map(|n| if n / half % 2 == 0 { level } else { level.saturating_neg() }).collect()
     });
-    let melody =
-        (0_usize..100_000, 0_usize..8000).prop_map(|(at, len)| music::hold_melody().samples[at..at + len].to_vec());
+    let melody = (0_usize..100_000, 0_usize..8000).prop_map(|(at, len)| MELODY[at..at + len].to_vec());
     let ringing = (0_usize..21, 0_usize..12_000).prop_map(|(country, len)| {
         let country = Country::all().nth(country).unwrap_or(Country::De);
         country.ringback().samples.into_iter().take(len).collect()

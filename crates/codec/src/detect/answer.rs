@@ -1,7 +1,7 @@
 //! Who has answered: a human says a word or two and listens, a machine goes on, or beeps.
 
 use super::frame::{FRAME_MS, Frame};
-use super::sound::{Burst, Kind};
+use super::sound::{Kind, Sounds};
 use super::speech::{Change, Stretch};
 use super::tones::Heard;
 use super::{Answerer, Settings, What};
@@ -57,20 +57,19 @@ impl Answer {
         Self { since_ms, ..Self::default() }
     }
 
-    /// Takes a frame with the `kind` of its sound, the speech that goes on, what has `changed` of it, and a `tone` that
-    /// was found.
+    /// Takes a frame with the `sounds` up to it, the `speech` that goes on, what has `changed` of it, and a `tone` that was
+    /// found.
     pub(super) fn take(
         &mut self,
         frame: &Frame,
-        kind: Kind,
+        sounds: &Sounds,
         speech: Option<&Stretch>,
         changed: Option<Change>,
-        burst: Option<Burst>,
         tone: Option<Heard>,
         settings: &Settings,
     ) -> Option<Verdict> {
         let now_ms = frame.start_ms() + FRAME_MS;
-        self.note(frame, kind, burst, changed);
+        self.note(frame, sounds, changed);
         let verdict = match tone {
             Some(tone) => self.hear(&tone, now_ms),
             None if self.is_ringing(now_ms, speech) || self.said.is_some() => None,
@@ -82,20 +81,21 @@ impl Answer {
         verdict
     }
 
-    fn note(&mut self, frame: &Frame, kind: Kind, tone: Option<Burst>, changed: Option<Change>) {
+    fn note(&mut self, frame: &Frame, sounds: &Sounds, changed: Option<Change>) {
+        let kind = sounds.newest();
         match kind {
-            Kind::Tone if tone.is_some_and(|tone| tone.is_no_voice()) => {
+            Kind::Tone if sounds.tone().is_some_and(|tone| tone.is_no_voice()) => {
                 self.tone_ms = Some(frame.start_ms());
             }
             Kind::Held => self.held_ms += FRAME_MS,
-            Kind::Tone | Kind::Quiet | Kind::Other | Kind::Voiced => {}
+            Kind::Tone | Kind::Quiet | Kind::Other | Kind::Pure | Kind::Voiced => {}
         }
         match changed {
             Some(Change::Began(stretch)) => {
                 self.first_ms.get_or_insert(stretch.start * FRAME_MS);
             }
             Some(Change::Ended(stretch)) => {
-                self.talk_ms += stretch.length_ms();
+                self.talk_ms += self.since_answer(&stretch);
                 self.last = Some(stretch);
                 (self.power_after, self.frames_after, self.sound_after) = (0.0, 0, 0);
             }
@@ -104,6 +104,11 @@ impl Answer {
         self.power_after += 10_f64.powf(f64::from(frame.level_dbfs) / 10.0);
         self.frames_after = self.frames_after.saturating_add(1);
         self.sound_after = self.sound_after.saturating_add(u32::from(kind != Kind::Quiet));
+    }
+
+    /// How much of a stretch was after the answer, in ms.
+    fn since_answer(&self, stretch: &Stretch) -> u64 {
+        (stretch.end * FRAME_MS).saturating_sub(self.since_ms.max(stretch.start * FRAME_MS))
     }
 
     /// What a tone says.
@@ -139,7 +144,7 @@ impl Answer {
 
     fn judge(&self, now_ms: u64, speech: Option<&Stretch>, settings: &Settings) -> Option<Verdict> {
         let start_ms = self.first_ms.unwrap_or(self.since_ms);
-        let going_on_ms = speech.map_or(0, Stretch::length_ms);
+        let going_on_ms = speech.map_or(0, |stretch| self.since_answer(stretch));
         let talk_ms = self.talk_ms + going_on_ms;
         let greeting_max_ms = u64::from(settings.greeting_max_ms);
         if talk_ms >= greeting_max_ms {

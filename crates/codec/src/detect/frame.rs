@@ -162,10 +162,16 @@ impl Framer {
         }
     }
 
-    /// The strongest line that is not within the lobe of `but`.
+    /// The strongest line that is not within the lobe of `but`. What lies just outside of the lines that are looked at is no
+    /// peak at their edge.
     fn strongest(&self, but: Option<usize>) -> usize {
-        let lines = LINES.filter(|line| but.is_none_or(|but| line.abs_diff(but) > LOBE));
-        lines.max_by(|&a, &b| self.power[a].total_cmp(&self.power[b])).unwrap_or(LINES.start)
+        let (first, last) = (LINES.start, LINES.end - 1);
+        let is_slope = |line: usize| {
+            line == first && self.power[first - 1] > self.power[first]
+                || line == last && self.power[last + 1] > self.power[last]
+        };
+        let lines = LINES.filter(|&line| but.is_none_or(|but| line.abs_diff(but) > LOBE) && !is_slope(line));
+        lines.max_by(|&a, &b| self.power[a].total_cmp(&self.power[b])).unwrap_or(first)
     }
 
     fn peak(&self, line: usize, but: Option<usize>, total: f64) -> Peak {
@@ -206,4 +212,83 @@ fn level(samples: &[i16]) -> f32 {
     let mean = sum as f64 / len;
     let power = squares as f64 / len - mean * mean;
     (10.0 * (power / (32768.0 * 32768.0)).log10()).max(SILENCE_DBFS) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tone::sine;
+
+    fn frames(samples: &[i16]) -> Vec<Frame> {
+        let mut framer = Framer::new();
+        let mut frames = Vec::new();
+        let mut rest = samples;
+        while !rest.is_empty() {
+            let frame;
+            (rest, frame) = framer.take(rest);
+            frames.extend(frame);
+        }
+        frames
+    }
+
+    #[test]
+    fn a_sine_is_one_peak_where_it_is() {
+        for hz in [215.0, 425.0, 1100.0, 2100.0, 3400.0] {
+            let frames = frames(&sine(hz, -20.0, 200, 8000).samples);
+            assert_eq!(frames.len(), 10);
+            for frame in &frames[4..] {
+                let [first, second] = frame.peaks;
+                assert!((f64::from(first.hz) - hz).abs() < 2.0, "{hz}: {frame:?}");
+                assert!(first.share > 0.98 && second.share < 0.01, "{hz}: {frame:?}");
+                assert!((frame.level_dbfs + 20.0).abs() < 0.3, "{hz}: {frame:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_sines_are_two_peaks() {
+        let both: Vec<i16> = sine(480.0, -20.0, 200, 8000)
+            .samples
+            .iter()
+            .zip(&sine(620.0, -20.0, 200, 8000).samples)
+            .map(|(a, b)| a / 2 + b / 2)
+            .collect();
+        for frame in &frames(&both)[4..] {
+            let mut peaks = frame.peaks;
+            peaks.sort_by(|a, b| a.hz.total_cmp(&b.hz));
+            assert!((peaks[0].hz - 480.0).abs() < 3.0 && (peaks[1].hz - 620.0).abs() < 3.0, "{frame:?}");
+            assert!(frame.purity() > 0.98 && peaks[1].share > 0.4, "{frame:?}");
+        }
+    }
+
+    #[test]
+    fn noise_has_no_peaks_and_pulses_have() {
+        // Congruential (Numerical Recipes), high bits.
+        let mut state = 9_u32;
+        let noise: Vec<i16> = (0..32_000)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                ((state >> 16) as i16) / 16
+            })
+            .collect();
+        let of_noise = frames(&noise);
+        let mean = of_noise.iter().map(|frame| frame.peakiness_db).sum::<f32>() / of_noise.len() as f32;
+        assert!((2.0..3.5).contains(&mean), "{mean}");
+        // A voice's source: 110 pulses a second.
+        let pulses: Vec<i16> = (0..8000).map(|n| if n % 73 == 0 { 20_000 } else { 0 }).collect();
+        for frame in &frames(&pulses)[4..] {
+            assert!(frame.peakiness_db > 5.0 && frame.purity() < 0.5, "{frame:?}");
+        }
+    }
+
+    #[test]
+    fn a_constant_is_blank_and_silent() {
+        for sample in [0, 8, i16::MIN, i16::MAX] {
+            for frame in frames(&[sample; 2000]).iter().skip(4) {
+                assert!(frame.blank, "{frame:?}");
+                assert_eq!(frame.level_dbfs, SILENCE_DBFS as f32);
+                assert_eq!(frame.peaks, [Peak::default(); 2]);
+            }
+        }
+    }
 }

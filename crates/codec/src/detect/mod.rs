@@ -4,7 +4,7 @@
 //! A [`Detector`] takes one stream of 8000 samples a second; others are resampled first ([`crate::Resampler`]). It looks at
 //! 20 ms at a time, so that pieces may be cut anywhere, and once made it allocates nothing. What it knows of a sound
 //! is its level and its spectrum (`frame.rs`); what kind of sound that is follows from whether the spectrum has
-//! peaks, and whether they stay (`sound.rs`). Speech (`speech.rs`), tones (`tones.rs`) and the answer (`answer.rs`) follow from
+//! peaks (`sound.rs`), and whether they stay (`run.rs`): speech's move. Speech (`speech.rs`), tones (`tones.rs`) and the answer (`answer.rs`) follow from
 //! the kinds.
 //!
 //! How well it does is said, with figures, in docs/detection.md.
@@ -13,6 +13,7 @@ mod answer;
 mod frame;
 mod music;
 mod noise_floor;
+mod run;
 mod settings;
 mod sound;
 mod speech;
@@ -21,7 +22,7 @@ mod tones;
 use answer::Answer;
 use frame::{FRAME_MS, Frame, Framer};
 pub use settings::Settings;
-use sound::{KEPT, Kind, Sounds};
+use sound::{Kind, Sounds};
 use speech::{Change, Speech};
 use tones::{Heard, Tones};
 
@@ -67,7 +68,7 @@ pub enum What {
     SpecialInformation,
     /// A fax machine calls (CNG, ITU-T T.30): told after each of its tones; the second in a row is certain.
     FaxCng,
-    /// A fax machine or a modem answers (CED, T.30; ANS and ANSam, V.25 and V.8): told after 0.6 s.
+    /// A fax machine or a modem answers (CED, T.30; V.25 and V.8): told after 0.6 s.
     FaxCed,
     /// Who has answered. Told once, but that a beep or an answering tone within 10 s makes a machine of another; and
     /// once more if a ringing tone follows [`Answerer::Undecided`].
@@ -153,7 +154,6 @@ impl State {
     fn take(&mut self, frame: &Frame, settings: &Settings, emit: &mut dyn FnMut(Detected)) {
         self.now_ms = frame.start_ms() + FRAME_MS;
         self.sounds.take(frame, settings.audible_dbfs);
-        let kind = self.sounds.kinds()[KEPT - 1];
         let hang_over = u64::from(settings.hang_over_ms) / FRAME_MS;
         let changed = self.speech.take(frame, &self.sounds, hang_over);
         match changed {
@@ -174,12 +174,12 @@ impl State {
             }
             None => {}
         }
-        let tone = self.tones.take(self.now_ms, self.sounds.tone(), self.sounds.ended(), kind, self.spoken_ms);
+        let tone = self.tones.take(self.now_ms, &self.sounds, self.spoken_ms);
         if let Some(Heard { what, start_ms, duration_ms, confidence }) = tone {
             emit(Detected { what, at_ms: start_ms, duration_ms, confidence });
         }
-        self.look_for_silence(kind, settings, emit);
-        let verdict = self.answer.take(frame, kind, self.speech.now(), changed, self.sounds.tone(), tone, settings);
+        self.look_for_silence(settings, emit);
+        let verdict = self.answer.take(frame, &self.sounds, self.speech.now(), changed, tone, settings);
         if let Some(verdict) = verdict {
             emit(Detected {
                 what: What::Answered(verdict.answerer),
@@ -190,8 +190,8 @@ impl State {
         }
     }
 
-    fn look_for_silence(&mut self, kind: Kind, settings: &Settings, emit: &mut dyn FnMut(Detected)) {
-        if kind != Kind::Quiet {
+    fn look_for_silence(&mut self, settings: &Settings, emit: &mut dyn FnMut(Detected)) {
+        if self.sounds.newest() != Kind::Quiet {
             self.quiet_ms = 0;
             return;
         }

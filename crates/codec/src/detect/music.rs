@@ -9,7 +9,7 @@ const SETTLED: usize = 8;
 const KEEPS: f32 = 0.99;
 const KEEPS_IN_SILENCE: f32 = 0.95;
 /// In music what is held is more than this part of what moves: in most of it nearly all is held, in speech hardly anything.
-const HELD_PART: f32 = 0.5;
+const HELD_PART: f32 = 0.3;
 
 /// A memory of seconds.
 #[derive(Clone, Debug, Default)]

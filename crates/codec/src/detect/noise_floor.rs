@@ -51,3 +51,38 @@ impl NoiseFloor {
         if quietest.is_finite() { quietest.max(LOWEST_DBFS) } else { AT_FIRST_DBFS }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(level_dbfs: f32) -> Frame {
+        Frame { level_dbfs, blank: level_dbfs <= -100.0, peakiness_db: 2.5, ..Frame::default() }
+    }
+
+    #[test]
+    fn it_follows_noise_up_within_two_seconds_and_down_at_once() {
+        let mut floor = NoiseFloor::new();
+        (0..100).for_each(|_| floor.take(&frame(-40.0)));
+        assert_eq!(floor.level_dbfs(), -40.0);
+        floor.take(&frame(-55.0));
+        assert_eq!(floor.level_dbfs(), -55.0);
+    }
+
+    #[test]
+    fn lost_packets_say_nothing_and_silence_does() {
+        let mut floor = NoiseFloor::new();
+        (0..200).for_each(|number| floor.take(&frame(if number % 20 < 2 { -100.0 } else { -40.0 })));
+        assert_eq!(floor.level_dbfs(), -40.0);
+        (0..3).for_each(|_| floor.take(&frame(-100.0)));
+        assert_eq!(floor.level_dbfs(), LOWEST_DBFS);
+    }
+
+    #[test]
+    fn what_has_peaks_says_nothing() {
+        let mut floor = NoiseFloor::new();
+        (0..100).for_each(|_| floor.take(&frame(-50.0)));
+        (0..1000).for_each(|_| floor.take(&Frame { peakiness_db: 9.0, ..frame(-20.0) }));
+        assert_eq!(floor.level_dbfs(), -50.0);
+    }
+}

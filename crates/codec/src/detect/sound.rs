@@ -4,45 +4,18 @@
 //! A note stays, and the strongest of a chord; a tone is a note with nothing else beside it. Whether a peak stays is
 //! known only a while after it has begun, so that kinds are looked back at.
 
-use super::frame::{Frame, Peak, WINDOW_FRAMES};
+use super::frame::{Frame, WINDOW_FRAMES};
 use super::music::Music;
 use super::noise_floor::NoiseFloor;
+use super::run::{Burst, PURE, Run, TONE_FRAMES};
 
 /// Frames that are looked back at: 800 ms.
 pub(super) const KEPT: usize = 40;
-/// A peak that stays for so many frames, 120 ms, is a note.
-const HELD_FRAMES: usize = 6;
-/// A peak that stays for so many frames, so many of them pure, is a tone: a beep of 100 ms has five windows, and all but fills three.
-const TONE_FRAMES: usize = 4;
-const PURE_FRAMES: usize = 3;
-/// A tone of so many frames, 160 ms, is nobody's voice: shorter ones occur in it, where somebody hums an m. What is not even for
-/// so long is no tone but a hum or a note.
-const EVEN_FRAMES: usize = 8;
-/// Below this a tone may be a hum at any length: the pitch of most voices is lower, and E.180's tones begin at 340 Hz.
-const LOWEST_TONE_HZ: f32 = 330.0;
-/// The part of its power that a tone has in one or two sines: 0.99 with noise 20 dB below it, and 0.95 with 13 dB.
-const PURE: f32 = 0.95;
-/// A second sine has at least this part of the first: 15 dB, more than any pair of tones is twisted (Q.24: 8 dB), less than
-/// a window's side lobes.
-const SECOND: f32 = 0.03;
-/// A peak that is only the second one has stayed if it still has this part of the power.
-const SECOND_MIN: f32 = 0.1;
-/// A peak has stayed if it is so near to where its run began: 1 %, and 3 Hz where the spectrum tells no finer. Where it is pure,
-/// 6 Hz: two sines too close to be told apart, as Australia's 413 and 438 Hz, pull at their one peak.
-const STAYS: f32 = 0.01;
-const STAYS_HZ: f32 = 3.0;
-const STAYS_PURE_HZ: f32 = 6.0;
-/// A tone moves by no more than this, and does not become softer by more, as a plucked string does. The loudest of late is let down
-/// by so much a frame: what is modulated by 16 Hz (Japan) has three to a dip.
-const STEADY_HZ: f32 = 5.0;
-const UNEVEN_DB: f32 = 5.0;
-const RECENT_DB: f32 = 1.2;
-/// A frame that is so much softer than the loudest of a run does not belong to it, in dB: what is left of a tone in its
-/// window is the past. Tones that beat (two sines) or are modulated (Japan) have softer frames between, and misses allow that.
-const SOFTER_DB: f32 = 10.0;
 /// Frames without the peak that a tone bears, 100 ms: a lost packet, or a change of phase as in V.25's answering tone, is seen
 /// in all windows that it lies in. Pauses of busy tones have 200 ms at least.
 const MISSES_MAX: usize = WINDOW_FRAMES + 1;
+/// Frames in a row that are too soft, but have the peak: where a tone that is modulated is softest.
+const DIP_MAX: usize = 2;
 /// Blank frames in a row that are lost packets; more are silence.
 const LOST_MAX: usize = 2;
 /// So far above the noise a frame is more than noise: the level of noise varies by about 1 dB from frame to frame.
@@ -56,53 +29,16 @@ pub(super) enum Kind {
     /// Nothing that stands out of the noise.
     #[default]
     Quiet,
-    /// Sound that says nothing: noise, a voiceless consonant, or one or two sines that did not stay.
+    /// Sound without peaks: noise, or a voiceless consonant.
     Other,
+    /// One or two sines: the beginning of a tone, or of a vowel whose overtones are soft.
+    Pure,
     /// Peaks that move.
     Voiced,
     /// A peak that stays.
     Held,
     /// A peak that stays alone, or two.
     Tone,
-}
-
-/// A tone that is heard, or has just ended.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Burst {
-    /// Its first frame, and that after its last so far.
-    pub(super) start: u64,
-    pub(super) end: u64,
-    /// The frequencies of its sines; the second is 0 if there is one alone.
-    pub(super) hz: [f32; 2],
-    /// It is as loud and as high from its beginning to its end: what hums is not.
-    pub(super) even: bool,
-}
-
-impl Burst {
-    /// Whether it cannot be part of a voice.
-    pub(super) const fn is_no_voice(&self) -> bool {
-        self.hz[0] >= LOWEST_TONE_HZ && self.end - self.start >= EVEN_FRAMES as u64
-    }
-}
-
-/// A peak that may be staying.
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    start: u64,
-    peaks: [Peak; 2],
-    /// Frames since it began, and those without it at the end of them.
-    frames: usize,
-    misses: usize,
-    /// Frames with it, those of them that were pure, and those with two sines.
-    hits: usize,
-    pure: usize,
-    double: usize,
-    /// The lowest and the highest that its first peak was in pure frames.
-    lowest_hz: f32,
-    highest_hz: f32,
-    /// The loudest frame, and the loudest of late.
-    loudest_dbfs: f32,
-    recent_dbfs: f32,
 }
 
 /// The kinds of the last frames.
@@ -137,8 +73,9 @@ impl Sounds {
         let threshold_dbfs = audible_dbfs.max(self.floor.level_dbfs() + ABOVE_NOISE_DB);
         let kind = match frame {
             _ if frame.level_dbfs <= threshold_dbfs => Kind::Quiet,
-            _ if frame.peakiness_db >= VOICED_DB && frame.purity() < PURE => Kind::Voiced,
-            _ => Kind::Other,
+            _ if frame.peakiness_db < VOICED_DB => Kind::Other,
+            _ if frame.purity() >= PURE => Kind::Pure,
+            _ => Kind::Voiced,
         };
         self.kinds.rotate_left(1);
         self.kinds[KEPT - 1] = kind;
@@ -158,25 +95,47 @@ impl Sounds {
         let seen = kind != Kind::Quiet;
         let mut run = self.run.take();
         if let Some(going) = &mut run {
-            if seen && going.has(frame, torn) {
+            let stays = going.stays(frame, torn);
+            if seen && stays && going.sounds(frame) {
                 going.go_on(frame);
             } else {
                 going.miss();
-                if going.misses > if torn || going.kind() == Some(Kind::Tone) { MISSES_MAX } else { 0 } {
+                let misses_max = match going.kind() {
+                    Some(Kind::Tone) => MISSES_MAX,
+                    _ if torn => MISSES_MAX,
+                    _ if seen && stays => DIP_MAX,
+                    _ => 0,
+                };
+                if going.misses() > misses_max {
                     self.ended = going.burst();
+                    let frames = going.frames().min(KEPT);
+                    // What moved on was a voice, however few sines it had.
+                    if seen && !stays && !torn && going.kind().is_none() {
+                        for kind in &mut self.kinds[KEPT - frames..KEPT - 1] {
+                            if *kind == Kind::Pure {
+                                *kind = Kind::Voiced;
+                            }
+                        }
+                    }
                     run = None;
                 }
             }
         }
         let mut run = run.or_else(|| seen.then(|| Run::new(frame)));
         if let Some(run) = &mut run
-            && run.misses == 0
+            && run.misses() == 0
             && let Some(staying) = run.kind()
         {
-            if run.hits == TONE_FRAMES {
-                run.begin_earlier(&self.kinds);
+            // Sines that beat are no steady peak before the window is full of them: what came out of quiet so shortly before
+            // the run is the beginning of the tone.
+            if run.hits() == TONE_FRAMES {
+                let before = &self.kinds[..KEPT - run.frames().min(KEPT)];
+                let sounding = before.iter().rev().take_while(|&&kind| kind != Kind::Quiet).count();
+                if sounding < WINDOW_FRAMES {
+                    run.begin_earlier(sounding);
+                }
             }
-            for kind in &mut self.kinds[KEPT - run.frames.min(KEPT)..] {
+            for kind in &mut self.kinds[KEPT - run.frames().min(KEPT)..] {
                 if *kind != Kind::Quiet {
                     *kind = staying;
                 }
@@ -185,14 +144,14 @@ impl Sounds {
         self.run = run;
     }
 
-    /// The kinds of the last frames, oldest first.
-    pub(super) const fn kinds(&self) -> &[Kind; KEPT] {
-        &self.kinds
+    /// The kind of the newest frame, as far as it is known.
+    pub(super) const fn newest(&self) -> Kind {
+        self.kinds[KEPT - 1]
     }
 
-    /// Those of them that are certain: a peak that may be staying is not.
+    /// The kinds of the last frames that are certain, oldest first: that of a peak that may be staying is not.
     pub(super) fn certain(&self) -> &[Kind] {
-        let pending = self.run.map_or(0, |run| if run.kind().is_some() { run.misses } else { run.frames });
+        let pending = self.run.map_or(0, |run| if run.kind().is_some() { run.misses() } else { run.frames() });
         &self.kinds[..KEPT - pending.min(KEPT)]
     }
 
@@ -212,108 +171,78 @@ impl Sounds {
     }
 }
 
-impl Run {
-    fn new(frame: &Frame) -> Self {
-        let mut run = Self {
-            start: frame.number,
-            peaks: frame.peaks,
-            frames: 0,
-            misses: 0,
-            hits: 0,
-            pure: 0,
-            double: 0,
-            lowest_hz: f32::INFINITY,
-            highest_hz: 0.0,
-            loudest_dbfs: frame.level_dbfs,
-            recent_dbfs: frame.level_dbfs,
-        };
-        run.go_on(frame);
-        run
-    }
+#[cfg(test)]
+mod tests {
+    use core::f64::consts::TAU;
 
-    fn miss(&mut self) {
-        self.frames = self.frames.saturating_add(1);
-        self.misses += 1;
-    }
+    use super::*;
+    use crate::detect::frame::Framer;
+    use crate::tone::sine;
 
-    fn go_on(&mut self, frame: &Frame) {
-        self.frames = self.frames.saturating_add(1);
-        // At its beginning a tone does not fill the window yet: where it is, is known from its first pure frame.
-        if self.pure == 0 && self.hits < TONE_FRAMES {
-            self.peaks = frame.peaks;
-        }
-        self.misses = 0;
-        self.hits = self.hits.saturating_add(1);
-        if frame.purity() >= PURE {
-            self.pure = self.pure.saturating_add(1);
-            let [first, second] = self.peaks.map(|peak| (peak.hz - frame.peaks[0].hz).abs());
-            // The other one of two sines tells nothing of how steady the first is.
-            if first <= second {
-                self.lowest_hz = self.lowest_hz.min(frame.peaks[0].hz);
-                self.highest_hz = self.highest_hz.max(frame.peaks[0].hz);
+    /// The kinds of the frames of a sound that comes after half a second of silence, but for those at its end that are not
+    /// certain, and its bursts.
+    fn kinds(samples: &[i16]) -> (Vec<Kind>, Vec<Burst>) {
+        let mut framer = Framer::new();
+        let mut sounds = Sounds::new();
+        let mut bursts = Vec::new();
+        let all = [&[0; 4000], samples].concat();
+        let mut rest = &all[..];
+        while !rest.is_empty() {
+            let frame;
+            (rest, frame) = framer.take(rest);
+            if let Some(frame) = frame {
+                sounds.take(&frame, -50.0);
+                bursts.extend(sounds.ended());
             }
         }
-        self.double = self.double.saturating_add(usize::from(is_double(&frame.peaks)));
-        self.loudest_dbfs = self.loudest_dbfs.max(frame.level_dbfs);
-        self.recent_dbfs = frame.level_dbfs.max(self.recent_dbfs - RECENT_DB);
+        let certain = sounds.certain().to_vec();
+        (certain.into_iter().skip_while(|&kind| kind == Kind::Quiet).collect(), bursts)
     }
 
-    /// Sines that beat are no steady peak before the window is full of them: what came out of quiet so shortly before the
-    /// run is the beginning of the tone.
-    fn begin_earlier(&mut self, kinds: &[Kind; KEPT]) {
-        let before = &kinds[..KEPT - self.frames.min(KEPT)];
-        let sounding = before.iter().rev().take_while(|&&kind| kind != Kind::Quiet).count();
-        if sounding < WINDOW_FRAMES {
-            self.start = self.start.saturating_sub(sounding as u64);
-            self.frames += sounding;
+    /// A voice's overtones over a pitch that moves.
+    fn voice(hz: f64, hz_per_s: f64) -> Vec<i16> {
+        (0..4000)
+            .map(|n| {
+                let seconds = f64::from(n) / 8000.0;
+                let phase = TAU * (hz + hz_per_s / 2.0 * seconds) * seconds;
+                (1..20).map(|k| 1500.0 / f64::from(k) * (phase * f64::from(k)).sin()).sum::<f64>() as i16
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_pitch_that_moves_is_a_voice_and_one_that_stays_is_a_note() {
+        let (moving, _) = kinds(&voice(180.0, 60.0));
+        assert!(moving.iter().filter(|&&kind| kind == Kind::Voiced).count() * 10 > moving.len() * 7, "{moving:?}");
+        let (staying, bursts) = kinds(&voice(220.0, 0.0));
+        assert!(staying.iter().filter(|&&kind| kind == Kind::Held).count() * 10 > staying.len() * 7, "{staying:?}");
+        assert_eq!(bursts, []);
+    }
+
+    #[test]
+    fn a_burst_says_when_it_was_and_what_it_bears() {
+        let mut samples = [sine(1000.0, -20.0, 400, 8000).samples, vec![0; 2000]].concat();
+        // A lost packet.
+        samples[1280..1440].fill(0);
+        let (_, bursts) = kinds(&samples);
+        let [Burst { start: 25, end: 45, hz: [hz, second], even: true }] = bursts[..] else { panic!("{bursts:?}") };
+        assert!((hz - 1000.0).abs() < 2.0 && second == 0.0, "{bursts:?}");
+    }
+
+    #[test]
+    fn what_fades_or_slides_is_no_even_tone() {
+        let plucked: Vec<i16> = sine(600.0, -10.0, 500, 8000)
+            .samples
+            .iter()
+            .enumerate()
+            .map(|(n, &sample)| (f64::from(sample) * (-6.0 * n as f64 / 4000.0).exp()) as i16)
+            .collect();
+        let slides: Vec<i16> = (0..4000)
+            .map(|n| (3000.0 * (TAU * (500.0 + f64::from(n) / 100.0) * f64::from(n) / 8000.0).sin()) as i16)
+            .collect();
+        for (name, samples) in [("plucked", plucked), ("slides", slides)] {
+            let (_, bursts) = kinds(&[samples, vec![0; 2000]].concat());
+            assert!(bursts.iter().all(|burst| !burst.is_no_voice()), "{name}: {bursts:?}");
         }
     }
-
-    /// Whether the run's peak is one of a frame's, or the frame's strongest is the other sine of a tone: which of two is the
-    /// stronger one changes.
-    fn has(&self, frame: &Frame, torn: bool) -> bool {
-        let off_hz = |hz: f32| if frame.purity() >= PURE { STAYS_PURE_HZ } else { STAYS_HZ.max(STAYS * hz) };
-        let near = |peak: &Peak, other: &Peak| (peak.hz - other.hz).abs() <= off_hz(peak.hz);
-        let [first, second] = &self.peaks;
-        let loud = frame.level_dbfs >= self.loudest_dbfs - SOFTER_DB;
-        let stays = frame.peaks.iter().any(|peak| peak.share >= SECOND_MIN && near(first, peak));
-        let tone = torn || frame.purity() >= PURE;
-        loud && (stays || tone && is_double(&self.peaks) && near(second, &frame.peaks[0]))
-    }
-
-    /// What it is, once that is known.
-    fn kind(&self) -> Option<Kind> {
-        // A tone's first windows are not pure, and those that something is missing in.
-        match self.hits {
-            TONE_FRAMES.. if self.is_pure() && (self.hits < EVEN_FRAMES || self.is_even()) => Some(Kind::Tone),
-            HELD_FRAMES.. => Some(Kind::Held),
-            _ => None,
-        }
-    }
-
-    fn is_pure(&self) -> bool {
-        self.pure >= PURE_FRAMES && 2 * self.pure > self.hits
-    }
-
-    /// As loud and as high from its beginning to its end.
-    fn is_even(&self) -> bool {
-        self.recent_dbfs >= self.loudest_dbfs - UNEVEN_DB && self.highest_hz - self.lowest_hz <= STEADY_HZ
-    }
-
-    fn burst(&self) -> Option<Burst> {
-        if self.kind() != Some(Kind::Tone) {
-            return None;
-        }
-        let second = if 2 * self.double > self.hits { self.peaks[1].hz } else { 0.0 };
-        Some(Burst {
-            start: self.start,
-            end: self.start + (self.frames - self.misses) as u64,
-            hz: [self.peaks[0].hz, second],
-            even: self.is_even(),
-        })
-    }
-}
-
-fn is_double(peaks: &[Peak; 2]) -> bool {
-    peaks[1].share >= SECOND * peaks[0].share
 }

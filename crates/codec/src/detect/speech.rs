@@ -61,8 +61,7 @@ impl Speech {
 
     /// Looks at the sounds up to `frame`.
     pub(super) fn take(&mut self, frame: &Frame, sounds: &Sounds, hang_over: u64) -> Option<Change> {
-        let kinds = sounds.kinds();
-        let newest = kinds[KEPT - 1];
+        let newest = sounds.newest();
         let Some(stretch) = &mut self.now else {
             let mut stretch = begin(frame, sounds)?;
             if stretch.end <= self.ended {
@@ -74,12 +73,12 @@ impl Speech {
             return Some(Change::Began(stretch));
         };
         let next = frame.number + 1;
-        if newest == Kind::Voiced {
+        if matches!(newest, Kind::Voiced | Kind::Pure) {
             self.last_voiced = frame.number;
             stretch.power += 10_f64.powf(f64::from(frame.level_dbfs) / 10.0);
             stretch.voiced += 1;
         }
-        if matches!(newest, Kind::Voiced | Kind::Other) {
+        if matches!(newest, Kind::Voiced | Kind::Pure | Kind::Other) {
             stretch.end = next;
         }
         let voiceless = frame.number - self.last_voiced;
@@ -104,13 +103,13 @@ fn begin(frame: &Frame, sounds: &Sounds) -> Option<Stretch> {
     let recent = &certain[certain.len().saturating_sub(BEGINS_OF)..];
     let voiced = |kinds: &[Kind]| kinds.iter().filter(|&&kind| kind == Kind::Voiced).count();
     let voiced = voiced(recent);
-    if voiced < BEGINS_VOICED || sounds.is_music() {
+    if voiced < BEGINS_VOICED || sounds.is_music() || sounds.tone().is_some_and(|tone| tone.is_no_voice()) {
         return None;
     }
     // Back from its first voiced frame to where it came out of quiet: words begin with consonants.
     let first = certain.len() - recent.len() + recent.iter().position(|&kind| kind == Kind::Voiced)?;
     let before = certain[..first].iter().rev();
-    let start = first - before.take_while(|&&kind| matches!(kind, Kind::Voiced | Kind::Other)).count();
+    let start = first - before.take_while(|&&kind| matches!(kind, Kind::Voiced | Kind::Pure | Kind::Other)).count();
     let number = |at: usize| (frame.number + 1 + at as u64).saturating_sub(KEPT as u64);
     Some(Stretch {
         start: number(start),

@@ -4,7 +4,8 @@
 
 use super::What;
 use super::frame::FRAME_MS;
-use super::sound::{Burst, Kind};
+use super::run::Burst;
+use super::sound::{Kind, Sounds};
 
 /// The sines of ringing, busy and dialling tones, in Hz: 384 (Japan) to 480 (North America), and 350 for its dial tone;
 /// E.180 recommends 400 to 450. 620 is the other one of North America's busy tone.
@@ -18,19 +19,19 @@ const RING_MS: (u64, u64) = (780, 2600);
 const HALF_RING_MS: (u64, u64) = (310, 520);
 const RING_GAP_MS: (u64, u64) = (100, 250);
 const RING_KNOWN_MS: u64 = 600;
-/// A busy or congestion tone is on for 0.1 to 0.66 s and off for about as long (E.180 6 and 7).
+/// A busy or congestion tone is on for 0.12 to 0.66 s and off for about as long (E.180).
 const BUSY_MS: (u64, u64) = (120, 720);
-/// A dialling tone goes on (E.180 3): longer than any ring.
+/// A dialling tone goes on (E.180): longer than any ring.
 const DIAL_MS: u64 = 3000;
-/// The calling tone of fax: 1100 Hz ± 38, on for 0.5 s ± 15 %, off for 3 s ± 15 % (T.30 4.2). The 20 ms of a frame are added.
+/// The calling tone of fax: 1100 Hz ± 38, on for 0.5 s ± 15 %, off for 3 s ± 15 % (T.30). The 20 ms of a frame are added.
 const CNG_HZ: (f32, f32) = (1100.0, 38.0);
 const CNG_MS: (u64, u64) = (405, 595);
 const CNG_OFF_MS: (u64, u64) = (2530, 3470);
-/// The answering tone of fax and modems: 2100 Hz ± 15 for 2.6 to 4 s (T.30 4.1, V.25 4), with its changes of phase and its
+/// The answering tone of fax and modems: 2100 Hz ± 15 for 2.6 to 4 s (T.30, V.25), with its changes of phase and its
 /// modulation if it is that of V.8. No beep is as high and as long as this.
 const CED_HZ: (f32, f32) = (2100.0, 15.0);
 const CED_MS: u64 = 600;
-/// The special information tone: three of 0.33 s ± 0.07 in a row (E.180 8; Q.35), each ± 50 Hz.
+/// The special information tone: three of 0.33 s ± 0.07 in a row (E.180), each ± 50 Hz.
 const SIT_HZ: [f32; 3] = [950.0, 1400.0, 1800.0];
 const SIT_OFF_HZ: f32 = 50.0;
 const SIT_MS: (u64, u64) = (200, 440);
@@ -78,28 +79,20 @@ pub(super) struct Tones {
 }
 
 impl Tones {
-    /// Takes a frame: the `tone` that goes on or the one that has `ended` with it, and its `kind`. `now_ms` is its end,
-    /// `speech_ms` when speech ended last.
-    pub(super) fn take(
-        &mut self,
-        now_ms: u64,
-        tone: Option<Burst>,
-        ended: Option<Burst>,
-        kind: Kind,
-        speech_ms: Option<u64>,
-    ) -> Option<Heard> {
-        if let Some(burst) = ended {
+    /// Takes the `sounds` up to a frame that ends at `now_ms`; speech has ended last at `speech_ms`.
+    pub(super) fn take(&mut self, now_ms: u64, sounds: &Sounds, speech_ms: Option<u64>) -> Option<Heard> {
+        if let Some(burst) = sounds.ended() {
             self.ons.rotate_right(1);
             self.ons[0] = Some(On::of(&burst));
             self.open = true;
             self.loud_since = 0;
             return self.at_end().filter(|heard| self.tell(heard));
         }
-        if let Some(burst) = tone {
+        if let Some(burst) = sounds.tone() {
             self.open = false;
             return during(&On::of(&burst)).filter(|heard| self.tell(heard));
         }
-        if kind != Kind::Quiet {
+        if sounds.newest() != Kind::Quiet {
             self.loud_since += 1;
         }
         // Something else than tones: what was said of them may be said again.
@@ -157,7 +150,7 @@ impl Tones {
         let before = self.ons[1].filter(|before| last.start.saturating_sub(before.end) < BEEP_ALONE_MS);
         // Single frames may be clicks; more is something else than silence.
         let silent = self.loud_since <= 2;
-        if last.is_call_tone() && quiet >= RING_KNOWN_MS && quiet < BEEP_LIKE_RING_KNOWN_MS {
+        if last.is_call_tone() && (RING_KNOWN_MS..BEEP_LIKE_RING_KNOWN_MS).contains(&quiet) {
             if within(last.length(), RING_MS) {
                 return Some(last.heard(What::RingingTone, 0.9));
             }

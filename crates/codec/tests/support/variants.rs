@@ -4,7 +4,7 @@
 use patchcord_codec::Law;
 use patchcord_codec::analysis::{SILENCE_DBFS, rms_dbfs};
 
-/// Random numbers of a seed (SplitMix64).
+/// Random numbers of a seed (`SplitMix64`).
 #[derive(Clone)]
 pub(crate) struct Random(pub(crate) u64);
 
