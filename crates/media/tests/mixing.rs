@@ -4,8 +4,9 @@ mod support;
 
 use patchcord_codec::Decoder;
 use patchcord_codec::analysis::tone_dbfs;
+use patchcord_codec::dtmf::{self, Digit};
 use patchcord_codec::tone::sine;
-use patchcord_media::{Mixer, TICK};
+use patchcord_media::{Mixer, Noticed, TICK, detect};
 use patchcord_rtp::RtpHeader;
 use proptest::prelude::*;
 use support::{EVENT, G722, L16, OPUS, PCMA, PCMU, Source, codec, format};
@@ -235,7 +236,7 @@ fn who_cannot_be_encoded_for_is_refused_and_who_is_unknown_is_silent() {
     assert!(mixer.listen(1, &[format(EVENT)], [(2, 0)], 0).is_err());
     assert!(mixer.is_idle());
     mixer.listen(1, &[format(PCMU)], [(2, 0)], 0).expect("PCMU");
-    mixer.push(2, &[0x80; 172], 0);
+    mixer.push(2, &[0x80; 172], 0, &mut |_, _| {});
     let mut made = Vec::new();
     mixer.tick(START_NS, &mut |_, _, payload| made.push(payload.to_vec()), &mut |_, _| {});
     assert_eq!(made, [vec![0xff; 160]], "silence");
@@ -279,4 +280,50 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_a_voice_says_and_presses_is_noticed_whoever_listens() {
+    let mut mixer: Mixer<u8, u8> = Mixer::new();
+    mixer.set_voice(1, &[PCMU, EVENT].map(format));
+    mixer.detect(1, Some(&detect::Settings::default()));
+    assert!(!mixer.is_idle());
+    // A fax machine calls: 1100 Hz for half a second, then silence (ITU-T T.30). Behind it somebody presses 7 within the audio.
+    let mut said = sine(1100.0, LEVEL_DBFS, 500, 8000).samples;
+    said.resize(16_000, 0);
+    said.extend(dtmf::samples(Digit::from_char('7').expect("a key"), -8.0, 120, 8000));
+    said.resize(24_000, 0);
+    let packets = Source::new(PCMU, 8000).say_all(&said, 20);
+    let mut noticed = Vec::new();
+    let mut now = START_NS;
+    for (at, packet) in packets.iter().enumerate() {
+        mixer.push(1, packet, now, &mut |_, noticed| panic!("{noticed:?}"));
+        // An event of three packets is one key; its last packet is sent thrice.
+        if at == 10 {
+            for (duration, end) in [(160, 0), (400, 0x80), (400, 0x80), (400, 0x80)] {
+                let [high, low] = u16::to_be_bytes(duration);
+                let event = support::packet(false, EVENT, 9, 77, 0x5eed, &[11, end | 12, high, low]);
+                mixer.push(1, &event, now, &mut |voice, key| noticed.push((voice, key)));
+            }
+        }
+        mixer.tick(now, &mut |_, _, _| {}, &mut |voice, heard| noticed.push((voice, heard)));
+        now += TICK.as_nanos() as u64;
+    }
+    let keys: Vec<_> = noticed
+        .iter()
+        .filter_map(|(voice, noticed)| match noticed {
+            Noticed::Key { digit, in_band, .. } => Some((*voice, digit.as_char(), *in_band)),
+            Noticed::Heard(..) => None,
+        })
+        .collect();
+    assert_eq!(keys, [(1, '#', false), (1, '7', true)]);
+    assert!(noticed.iter().any(|(_, noticed)| {
+        matches!(noticed, Noticed::Key { digit, duration_ms: 50, volume: 12, in_band: false } if digit.as_char() == '#')
+    }));
+    let faxes = noticed.iter().filter(|(_, noticed)| {
+        matches!(noticed, Noticed::Heard(heard, ago) if heard.what == detect::What::FaxCng && (500..1000).contains(ago))
+    });
+    assert_eq!(faxes.count(), 1, "{noticed:?}");
+    mixer.detect(1, None);
+    assert!(mixer.is_idle());
 }
