@@ -116,7 +116,7 @@ fn assert_heard(levels: [f64; 4], expected: [Option<f64>; 4]) {
     for (at, (level, expected)) in levels.into_iter().zip(expected).enumerate() {
         match expected {
             Some(expected) => {
-                assert!((level - expected).abs() < 1.5, "party {at}: {level} dB, not {expected}: {levels:?}")
+                assert!((level - expected).abs() < 1.5, "party {at}: {level} dB, not {expected}: {levels:?}");
             }
             None => assert!(level < -45.0, "party {at} is heard with {level} dB: {levels:?}"),
         }
@@ -179,7 +179,7 @@ fn loss_and_jitter_are_made_good_for_all_who_hear_it() {
     // One packet in 20 is lost, and each is up to 30 ms late, of a sequence that repeats after 97.
     let late = |name: usize, at: u64| {
         let number = at * 31 + name as u64 * 7;
-        (number % 20 != 0).then(|| number % 97 * 310_000)
+        (!number.is_multiple_of(20)).then(|| number % 97 * 310_000)
     };
     room.pass(5, late);
     for (name, ear) in room.ears.iter().enumerate() {
@@ -210,7 +210,7 @@ fn what_is_too_loud_together_is_limited_and_not_wrapped_around() {
         mixer.tick(now, &mut |_, header, payload| ear.hear(header, payload), &mut |_, _| {});
     }
     let last = &ear.samples[ear.samples.len() - rate as usize / 4..];
-    assert!(last.iter().any(|&sample| sample == i16::MAX) && last.iter().any(|&sample| sample == i16::MIN));
+    assert!(last.contains(&i16::MAX) && last.contains(&i16::MIN));
     // What wraps around jumps from one end to the other; this stays there for most of a period.
     let jumps = last.windows(2).filter(|pair| (i32::from(pair[0]) - i32::from(pair[1])).abs() > 65_000).count();
     assert!(jumps <= 150, "{jumps} jumps in a quarter of a second of 300 Hz");
