@@ -43,6 +43,11 @@ impl Env {
         Self { interfaces, library, latch, egress, media_timeout, allows_weak_srtp, handshakes, recorder, cut_overs }
     }
 
+    /// Whether packets leave a leg as they came, unless it is to be another way.
+    pub(crate) fn is_transparent(&self) -> bool {
+        self.egress == EgressMode::Transparent
+    }
+
     /// Whether legs learn their source from any host, unless they are told otherwise.
     pub(crate) fn learns_from_anywhere(&self) -> bool {
         self.latch.learn_from == LearnFrom::Anywhere

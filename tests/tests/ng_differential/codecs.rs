@@ -48,11 +48,13 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     }),
     plain("codecs transcoded to, over re-offers", |stage| {
         let transcode = || codec(&[("transcode", "opus")]);
-        stage.parties(["a", "b"]);
+        stage.parties(["a", "b", "b2"]);
         stage.offer_with("a", &audio("a", "0 8 101"), transcode());
         stage.answer("a b", &audio("b", "96 101"));
         stage.offer_with("a b", &audio("a", "0 8 101"), transcode());
         stage.answer("a b", &audio("b", "96 101"));
+        stage.offer_with("a b", &audio("a", "0 8 101"), transcode());
+        stage.answer("a b", &audio("b2", "96 101"));
         stage.offer("a b", &audio("a", "0 8 101"));
         stage.answer("a b", &audio("b", "0 101"));
     }),

@@ -89,10 +89,12 @@ impl Exchange<'_, '_> {
         }
     }
 
-    /// Whether the offer of this exchange may lead to transcoding.
+    /// Whether the media is transcoded, or may be when an offer is answered.
     pub(super) fn may_transcode(&mut self, index: usize) -> bool {
-        let negotiation = &self.media(self.to, index).negotiation;
-        negotiation.as_deref().is_some_and(codecs::Negotiation::may_transcode)
+        [self.from, self.to].into_iter().any(|party| {
+            let media = self.media(party, index);
+            media.transcodes || media.negotiation.as_deref().is_some_and(codecs::Negotiation::may_transcode)
+        })
     }
 
     /// What the option `codec` makes of an offer, if anything.

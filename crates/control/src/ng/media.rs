@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use patchcord_ng::Options;
 use patchcord_ng::options::Tos;
-use patchcord_relay::command::EgressMode;
 use patchcord_relay::media::Codec;
 use patchcord_sdp::Format;
 
@@ -471,12 +470,7 @@ impl Exchange<'_, '_> {
             (.., true) => Some(EgressName::NewSsrc),
             _ => None,
         };
-        let by_default = if self.plan.env.egress == EgressMode::Transparent {
-            EgressName::Transparent
-        } else {
-            EgressName::Continuity
-        };
-        let mut transparent = egress.unwrap_or(by_default) == EgressName::Transparent;
+        let mut transparent = egress.map_or(self.plan.env.is_transparent(), |egress| egress == EgressName::Transparent);
         let mut egress = egress;
         if transparent && self.may_transcode(index) {
             // What is transcoded is a stream of the relay's own.

@@ -253,6 +253,12 @@ async fn where_everything_passes_unread_what_is_transcoded_is_read() {
     offer(&proxy, "0 8 101", &[("strip", "PCMA"), ("transcode", "opus")]).await;
     assert_eq!(answer(&proxy, "96 101").await, format!("0 101 | {PCMU} | {EVENTS}"));
     assert_eq!(legs(&relay).await, two("0 101", "96 101", true));
+    // Where ports follow the remote side, an answer from another address opens another leg.
+    offer(&proxy, "0 8 101", &[("transcode", "opus")]).await;
+    let moved = sdp("RTP/AVP", "96 101", "").replace("4000", "4002");
+    let reply = ask(&proxy, "answer", ["a", "b"], &moved, &[]).await;
+    assert_eq!(told(&reply), format!("0 101 | {PCMU} | {EVENTS}"));
+    assert_eq!(legs(&relay).await.iter().filter(|(_, transcoded)| *transcoded).count(), 2);
     must(&proxy.ask("delete", &[("call-id", "c")]).await);
     // Legs whose packets have passed untouched go on like that, and nothing is added that nobody could hear.
     offer(&proxy, "0 8 101", &[("strip", "PCMA")]).await;

@@ -50,7 +50,9 @@ fn transcoded(negotiation: &Negotiation, line: Line<'_>, spoken: &Codec) -> Opti
         return None;
     }
     let has_events = answerer.iter().any(Codec::is_telephone_event);
+    // RFC 4733 2.1: of the clock rate of the audio, if there is the choice.
     let events = negotiation.usable.iter().filter(|codec| has_events && codec.is_telephone_event());
+    let events = events.min_by_key(|codec| codec.clock_rate != spoken.clock_rate);
     let offerer = joined(core::iter::once(spoken).chain(events));
     let formats = offerer.iter().map(|codec| Format::Own(written(codec))).collect();
     Some(Answer { formats, offerer, answerer, transcodes: true })

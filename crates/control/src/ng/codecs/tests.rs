@@ -247,6 +247,7 @@ fn an_answer_is_relayed_or_transcoded_by_what_stands_first() {
         ("0 8 101", "transcode=opus", "96 0 101", ["0:PCMU 101:telephone-event", "0 101", "96 101"]),
         ("0 8 101", "transcode=opus", "96 8 101", ["0:PCMU 101:telephone-event", "0 101", "96 8 101"]),
         ("18 0 101", "transcode=opus", "96", ["0:PCMU", "0", "96"]),
+        ("0 96 101 98", "transcode=G722", "9 101", ["0:PCMU 101:telephone-event", "0 101", "9 101"]),
         ("18 0 101", "transcode=opus", "18 101", ["18 101", "18 0 101", "18 101 0 96 97"]),
         ("0 8 101", "strip=PCMU", "8 101", ["8 101", "8 101", "8 101"]),
         ("0 8 101", "strip=PCMU", "0 8 101", ["8:PCMA 101:telephone-event", "8 101", "0 101"]),
