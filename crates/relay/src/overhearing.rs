@@ -27,7 +27,7 @@ pub struct Ears {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detecting {
     /// Who has answered is to be found out within so many milliseconds after the answer.
-    pub answer_timeout_ms: u32,
+    pub answer_timeout_ms: u16,
     /// How often it was said that the party has answered: once more, and what was heard before does not matter any more.
     pub answers: u16,
 }
@@ -57,9 +57,11 @@ pub struct Overhearing {
 impl Shard {
     /// Who is told to overhear a leg; whether it is mixed is known here.
     pub(crate) fn set_overheard(&mut self, slot: Slot, by: Ears) {
-        self.legs.cold[slot as usize].ears = Ears { mixer: false, ..by };
-        self.ears_change(slot);
-        self.refresh_ears();
+        let present = self.legs.cold[slot as usize].ears;
+        let by = Ears { mixer: present.mixer, ..by };
+        if by != present {
+            self.overheard_by(slot, by);
+        }
     }
 
     /// Who overhears the leg is looked at again by [`Shard::refresh_ears`]: a cut-over from one mix to another must not make a
@@ -73,7 +75,7 @@ impl Shard {
         while let Some(slot) = self.ears_changed.pop() {
             let cold = &self.legs.cold[slot as usize];
             let by = Ears { mixer: cold.mixes > 0, ..cold.ears };
-            if by != cold.overheard_by {
+            if by != cold.ears {
                 self.overheard_by(slot, by);
             }
         }
@@ -81,7 +83,7 @@ impl Shard {
 
     /// The formats of a leg have changed: whoever overhears it must know.
     pub(crate) fn formats_of_overheard_change(&mut self, slot: Slot) {
-        let by = self.legs.cold[slot as usize].overheard_by;
+        let by = self.legs.cold[slot as usize].ears;
         if by.any() {
             self.overheard_by(slot, by);
         }
@@ -89,7 +91,7 @@ impl Shard {
 
     /// Nobody overhears a leg any more: it goes away.
     pub(crate) fn end_overhearing(&mut self, slot: Slot) {
-        if self.legs.cold[slot as usize].overheard_by.any() {
+        if self.legs.cold[slot as usize].ears.any() {
             self.overheard_by(slot, Ears::NONE);
         }
     }
@@ -97,7 +99,7 @@ impl Shard {
     fn overheard_by(&mut self, slot: Slot, by: Ears) {
         self.legs.descend_from(slot);
         let cold = &mut self.legs.cold[slot as usize];
-        cold.overheard_by = by;
+        cold.ears = by;
         self.legs.ingress[slot as usize].set_overheard(by.any());
         let formats = if by.any() { cold.codecs.clone() } else { Vec::new() };
         self.outbox.overhear(Overhearing { leg: cold.id, formats, by });
@@ -107,7 +109,7 @@ impl Shard {
     #[cold]
     pub(crate) fn overhear(&mut self, slot: Slot, packet: &SourcePacket<'_>, at: MonoTime) -> bool {
         let cold = &mut self.legs.cold[slot as usize];
-        let by = cold.overheard_by;
+        let by = cold.ears;
         if !by.any() || !self.legs.ingress[slot as usize].is_open() {
             return false;
         }

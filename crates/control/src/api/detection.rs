@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// Within how many milliseconds it can be asked for who has answered.
-pub(crate) const ANSWER_TIMEOUT_MS: RangeInclusive<u32> = 500..=60_000;
+pub(crate) const ANSWER_TIMEOUT_MS: RangeInclusive<u16> = 500..=60_000;
 
 /// Fields of `detect`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -18,10 +18,10 @@ pub struct Detect {
     /// Within so many milliseconds it is found out whether a human or a machine has answered.
     #[serde(default = "default_answer_timeout_ms")]
     #[schema(minimum = 500, maximum = 60_000)]
-    pub answer_timeout_ms: u32,
+    pub answer_timeout_ms: u16,
 }
 
-pub(crate) const fn default_answer_timeout_ms() -> u32 {
+pub(crate) const fn default_answer_timeout_ms() -> u16 {
     3500
 }
 

@@ -135,7 +135,7 @@ impl Plan<'_> {
                 continue;
             }
             let same = was.hearing == will.hearing;
-            let company = |leg: &Leg| (leg.hearing.peer, leg.hearing.conference);
+            let company = |leg: &Leg| (leg.hearing.peer, leg.hearing.company().conference);
             let same_peer = company(was) == company(will);
             let prompt_ends = record.prompt == Some(was.id) && was.hearing.play != will.hearing.play;
             let free = same || (part.is_some_and(|part| part.settled) && same_peer && !prompt_ends);

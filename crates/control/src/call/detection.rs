@@ -35,7 +35,7 @@ impl Plan<'_> {
         Ok(draft)
     }
 
-    fn listen_to(&mut self, leg: LegId, answer_timeout_ms: u32) -> Result<(), ApiError> {
+    fn listen_to(&mut self, leg: LegId, answer_timeout_ms: u16) -> Result<(), ApiError> {
         let can = |codec: &Codec| patchcord_codec::Codec::of(&codec.encoding, codec.clock_rate, codec.channels, None);
         let Some(found) = self.model.legs.get_mut(leg) else { return Ok(()) };
         if !found.codecs.iter().any(|codec| can(codec).is_ok()) {

@@ -82,9 +82,10 @@ impl Inner {
                 core::mem::swap(&mut leg.hearing, &mut part.hearing);
             } else {
                 // It loses or gets a peer; what is played to it may have ended since.
-                let Hearing { peer, conference, .. } = part.hearing;
+                let (peer, conference) = (part.hearing.peer, part.hearing.company().conference);
                 part.hearing = leg.hearing.clone();
-                (leg.hearing.peer, leg.hearing.conference) = (peer, conference);
+                leg.hearing.peer = peer;
+                leg.hearing.change_company(|company| company.conference = conference);
             }
             part.changed_by = leg.changed_by.replace(id);
             chores.extend(finished(part.leg, &leg.hearing));

@@ -175,7 +175,7 @@ impl Plan<'_> {
     fn set_monitor(&mut self, party: LegId, of: Option<Box<[LegId]>>, command: CommandName) -> Result<Draft, ApiError> {
         let mut after = self.model.legs.clone();
         if let Some(leg) = after.get_mut(party) {
-            leg.hearing.monitor = of;
+            leg.hearing.change_company(|company| company.monitor = of);
         }
         self.change(after, &How::now(command))
     }
@@ -200,13 +200,13 @@ impl Plan<'_> {
 
     pub(super) fn leave(&mut self, party: &str) -> Result<Draft, ApiError> {
         let leg = self.leg(party)?;
-        if leg.hearing.conference.is_none() {
+        if leg.hearing.company().conference.is_none() {
             return Err(ApiError::new(ErrorCode::NotBridged, format!("{party} is in no conference")));
         }
         let id = leg.id;
         let mut after = self.model.legs.clone();
         if let Some(leg) = after.get_mut(id) {
-            leg.hearing.conference = None;
+            leg.hearing.change_company(|company| company.conference = None);
         }
         self.change(after, &How::now(CommandName::Leave))
     }
@@ -219,7 +219,7 @@ impl Plan<'_> {
             return Err(ApiError::new(ErrorCode::BadRequest, why));
         }
         let whisper = Talker { leg: by, gain_db: fields.gain_db };
-        self.set_whisper(party, Some(Box::new(whisper)), CommandName::Whisper)
+        self.set_whisper(party, Some(whisper), CommandName::Whisper)
     }
 
     pub(super) fn unwhisper(&mut self, party: &str) -> Result<Draft, ApiError> {
@@ -227,15 +227,10 @@ impl Plan<'_> {
         self.set_whisper(party, None, CommandName::Unwhisper)
     }
 
-    fn set_whisper(
-        &mut self,
-        party: LegId,
-        whisper: Option<Box<Talker>>,
-        command: CommandName,
-    ) -> Result<Draft, ApiError> {
+    fn set_whisper(&mut self, party: LegId, whisper: Option<Talker>, command: CommandName) -> Result<Draft, ApiError> {
         let mut after = self.model.legs.clone();
         if let Some(leg) = after.get_mut(party) {
-            leg.hearing.whisper = whisper;
+            leg.hearing.change_company(|company| company.whisper = whisper);
         }
         self.change(after, &How::now(command))
     }
@@ -262,7 +257,7 @@ impl Plan<'_> {
     /// The legs that have this one as peer or monitor it, whatever they hear now.
     pub(crate) fn peers_of(&self, party: &str) -> Vec<String> {
         let Some(id) = self.model.legs.named(party).map(|leg| leg.id) else { return Vec::new() };
-        let monitors = |hearing: &Hearing| hearing.monitor.as_ref().is_some_and(|of| of.contains(&id));
+        let monitors = |hearing: &Hearing| hearing.company().monitor.as_ref().is_some_and(|of| of.contains(&id));
         let hears = |hearing: &Hearing| hearing.peer == Some(id) || monitors(hearing);
         let peers = self.model.legs.0.iter().filter(|leg| hears(&leg.hearing));
         peers.map(|leg| leg.party.as_ref().to_owned()).collect()

@@ -68,16 +68,41 @@ pub(crate) struct Hearing {
     /// Whom it is bridged with: they hear each other if both have the other as peer. A party on hold keeps its peer here
     /// even while that peer is bridged with somebody else.
     pub(crate) peer: Option<LegId>,
-    /// It hears all others with the same number, and is heard by them.
-    pub(crate) conference: Option<u32>,
-    /// Whom it hears without being heard. Few do: the numbers are kept elsewhere.
-    pub(crate) monitor: Option<Box<[LegId]>>,
-    /// Whom it hears besides, if it hears anybody.
-    pub(crate) whisper: Option<Box<Talker>>,
+    /// Whom it hears beyond its peer. Few do, so that it is kept elsewhere; never one that says nothing.
+    company: Option<Box<Company>>,
     /// It is on hold.
     pub(crate) hold: Option<Hold>,
     /// Something is played to it.
     pub(crate) play: Option<Box<Play>>,
+}
+
+/// Whom a party hears beyond its peer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Company {
+    /// It hears all others with the same number, and is heard by them.
+    pub(crate) conference: Option<u32>,
+    /// Whom it hears without being heard.
+    pub(crate) monitor: Option<Box<[LegId]>>,
+    /// Whom it hears besides all others.
+    pub(crate) whisper: Option<Talker>,
+}
+
+impl Hearing {
+    pub(crate) fn company(&self) -> &Company {
+        const NONE: &Company = &Company { conference: None, monitor: None, whisper: None };
+        self.company.as_deref().unwrap_or(NONE)
+    }
+
+    pub(crate) fn change_company(&mut self, change: impl FnOnce(&mut Company)) {
+        let mut company = self.company.take().unwrap_or_default();
+        change(&mut company);
+        self.company = Some(company).filter(|company| **company != Company::default());
+    }
+
+    /// Whether it is in this conference; nobody is in none.
+    pub(crate) fn confers(&self, conference: Option<u32>) -> bool {
+        conference.is_some() && self.company().conference == conference
+    }
 }
 
 /// Hold audio; `None`: silence, because no audio can be encoded for the party.
@@ -235,12 +260,13 @@ impl Legs {
 
     /// The parties that a leg hears while nothing covers them.
     fn talkers(&self, leg: &Leg) -> Vec<Talker> {
-        let Hearing { peer, conference, monitor, whisper, .. } = &leg.hearing;
+        let peer = &leg.hearing.peer;
+        let Company { conference, monitor, whisper } = leg.hearing.company();
         let speaks = |other: &&Leg| other.hearing.hold.is_none();
         let mut heard: Vec<LegId> = if let Some(of) = monitor {
             of.iter().copied().filter(|of| self.get(*of).is_some()).collect()
         } else if conference.is_some() {
-            let with = |other: &&Leg| other.id != leg.id && other.hearing.conference == *conference;
+            let with = |other: &&Leg| other.id != leg.id && other.hearing.confers(*conference);
             self.0.iter().filter(with).filter(speaks).map(|other| other.id).collect()
         } else {
             let mutual = |other: &&Leg| other.hearing.peer == Some(leg.id);
@@ -251,15 +277,15 @@ impl Legs {
                 .into_iter()
                 .collect()
         };
-        let whisper = whisper.as_deref().filter(|whisper| self.get(whisper.leg).is_some());
+        let whisper = whisper.filter(|whisper| self.get(whisper.leg).is_some());
         heard.retain(|heard| whisper.is_none_or(|whisper| whisper.leg != *heard));
-        heard.into_iter().map(|leg| Talker { leg, gain_db: 0 }).chain(whisper.copied()).collect()
+        heard.into_iter().map(|leg| Talker { leg, gain_db: 0 }).chain(whisper).collect()
     }
 
     /// The others that a leg is in a conference with.
     pub(crate) fn conference_of(&self, leg: &Leg) -> impl Iterator<Item = &Leg> {
-        let conference = leg.hearing.conference;
-        let with = move |other: &&Leg| conference.is_some() && other.hearing.conference == conference;
+        let conference = leg.hearing.company().conference;
+        let with = move |other: &&Leg| other.hearing.confers(conference);
         let id = leg.id;
         self.0.iter().filter(with).filter(move |other| other.id != id)
     }
@@ -277,7 +303,9 @@ impl Legs {
     pub(crate) fn confer(&mut self, parties: &[LegId], conference: u32) {
         for &party in parties {
             self.leave(party);
-            self.set(party, Hearing { conference: Some(conference), ..Hearing::default() });
+            let mut hearing = Hearing::default();
+            hearing.change_company(|company| company.conference = Some(conference));
+            self.set(party, hearing);
         }
     }
 
@@ -285,11 +313,13 @@ impl Legs {
     pub(crate) fn silence(&mut self, id: LegId) {
         self.leave(id);
         for leg in &mut self.0 {
-            leg.hearing.whisper = leg.hearing.whisper.take().filter(|whisper| whisper.leg != id);
-            // Who monitors nobody else is left with silence.
-            if let Some(of) = &mut leg.hearing.monitor {
-                *of = of.iter().copied().filter(|of| *of != id).collect();
-            }
+            leg.hearing.change_company(|company| {
+                company.whisper = company.whisper.filter(|whisper| whisper.leg != id);
+                // Who monitors nobody else is left with silence.
+                if let Some(of) = &mut company.monitor {
+                    *of = of.iter().copied().filter(|of| *of != id).collect();
+                }
+            });
         }
         self.set(id, Hearing::default());
     }

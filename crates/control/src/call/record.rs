@@ -5,7 +5,7 @@ use std::sync::Arc;
 use patchcord_relay::event::Receipt;
 use patchcord_relay::ids::{CutOverId, LegId};
 
-use super::model::Hearing;
+use super::model::{Company, Hearing};
 use crate::api::{CommandName, CutOverState, CutOverView, ReceiptView, TriggerName};
 
 /// How many cut-overs that wait no longer are kept for a call.
@@ -120,8 +120,9 @@ impl Record {
     pub(crate) fn is_void_without(&self, leg: LegId) -> bool {
         let mut staying = self.parts.iter().filter(|part| part.sink && part.leg != leg).peekable();
         let hears_it = |part: &Part| {
-            let Hearing { peer, conference, monitor, whisper, hold, play } = &part.hearing;
-            let with = |other: &&Part| other.leg != part.leg && other.hearing.conference == *conference;
+            let Hearing { peer, hold, play, .. } = &part.hearing;
+            let Company { conference, monitor, whisper } = part.hearing.company();
+            let with = |other: &&Part| other.leg != part.leg && other.hearing.confers(*conference);
             let mut heard: Vec<LegId> = match (monitor, conference) {
                 (Some(of), _) => of.to_vec(),
                 (None, Some(_)) => self.parts.iter().filter(with).map(|other| other.leg).collect(),

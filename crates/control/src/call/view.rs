@@ -128,8 +128,8 @@ fn recording_state(recording: &CallRecording, env: &Env) -> RecordingState {
 fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, env: &Env) -> LegState {
     let LegSnapshot { ingress, egress, .. } = snapshot;
     let (local, local_rtcp) = env.interfaces.local(leg.lease);
-    let monitors = leg.hearing.monitor.as_deref().map(|of| names(&model.legs, of.iter().copied()));
-    let whisperer = leg.hearing.whisper.as_deref().and_then(|whisper| model.legs.get(whisper.leg));
+    let monitors = leg.hearing.company().monitor.as_deref().map(|of| names(&model.legs, of.iter().copied()));
+    let whisperer = leg.hearing.company().whisper.and_then(|whisper| model.legs.get(whisper.leg));
     LegState {
         party: Arc::clone(&leg.party),
         local,

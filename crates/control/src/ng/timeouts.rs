@@ -48,7 +48,7 @@ impl Ng {
             return None;
         }
         // Whoever only listens says nothing about the call.
-        let speaks = |leg: &&Leg| leg.hearing.monitor.is_none();
+        let speaks = |leg: &&Leg| leg.hearing.company().monitor.is_none();
         let legs: Vec<_> =
             call.inner().model.legs.0.iter().filter(speaks).map(|leg| (leg.id, leg.hearing.hold.is_some())).collect();
         let on_hold = legs.iter().any(|(_, held)| *held);

@@ -306,7 +306,8 @@ impl Desk {
                 }
             }
             (_, Some(Detecting { answer_timeout_ms, .. })) => {
-                let settings = detect::Settings { answer_timeout_ms, ..detect::Settings::default() };
+                let settings =
+                    detect::Settings { answer_timeout_ms: answer_timeout_ms.into(), ..detect::Settings::default() };
                 self.mixer.detect(leg, Some(&settings));
             }
             (Some(_), None) => self.mixer.detect(leg, None),

@@ -246,6 +246,29 @@ pub(crate) enum ClientCommand {
     },
     /// End that.
     DetectStop(PartyTarget),
+    /// Record a call from now on, through its transfers, into the server's directory of recordings.
+    Record {
+        #[command(flatten)]
+        on: CallTarget,
+        /// wav, ogg-opus or pcapng.
+        #[arg(long)]
+        format: Option<String>,
+        /// mixed or per-party.
+        #[arg(long)]
+        layout: Option<String>,
+        /// Where its files lie below the directory, without an extension.
+        #[arg(long)]
+        name: Option<String>,
+        /// A party that is recorded; all if none is given. Can be repeated.
+        #[arg(long, value_name = "PARTY")]
+        party: Vec<String>,
+    },
+    /// Leave out of the recording what is said from now on.
+    RecordPause(CallTarget),
+    /// Go on recording.
+    RecordResume(CallTarget),
+    /// End the recording.
+    RecordStop(CallTarget),
     /// Nobody hears the party.
     Mute(PartyTarget),
     /// The party is heard again.
@@ -300,6 +323,15 @@ pub(crate) struct PartyTarget {
     pub(crate) call: String,
     /// The party.
     pub(crate) party: String,
+    #[command(flatten)]
+    pub(crate) meta: Meta,
+}
+
+/// A command on a call.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CallTarget {
+    /// The call.
+    pub(crate) call: String,
     #[command(flatten)]
     pub(crate) meta: Meta,
 }

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use serde_json::{Value, json};
 
-use super::args::{ClientCommand, LegArgs, Meta, PairTarget, PartyTarget, Target};
+use super::args::{CallTarget, ClientCommand, LegArgs, Meta, PairTarget, PartyTarget, Target};
 use crate::failure::Failure;
 
 /// A request to `/v1/calls/{call}/commands`.
@@ -89,6 +89,17 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
             request
         }
         ClientCommand::DetectStop(on) => party("detect-stop", on),
+        ClientCommand::Record { on, format, layout, name, party } => {
+            let mut request = call("record-start", on);
+            put(&mut request.body, "format", format);
+            put(&mut request.body, "layout", layout);
+            put(&mut request.body, "name", name);
+            put(&mut request.body, "parties", Some(party).filter(|parties| !parties.is_empty()));
+            request
+        }
+        ClientCommand::RecordPause(on) => call("record-pause", on),
+        ClientCommand::RecordResume(on) => call("record-resume", on),
+        ClientCommand::RecordStop(on) => call("record-stop", on),
         ClientCommand::Mute(on) => party("mute", on),
         ClientCommand::Unmute(on) => party("unmute", on),
         ClientCommand::Dtmf { on, digits, duration_ms, pause_ms, volume_dbm0 } => {
@@ -158,6 +169,10 @@ fn raw(on: Target, text: &str) -> Result<Request, Failure> {
 
 fn party(command: &str, on: PartyTarget) -> Request {
     finish(on.call, on.meta, json!({ "command": command, "party": on.party }))
+}
+
+fn call(command: &str, on: CallTarget) -> Request {
+    finish(on.call, on.meta, json!({ "command": command }))
 }
 
 fn pair(command: &str, on: PairTarget) -> Request {
@@ -237,6 +252,11 @@ mod tests {
         assert_eq!(body("dtmf-stop|c|p"), json!({ "command": "dtmf-stop", "party": "p" }));
         assert_eq!(body("monitor|c|p|q"), json!({ "command": "monitor", "party": "p", "of": "q" }));
         assert_eq!(body("monitor|c|p|q|r")["of"], json!(["q", "r"]));
+        assert_eq!(
+            body("record|c|--format|ogg-opus|--party|a|--party|b"),
+            json!({ "command": "record-start", "format": "ogg-opus", "parties": ["a", "b"] })
+        );
+        assert_eq!(body("record-stop|c"), json!({ "command": "record-stop" }));
         assert_eq!(
             body("detect|c|p|--answer-timeout-ms|2000"),
             json!({ "command": "detect", "party": "p", "answer_timeout_ms": 2000 })

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::args::Connection;
 use super::call_path;
-use super::model::{Call, Dtls, Ice, Leg, Offload, Srtp, SrtpStream, Worker, Workers};
+use super::model::{Call, Dtls, Ice, Leg, Offload, Recording, Srtp, SrtpStream, Worker, Workers};
 use crate::failure::Failure;
 use crate::output;
 
@@ -50,6 +50,10 @@ fn explain(call: &Call, worker: Option<&Worker>) -> Vec<Finding> {
         Some(worker) => say(&about, path(worker)),
         None => say(&about, format!("worker {} is not among the relay's workers", call.worker)),
     }
+    if let Some(Recording { name, format, paused }) = &call.recording {
+        let so = if *paused { ", and paused until `patchcord record-resume`" } else { "" };
+        say(&about, format!("is recorded as {name} ({format}){so}"));
+    }
     if call.legs.is_empty() {
         say(&about, "it has no legs: create one with `patchcord leg`".to_owned());
     }
@@ -70,6 +74,9 @@ fn explain(call: &Call, worker: Option<&Worker>) -> Vec<Finding> {
             say(&about, forwarded(offload));
         }
         say(&about, arrives(leg));
+        if leg.detecting {
+            say(&about, "is listened to: what it says and presses is told by `patchcord events`".to_owned());
+        }
         if leg.muted {
             say(&about, "is muted: nobody hears it until `patchcord unmute`".to_owned());
         }
@@ -273,6 +280,17 @@ mod tests {
         for reason in patchcord_relay::verdict::DropReason::ALL {
             assert!(!meaning(reason.name()).contains("no explanation"), "{reason}");
         }
+    }
+
+    #[test]
+    fn a_recorded_call_and_a_party_that_is_listened_to_are_named() {
+        let recording = Recording { name: "order-42".to_owned(), format: "wav".to_owned(), paused: true };
+        let leg = Leg { party: "a".to_owned(), detecting: true, ..Leg::default() };
+        let call = Call { recording: Some(recording), legs: vec![leg], ..Call::default() };
+        let said: Vec<_> = explain(&call, None).into_iter().map(|finding| finding.text).collect();
+        let paused = "is recorded as order-42 (wav), and paused until `patchcord record-resume`";
+        assert!(said.iter().any(|text| text == paused), "{said:?}");
+        assert!(said.iter().any(|text| text.starts_with("is listened to")), "{said:?}");
     }
 
     #[test]

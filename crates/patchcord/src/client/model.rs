@@ -30,7 +30,17 @@ pub(crate) struct Call {
     pub(crate) age_ms: u64,
     pub(crate) legs: Vec<Leg>,
     pub(crate) bridges: Vec<[String; 2]>,
+    pub(crate) recording: Option<Recording>,
     pub(crate) cut_overs: Vec<CutOver>,
+}
+
+/// The call's recording.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Recording {
+    pub(crate) name: String,
+    pub(crate) format: String,
+    pub(crate) paused: bool,
 }
 
 /// One party's media.
@@ -48,6 +58,7 @@ pub(crate) struct Leg {
     pub(crate) offload: Option<Offload>,
     pub(crate) direction: String,
     pub(crate) muted: bool,
+    pub(crate) detecting: bool,
     pub(crate) codecs: Vec<String>,
     pub(crate) peer: Option<String>,
     pub(crate) held: bool,

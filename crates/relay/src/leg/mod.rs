@@ -87,9 +87,8 @@ pub(crate) struct Cold {
     pub(crate) mix: Option<Box<[Talker]>>,
     /// Legs that hear this one mixed.
     pub(crate) mixes: u16,
-    /// Who else is to overhear it, and who has been told so.
+    /// Who overhears it, as has been told.
     pub(crate) ears: Ears,
-    pub(crate) overheard_by: Ears,
     pub(crate) media_timeout_ms: Option<u32>,
     pub(crate) timed_out: bool,
     pub(crate) created_at: MonoTime,
@@ -504,7 +503,6 @@ impl Cold {
             mix: None,
             mixes: 0,
             ears: Ears::NONE,
-            overheard_by: Ears::NONE,
             media_timeout_ms: spec.media_timeout.map(|timeout| u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX)),
             timed_out: false,
             created_at: now,
