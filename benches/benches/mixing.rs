@@ -83,14 +83,14 @@ impl Conference {
         let header_len = self.header.build(&mut self.packet);
         self.packet[header_len..header_len + payload.len()].copy_from_slice(payload);
         for name in 0..self.parties {
-            self.mixer.push(name, &self.packet[..header_len + payload.len()], self.now_ns);
+            self.mixer.push(name, &self.packet[..header_len + payload.len()], self.now_ns, &mut |_, _| {});
         }
         self.header.sequence = self.header.sequence.wrapping_add(1);
         self.header.timestamp = self.header.timestamp.wrapping_add(self.codec.clock_rate() / 50);
         self.now_ns += TICK.as_nanos() as u64;
         self.ticks += 1;
         let mut made = 0;
-        self.mixer.tick(self.now_ns, &mut |_, _, payload| made += payload.len());
+        self.mixer.tick(self.now_ns, &mut |_, _, payload| made += payload.len(), &mut |_, _| {});
         black_box(made)
     }
 }

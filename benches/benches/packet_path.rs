@@ -286,7 +286,7 @@ fn spec(leg: u32, muxed: bool) -> LegSpec {
 
 fn codec(number: u8) -> Codec {
     let encoding = EncodingName::new("PCMU").expect("a short name");
-    Codec { payload_type: payload_type(number), encoding, clock_rate: 8000, channels: 1 }
+    Codec { payload_type: payload_type(number), encoding, clock_rate: 8000, channels: 1, fmtp: None }
 }
 
 fn payload_type(number: u8) -> PayloadType {

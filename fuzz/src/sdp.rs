@@ -16,6 +16,7 @@ pub fn sdp(bytes: &[u8]) {
         port: 30_000,
         protocol: None,
         formats_without: Vec::new(),
+        formats: None,
         mid: None,
         direction: Some(Direction::SendRecv),
         rtcp: Some(RtcpAttribute { port: 30_001, address: None }),

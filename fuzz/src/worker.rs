@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex};
 use patchcord_control::api::CallState;
 use patchcord_control::{Control, Worker};
 use patchcord_relay::command::{Command, Refusal};
-use patchcord_relay::exchange::{Applied, Reply, Request};
+use patchcord_relay::exchange::{Applied, Overheard, Reply, Request};
 use patchcord_relay::ids::{Component, LegId, PortId};
+use patchcord_relay::media::Codec;
 use patchcord_relay::snapshot::SourceSnapshot;
 use patchcord_relay::time::MonoTime;
-use patchcord_relay::{Datagram, Handshake, Outputs, Shard, ShardConfig, Transmit, Verdict};
+use patchcord_relay::transcoding::Transcoding;
+use patchcord_relay::{Datagram, HandOut, Handshake, Heard, Outputs, Shard, ShardConfig, Transmit, Verdict};
 
 /// Packets that it remembers to have sent.
 const SENT_MAX: usize = 1024;
@@ -33,6 +35,8 @@ pub struct TestWorker {
     /// What has left, oldest first, and whereto.
     sent: Mutex<VecDeque<(SocketAddr, Vec<u8>)>>,
     batches: AtomicU64,
+    /// What was to be transcoded, oldest first.
+    transcodings: Mutex<VecDeque<Transcoding>>,
 }
 
 struct State {
@@ -71,7 +75,13 @@ impl TestWorker {
             put_off: Mutex::default(),
             sent: Mutex::default(),
             batches: AtomicU64::new(0),
+            transcodings: Mutex::default(),
         })
+    }
+
+    /// Listeners hear sources with whom they share no format, if both have one of these.
+    pub fn set_transcoder(&self, can: fn(&Codec) -> bool) {
+        self.shard.lock().unwrap().shard.set_transcoder(can);
     }
 
     /// Whom it answers from now on; `None` at the end, because the two hold each other.
@@ -144,7 +154,21 @@ impl TestWorker {
             }
         }
         self.take_transmits(&outputs);
+        let begun = outputs.hand_outs().filter_map(|given| match given {
+            HandOut::Transcode(transcoding) => Some(transcoding),
+            _ => None,
+        });
+        let mut transcodings = self.transcodings.lock().unwrap();
+        transcodings.extend(begun);
+        let excess = transcodings.len().saturating_sub(SENT_MAX);
+        transcodings.drain(..excess);
+        drop(transcodings);
         Ok(outputs.events().collect())
+    }
+
+    /// What was to be transcoded since this was asked last.
+    pub fn take_transcodings(&self) -> Vec<Transcoding> {
+        self.transcodings.lock().unwrap().drain(..).collect()
     }
 
     fn take_transmits(&self, outputs: &Outputs<'_>) {
@@ -262,8 +286,19 @@ impl TestWorker {
             let datagram = bytes.into();
             self.control().accept(self.number, Reply::Handshake { leg, association, from, datagram });
         }
+        let heard = |heard: Heard<'_>| Overheard { leg: heard.leg, at: heard.at, rtp: heard.bytes.into() };
+        let overheard: Vec<_> = outputs
+            .hand_outs()
+            .filter_map(|given| match given {
+                HandOut::Heard(packet) if packet.by.recorder => Some(heard(packet)),
+                _ => None,
+            })
+            .collect();
         let events: Vec<_> = outputs.events().collect();
         drop(outputs);
+        for packet in overheard {
+            self.control().accept(self.number, Reply::Overheard(Box::new(packet)));
+        }
         let [datagram] = batch;
         if let Verdict::Forwarded(hop) = datagram.verdict {
             self.note_sent(hop.to, datagram.packet());

@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("patchcord-dtls", &["patchcord-srtp"]),
     ("patchcord-relay", &["patchcord-rtp", "patchcord-srtp", "patchcord-stun"]),
     ("patchcord-media", &["patchcord-codec", "patchcord-rtp"]),
+    ("patchcord-recording", &["patchcord-codec", "patchcord-rtp"]),
     ("patchcord-dataplane", &["patchcord-media", "patchcord-relay", "patchcord-rtp"]),
     (
         "patchcord-control",
@@ -28,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "patchcord-codec",
             "patchcord-dtls",
             "patchcord-ng",
+            "patchcord-recording",
             "patchcord-sdp",
             "patchcord-srtp",
         ],

@@ -4,7 +4,7 @@
 //! right reference at the right offset stays near 1 (lost frames, filled with silence, cost the square root of what is
 //! left), with anything else it stays low.
 
-mod fft;
+pub(crate) mod fft;
 mod level;
 mod search;
 mod timeline;

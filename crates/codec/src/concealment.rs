@@ -51,6 +51,12 @@ impl Concealment {
         Self { sample_rate, history: vec![0; len], substitute: None, source: vec![0; len] }
     }
 
+    /// Forgets everything, as for another stream. Allocates nothing.
+    pub fn reset(&mut self) {
+        self.history.fill(0);
+        self.substitute = None;
+    }
+
     /// Takes note of samples that came; if they come after a loss, their beginning is faded in.
     pub fn received(&mut self, samples: &mut [i16]) {
         if let Some(substitute) = self.substitute.take() {

@@ -77,6 +77,18 @@ impl Decoder {
         Ok(Self { codec, sample_rate, state })
     }
 
+    /// Begins anew, as for another stream of the same codec and rate. Allocates nothing.
+    pub fn reset(&mut self) {
+        match &mut self.state {
+            State::G711(_, concealment) | State::L16(concealment) => concealment.reset(),
+            State::G722(decoder, concealment) => {
+                **decoder = g722::Decoder::new();
+                concealment.reset();
+            }
+            State::Opus(decoder) => decoder.reset(),
+        }
+    }
+
     /// What is decoded.
     #[must_use]
     pub const fn codec(&self) -> &Codec {
@@ -216,6 +228,43 @@ mod tests {
             assert_eq!(rms_dbfs(&out), SILENCE_DBFS, "nothing was heard before");
             decoder.recover(&[1, 2, 3], 77, &mut out);
             assert_eq!(out.len(), 84 + rate as usize);
+        }
+    }
+
+    #[test]
+    fn after_a_reset_nothing_is_left_of_the_stream_before() {
+        for codec in [
+            Codec::G711(Law::A),
+            Codec::G722,
+            Codec::L16 { sample_rate: 16_000 },
+            Codec::Opus(OpusParameters::default()),
+        ] {
+            let rate = codec.sample_rates()[0];
+            let frame = rate as usize / 50;
+            let said: Vec<i16> = (0..20 * frame).map(|n| ((n * n) % 9001) as i16 - 4500).collect();
+            let options = crate::EncoderOptions::default();
+            let mut encoder = crate::Encoder::new(codec, rate, options).expect("its rate");
+            let mut decoder = Decoder::new(codec, rate).expect("its rate");
+            let mut once = || -> Vec<i16> {
+                let mut heard = Vec::new();
+                for (index, samples) in said.chunks_exact(frame).enumerate() {
+                    let mut packet = Vec::new();
+                    encoder.encode(samples, &mut packet).expect("a frame");
+                    if index % 7 == 3 {
+                        decoder.conceal(frame, &mut heard);
+                    } else {
+                        decoder.decode(&packet, &mut heard).expect("its packet");
+                    }
+                }
+                // It ends within a loss.
+                decoder.conceal(frame, &mut heard);
+                encoder.reset();
+                decoder.reset();
+                heard
+            };
+            let first = once();
+            assert_eq!(first, once(), "{codec:?}");
+            assert!(rms_dbfs(&first) > -40.0, "{codec:?} is heard");
         }
     }
 

@@ -91,6 +91,15 @@ impl Encoder {
         Ok(Self { codec, sample_rate, state })
     }
 
+    /// Begins anew, as for another stream with the same options. Allocates nothing.
+    pub fn reset(&mut self) {
+        match &mut self.state {
+            State::G711(_) | State::L16 => {}
+            State::G722(encoder) => **encoder = g722::Encoder::new(),
+            State::Opus(encoder) => encoder.reset(),
+        }
+    }
+
     /// What is encoded.
     #[must_use]
     pub const fn codec(&self) -> &Codec {
@@ -101,6 +110,18 @@ impl Encoder {
     #[must_use]
     pub const fn sample_rate(&self) -> u32 {
         self.sample_rate
+    }
+
+    /// Samples by which what is decoded lags behind what was encoded: a file leaves out as many at its beginning (the
+    /// pre-skip of RFC 7845 4.2, which counts them at 48 kHz).
+    #[must_use]
+    pub const fn lag(&self) -> usize {
+        match &self.state {
+            State::Opus(encoder) => encoder.lag(),
+            // The filters of both ends together, which split the band in two and join it again.
+            State::G722(_) => 22,
+            State::G711(_) | State::L16 => 0,
+        }
     }
 
     /// Whether so many samples are a frame that can be encoded.

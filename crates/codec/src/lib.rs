@@ -18,6 +18,7 @@ pub mod comfort_noise;
 pub mod concealment;
 pub mod country;
 pub mod decoder;
+pub mod detect;
 pub mod dtmf;
 pub mod encoder;
 pub mod frames;

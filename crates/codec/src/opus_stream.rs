@@ -38,6 +38,11 @@ impl OpusDecoder {
         Ok(Self { sample_rate, decoder: opus::Decoder::new(sample_rate, Channels::Mono)? })
     }
 
+    pub(crate) fn reset(&mut self) {
+        // libopus refuses it of no decoder that it has made.
+        let _ = self.decoder.reset_state();
+    }
+
     /// The samples that the packet's TOC byte and frame count promise: 120 ms at most (RFC 6716 3.4, R5).
     pub(crate) fn samples_in(&self, packet: &[u8]) -> Result<usize, OpusFault> {
         if packet.len() > PAYLOAD_MAX {
@@ -169,6 +174,7 @@ fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
 #[derive(Debug)]
 pub(crate) struct OpusEncoder {
     dtx: bool,
+    lag: usize,
     encoder: opus::Encoder,
 }
 
@@ -192,7 +198,18 @@ impl OpusEncoder {
         encoder.set_inband_fec(parameters.fec)?;
         encoder.set_packet_loss_perc(options.expected_loss_percent.min(100).into())?;
         encoder.set_dtx(parameters.dtx)?;
-        Ok(Self { dtx: parameters.dtx, encoder })
+        let lag = usize::try_from(encoder.get_lookahead()?).unwrap_or(0);
+        Ok(Self { dtx: parameters.dtx, lag, encoder })
+    }
+
+    /// Samples that the encoder looks ahead.
+    pub(crate) const fn lag(&self) -> usize {
+        self.lag
+    }
+
+    pub(crate) fn reset(&mut self) {
+        // libopus refuses it of no encoder that it has made; what was set stays.
+        let _ = self.encoder.reset_state();
     }
 
     pub(crate) fn encode(&mut self, samples: &[i16], out: &mut Vec<u8>) -> Result<(), OpusFault> {

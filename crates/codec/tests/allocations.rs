@@ -1,4 +1,5 @@
-//! Buffering, decoding, concealing, encoding, resampling and looking for keys take nothing from the allocator once they are warm.
+//! Buffering, decoding, concealing, encoding, resampling, looking for keys and detection take nothing from the allocator once
+//! they are warm, and beginning anew takes nothing either.
 
 #![allow(unsafe_code, reason = "a counting allocator can only be written by implementing GlobalAlloc")]
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
@@ -8,9 +9,10 @@ use std::cell::Cell;
 
 use patchcord_codec::codec::OpusParameters;
 use patchcord_codec::comfort_noise::{ComfortNoise, NoiseGenerator};
+use patchcord_codec::detect::Settings;
 use patchcord_codec::dtmf::Detector;
 use patchcord_codec::jitter_buffer::{Config, Packet};
-use patchcord_codec::{Codec, Decoder, Encoder, EncoderOptions, JitterBuffer, Law, Resampler};
+use patchcord_codec::{Codec, Country, Decoder, Encoder, EncoderOptions, JitterBuffer, Law, Resampler};
 
 /// Passes everything on to the system's allocator and counts per thread, so that tests do not see each other.
 struct Counting;
@@ -80,6 +82,8 @@ fn a_warm_stream_allocates_nothing() {
                 decoder.recover(&packet, said.len(), &mut heard);
                 let _ = decoder.has_fec(&packet);
                 resampler.process(&heard, &mut resampled);
+                encoder.reset();
+                decoder.reset();
             });
             assert_eq!(calls, 0, "{codec:?} at {rate}");
         }
@@ -118,4 +122,20 @@ fn looking_for_keys_and_making_noise_allocates_nothing() {
         detector.process(&samples, &mut events);
     });
     assert_eq!(calls, 0);
+}
+
+#[test]
+fn detection_allocates_nothing_from_the_first_sample_on() {
+    let ringing = Country::De.ringback().samples;
+    let speech: Vec<i16> = (0..16_000_i32).map(|n| (n * (n % 90) * (n / 900 % 3) % 9001) as i16).collect();
+    let mut detector = patchcord_codec::detect::Detector::new(&Settings::default());
+    let mut told = 0;
+    let before = CALLS.get();
+    for samples in [&ringing, &speech, &ringing] {
+        samples.chunks(37).for_each(|piece| detector.push(piece, &mut |_| told += 1));
+        detector.answered();
+    }
+    detector.reset();
+    assert_eq!(CALLS.get() - before, 0);
+    assert!(told > 2, "{told} things were heard");
 }

@@ -160,6 +160,7 @@ mod tests {
             encoding: EncodingName::new(encoding).expect("a short name"),
             clock_rate: 8000,
             channels: 1,
+            fmtp: None,
         }
     }
 

@@ -136,6 +136,8 @@ impl Control {
             load.calls = load.calls.saturating_sub(1);
             call.has_aliases.store(true, Ordering::Relaxed);
         }
+        // What was recorded of it goes on with the call, unless that is recorded itself.
+        self.0.env.recorder.end_of_call(other.name.serial, self.now());
         let put_off = other.inner().hand_over();
         for (at, event) in put_off {
             let chores = call.inner().happened(call, at, event, &|event| self.tell(event));
@@ -285,6 +287,7 @@ impl Control {
             self.0.tell(call.event(now, Some(Arc::clone(&leg.party)), EventKind::LegDeleted { local }));
         }
         self.0.tell(call.event(now, None, EventKind::CallDeleted));
+        self.0.env.recorder.end_of_call(call.name.serial, now);
         // The end of all dumps.
         *call.tap() = None;
         call.changed.notify_waiters();

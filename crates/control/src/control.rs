@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use patchcord_dtls::Library as DtlsLibrary;
+use patchcord_recording::{SpecError, StartError};
 use patchcord_relay::command::{EgressMode, LatchPolicy};
 use patchcord_relay::event::{Event, Subject};
 use patchcord_relay::exchange::Reply;
@@ -29,6 +30,7 @@ use crate::http::metrics::CommandCounts;
 use crate::idempotency::Answers;
 use crate::interfaces::{Interface, Interfaces};
 use crate::ports::PortCounts;
+use crate::recording::{Recorder, RecordingConfig};
 
 /// How many events a slow reader may be behind before it is told that it has missed some.
 const EVENTS_MAX: usize = 4096;
@@ -56,6 +58,8 @@ pub struct Config {
     pub dtls: DtlsLibrary,
     /// Audio with a name.
     pub audio: AudioConfig,
+    /// Where and how calls are recorded.
+    pub recording: RecordingConfig,
     /// What every request under `/v1` must carry; `None`: nothing.
     pub token: Option<String>,
     /// The server's version, shown at `/openapi.json`.
@@ -91,6 +95,12 @@ pub enum ConfigError {
     /// A WAV file cannot be used.
     #[error(transparent)]
     Audio(#[from] AudioError),
+    /// Recordings cannot be written.
+    #[error(transparent)]
+    Recording(#[from] StartError),
+    /// The files of recordings have no such sample rate.
+    #[error("`recording.rate`: {0}")]
+    RecordingRate(SpecError),
     /// [`Control::new`] was called outside of a tokio runtime.
     #[error("the control plane must be started inside a tokio runtime")]
     NoRuntime,
@@ -107,7 +117,7 @@ pub(crate) struct Shared {
     pub(crate) version: String,
     pub(crate) legs_max_per_worker: u32,
     pub(crate) runtime: Handle,
-    now: Box<dyn Fn() -> MonoTime + Send + Sync>,
+    now: Arc<dyn Fn() -> MonoTime + Send + Sync>,
     started: MonoTime,
     calls: RwLock<Calls>,
     next_call: AtomicU64,
@@ -168,6 +178,7 @@ impl Control {
             allows_weak_srtp,
             dtls,
             audio,
+            recording,
             token,
             version,
         } = config;
@@ -180,10 +191,13 @@ impl Control {
             return Err(ConfigError::NoWorker);
         }
         let library = Library::load(&audio)?;
+        let now: Arc<dyn Fn() -> MonoTime + Send + Sync> = Arc::new(now);
+        let clock = Arc::clone(&now);
         let runtime = Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
+        let recorder = Recorder::start(recording, &version, move || clock())?;
         let calls = Calls { load: vec![Load::default(); workers.len()], ..Calls::default() };
         let interfaces = Arc::new(interfaces);
-        Ok(Self(Arc::new_cyclic(|shared| Shared {
+        let control = Self(Arc::new_cyclic(|shared| Shared {
             env: Env::new(
                 interfaces,
                 library,
@@ -192,6 +206,7 @@ impl Control {
                 media_timeout,
                 allows_weak_srtp,
                 Arc::new(Handshakes::new(shared.clone(), dtls)),
+                recorder,
             ),
             engine: Engine::new(workers, &runtime),
             token,
@@ -199,7 +214,7 @@ impl Control {
             legs_max_per_worker,
             runtime,
             started: now(),
-            now: Box::new(now),
+            now,
             calls: RwLock::new(calls),
             next_call: AtomicU64::new(1),
             waiting: Mutex::default(),
@@ -207,7 +222,9 @@ impl Control {
             events: broadcast::channel(EVENTS_MAX).0,
             draining: AtomicBool::new(false),
             command_counts: CommandCounts::default(),
-        })))
+        }));
+        control.0.env.recorder.attach(Arc::downgrade(&control.0));
+        Ok(control)
     }
 
     /// Takes what a worker has to say: the answer to a request, or an event. May be called from any thread, and in the
@@ -221,8 +238,7 @@ impl Control {
                 self.0.env.handshakes.take(association, from, datagram);
             }
             Reply::Tapped(tapped) => self.tapped(*tapped),
-            // Nothing is recorded.
-            Reply::Overheard(_) => {}
+            Reply::Overheard(overheard) => self.0.env.recorder.overheard(*overheard),
             Reply::Event { at, event } => self.event(worker, at, event),
         }
     }
@@ -338,6 +354,11 @@ impl Shared {
     /// Tells whoever listens.
     pub(crate) fn tell(&self, event: CallEvent) {
         tracing::trace!(call = %event.call, event = event.kind.name(), party = event.party.as_deref(), "event");
+        if let EventKind::CutOver(cut_over) = &event.kind {
+            let party = event.party.as_deref().unwrap_or_default();
+            let text = || format!("{}: {party} hears another source", cut_over.command.as_str());
+            self.env.recorder.mark(&event.call, MonoTime::from_nanos(event.at_us * 1000), text);
+        }
         // Without a listener there is nobody to tell, as most of the time.
         if self.events.receiver_count() > 0 {
             drop(self.events.send(Arc::new(event)));

@@ -10,6 +10,7 @@ use patchcord_relay::ids::CutOverId;
 use crate::audio::Library;
 use crate::dtls::Handshakes;
 use crate::interfaces::Interfaces;
+use crate::recording::Recorder;
 
 /// Shared by all calls.
 #[derive(Debug)]
@@ -22,10 +23,12 @@ pub(crate) struct Env {
     /// Suites that leave something unprotected may be used.
     pub(crate) allows_weak_srtp: bool,
     pub(crate) handshakes: Arc<Handshakes>,
+    pub(crate) recorder: Recorder,
     cut_overs: AtomicU64,
 }
 
 impl Env {
+    #[allow(clippy::too_many_arguments, reason = "it is put together at one place, field by field")]
     pub(crate) const fn new(
         interfaces: Arc<Interfaces>,
         library: Library,
@@ -34,9 +37,15 @@ impl Env {
         media_timeout: Option<Duration>,
         allows_weak_srtp: bool,
         handshakes: Arc<Handshakes>,
+        recorder: Recorder,
     ) -> Self {
         let cut_overs = AtomicU64::new(1);
-        Self { interfaces, library, latch, egress, media_timeout, allows_weak_srtp, handshakes, cut_overs }
+        Self { interfaces, library, latch, egress, media_timeout, allows_weak_srtp, handshakes, recorder, cut_overs }
+    }
+
+    /// Whether packets leave a leg as they came, unless it is to be another way.
+    pub(crate) fn is_transparent(&self) -> bool {
+        self.egress == EgressMode::Transparent
     }
 
     /// Whether legs learn their source from any host, unless they are told otherwise.

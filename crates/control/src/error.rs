@@ -41,6 +41,10 @@ pub enum ErrorCode {
     NotHeld,
     /// A party waits for a cut-over.
     CutOverPending,
+    /// The call is recorded already.
+    AlreadyRecording,
+    /// The call is not recorded.
+    NotRecording,
     /// A later command changed one of the parties.
     NotTheLatest,
     /// A leg that would have to be restored is gone.
@@ -73,6 +77,8 @@ pub enum ErrorCode {
     UnknownAudio,
     /// The audio cannot be encoded for this party.
     NoEncoding,
+    /// The server records nothing.
+    RecordingOff,
     /// Tags that cannot be those of this call.
     BadTags,
     /// The engine refused for a reason without a code of its own.
@@ -102,6 +108,8 @@ impl ErrorCode {
             | Self::NotBridged
             | Self::NotHeld
             | Self::CutOverPending
+            | Self::AlreadyRecording
+            | Self::NotRecording
             | Self::NotTheLatest
             | Self::LegGone
             | Self::NothingToUndo => 409,
@@ -118,6 +126,7 @@ impl ErrorCode {
             | Self::UnknownInterface
             | Self::UnknownAudio
             | Self::NoEncoding
+            | Self::RecordingOff
             | Self::BadTags
             | Self::Refused => 422,
             Self::PortsExhausted | Self::NoRoom | Self::Draining | Self::WorkerUnavailable => 503,
@@ -143,6 +152,8 @@ impl ErrorCode {
             Self::NotBridged => "not-bridged",
             Self::NotHeld => "not-held",
             Self::CutOverPending => "cut-over-pending",
+            Self::AlreadyRecording => "already-recording",
+            Self::NotRecording => "not-recording",
             Self::NotTheLatest => "not-the-latest",
             Self::LegGone => "leg-gone",
             Self::NothingToUndo => "nothing-to-undo",
@@ -159,6 +170,7 @@ impl ErrorCode {
             Self::UnknownInterface => "unknown-interface",
             Self::UnknownAudio => "unknown-audio",
             Self::NoEncoding => "no-encoding",
+            Self::RecordingOff => "recording-off",
             Self::BadTags => "bad-tags",
             Self::Refused => "refused",
             Self::PortsExhausted => "ports-exhausted",

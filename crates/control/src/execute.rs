@@ -153,7 +153,9 @@ impl Control {
             let Some(call) = call.upgrade() else { return };
             let _gate = call.gate.lock().await;
             let mut add = |plan: &mut Plan<'_>| match chore {
+                Chore::Fire { cut_over } => plan.fire(cut_over),
                 Chore::FinishPlay { leg, serial } => plan.finish_play(leg, serial),
+                Chore::EndRecording { id } => plan.end_recording(id),
                 Chore::DropLeg { leg, cut_over, .. } => plan.drop_leg(leg, cut_over),
             };
             if let Err(error) = control.run(&call, None, &mut add).await {

@@ -5,8 +5,8 @@
 //! [`Request`](patchcord_relay::exchange::Request)s and says [`Reply`](patchcord_relay::exchange::Reply)s.
 //!
 //! The code map: `api` has the words that clients use; `call` the model of a call and the planning of commands; `execute` and
-//! `calls` the way of a request; `engine` the tickets; `ports` and `interfaces` the leases; `dump` a call's packets as a file; `http` the
-//! front.
+//! `calls` the way of a request; `engine` the tickets; `ports` and `interfaces` the leases; `dump` a call's packets as a file; `recording` what is
+//! told to the recorder; `http` the front.
 
 #![forbid(unsafe_code)]
 
@@ -28,6 +28,7 @@ mod interfaces;
 pub mod ng;
 mod ports;
 mod random;
+mod recording;
 
 pub use audio::{AudioConfig, AudioError};
 pub use control::{Config, ConfigError, Control};
@@ -36,3 +37,4 @@ pub use error::{ApiError, ErrorCode};
 pub use interfaces::{AddressFamily, Interface};
 pub use patchcord_dtls::Library as DtlsLibrary;
 pub use ports::PortCounts;
+pub use recording::RecordingConfig;

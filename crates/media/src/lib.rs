@@ -1,4 +1,4 @@
-//! What is decoded of calls: one party's stream made into another's format, and several made into one. No I/O, no clock, no threads.
+//! What is decoded of calls: one party's stream made into another's format, several made into one, and what a party says. No I/O, no clock, no threads.
 //!
 //! A [`Transcoder`] is driven by the packets of its source. It has no jitter buffer and paces nothing: a packet in order leaves at
 //! once in the listener's format, with a timestamp that follows the source's, so that the listener's own jitter buffer works as if it
@@ -39,4 +39,6 @@ pub use counts::Counts;
 pub use error::CannotTranscode;
 pub use format::{Format, Meaning, is_transcodable};
 pub use mixer::{Mixer, TICK};
+pub use patchcord_codec::detect;
 pub use transcoder::Transcoder;
+pub use voice::Noticed;

@@ -4,12 +4,13 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use patchcord_codec::Resampler;
+use patchcord_codec::detect::Settings;
 use patchcord_rtp::RtpHeader;
 
 use crate::CannotTranscode;
 use crate::format::Format;
 use crate::outlet::Outlet;
-use crate::voice::{NARROW, Voice, WIDE};
+use crate::voice::{NARROW, Noticed, Voice, WIDE};
 
 /// How often [`Mixer::tick`] is to be called: RFC 3551 4.2 has packets of 20 ms as the default.
 pub const TICK: Duration = Duration::from_millis(20);
@@ -83,6 +84,20 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
         self.agree_on_rates();
     }
 
+    /// What a voice says is found out from now on, or no longer. A voice that is not known yet has to be set first.
+    pub fn detect(&mut self, voice: V, settings: Option<&Settings>) {
+        if let Some(voice) = self.voices.get_mut(&voice) {
+            voice.detect(settings);
+        }
+    }
+
+    /// Signalling says that a party has answered now.
+    pub fn answered(&mut self, voice: V) {
+        if let Some(voice) = self.voices.get_mut(&voice) {
+            voice.answered();
+        }
+    }
+
     /// `listener` hears these voices from now on, each louder by so many dB, in the first audio format of `to`. One that listens
     /// already hears others by the same stream, whose SSRC and first numbers come of `seed`; it keeps its format.
     ///
@@ -122,20 +137,27 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
     /// Whether a tick would do nothing.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.listeners.is_empty()
+        self.listeners.is_empty() && !self.voices.values().any(Voice::is_detected)
     }
 
-    /// Takes a packet that a party has sent: RTP, not encrypted, that arrived at `at_ns` nanoseconds of the clock of the ticks.
-    pub fn push(&mut self, voice: V, packet: &[u8], at_ns: u64) {
-        if let Some(voice) = self.voices.get_mut(&voice) {
-            voice.push(packet, at_ns);
+    /// Takes a packet that a party has sent: RTP, not encrypted, that arrived at `at_ns` nanoseconds of the clock of the ticks. A key
+    /// that it tells of is told `notice`, where that is to be found out.
+    pub fn push(&mut self, voice: V, packet: &[u8], at_ns: u64, notice: &mut dyn FnMut(V, Noticed)) {
+        if let Some(known) = self.voices.get_mut(&voice) {
+            known.push(packet, at_ns, &mut |noticed| notice(voice, noticed));
         }
     }
 
-    /// Mixes 20 ms for each listener, as of `now_ns`, and calls `emit` with header and payload of its packet.
-    pub fn tick(&mut self, now_ns: u64, emit: &mut dyn FnMut(L, &RtpHeader, &[u8])) {
-        for voice in self.voices.values_mut() {
-            voice.tick(now_ns);
+    /// Mixes 20 ms for each listener, as of `now_ns`, and calls `emit` with header and payload of its packet; what was found out of a
+    /// voice is told `notice`.
+    pub fn tick(
+        &mut self,
+        now_ns: u64,
+        emit: &mut dyn FnMut(L, &RtpHeader, &[u8]),
+        notice: &mut dyn FnMut(V, Noticed),
+    ) {
+        for (&name, voice) in &mut self.voices {
+            voice.tick(now_ns, &mut |noticed| notice(name, noticed));
         }
         for (&name, listener) in &mut self.listeners {
             listener.hear(&self.voices, &mut self.sum);

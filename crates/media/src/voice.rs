@@ -1,8 +1,10 @@
 //! One party's voice in a mix: in order, in time, and at the rates that its listeners want.
 
+use patchcord_codec::detect::{Detected, Detector, Settings};
+use patchcord_codec::dtmf::{self, Digit};
 use patchcord_codec::jitter_buffer::{Config, Packet, Playout};
 use patchcord_codec::{Codec, Decoder, JitterBuffer, Resampler};
-use patchcord_rtp::{RtpPacket, Ssrc};
+use patchcord_rtp::{RtpPacket, Ssrc, TelephoneEvent};
 
 use crate::CannotTranscode;
 use crate::format::{Format, Meaning};
@@ -18,6 +20,34 @@ const fn per_tick(rate: u32) -> usize {
     (rate / crate::outlet::PACKETS_PER_SECOND) as usize
 }
 
+/// Something that a party has said, or pressed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Noticed {
+    /// Found in its audio; how many milliseconds ago that began, as it is played.
+    Heard(Detected, u64),
+    /// A key.
+    Key {
+        /// Which.
+        digit: Digit,
+        /// How long it was down, in milliseconds.
+        duration_ms: u32,
+        /// Power as dBm0 with the sign dropped, 0 (loud) to 63.
+        volume: u8,
+        /// Found in its audio (ITU-T Q.23), and not told as an event (RFC 4733).
+        in_band: bool,
+    },
+}
+
+/// Finds out what a party says.
+#[derive(Debug)]
+struct Detecting {
+    detector: Detector,
+    keys: dtmf::Detector,
+    pressed: Vec<dtmf::Event>,
+    /// Samples so far.
+    samples: u64,
+}
+
 /// What a party sends, on its way to the sums.
 #[derive(Debug)]
 pub(crate) struct Voice {
@@ -26,6 +56,11 @@ pub(crate) struct Voice {
     stream: Option<Stream>,
     narrow: Lane,
     wide: Lane,
+    detecting: Option<Box<Detecting>>,
+    /// Whether the sums want 8 kHz; a detector wants them too.
+    mixed_narrow: bool,
+    /// The timestamp of the latest event whose end was seen.
+    ended_event: Option<u32>,
 }
 
 /// One codec of it.
@@ -55,7 +90,15 @@ struct Lane {
 impl Voice {
     pub(crate) fn new(formats: &[Format]) -> Self {
         let lane = |rate| Lane { rate, wanted: false, resampler: None, waiting: Vec::new(), taken: 0 };
-        Self { formats: formats.into(), stream: None, narrow: lane(NARROW), wide: lane(WIDE) }
+        Self {
+            formats: formats.into(),
+            stream: None,
+            narrow: lane(NARROW),
+            wide: lane(WIDE),
+            detecting: None,
+            mixed_narrow: false,
+            ended_event: None,
+        }
     }
 
     /// Its payload types have these meanings from now on.
@@ -73,6 +116,8 @@ impl Voice {
 
     /// Which rates are asked for.
     pub(crate) fn want(&mut self, narrow: bool, wide: bool) {
+        self.mixed_narrow = narrow;
+        let narrow = narrow || self.detecting.is_some();
         for (lane, wanted) in [(&mut self.narrow, narrow), (&mut self.wide, wide)] {
             if wanted != lane.wanted {
                 lane.wanted = wanted;
@@ -82,11 +127,42 @@ impl Voice {
         }
     }
 
-    /// Takes a packet that arrived at `at_ns`. What is no audio is left out.
-    pub(crate) fn push(&mut self, packet: &[u8], at_ns: u64) {
+    /// What it says is found out from now on, or no longer.
+    pub(crate) fn detect(&mut self, settings: Option<&Settings>) {
+        self.detecting = settings.and_then(|settings| {
+            let detector = Detector::new(settings);
+            Some(Box::new(Detecting {
+                detector,
+                keys: dtmf::Detector::new(NARROW).ok()?,
+                pressed: Vec::new(),
+                samples: 0,
+            }))
+        });
+        self.want(self.mixed_narrow, self.wide.wanted);
+    }
+
+    pub(crate) const fn is_detected(&self) -> bool {
+        self.detecting.is_some()
+    }
+
+    /// It has answered now, and what it said before does not matter.
+    pub(crate) fn answered(&mut self) {
+        if let Some(detecting) = &mut self.detecting {
+            detecting.detector.answered();
+        }
+    }
+
+    /// Takes a packet that arrived at `at_ns`. Of events it is found out which keys they are; what is no audio is left out otherwise.
+    pub(crate) fn push(&mut self, packet: &[u8], at_ns: u64, notice: &mut dyn FnMut(Noticed)) {
         let Ok(packet) = RtpPacket::parse(packet) else { return };
         let (header, payload) = (packet.header(), packet.payload());
-        let Meaning::Audio(codec) = Meaning::of(header.payload_type, &self.formats) else { return };
+        let codec = match Meaning::of(header.payload_type, &self.formats) {
+            Meaning::Audio(codec) => codec,
+            Meaning::TelephoneEvent { clock_rate } if self.detecting.is_some() => {
+                return self.note_event(header.timestamp.0, clock_rate, payload, notice);
+            }
+            _ => return,
+        };
         if self.stream.as_ref().is_none_or(|stream| *stream.decoder.codec() != codec) {
             match self.begin(codec, header.ssrc) {
                 Ok(stream) => self.stream = Some(stream),
@@ -110,6 +186,18 @@ impl Voice {
         stream.jitter.insert(&packet, at_ns);
     }
 
+    /// A key is told of when it comes up: all packets of one event have its timestamp (RFC 4733 2.5.1.2), and the last is sent thrice.
+    fn note_event(&mut self, timestamp: u32, clock_rate: u32, payload: &[u8], notice: &mut dyn FnMut(Noticed)) {
+        let Some(event) = TelephoneEvent::read(payload).filter(|event| event.end) else { return };
+        if self.ended_event.replace(timestamp) == Some(timestamp) {
+            return;
+        }
+        if let Some(digit) = Digit::from_event(event.event) {
+            let duration_ms = u32::from(event.duration) * 1000 / clock_rate.max(1);
+            notice(Noticed::Key { digit, duration_ms, volume: event.volume, in_band: false });
+        }
+    }
+
     fn begin(&mut self, codec: Codec, ssrc: Ssrc) -> Result<Stream, CannotTranscode> {
         let rate = codec.sample_rate_for(WIDE);
         for lane in [&mut self.narrow, &mut self.wide] {
@@ -120,7 +208,14 @@ impl Voice {
     }
 
     /// Has the samples of the next tick ready, at `now_ns` of the packets' clock.
-    pub(crate) fn tick(&mut self, now_ns: u64) {
+    pub(crate) fn tick(&mut self, now_ns: u64, notice: &mut dyn FnMut(Noticed)) {
+        self.play(now_ns);
+        if let Some(detecting) = &mut self.detecting {
+            detecting.hear(&self.narrow.waiting[..self.narrow.taken], notice);
+        }
+    }
+
+    fn play(&mut self, now_ns: u64) {
         let Self { stream, narrow, wide, .. } = self;
         for lane in [&mut *narrow, &mut *wide] {
             lane.go_on();
@@ -142,6 +237,23 @@ impl Voice {
     pub(crate) fn samples(&self, wide: bool) -> &[i16] {
         let lane = if wide { &self.wide } else { &self.narrow };
         &lane.waiting[..lane.taken]
+    }
+}
+
+impl Detecting {
+    fn hear(&mut self, samples: &[i16], notice: &mut dyn FnMut(Noticed)) {
+        self.samples += samples.len() as u64;
+        let now_ms = self.samples * 1000 / u64::from(NARROW);
+        self.detector
+            .push(samples, &mut |detected| notice(Noticed::Heard(detected, now_ms.saturating_sub(detected.at_ms))));
+        self.keys.process(samples, &mut self.pressed);
+        for event in self.pressed.drain(..) {
+            if let dtmf::Event::Ended(heard) = event {
+                let duration_ms = u32::try_from(heard.duration * 1000 / u64::from(NARROW)).unwrap_or(u32::MAX);
+                let volume = (-heard.level_dbm0).round().clamp(0.0, 63.0) as u8;
+                notice(Noticed::Key { digit: heard.digit, duration_ms, volume, in_band: true });
+            }
+        }
     }
 }
 

@@ -105,10 +105,10 @@ fn a_warm_mixer_allocates_nothing() {
             for (name, packets) in packets.iter().enumerate() {
                 // One in ten is lost.
                 if at % 10 != name {
-                    mixer.push(name, &packets[at % packets.len()], now);
+                    mixer.push(name, &packets[at % packets.len()], now, &mut |_, _| {});
                 }
             }
-            mixer.tick(now, &mut |_, _, payload| made += payload.len());
+            mixer.tick(now, &mut |_, _, payload| made += payload.len(), &mut |_, _| {});
             now += TICK.as_nanos() as u64;
         }
     };

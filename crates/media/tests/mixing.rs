@@ -4,8 +4,9 @@ mod support;
 
 use patchcord_codec::Decoder;
 use patchcord_codec::analysis::tone_dbfs;
+use patchcord_codec::dtmf::{self, Digit};
 use patchcord_codec::tone::sine;
-use patchcord_media::{Mixer, TICK};
+use patchcord_media::{Mixer, Noticed, TICK, detect};
 use patchcord_rtp::RtpHeader;
 use proptest::prelude::*;
 use support::{EVENT, G722, L16, OPUS, PCMA, PCMU, Source, codec, format};
@@ -102,10 +103,10 @@ impl Room {
         for _ in 0..50 * seconds {
             let now = START_NS + self.tick * tick + 7_000_000;
             while let Some((at, name, packet)) = arriving.next_if(|(at, ..)| *at <= now) {
-                self.mixer.push(name, packet, at);
+                self.mixer.push(name, packet, at, &mut |_, _| {});
             }
             let ears = &mut self.ears;
-            self.mixer.tick(now, &mut |name, header, payload| ears[name].hear(header, payload));
+            self.mixer.tick(now, &mut |name, header, payload| ears[name].hear(header, payload), &mut |_, _| {});
             self.tick += 1;
         }
     }
@@ -115,7 +116,7 @@ fn assert_heard(levels: [f64; 4], expected: [Option<f64>; 4]) {
     for (at, (level, expected)) in levels.into_iter().zip(expected).enumerate() {
         match expected {
             Some(expected) => {
-                assert!((level - expected).abs() < 1.5, "party {at}: {level} dB, not {expected}: {levels:?}")
+                assert!((level - expected).abs() < 1.5, "party {at}: {level} dB, not {expected}: {levels:?}");
             }
             None => assert!(level < -45.0, "party {at} is heard with {level} dB: {levels:?}"),
         }
@@ -178,7 +179,7 @@ fn loss_and_jitter_are_made_good_for_all_who_hear_it() {
     // One packet in 20 is lost, and each is up to 30 ms late, of a sequence that repeats after 97.
     let late = |name: usize, at: u64| {
         let number = at * 31 + name as u64 * 7;
-        (number % 20 != 0).then(|| number % 97 * 310_000)
+        (!number.is_multiple_of(20)).then(|| number % 97 * 310_000)
     };
     room.pass(5, late);
     for (name, ear) in room.ears.iter().enumerate() {
@@ -204,12 +205,12 @@ fn what_is_too_loud_together_is_limited_and_not_wrapped_around() {
     for at in 0..50 {
         let now = START_NS + at * TICK.as_nanos() as u64;
         for (name, packets) in packets.iter().enumerate() {
-            mixer.push(name as u8, &packets[at as usize], now);
+            mixer.push(name as u8, &packets[at as usize], now, &mut |_, _| {});
         }
-        mixer.tick(now, &mut |_, header, payload| ear.hear(header, payload));
+        mixer.tick(now, &mut |_, header, payload| ear.hear(header, payload), &mut |_, _| {});
     }
     let last = &ear.samples[ear.samples.len() - rate as usize / 4..];
-    assert!(last.iter().any(|&sample| sample == i16::MAX) && last.iter().any(|&sample| sample == i16::MIN));
+    assert!(last.contains(&i16::MAX) && last.contains(&i16::MIN));
     // What wraps around jumps from one end to the other; this stays there for most of a period.
     let jumps = last.windows(2).filter(|pair| (i32::from(pair[0]) - i32::from(pair[1])).abs() > 65_000).count();
     assert!(jumps <= 150, "{jumps} jumps in a quarter of a second of 300 Hz");
@@ -235,9 +236,9 @@ fn who_cannot_be_encoded_for_is_refused_and_who_is_unknown_is_silent() {
     assert!(mixer.listen(1, &[format(EVENT)], [(2, 0)], 0).is_err());
     assert!(mixer.is_idle());
     mixer.listen(1, &[format(PCMU)], [(2, 0)], 0).expect("PCMU");
-    mixer.push(2, &[0x80; 172], 0);
+    mixer.push(2, &[0x80; 172], 0, &mut |_, _| {});
     let mut made = Vec::new();
-    mixer.tick(START_NS, &mut |_, _, payload| made.push(payload.to_vec()));
+    mixer.tick(START_NS, &mut |_, _, payload| made.push(payload.to_vec()), &mut |_, _| {});
     assert_eq!(made, [vec![0xff; 160]], "silence");
     mixer.end(1);
     assert!(mixer.is_idle());
@@ -270,13 +271,59 @@ proptest! {
         }
         let mut now = START_NS;
         for (name, packet, at, ticks) in packets {
-            mixer.push(name, &packet, START_NS + at);
+            mixer.push(name, &packet, START_NS + at, &mut |_, _| {});
             if ticks {
                 let mut made = 0;
-                mixer.tick(now, &mut |_, _, payload| made += usize::from(!payload.is_empty()));
+                mixer.tick(now, &mut |_, _, payload| made += usize::from(!payload.is_empty()), &mut |_, _| {});
                 prop_assert_eq!(made, 3);
                 now += TICK.as_nanos() as u64;
             }
         }
     }
+}
+
+#[test]
+fn what_a_voice_says_and_presses_is_noticed_whoever_listens() {
+    let mut mixer: Mixer<u8, u8> = Mixer::new();
+    mixer.set_voice(1, &[PCMU, EVENT].map(format));
+    mixer.detect(1, Some(&detect::Settings::default()));
+    assert!(!mixer.is_idle());
+    // A fax machine calls: 1100 Hz for half a second, then silence (ITU-T T.30). Behind it somebody presses 7 within the audio.
+    let mut said = sine(1100.0, LEVEL_DBFS, 500, 8000).samples;
+    said.resize(16_000, 0);
+    said.extend(dtmf::samples(Digit::from_char('7').expect("a key"), -8.0, 120, 8000));
+    said.resize(24_000, 0);
+    let packets = Source::new(PCMU, 8000).say_all(&said, 20);
+    let mut noticed = Vec::new();
+    let mut now = START_NS;
+    for (at, packet) in packets.iter().enumerate() {
+        mixer.push(1, packet, now, &mut |_, noticed| panic!("{noticed:?}"));
+        // An event of three packets is one key; its last packet is sent thrice.
+        if at == 10 {
+            for (duration, end) in [(160, 0), (400, 0x80), (400, 0x80), (400, 0x80)] {
+                let [high, low] = u16::to_be_bytes(duration);
+                let event = support::packet(false, EVENT, 9, 77, 0x5eed, &[11, end | 12, high, low]);
+                mixer.push(1, &event, now, &mut |voice, key| noticed.push((voice, key)));
+            }
+        }
+        mixer.tick(now, &mut |_, _, _| {}, &mut |voice, heard| noticed.push((voice, heard)));
+        now += TICK.as_nanos() as u64;
+    }
+    let keys: Vec<_> = noticed
+        .iter()
+        .filter_map(|(voice, noticed)| match noticed {
+            Noticed::Key { digit, in_band, .. } => Some((*voice, digit.as_char(), *in_band)),
+            Noticed::Heard(..) => None,
+        })
+        .collect();
+    assert_eq!(keys, [(1, '#', false), (1, '7', true)]);
+    assert!(noticed.iter().any(|(_, noticed)| {
+        matches!(noticed, Noticed::Key { digit, duration_ms: 50, volume: 12, in_band: false } if digit.as_char() == '#')
+    }));
+    let faxes = noticed.iter().filter(|(_, noticed)| {
+        matches!(noticed, Noticed::Heard(heard, ago) if heard.what == detect::What::FaxCng && (500..1000).contains(ago))
+    });
+    assert_eq!(faxes.count(), 1, "{noticed:?}");
+    mixer.detect(1, None);
+    assert!(mixer.is_idle());
 }

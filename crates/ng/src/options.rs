@@ -163,6 +163,14 @@ pub struct Options {
     pub record_call: Option<bool>,
     /// `metadata` of a recording.
     pub metadata: Option<String>,
+    /// `recording-dir`: the folder of a recording.
+    pub recording_dir: Option<String>,
+    /// `recording-file`: the name of a recording.
+    pub recording_file: Option<String>,
+    /// `recording-path`: folder and name of a recording.
+    pub recording_path: Option<String>,
+    /// `recording-pattern`: how the name of a recording is made.
+    pub recording_pattern: Option<String>,
     /// `output-destination` of a recording.
     pub output_destination: Option<String>,
     /// `xmlrpc-callback`: who is told of a timeout.

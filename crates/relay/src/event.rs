@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 
 use patchcord_rtp::Ssrc;
 
+use crate::detection::Detection;
 use crate::ids::{CutOverId, LegId};
 use crate::time::MonoTime;
 use crate::verdict::DropReason;
@@ -65,6 +66,13 @@ pub enum Event {
         /// How many were not: they were stopped, or the leg could not be sent them any more.
         dropped: u16,
     },
+    /// Something was heard of the party ([`crate::command::Command::SetOverheard`]). The engine itself never says this.
+    Detected {
+        /// The leg.
+        leg: LegId,
+        /// What was heard.
+        detection: Detection,
+    },
     /// A triggered cut-over replaced its sources. Its receipts follow, each with the first packet of a new source.
     Switched {
         /// Which one.
@@ -103,6 +111,7 @@ impl Event {
             | Self::SsrcChanged { leg, .. }
             | Self::SrtpFailing { leg, .. }
             | Self::PlayFinished { leg }
+            | Self::Detected { leg, .. }
             | Self::DtmfFinished { leg, .. } => Subject::Leg(leg),
         }
     }

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod command;
+pub mod detection;
 pub mod event;
 pub mod exchange;
 pub mod flow;

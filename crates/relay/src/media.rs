@@ -19,6 +19,9 @@ pub struct Codec {
     pub clock_rate: u32,
     /// Channels; 1 where the rtpmap gives none.
     pub channels: u8,
+    /// Parameters of the format, as behind the number in `a=fmtp` (RFC 8866 6.15). The engine hands them on to whoever
+    /// transcodes, and does not read them.
+    pub fmtp: Option<Fmtp>,
 }
 
 /// A codec's encoding name. It lies in the codec itself: lists of codecs are copied many times on their way from signalling to a
@@ -27,8 +30,8 @@ pub struct Codec {
 pub struct EncodingName(ArrayString<{ Self::LEN_MAX }>);
 
 impl EncodingName {
-    /// The most bytes of a name; the longest registered ones have 20 characters.
-    pub const LEN_MAX: usize = 32;
+    /// The most bytes of a name: the longest registered one is 1d-interleaved-parityfec.
+    pub const LEN_MAX: usize = 24;
 
     /// `None`: it is too long.
     #[must_use]
@@ -57,17 +60,45 @@ impl fmt::Debug for EncodingName {
     }
 }
 
+/// Parameters of a format in the words of SDP, shared by all copies. One pointer wide: lists of codecs are many, and few
+/// formats have any.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Fmtp(Arc<String>);
+
+impl From<&str> for Fmtp {
+    fn from(parameters: &str) -> Self {
+        Self(Arc::new(parameters.to_owned()))
+    }
+}
+
+impl Deref for Fmtp {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Fmtp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
 impl Codec {
     /// Whether both describe the same format, whatever payload type each gives it.
     #[must_use]
     pub fn same_format(&self, other: &Self) -> bool {
+        // Parameters do not count: most say what their author would like to receive (RFC 7587 6.1, RFC 4733 2.4.1), and differ between
+        // two parties that understand each other well.
         self.clock_rate == other.clock_rate
             && self.channels == other.channels
             && self.encoding.eq_ignore_ascii_case(&other.encoding)
     }
 
     /// Whether this is more than events and comfort noise beside other formats.
-    pub(crate) fn carries_media(&self) -> bool {
+    #[must_use]
+    pub fn carries_media(&self) -> bool {
         !self.is_telephone_event() && !self.encoding.eq_ignore_ascii_case("CN")
     }
 

@@ -284,7 +284,7 @@ impl Outbox {
     }
 
     /// Takes a packet for whoever transcodes. `false` if there is no room.
-    pub(crate) fn to_transcode(&mut self, id: MadeId, bytes: &[u8]) -> bool {
+    pub(crate) fn source_packet(&mut self, id: MadeId, bytes: &[u8]) -> bool {
         self.keep(bytes, |room| Kept::Packet(id, room))
     }
 

@@ -20,17 +20,26 @@ pub struct Ears {
     /// It is recorded.
     pub recorder: bool,
     /// Somebody finds out what is heard.
-    pub detector: bool,
+    pub detector: Option<Detecting>,
+}
+
+/// How a detector listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Detecting {
+    /// Who has answered is to be found out within so many milliseconds after the answer.
+    pub answer_timeout_ms: u32,
+    /// How often it was said that the party has answered: once more, and what was heard before does not matter any more.
+    pub answers: u16,
 }
 
 impl Ears {
     /// Nobody.
-    pub const NONE: Self = Self { mixer: false, recorder: false, detector: false };
+    pub const NONE: Self = Self { mixer: false, recorder: false, detector: None };
 
     /// Whether anybody does.
     #[must_use]
     pub const fn any(self) -> bool {
-        self.mixer || self.recorder || self.detector
+        self.mixer || self.recorder || self.detector.is_some()
     }
 }
 

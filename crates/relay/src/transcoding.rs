@@ -119,7 +119,7 @@ impl Shard {
         }
         let cold = &mut self.legs.cold[sink as usize];
         let id = cold.made.ok_or(DropReason::PayloadType)?;
-        if self.outbox.to_transcode(id, packet.bytes) {
+        if self.outbox.source_packet(id, packet.bytes) {
             return Ok(());
         }
         cold.drops.count(DropReason::OutboxFull);

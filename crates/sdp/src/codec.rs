@@ -11,6 +11,8 @@ pub struct Codec {
     pub clock_rate: u32,
     /// Channels; 1 where the rtpmap gives none.
     pub channels: u8,
+    /// What `a=fmtp` says of it, without the number (RFC 8866 6.15).
+    pub fmtp: Option<String>,
 }
 
 /// Static payload types: number, name, clock rate, channels (RFC 3551 6).
@@ -47,7 +49,16 @@ impl Codec {
     pub fn of_static(payload_type: u8) -> Option<Self> {
         let &(payload_type, encoding, clock_rate, channels) =
             STATIC.iter().find(|(number, ..)| *number == payload_type)?;
-        Some(Self { payload_type, encoding: encoding.to_owned(), clock_rate, channels })
+        Some(Self { payload_type, encoding: encoding.to_owned(), clock_rate, channels, fmtp: None })
+    }
+
+    /// The static payload type of this format, if it has one.
+    #[must_use]
+    pub fn static_payload_type(encoding: &str, clock_rate: u32, channels: u8) -> Option<u8> {
+        let is = |&&(_, name, rate, count): &&(u8, &str, u32, u8)| {
+            name.eq_ignore_ascii_case(encoding) && (rate, count) == (clock_rate, channels)
+        };
+        STATIC.iter().find(is).map(|(number, ..)| *number)
     }
 
     /// Whether its packets are RFC 4733 events.
@@ -64,13 +75,13 @@ impl Codec {
         let clock_rate = parts.next()?.trim().parse().ok()?;
         let channels = parts.next().and_then(|channels| channels.trim().parse().ok()).unwrap_or(1);
         let payload_type = number.parse().ok().filter(|number| *number < 128)?;
-        Some(Self { payload_type, encoding: encoding.to_owned(), clock_rate, channels })
+        Some(Self { payload_type, encoding: encoding.to_owned(), clock_rate, channels, fmtp: None })
     }
 
     /// The same, written.
     #[must_use]
     pub fn rtpmap(&self) -> String {
-        let Self { payload_type, encoding, clock_rate, channels } = self;
+        let Self { payload_type, encoding, clock_rate, channels, fmtp: _ } = self;
         match channels {
             1 => format!("{payload_type} {encoding}/{clock_rate}"),
             _ => format!("{payload_type} {encoding}/{clock_rate}/{channels}"),

@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 
+use crate::codec::Codec;
 use crate::media::Direction;
 
 /// Changes to a description. What is `None` or empty stays as it is.
@@ -52,6 +53,9 @@ pub struct Relay {
     pub protocol: Option<String>,
     /// Formats that are left out, with their attributes.
     pub formats_without: Vec<String>,
+    /// The formats in their order, in place of those that stand there; [`Relay::formats_without`] says nothing then. Nothing else may be
+    /// in the section's `m=` line, so that there should be one at least.
+    pub formats: Option<Vec<Format>>,
     /// `a=mid`, where it has none.
     pub mid: Option<String>,
     /// Who sends; `None`: no such line.
@@ -66,6 +70,15 @@ pub struct Relay {
     pub keys: Option<Keys>,
     /// What becomes of ICE.
     pub ice: Ice,
+}
+
+/// One format of a section whose formats are given as a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// It stands there, and its attributes stay: the word in the `m=` line.
+    Kept(String),
+    /// It is another one's, or has another meaning than what stands there under its number.
+    Own(Codec),
 }
 
 /// What a section says of keys.

@@ -20,7 +20,7 @@ mod session;
 
 pub use candidate::Candidate;
 pub use codec::Codec;
-pub use edit::{Dtls, Edit, Ice, Keys, MediaEdit, Relay, RtcpAttribute};
+pub use edit::{Dtls, Edit, Format, Ice, Keys, MediaEdit, Relay, RtcpAttribute};
 pub use error::SdpError;
 pub use media::{Direction, Media, Rtcp};
 pub use session::Session;

@@ -99,6 +99,7 @@ impl Media {
         let mut media = Self::first_line(&lines[0], text, range)?;
         let mut own_direction = None;
         let mut rtpmaps = Vec::new();
+        let mut fmtps = Vec::new();
         for line in &lines[1..] {
             if line.kind == b'c' {
                 media.own_address = Some(connection(line, text)?);
@@ -106,6 +107,7 @@ impl Media {
             let Some((name, value)) = line.attribute(text) else { continue };
             match name {
                 "rtpmap" => rtpmaps.extend(Codec::read(value)),
+                "fmtp" => fmtps.extend(parameters(value)),
                 "rtcp" => media.rtcp = rtcp(value),
                 "rtcp-mux" => media.rtcp_mux = true,
                 "mid" => media.mid = Some(value.to_owned()),
@@ -122,9 +124,16 @@ impl Media {
         media.ice_ufrag = media.ice_ufrag.or_else(|| session.ice_ufrag.clone());
         media.ice_pwd = media.ice_pwd.or_else(|| session.ice_pwd.clone());
         if media.is_rtp() {
+            // A number that comes again says nothing new.
+            let mut seen = [false; 128];
             let codec = |format: &String| {
                 let number: u8 = format.parse().ok()?;
-                rtpmaps.iter().find(|codec| codec.payload_type == number).cloned().or_else(|| Codec::of_static(number))
+                if core::mem::replace(seen.get_mut(usize::from(number))?, true) {
+                    return None;
+                }
+                let known = rtpmaps.iter().find(|codec| codec.payload_type == number).cloned();
+                let fmtp = fmtps.iter().find(|(of, _)| *of == format).map(|(_, fmtp)| (*fmtp).to_owned());
+                Some(Codec { fmtp, ..known.or_else(|| Codec::of_static(number))? })
             };
             media.codecs = media.formats.iter().filter_map(codec).collect();
         }
@@ -177,6 +186,12 @@ impl Media {
             lines,
         })
     }
+}
+
+/// `96 useinbandfec=1`: the format, and what is said of it.
+fn parameters(value: &str) -> Option<(&str, &str)> {
+    let (format, parameters) = value.trim_ascii_start().split_once(|c: char| c.is_ascii_whitespace())?;
+    Some((format, parameters.trim())).filter(|(_, parameters)| !parameters.is_empty())
 }
 
 /// `4001`, or `4001 IN IP4 192.0.2.1`; one that is malformed is none: RTCP has a usual place to go.

@@ -5,10 +5,12 @@
 
 use core::fmt::{self, Write as _};
 use core::net::IpAddr;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use crate::Sdp;
 use crate::codec::Codec;
-use crate::edit::{Dtls, Edit, Ice, Keys, MediaEdit, Relay};
+use crate::edit::{Dtls, Edit, Format, Ice, Keys, MediaEdit, Relay};
 use crate::line::Line;
 use crate::media::Media;
 
@@ -126,7 +128,7 @@ impl Writer<'_> {
     fn disabled(&mut self, media: &Media, address: Option<IpAddr>) {
         let sdp = self.sdp;
         let lines = &sdp.lines[media.lines.clone()];
-        self.first_line(media, 0, None, &[]);
+        self.first_line(media, 0, None, media.formats.iter().map(|format| format.as_str().into()));
         for line in &lines[1..] {
             let goes =
                 |(name, value)| is_managed(name, value, media.is_rtp()) || ICE.contains(&name) || is_direction(name);
@@ -145,7 +147,14 @@ impl Writer<'_> {
         let sdp = self.sdp;
         let lines = &sdp.lines[media.lines.clone()];
         let is_rtp = media.is_rtp();
-        self.first_line(media, relay.port, relay.protocol.as_deref(), &relay.formats_without);
+        let listed: Vec<Listed<'_>> = match &relay.formats {
+            Some(formats) => formats.iter().map(Listed::of).collect(),
+            None => {
+                let stays = |format: &&String| !relay.formats_without.contains(format);
+                media.formats.iter().filter(stays).map(|format| Listed::There(format)).collect()
+            }
+        };
+        self.first_line(media, relay.port, relay.protocol.as_deref(), listed.iter().map(Listed::word));
         let managed = |name: &str, value: &str| {
             let ice = relay.ice != Ice::Keep && ICE.contains(&name);
             let direction = relay.direction.is_some() && is_direction(name);
@@ -172,7 +181,7 @@ impl Writer<'_> {
             self.write(format_args!("a=mid:{mid}"));
         }
         if is_rtp {
-            self.formats(media, &relay.formats_without);
+            self.formats(media, &listed);
         }
         if let Some(direction) = relay.direction {
             self.write(format_args!("a={}", direction.as_str()));
@@ -226,8 +235,20 @@ impl Writer<'_> {
     }
 
     /// For each payload type its rtpmap, also where it is static, and what else belongs to it.
-    fn formats(&mut self, media: &Media, without: &[String]) {
-        for format in media.formats.iter().filter(|format| !without.contains(format)) {
+    fn formats(&mut self, media: &Media, listed: &[Listed<'_>]) {
+        // What belongs to a number that comes again has been written.
+        let mut seen = BTreeSet::new();
+        for listed in listed {
+            let format = match listed {
+                Listed::There(format) => *format,
+                Listed::Own(codec) => {
+                    self.own_format(codec);
+                    continue;
+                }
+            };
+            if !seen.insert(format) {
+                continue;
+            }
             let of_format = |value: &str| value.split_ascii_whitespace().next() == Some(format);
             let mut own = media.attributes.iter().filter(|(_, value)| of_format(value));
             match own.clone().find(|(name, _)| name == "rtpmap") {
@@ -247,7 +268,20 @@ impl Writer<'_> {
         }
     }
 
-    fn first_line(&mut self, media: &Media, port: u16, protocol: Option<&str>, without: &[String]) {
+    fn own_format(&mut self, codec: &Codec) {
+        self.write(format_args!("a=rtpmap:{}", codec.rtpmap()));
+        if let Some(fmtp) = &codec.fmtp {
+            self.write(format_args!("a=fmtp:{} {fmtp}", codec.payload_type));
+        }
+    }
+
+    fn first_line<'f>(
+        &mut self,
+        media: &Media,
+        port: u16,
+        protocol: Option<&str>,
+        formats: impl Iterator<Item = Cow<'f, str>>,
+    ) {
         let sdp = self.sdp;
         let line = &sdp.lines[media.lines.start];
         let was = line.value(&sdp.text).split_ascii_whitespace().nth(1);
@@ -258,8 +292,8 @@ impl Writer<'_> {
             self.out.extend(["/", count]);
         }
         self.out.extend([" ", protocol.unwrap_or(&media.protocol)]);
-        for format in media.formats.iter().filter(|format| !without.contains(format)) {
-            self.out.extend([" ", format]);
+        for format in formats {
+            self.out.extend([" ", &*format]);
         }
         self.out.push_str(self.line_end);
     }
@@ -289,6 +323,29 @@ impl Writer<'_> {
         // Writing to a string cannot fail.
         let _ = self.out.write_fmt(text);
         self.out.push_str(self.line_end);
+    }
+}
+
+/// A format of a relayed section, as it will be listed.
+enum Listed<'a> {
+    There(&'a str),
+    Own(&'a Codec),
+}
+
+impl<'a> Listed<'a> {
+    fn of(format: &'a Format) -> Self {
+        match format {
+            Format::Kept(format) => Self::There(format),
+            Format::Own(codec) => Self::Own(codec),
+        }
+    }
+
+    /// Its word in the `m=` line.
+    fn word(&self) -> Cow<'a, str> {
+        match self {
+            Self::There(format) => Cow::Borrowed(format),
+            Self::Own(codec) => Cow::Owned(codec.payload_type.to_string()),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ fn relay(port: u16) -> Relay {
         port,
         protocol: None,
         formats_without: Vec::new(),
+        formats: None,
         mid: None,
         direction: Some(Direction::SendOnly),
         rtcp: Some(RtcpAttribute { port: port + 1, address: None }),
@@ -52,6 +53,48 @@ fn managed_lines_move_to_the_end_and_all_others_stay() {
         a=ptime:20\r\nm=video 0 RTP/AVP 34\r\ni=info\r\nc=IN IP4 198.51.100.7\r\na=baz\r\na=mid:1\r\nm=image 30004 udptl t38\r\nc=IN IP4 198.51.100.7\r\n\
         a=T38FaxVersion:0\r\na=sendonly\r\n";
     assert_eq!(sdp.rewrite(&edit), expected);
+}
+
+#[test]
+fn formats_are_listed_anew_and_what_stays_keeps_its_lines() {
+    let sdp = parse(OFFER);
+    let own = |payload_type, encoding: &str, fmtp: Option<&str>| {
+        let fmtp = fmtp.map(str::to_owned);
+        Format::Own(Codec { payload_type, encoding: encoding.to_owned(), clock_rate: 48_000, channels: 2, fmtp })
+    };
+    let formats = vec![
+        Format::Kept("101".into()),
+        own(97, "opus", Some("cbr=1")),
+        Format::Kept("0".into()),
+        own(96, "x", None),
+        Format::Kept("0".into()),
+    ];
+    let relay = Relay { formats: Some(formats), rtcp: None, rtcp_mux: false, ptime_ms: None, ..relay(30_000) };
+    let out = sdp.rewrite(&Edit { media: vec![MediaEdit::Relay(Box::new(relay))], ..Edit::default() });
+    let section = out.split("m=video").next().and_then(|text| text.split("m=audio").nth(1)).expect("a section");
+    assert_eq!(
+        section,
+        " 30000 RTP/AVP 101 97 0 96 0\r\na=ssrc:1 cname:x\r\na=bar\r\na=mid:0\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n\
+         a=rtpmap:97 opus/48000/2\r\na=fmtp:97 cbr=1\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:96 x/48000/2\r\na=sendonly\r\n",
+        "what is said of opus under 96 goes with it, and a number that comes again is described once"
+    );
+}
+
+#[test]
+fn parameters_of_formats_are_found() {
+    let sdp = parse(
+        "v=0\r\nm=audio 4000 RTP/AVP 0 96 96 97\r\na=fmtp:96 cbr=1; x=2 \r\na=rtpmap:96 opus/48000/2\r\na=fmtp:96 later=1\r\n\
+         a=fmtp:97\r\na=fmtp:0 y\r\n",
+    );
+    let codecs: Vec<_> =
+        sdp.media()[0].codecs.iter().map(|codec| (codec.payload_type, codec.fmtp.as_deref())).collect();
+    assert_eq!(codecs, [(0, Some("y")), (96, Some("cbr=1; x=2"))]);
+    let number = |encoding, rate, channels| Codec::static_payload_type(encoding, rate, channels);
+    assert_eq!(
+        [number("pcmu", 8000, 1), number("L16", 44_100, 1), number("L16", 44_100, 2)],
+        [Some(0), Some(11), Some(10)]
+    );
+    assert_eq!(number("opus", 48_000, 2), None);
 }
 
 #[test]

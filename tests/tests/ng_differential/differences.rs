@@ -36,6 +36,13 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         "formats that the answerer numbers anew stay, as RFC 3264 6.1 allows it, and what it alone has is not replaced by what it \
          has not: nothing is transcoded",
     ),
+    // Codecs.
+    anything("codecs put in order", "  sdp: *", "`offer` puts codecs first, as rtpengine's manual has it"),
+    anything(
+        "codecs transcoded to, with key presses of another clock",
+        "  sdp: *",
+        "key presses pass between clocks, so that the offerer is answered its own",
+    ),
     // Ports and branches.
     anything(
         "two answers to one offer, the last one wins",

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
+mod codecs;
 mod dialogues;
 mod differences;
 mod errors;
@@ -34,6 +35,7 @@ const GROUPS: &[&[Scenario]] = &[
     mux::SCENARIOS,
     ice::SCENARIOS,
     keying::SCENARIOS,
+    codecs::SCENARIOS,
     dialogues::SCENARIOS,
     errors::SCENARIOS,
     replies::SCENARIOS,

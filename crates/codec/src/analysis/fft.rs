@@ -3,7 +3,8 @@
 use core::f64::consts::TAU;
 
 /// The transform of a fixed length, with its factors computed once.
-pub(super) struct Fft {
+#[derive(Clone, Debug)]
+pub(crate) struct Fft {
     len: usize,
     /// cos and sin of the multiples of -TAU / len, half a turn of them.
     factors: Vec<(f64, f64)>,
@@ -11,7 +12,7 @@ pub(super) struct Fft {
 
 impl Fft {
     /// For `len` complex numbers; `len` is a power of two.
-    pub(super) fn new(len: usize) -> Self {
+    pub(crate) fn new(len: usize) -> Self {
         assert!(len.is_power_of_two(), "the caller rounds up");
         let factors = (0..len / 2)
             .map(|k| {
@@ -23,7 +24,7 @@ impl Fft {
     }
 
     /// Replaces `numbers`, (real, imaginary), by their transform.
-    pub(super) fn transform(&self, numbers: &mut [(f64, f64)]) {
+    pub(crate) fn transform(&self, numbers: &mut [(f64, f64)]) {
         assert_eq!(numbers.len(), self.len, "the transform's length");
         reverse_bits(numbers);
         let mut half = 1;

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::command::CommandName;
 use super::dtls::LegDtlsDone;
 use super::ice::LegIceDone;
+use super::recording::RecordingDone;
 use super::srtp::LegSrtpDone;
 use super::trigger::TriggerName;
 
@@ -61,6 +62,8 @@ pub enum Detail {
     CutOver(CutOverResult),
     /// Of `leg-delete`.
     Deleted(LegDeleted),
+    /// Of commands about a recording.
+    Recording(RecordingDone),
     /// Of all others.
     Done(PartyDone),
 }

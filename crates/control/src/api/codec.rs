@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use patchcord_relay::media::{Codec, EncodingName};
+use patchcord_relay::media::{Codec, EncodingName, Fmtp};
 use patchcord_rtp::PayloadType;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -34,7 +34,15 @@ pub struct CodecParts {
     /// Channels.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub channels: u8,
+    /// The format's parameters, as SDP has them behind the number in `a=fmtp` (RFC 8866 6.15). Whoever transcodes for the party
+    /// obeys those of Opus (RFC 7587 6.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "useinbandfec=1;maxaveragebitrate=24000", max_length = 1024)]
+    pub fmtp: Option<String>,
 }
+
+/// The most bytes of [`CodecParts::fmtp`] over HTTP.
+const FMTP_LEN_MAX: usize = 1024;
 
 const fn one() -> u8 {
     1
@@ -90,7 +98,9 @@ impl CodecSpec {
         match self {
             Self::Text(text) => from_text(text),
             Self::Parts(parts) => {
-                build(parts.payload_type.into(), &parts.encoding, parts.clock_rate, parts.channels, &parts.encoding)
+                let CodecParts { payload_type, encoding, clock_rate, channels, fmtp } = parts;
+                let codec = build((*payload_type).into(), encoding, *clock_rate, *channels, encoding)?;
+                Ok(Codec { fmtp: parameters(encoding, fmtp.as_deref())?, ..codec })
             }
         }
     }
@@ -99,7 +109,7 @@ impl CodecSpec {
 /// How a codec is written in answers: an rtpmap's value.
 #[must_use]
 pub fn rtpmap(codec: &Codec) -> String {
-    let Codec { payload_type, encoding, clock_rate, channels } = codec;
+    let Codec { payload_type, encoding, clock_rate, channels, fmtp: _ } = codec;
     match channels {
         1 => format!("{} {encoding}/{clock_rate}", payload_type.get()),
         _ => format!("{} {encoding}/{clock_rate}/{channels}", payload_type.get()),
@@ -137,7 +147,21 @@ fn build(number: u32, encoding: &str, clock_rate: u32, channels: u8, text: &str)
     if clock_rate == 0 || channels == 0 {
         return Err(format!("codec {text:?}: clock rate and channels must not be zero"));
     }
-    Ok(Codec { payload_type, encoding, clock_rate, channels })
+    Ok(Codec { payload_type, encoding, clock_rate, channels, fmtp: None })
+}
+
+/// Empty parameters are none.
+fn parameters(encoding: &str, fmtp: Option<&str>) -> Result<Option<Fmtp>, String> {
+    let Some(fmtp) = fmtp.filter(|fmtp| !fmtp.trim().is_empty()) else { return Ok(None) };
+    if fmtp.len() > FMTP_LEN_MAX {
+        return Err(format!("codec {encoding:?}: fmtp has {} bytes; at most {FMTP_LEN_MAX} are possible", fmtp.len()));
+    }
+    if fmtp.chars().any(char::is_control) {
+        return Err(format!(
+            "codec {encoding:?}: fmtp has control characters; give what stands in a=fmtp behind the number"
+        ));
+    }
+    Ok(Some(fmtp.into()))
 }
 
 #[cfg(test)]
@@ -159,6 +183,18 @@ mod tests {
     }
 
     #[test]
+    fn parameters_are_kept_as_they_are() {
+        let fmtp = |fmtp: &str| {
+            let json = serde_json::json!({"payload_type": 96, "encoding": "opus", "clock_rate": 48000, "fmtp": fmtp});
+            let spec: CodecSpec = serde_json::from_value(json).expect("it is a codec");
+            spec.to_codec().map(|codec| codec.fmtp)
+        };
+        assert_eq!(fmtp("stereo=1; cbr=1"), Ok(Some("stereo=1; cbr=1".into())));
+        assert_eq!(fmtp(" "), Ok(None));
+        assert!(fmtp(&"x".repeat(1025)).expect_err("too long").contains("at most 1024"));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (json, word) in [
             (r#""opus""#, "rtpmap"),
@@ -167,7 +203,8 @@ mod tests {
             (r#""96 x/0""#, "zero"),
             (r#""96 x/8000/1/1""#, "form"),
             (r#"{"payload_type": 96, "encoding": "", "clock_rate": 8000}"#, "encoding name"),
-            (r#"{"payload_type": 96, "encoding": "x", "clock_rate": 8000, "fmtp": ""}"#, "unknown field `fmtp`"),
+            (r#"{"payload_type": 96, "encoding": "x", "clock_rate": 8000, "ptime": 20}"#, "unknown field `ptime`"),
+            (r#"{"payload_type": 96, "encoding": "x", "clock_rate": 8000, "fmtp": "a\nb"}"#, "control characters"),
             ("7", "a codec"),
         ] {
             let error = parse(json).expect_err(json);

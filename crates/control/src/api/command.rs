@@ -8,10 +8,12 @@ use utoipa::ToSchema;
 use super::address;
 use super::codec::CodecSpec;
 use super::defaults;
+use super::detection::Detect;
 use super::dtls::LegDtls;
 use super::dtmf::DtmfSend;
 use super::ice::LegIce;
 use super::latch::{Direction, EgressName, GateSpec, LatchSpec, RelayingName};
+use super::recording::{NoFields, RecordStart};
 use super::srtp::LegSrtp;
 use super::trigger::{KeepOld, Repeat, Trigger};
 use crate::interfaces::AddressFamily;
@@ -58,6 +60,10 @@ pub enum Command {
     DtmfSend(DtmfSend),
     /// Ends these.
     DtmfStop(OneParty),
+    /// It is found out what the party says, and who has answered.
+    Detect(Detect),
+    /// It no longer is.
+    DetectStop(OneParty),
     /// Whether two parties could be bridged; changes nothing.
     Check(TwoParties),
     /// Each hears the other.
@@ -88,6 +94,14 @@ pub enum Command {
     Whisper(Whisper),
     /// Undoes `whisper`.
     Unwhisper(OneParty),
+    /// Records the call from now on.
+    RecordStart(RecordStart),
+    /// Leaves out of the recording what comes from now on.
+    RecordPause(NoFields),
+    /// Undoes `record-pause`.
+    RecordResume(NoFields),
+    /// Ends the recording.
+    RecordStop(NoFields),
     /// Undoes an earlier command's cut-over.
     Rollback(Rollback),
 }
@@ -116,6 +130,8 @@ impl Command {
             Self::DtmfUnblock(_) => CommandName::DtmfUnblock,
             Self::DtmfSend(_) => CommandName::DtmfSend,
             Self::DtmfStop(_) => CommandName::DtmfStop,
+            Self::Detect(_) => CommandName::Detect,
+            Self::DetectStop(_) => CommandName::DetectStop,
             Self::Check(_) => CommandName::Check,
             Self::Bridge(_) => CommandName::Bridge,
             Self::Unbridge(_) => CommandName::Unbridge,
@@ -131,6 +147,10 @@ impl Command {
             Self::Leave(_) => CommandName::Leave,
             Self::Whisper(_) => CommandName::Whisper,
             Self::Unwhisper(_) => CommandName::Unwhisper,
+            Self::RecordStart(_) => CommandName::RecordStart,
+            Self::RecordPause(_) => CommandName::RecordPause,
+            Self::RecordResume(_) => CommandName::RecordResume,
+            Self::RecordStop(_) => CommandName::RecordStop,
             Self::Rollback(_) => CommandName::Rollback,
         }
     }
@@ -160,6 +180,8 @@ pub enum CommandName {
     DtmfUnblock,
     DtmfSend,
     DtmfStop,
+    Detect,
+    DetectStop,
     Check,
     Bridge,
     Unbridge,
@@ -175,6 +197,10 @@ pub enum CommandName {
     Leave,
     Whisper,
     Unwhisper,
+    RecordStart,
+    RecordPause,
+    RecordResume,
+    RecordStop,
     Rollback,
 }
 
@@ -202,6 +228,8 @@ impl CommandName {
             Self::DtmfUnblock => "dtmf-unblock",
             Self::DtmfSend => "dtmf-send",
             Self::DtmfStop => "dtmf-stop",
+            Self::Detect => "detect",
+            Self::DetectStop => "detect-stop",
             Self::Check => "check",
             Self::Bridge => "bridge",
             Self::Unbridge => "unbridge",
@@ -217,6 +245,10 @@ impl CommandName {
             Self::Leave => "leave",
             Self::Whisper => "whisper",
             Self::Unwhisper => "unwhisper",
+            Self::RecordStart => "record-start",
+            Self::RecordPause => "record-pause",
+            Self::RecordResume => "record-resume",
+            Self::RecordStop => "record-stop",
             Self::Rollback => "rollback",
         }
     }

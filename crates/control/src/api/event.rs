@@ -107,6 +107,31 @@ pub enum EventKind {
         /// How many were not: they were stopped, or the party could not be sent them any more.
         dropped: u16,
     },
+    /// Something was heard of the party (`detect`).
+    Detected {
+        /// What.
+        sound: super::Sound,
+        /// How long ago it had begun.
+        began_ms_ago: u32,
+        /// How long it was, or has been so far; 0 where it has just begun.
+        duration_ms: u32,
+        /// How sure that is, 0 to 100: an order and no probability.
+        confidence_percent: u8,
+        /// The frequency of a beep.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hz: Option<u16>,
+    },
+    /// The party has pressed a key (`detect`); told when the key comes up.
+    DtmfReceived {
+        /// `0` to `9`, `*`, `#`, `A` to `D`.
+        digit: String,
+        /// How long it was down.
+        duration_ms: u32,
+        /// The power of the tones.
+        volume_dbm0: i16,
+        /// They were heard in the audio, and not told as an event (RFC 4733).
+        in_band: bool,
+    },
     /// One direction of a cut-over took effect.
     CutOver(CutOverEvent),
     /// A waiting cut-over will not happen.
@@ -119,6 +144,35 @@ pub enum EventKind {
         /// The party whose leg was deleted; null after a rollback.
         #[schema(value_type = Option<String>)]
         gone: Option<Arc<str>>,
+    },
+    /// The call is recorded: its files are there.
+    RecordingStarted {
+        /// Its name, below the server's directory of recordings; its metadata have `.json` behind it.
+        recording: String,
+    },
+    /// A recording has ended as it should.
+    RecordingFinished {
+        /// Its name.
+        recording: String,
+        /// Its files, below the server's directory of recordings.
+        files: Vec<String>,
+        /// How long it plays.
+        duration_ms: u64,
+        /// Packets that were recorded.
+        packets: u64,
+        /// Packets that never came.
+        lost: u64,
+        /// Packets that came when their place had been written.
+        late: u64,
+        /// Packets that the recorder was too slow for.
+        dropped: u64,
+    },
+    /// A recording could not be begun, or has ended because something could not be written. What was written stays.
+    RecordingFailed {
+        /// Its name.
+        recording: String,
+        /// Why.
+        reason: String,
     },
     /// A cut-over was undone.
     RolledBack {
@@ -198,8 +252,13 @@ impl EventKind {
             Self::DtlsClosed => "dtls-closed",
             Self::PlayFinished => "play-finished",
             Self::DtmfFinished { .. } => "dtmf-finished",
+            Self::Detected { .. } => "detected",
+            Self::DtmfReceived { .. } => "dtmf-received",
             Self::CutOver(_) => "cut-over",
             Self::CutOverCancelled { .. } => "cut-over-cancelled",
+            Self::RecordingStarted { .. } => "recording-started",
+            Self::RecordingFinished { .. } => "recording-finished",
+            Self::RecordingFailed { .. } => "recording-failed",
             Self::RolledBack { .. } => "rolled-back",
         }
     }

@@ -5,11 +5,13 @@ mod answer;
 mod codec;
 mod command;
 mod defaults;
+mod detection;
 mod dtls;
 mod dtmf;
 mod event;
 mod ice;
 mod latch;
+mod recording;
 mod request;
 mod secret;
 mod srtp;
@@ -26,11 +28,14 @@ pub use command::{
     LegRtcpMux, Monitor, OneOrMore, OneParty, PartyRename, Play, Relatch, Ringback, Rollback, Swap, TwoParties,
     Whisper,
 };
+pub(crate) use detection::{ANSWER_TIMEOUT_MS, default_answer_timeout_ms};
+pub use detection::{Detect, Sound};
 pub use dtls::{DtlsRemote, DtlsState, LegDtls, LegDtlsDone};
 pub use dtmf::{DTMF_DIGITS_MAX, DtmfSend};
 pub use event::{CallEvent, CutOverEvent, EventKind, ReceiptFields};
 pub use ice::{IceState, LegIce, LegIceDone};
 pub use latch::{Direction, EgressName, GateSpec, LatchModeName, LatchSpec, LearnFromName, RelayingName};
+pub use recording::{NoFields, RecordStart, RecordingDone, RecordingFormat, RecordingLayout, RecordingState};
 pub use request::{
     BATCH_LEN_MAX, CommandBody, CommandRequest, ID_LEN_MAX, NAME_LEN_MAX, SingleCommandRequest, WAIT_MS_MAX,
 };

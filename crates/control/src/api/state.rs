@@ -14,6 +14,7 @@ use super::command::CommandName;
 use super::dtls::DtlsState;
 use super::ice::IceState;
 use super::latch::Direction;
+use super::recording::RecordingState;
 use super::srtp::SrtpState;
 use super::trigger::TriggerName;
 
@@ -61,6 +62,9 @@ pub struct CallState {
     pub bridges: Vec<[Arc<str>; 2]>,
     /// Oldest first: those that wait, and the latest of the others.
     pub cut_overs: Vec<CutOverView>,
+    /// Its recording; null: it is not recorded.
+    #[serde(default)]
+    pub recording: Option<RecordingState>,
 }
 
 /// A leg.
@@ -95,6 +99,8 @@ pub struct LegState {
     pub direction: Direction,
     /// Whether nobody hears it.
     pub muted: bool,
+    /// Whether it is found out what it says.
+    pub detecting: bool,
     /// Its codecs as rtpmap values.
     pub codecs: Vec<String>,
     /// The party that it is bridged with, or will be after `resume`.

@@ -21,6 +21,8 @@ pub enum Trigger {
     AfterMs(u32),
     /// When the prompt that the party hears has ended.
     AfterPrompt,
+    /// When a human is heard to have answered: the new source is listened to.
+    OnHuman,
 }
 
 /// What becomes of the old party of a swap.
@@ -105,7 +107,7 @@ pub enum TriggerName {
     OnFirstPacket,
     /// A time that was set.
     At,
-    /// What was heard of a party.
+    /// That a human was heard to have answered.
     OnHuman,
     /// The end of a prompt.
     AfterPrompt,

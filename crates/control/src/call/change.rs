@@ -18,7 +18,7 @@ pub(super) struct How {
     pub(super) trigger: Trigger,
     /// The legs of which the command says all that they hear afterwards, whatever they heard before.
     pub(super) settles: Vec<LegId>,
-    /// The leg whose first packet or prompt a trigger waits for.
+    /// The leg whose first packet, voice or prompt a trigger waits for.
     pub(super) first_packet_of: Option<LegId>,
     pub(super) prompt_of: Option<LegId>,
     /// The leg that is deleted after the switch, and how many milliseconds later.
@@ -109,6 +109,7 @@ impl Plan<'_> {
             parts: parts.into(),
             lost_a_leg: false,
             prompt: how.prompt_of.filter(|_| how.trigger == Trigger::AfterPrompt),
+            human: how.first_packet_of.filter(|_| how.trigger == Trigger::OnHuman),
             drop_old: how.drop_old,
             receipts,
         });
@@ -152,6 +153,7 @@ impl Plan<'_> {
                 let leg = how.first_packet_of.ok_or_else(|| never("the command has no new source"))?;
                 (command::Trigger::OnFirstPacket { leg }, TriggerName::OnFirstPacket)
             }
+            Trigger::OnHuman => (command::Trigger::OnCommand, TriggerName::OnHuman),
             Trigger::AfterMs(ms) => {
                 let at = self.now.after(Duration::from_millis(ms.into()));
                 (command::Trigger::At(at), TriggerName::At)

@@ -13,6 +13,7 @@ use super::record::Record;
 use super::{Call, Inner, Tell};
 use crate::api::{
     Command, CommandAnswer, CutOverResult, CutOverState, Detail, EventKind, LegDeleted, Outcome, PartyDone,
+    RecordingDone,
 };
 
 /// What is left of a plan that is in force: enough to answer.
@@ -61,6 +62,7 @@ impl Inner {
                 play.since = at;
             }
         }
+        env.recorder.follow(&call.name, &self.model, at);
         leases.keep();
         for lease in freed {
             env.interfaces.release(lease);
@@ -115,6 +117,7 @@ impl Inner {
                 Draft::Srtp(done) => Detail::Srtp(done),
                 Draft::Dtls(done) => Detail::Dtls(done),
                 Draft::Check(result) => Detail::Check(result),
+                Draft::Recording(recording) => Detail::Recording(RecordingDone { recording }),
                 Draft::Done(party) => Detail::Done(PartyDone { party }),
                 Draft::Deleted { party, cancelled } => Detail::Deleted(LegDeleted {
                     party,

@@ -4,6 +4,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::sync::Arc;
 
+use patchcord_recording::RecordingId;
+use patchcord_relay::detection::{Detection, What};
 use patchcord_relay::event::{Event, Receipt};
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::Repeat;
@@ -19,8 +21,12 @@ use crate::api::{CutOverEvent, CutOverState, EventKind, ReceiptView};
 pub(crate) enum Chore {
     /// What was played to the leg is over: put back what it heard before.
     FinishPlay { leg: LegId, serial: u32 },
+    /// A recording has failed: the call is not recorded any more.
+    EndRecording { id: RecordingId },
     /// Delete the old leg of a swap, unless the swap is undone by then.
     DropLeg { leg: LegId, cut_over: CutOverId, after: Duration },
+    /// A human has answered for whom this has waited.
+    Fire { cut_over: CutOverId },
 }
 
 impl Inner {
@@ -38,6 +44,7 @@ impl Inner {
             Event::CutOver(receipt) => return self.proven(call, at, receipt, tell),
             Event::CutOverCancelled { id, gone } => return self.cancelled(call, at, id, gone, tell),
             Event::PlayFinished { leg } => return self.play_finished(call, at, leg, tell),
+            Event::Detected { leg, detection } => return self.detected(call, at, leg, &detection, tell),
             Event::Latched { leg, source } => self.plain(call, at, leg, latched(source), tell),
             Event::FirstPacket { leg, ssrc } => {
                 self.plain(call, at, leg, EventKind::FirstPacket { ssrc: ssrc.0 }, tell);
@@ -169,6 +176,21 @@ impl Inner {
             Some(id) => self.fire(call, id),
             None => chore.into_iter().collect(),
         }
+    }
+
+    /// Something was heard of a party, perhaps what a cut-over waits for.
+    fn detected(&mut self, call: &Call, at: MonoTime, leg: LegId, detection: &Detection, tell: Tell<'_>) -> Vec<Chore> {
+        // What is late is of no interest to anybody any more.
+        let Some(found) = self.model.legs.get_mut(leg).filter(|leg| leg.ears.detector.is_some()) else {
+            return Vec::new();
+        };
+        found.is_human |= detection.what == What::Human;
+        let is_human = detection.what == What::Human;
+        if let Some(kind) = super::detection::event_of(detection) {
+            self.plain(call, at, leg, kind, tell);
+        }
+        let waits = self.model.records.pending().filter(|record| is_human && record.human == Some(leg));
+        waits.map(|record| Chore::Fire { cut_over: record.id }).collect()
     }
 
     fn plain(&self, call: &Call, at: MonoTime, leg: LegId, kind: EventKind, tell: Tell<'_>) {

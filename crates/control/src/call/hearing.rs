@@ -49,6 +49,7 @@ use crate::error::{ApiError, ErrorCode};
 impl Plan<'_> {
     pub(super) fn bridge(&mut self, fields: &api::Bridge) -> Result<Draft, ApiError> {
         let (a, b) = self.two(&fields.a, &fields.b)?;
+        let trigger = self.trigger_for(b, fields.trigger.unwrap_or(Trigger::Immediate))?;
         let mut after = self.model.legs.clone();
         after.bridge(a, b);
         let prompt_of = [a, b].into_iter().find(|&leg| self.hears_prompt(leg));
@@ -56,7 +57,7 @@ impl Plan<'_> {
             after,
             &How {
                 command: CommandName::Bridge,
-                trigger: fields.trigger.unwrap_or(Trigger::Immediate),
+                trigger,
                 settles: vec![a, b],
                 first_packet_of: Some(b),
                 prompt_of,
@@ -90,6 +91,7 @@ impl Plan<'_> {
             KeepOld::Drop => (None, Some((old, 0))),
             KeepOld::DropAfterMs(ms) => (None, Some((old, ms))),
         };
+        let trigger = self.trigger_for(new, fields.trigger.unwrap_or(Trigger::OnFirstPacket))?;
         let mut after = self.model.legs.clone();
         after.bridge(survivor, new);
         after.park(old, hold);
@@ -97,7 +99,7 @@ impl Plan<'_> {
             after,
             &How {
                 command: CommandName::Swap,
-                trigger: fields.trigger.unwrap_or(Trigger::OnFirstPacket),
+                trigger,
                 settles: vec![survivor, old, new],
                 first_packet_of: Some(new),
                 prompt_of: Some(survivor).filter(|&leg| self.hears_prompt(leg)),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use patchcord_relay::command::{self, LegSpec};
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::Codec;
+use patchcord_relay::overhearing::Ears;
 
 use super::change::How;
 use super::model::{Heard, Hearing, Leg};
@@ -76,9 +77,12 @@ impl Plan<'_> {
             ice: None,
             srtp: None,
             dtls: None,
+            ears: Ears::NONE,
+            is_human: false,
             hearing: Hearing::default(),
             changed_by: None,
         });
+        self.record_leg(id);
         self.news.push((Some(Arc::clone(&party)), EventKind::LegCreated { local }));
         let rtcp = local_rtcp.unwrap_or(local);
         Ok(Draft::Created(Box::new(LegCreated {
@@ -180,14 +184,6 @@ impl Plan<'_> {
     /// mixed any more.
     pub(crate) fn leg_delete(&mut self, party: &str) -> Result<Draft, ApiError> {
         let leg = self.leg(party)?.clone();
-        let legs = &self.model.legs;
-        let hears_mixed = |other: &Leg| matches!(legs.heard(other), Heard::Mix(talkers) if talkers.iter().any(|talker| talker.leg == leg.id));
-        if legs.0.iter().any(hears_mixed) {
-            let mut after = legs.clone();
-            after.silence(leg.id);
-            // While something waits that concerns them, they are left to the engine.
-            let _ = self.change(after, &How::now(CommandName::LegDelete));
-        }
         let party = Arc::clone(&leg.party);
         let pending: Vec<_> = self.model.records.pending().map(|record| record.id).collect();
         let mut cancelled = Vec::new();
@@ -203,6 +199,14 @@ impl Plan<'_> {
             } else {
                 record.leave_out(leg.id);
             }
+        }
+        let legs = &self.model.legs;
+        let hears_mixed = |other: &Leg| matches!(legs.heard(other), Heard::Mix(talkers) if talkers.iter().any(|talker| talker.leg == leg.id));
+        if legs.0.iter().any(hears_mixed) {
+            let mut after = legs.clone();
+            after.silence(leg.id);
+            // While something waits that concerns them, they are left to the engine.
+            let _ = self.change(after, &How::now(CommandName::LegDelete));
         }
         self.tell_engine(command::Command::RemoveLeg { leg: leg.id });
         self.model.legs.remove(leg.id);

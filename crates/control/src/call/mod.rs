@@ -8,6 +8,7 @@
 mod change;
 mod check;
 mod commit;
+mod detection;
 mod dtls;
 mod dtmf;
 mod happened;
@@ -17,6 +18,7 @@ mod legs;
 mod model;
 mod plan;
 mod record;
+mod recording;
 mod rollback;
 pub(crate) mod srtp;
 mod view;
@@ -41,6 +43,7 @@ pub(crate) use happened::Chore;
 pub(crate) use legs::LEG_BITS;
 pub(crate) use model::{CallModel, Leg};
 pub(crate) use plan::{CallName, Draft, Plan};
+pub(crate) use recording::name_of as recording_name;
 
 /// How many ids of requests a call remembers.
 const ANSWERS_MAX: usize = 128;

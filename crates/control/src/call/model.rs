@@ -9,12 +9,14 @@ use std::sync::Arc;
 use patchcord_relay::command::{IceCredentials, SrtpKeys, Talker};
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::{Codec, Repeat};
+use patchcord_relay::overhearing::Ears;
 use patchcord_relay::time::MonoTime;
 
 use super::dtls::Dtls;
 use super::record::Records;
 use crate::audio::Sound;
 use crate::interfaces::Lease;
+use crate::recording::CallRecording;
 
 /// The state of a call.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +31,8 @@ pub(crate) struct CallModel {
     pub(crate) conferences: u32,
     /// Somebody dumps it: the engine has been told so of all legs.
     pub(crate) tapped: bool,
+    /// It is recorded. Few are.
+    pub(crate) recording: Option<Box<CallRecording>>,
 }
 
 /// The legs of a call, in the order in which they were created.
@@ -49,6 +53,10 @@ pub(crate) struct Leg {
     pub(crate) srtp: Option<Arc<SrtpKeys>>,
     /// How it agrees on keys with its party beside the media; its keys are not known here then.
     pub(crate) dtls: Option<Arc<Dtls>>,
+    /// Who hears it beside its listeners; the engine has been told so.
+    pub(crate) ears: Ears,
+    /// A human was heard to have answered.
+    pub(crate) is_human: bool,
     pub(crate) hearing: Hearing,
     /// The latest cut-over that changed `hearing` or what is derived from it.
     pub(crate) changed_by: Option<CutOverId>,
@@ -167,6 +175,9 @@ impl CallModel {
         self.records.absorb(other.records);
         self.plays = self.plays.max(other.plays);
         self.conferences = self.conferences.max(other.conferences);
+        if self.recording.is_none() {
+            self.recording = other.recording;
+        }
     }
 }
 

@@ -65,6 +65,8 @@ pub(crate) enum Draft {
     Check(CheckResult),
     /// Nothing to change, or the cut-overs that change it.
     CutOver(Vec<CutOverId>),
+    /// The name of a recording.
+    Recording(Arc<str>),
     Done(Arc<str>),
 }
 
@@ -133,6 +135,8 @@ impl<'a> Plan<'a> {
             Command::DtmfUnblock(fields) => self.block_dtmf(&fields.party, false)?,
             Command::DtmfSend(fields) => self.dtmf_send(fields)?,
             Command::DtmfStop(fields) => self.dtmf_stop(&fields.party)?,
+            Command::Detect(fields) => self.detect(fields)?,
+            Command::DetectStop(fields) => self.detect_stop(&fields.party)?,
             Command::Check(fields) => self.check(fields)?,
             Command::Bridge(fields) => self.bridge(fields)?,
             Command::Unbridge(fields) => self.unbridge(fields)?,
@@ -148,6 +152,10 @@ impl<'a> Plan<'a> {
             Command::Leave(fields) => self.leave(&fields.party)?,
             Command::Whisper(fields) => self.whisper(fields)?,
             Command::Unwhisper(fields) => self.unwhisper(&fields.party)?,
+            Command::RecordStart(fields) => self.record_start(fields)?,
+            Command::RecordPause(_) => self.record_pause(true)?,
+            Command::RecordResume(_) => self.record_pause(false)?,
+            Command::RecordStop(_) => self.record_stop()?,
             Command::Rollback(fields) => self.rollback(&fields.of)?,
         };
         self.drafts.push(draft);

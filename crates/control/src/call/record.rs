@@ -34,6 +34,8 @@ pub(crate) struct Record {
     pub(crate) lost_a_leg: bool,
     /// The leg whose prompt it waits for.
     pub(crate) prompt: Option<LegId>,
+    /// The leg that it waits for to be a human.
+    pub(crate) human: Option<LegId>,
     /// The leg that is deleted after the switch, and how many milliseconds later.
     pub(crate) drop_old: Option<(LegId, u32)>,
     /// Of each part whose source changes, if nothing else changes it before its first packet.

@@ -12,9 +12,12 @@ use patchcord_relay::time::MonoTime;
 use super::Call;
 use super::dtls::Dtls;
 use super::model::{CallModel, Heard, Leg, Legs};
-use crate::api::{CallState, CallSummary, DtlsState, LegState, OffloadState, SentState, by_name, rtpmap};
+use crate::api::{
+    CallState, CallSummary, DtlsState, LegState, OffloadState, RecordingState, SentState, by_name, rtpmap,
+};
 use crate::dtls::Progress;
 use crate::env::Env;
+use crate::recording::CallRecording;
 
 impl Call {
     /// A line in a list of calls.
@@ -59,6 +62,7 @@ impl Call {
             age_ms: self.age_ms(now),
             parties: legs.parties(),
             legs: leg_states.collect(),
+            recording: model.recording.as_deref().map(|recording| recording_state(recording, env)),
             bridges: bridges(legs),
             cut_overs: cut_overs.collect(),
         }
@@ -111,6 +115,16 @@ fn dtls_state(dtls: &Dtls, env: &Env) -> Option<DtlsState> {
     Some(DtlsState { state, role, profile, error })
 }
 
+fn recording_state(recording: &CallRecording, env: &Env) -> RecordingState {
+    let CallRecording { id, wish, paused } = recording;
+    RecordingState {
+        name: env.recorder.name_of(*id).unwrap_or_else(|| Arc::clone(&wish.name)),
+        format: wish.format,
+        layout: wish.layout,
+        paused: *paused,
+    }
+}
+
 fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, env: &Env) -> LegState {
     let LegSnapshot { ingress, egress, .. } = snapshot;
     let (local, local_rtcp) = env.interfaces.local(leg.lease);
@@ -132,6 +146,7 @@ fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, env: &Env) ->
         }),
         direction: snapshot.direction.into(),
         muted: snapshot.muted,
+        detecting: leg.ears.detector.is_some(),
         codecs: leg.codecs.iter().map(|codec: &Codec| rtpmap(codec)).collect(),
         peer: leg.hearing.peer.and_then(|peer| model.legs.get(peer)).map(|peer| Arc::clone(&peer.party)),
         held: leg.hearing.hold.is_some(),

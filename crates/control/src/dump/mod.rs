@@ -4,9 +4,6 @@
 //! flows for itself ([`Command::SetTapped`](patchcord_relay::command::Command::SetTapped)). Legs that join are tapped by the batch that
 //! creates them. When the last reader is gone, so is all that.
 
-mod file;
-mod frame;
-
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
@@ -14,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use patchcord_recording::pcapng::{Capture, Packet};
 use patchcord_relay::command;
 use patchcord_relay::exchange::Tapped;
 use patchcord_relay::ids::{Component, LegId};
@@ -26,7 +24,6 @@ use crate::call::{Call, Plan};
 use crate::control::Control;
 use crate::error::ApiError;
 use crate::interfaces::Lease;
-use file::{File, Packet};
 
 /// How many packets a slow reader may be behind before it is told that it has missed some: some seconds of a call.
 const PACKETS_MAX: usize = 4096;
@@ -50,7 +47,7 @@ impl Control {
         }
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let epoch = since_1970.saturating_sub(Duration::from_nanos(self.now().as_nanos()));
-        let file = File::new(&call.name.name, &self.0.version);
+        let file = Capture::new(&call.name.name, &format!("patchcord {}", self.0.version));
         drop(gate);
         Ok(Dump { packets: BroadcastStream::new(packets), call, legs: BTreeMap::new(), file, epoch, reader })
     }
@@ -102,7 +99,7 @@ pub(crate) struct Dump {
     call: Arc<Call>,
     /// Legs that packets were seen of: they may be gone when the last of them is written.
     legs: BTreeMap<LegId, (Arc<str>, Lease)>,
-    file: File,
+    file: Capture,
     /// When the workers' clock began, since 1970.
     epoch: Duration,
     reader: Reader,

@@ -2,7 +2,7 @@
 //!
 //! Nothing but the counts of commands and associations is kept between two scrapes: each asks the workers and writes what they say.
 
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -59,6 +59,7 @@ pub(super) async fn metrics(State(control): State<Control>) -> Result<Response, 
     let answered: Vec<_> =
         workers.iter().filter_map(|entry| Some((entry.worker.to_string(), entry.state.as_ref()?))).collect();
     page.workers(&answered);
+    page.recordings(&control);
     page.registry.register("commands", "Bridge commands by name and result", control.0.command_counts.0.clone());
     let associations = control.0.env.handshakes.counts.0.clone();
     page.registry.register("dtls_associations", "Associations of DTLS by what has become of them", associations);
@@ -92,6 +93,27 @@ impl Page<'_> {
             })
         });
         self.gauge("ports", "Media ports: leased, busy (held by other programs) and free", by_state);
+    }
+
+    fn recordings(&mut self, control: &Control) {
+        let recorder = &control.0.env.recorder;
+        let running = recorder.running() as f64;
+        self.gauge("recordings_running", "Recordings that go on", [(Labels::new(), running)].into_iter());
+        let counts = &recorder.counts;
+        let labelled = |label: &'static str, counters: [(&str, &AtomicU64); 2]| {
+            counters.map(|(value, count)| (vec![(label, value.to_owned())], count.load(Ordering::Relaxed)))
+        };
+        let ended = labelled("result", [("finished", &counts.finished), ("failed", &counts.failed)]);
+        self.counter("recordings", "Recordings that are over, by result", ended.into_iter());
+        let recorded = counts.recorded.load(Ordering::Relaxed);
+        self.counter(
+            "recorded_packets",
+            "Packets of recordings that are over",
+            [(Labels::new(), recorded)].into_iter(),
+        );
+        let lost = labelled("reason", [("late", &counts.late), ("dropped", &counts.dropped)]);
+        let help = "Packets missing in recordings that are over: they came late, or the recorder was too slow";
+        self.counter("recording_packets_lost", help, lost.into_iter());
     }
 
     /// The same under the names that operators' dashboards have from rtpengine. Gauges all of them, because some of these names

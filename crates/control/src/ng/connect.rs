@@ -62,6 +62,7 @@ impl Ng {
                 let mut model = other.lend().ok_or_else(|| unknown_call(&other.name.name))?;
                 model.legs.rename(&renames);
                 plan.model.absorb(model);
+                plan.keep_recording();
             }
             for (a, b) in session.bridges(parties) {
                 if plan.model.legs.named(&a).is_some() && plan.model.legs.named(&b).is_some() {

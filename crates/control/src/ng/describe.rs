@@ -57,6 +57,7 @@ fn line(sdp: &Sdp, media: &Media, options: &Options) -> Result<Described, Refuse
             encoding: EncodingName::new(&codec.encoding)?,
             clock_rate: codec.clock_rate,
             channels: codec.channels,
+            fmtp: codec.fmtp.as_deref().map(Into::into),
         })
     };
     let usable = |codec: &Codec| {
@@ -80,6 +81,7 @@ fn line(sdp: &Sdp, media: &Media, options: &Options) -> Result<Described, Refuse
         ice: ice::described(sdp, media),
         sdes: DescribedSdes::read(media),
         dtls: dtls::described(sdp, media),
+        formats: if media.is_rtp() { media.formats.clone() } else { Vec::new() },
         codecs: media.codecs.iter().filter_map(codec).filter(usable).collect(),
     })
 }
@@ -150,7 +152,7 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
         .enumerate()
         .map(|(index, (media, told))| match told {
             Told::Disabled => MediaEdit::Disable { address: here },
-            Told::Here { rtp, rtcp, mux, mux_required, ice, protocol, keys } => {
+            Told::Here { rtp, rtcp, mux, mux_required, ice, protocol, keys, formats } => {
                 let (mux, mux_required) = (*mux, *mux_required);
                 let address = options.media_address.unwrap_or(rtp.ip());
                 let is_rtp = media.is_rtp();
@@ -167,6 +169,7 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
                     port: rtp.port(),
                     protocol: Some(protocol.clone()).filter(|_| is_rtp),
                     formats_without: offered.map_or_else(Vec::new, |offered| not_offered(media, offered)),
+                    formats: formats.as_deref().map(<[_]>::to_vec),
                     mid: offered.and_then(|offered| offered.mid.clone()).or_else(|| given_mid(other, phase, index)),
                     direction: direction(media, options, is_zero),
                     rtcp: attribute

@@ -104,7 +104,14 @@ impl Session {
         if heard { Ok(()) } else { no(format!("nobody hears the audio of {name}")) }
     }
 
-    fn read_from_now_on(&mut self, id: PartyId, index: usize, name: &str, plan: &mut Plan<'_>) -> Result<(), ApiError> {
+    /// What passes unread only because everything does is read.
+    pub(super) fn read_from_now_on(
+        &mut self,
+        id: PartyId,
+        index: usize,
+        name: &str,
+        plan: &mut Plan<'_>,
+    ) -> Result<(), ApiError> {
         let media = self.party_mut(id).and_then(|party| party.media.get_mut(index));
         let Some(media) = media.filter(|media| is_readable(&media.protocol)) else { return Ok(()) };
         media.read = true;

@@ -63,6 +63,7 @@ impl Ng {
                 let config = &self.0.config;
                 let mut exchange = Exchange { config, options: &options, phase, from, to, session: &mut session, plan };
                 let lines = exchange.describe(&lines)?;
+                session.note_recording(from, &options, config.relay_unread, plan)?;
                 session.note_signal((from, to), unix_us());
                 session.note_description(from, sdp.as_str(), options.label.as_deref());
                 told = Some((session, lines, to));

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use patchcord_ng::Options;
 use patchcord_ng::options::Tos;
 use patchcord_relay::media::Codec;
+use patchcord_sdp::Format;
 
 use super::NgConfig;
+use super::formats::LegFormats;
 use super::ice::{DescribedIce, ToldIce};
 use super::keying::{Keying, ToldKeys};
 use super::sdes::DescribedSdes;
@@ -36,6 +38,9 @@ pub(super) struct Described {
     pub(super) remote_rtcp: Option<SocketAddr>,
     pub(super) direction: Direction,
     pub(super) mux: bool,
+    /// The words of the m= line, if they are payload types.
+    pub(super) formats: Vec<String>,
+    /// Those that are known, each number once.
     pub(super) codecs: Vec<Codec>,
     pub(super) mid: Option<String>,
     pub(super) ptime_ms: Option<u32>,
@@ -47,6 +52,7 @@ pub(super) struct Described {
 
 /// What the other side is to be told of an m= line.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each m= line of a message, and few are disabled")]
 pub(super) enum Told {
     /// It is disabled.
     Disabled,
@@ -62,6 +68,8 @@ pub(super) enum Told {
         /// In which protocol.
         protocol: String,
         keys: ToldKeys,
+        /// The formats, where they are others than in the SDP.
+        formats: Option<Box<[Format]>>,
     },
 }
 
@@ -121,7 +129,7 @@ impl Exchange<'_, '_> {
             self.media(self.to, index).given_mid = Some((index + 1).to_string());
         }
         let (mux, mux_required) = self.agree_on_mux(index, &protocol);
-        let (own, others) = self.codecs(index);
+        let LegFormats { own, others, told: formats } = self.formats(index, line, &protocol);
 
         let leg = self.media(self.from, index).leg.as_ref().map(|leg| (leg.remote, leg.remote_rtcp));
         let (remote_before, rtcp_before) = leg.unwrap_or_default();
@@ -179,7 +187,8 @@ impl Exchange<'_, '_> {
         let keys = self.agree_on_keys(index, line, &protocol)?;
         let Some(leg) = &mut self.media(self.to, index).leg else { return Ok(Told::Disabled) };
         leg.told_to = leg.told_to.or(line.remote);
-        Ok(Told::Here { rtp: leg.advertised, rtcp: leg.advertised_rtcp, mux, mux_required, ice, protocol, keys })
+        let (rtp, rtcp) = (leg.advertised, leg.advertised_rtcp);
+        Ok(Told::Here { rtp, rtcp, mux, mux_required, ice, protocol, keys, formats })
     }
 
     /// Where ports follow the remote side: another address of the sender gives the receiver another local port, and the same
@@ -272,32 +281,6 @@ impl Exchange<'_, '_> {
             (false, false) => None,
         };
         (offered, offered && (wish.require || in_use))
-    }
-
-    /// The codec lists of both legs. In an offer and its answer each side numbers formats as the other one receives them, so
-    /// that within a dialogue a number passes as it is: both lists have all formats of both, each its own first.
-    fn codecs(&self, index: usize) -> (Vec<Codec>, Vec<Codec>) {
-        let [one, other] =
-            [self.from, self.to].map(|party| self.session.party(party).and_then(|party| party.media.get(index)));
-        let [own, others] = [one, other].map(|media| media.map_or(&[][..], |media| &media.codecs));
-        let ever = [one, other].into_iter().flatten().filter_map(|media| media.leg.as_ref());
-        let ever = ever.flat_map(|leg| &leg.codecs_ever);
-        // A number that has had two meanings has none: it passes as it is.
-        let clear = |codec: &&Codec| {
-            let same_number = |other: &&Codec| other.payload_type == codec.payload_type;
-            let all = own.iter().chain(others).chain(ever.clone());
-            all.filter(same_number).all(|other| other.same_format(codec))
-        };
-        let list = |first: &[Codec], then: &[Codec]| {
-            let mut list: Vec<Codec> = Vec::with_capacity(first.len() + then.len());
-            for codec in first.iter().chain(then).filter(clear) {
-                if !list.iter().any(|other| other.payload_type == codec.payload_type) {
-                    list.push(codec.clone());
-                }
-            }
-            list
-        };
-        (list(own, others), list(others, own))
     }
 
     fn direction(&self, line: &Described) -> Direction {
@@ -487,6 +470,12 @@ impl Exchange<'_, '_> {
             (.., true) => Some(EgressName::NewSsrc),
             _ => None,
         };
+        let mut transparent = egress.map_or(self.plan.env.is_transparent(), |egress| egress == EgressName::Transparent);
+        let mut egress = egress;
+        if transparent && self.may_transcode(index) {
+            // What is transcoded is a stream of the relay's own.
+            (egress, transparent) = (Some(EgressName::Continuity), false);
+        }
         let listens = self.session.party(party).is_some_and(|party| party.role == Role::Subscriber);
         let media_timeout_ms = match self.options.media_timeout_s.map(|seconds| seconds.saturating_mul(1000)) {
             // Nothing is expected of whoever only listens.
@@ -535,6 +524,7 @@ impl Exchange<'_, '_> {
             codecs,
             bridged_with: None,
             disabled: false,
+            transparent,
         });
         Ok(())
     }
@@ -575,6 +565,7 @@ fn specs(codecs: &[Codec]) -> Vec<CodecSpec> {
             encoding: codec.encoding.to_string(),
             clock_rate: codec.clock_rate,
             channels: codec.channels,
+            fmtp: codec.fmtp.as_deref().map(str::to_owned),
         })
     };
     codecs.iter().map(spec).collect()

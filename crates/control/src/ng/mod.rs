@@ -6,6 +6,7 @@
 //! `subscription` and `own_sdp` in place of the last two; the other files are one command, or a family of them, each.
 
 mod call;
+mod codecs;
 mod connect;
 mod control;
 mod delete;
@@ -13,6 +14,7 @@ mod describe;
 mod dtls;
 mod dtmf;
 mod exchange;
+mod formats;
 mod ice;
 mod keying;
 pub mod listen;
@@ -22,6 +24,7 @@ mod own_sdp;
 mod publish;
 mod quality;
 mod query;
+mod recording;
 mod refuse;
 mod sdes;
 mod server;
@@ -38,6 +41,7 @@ use patchcord_ng::{Command, Dict, Options, Request, Value, reason};
 
 use self::control::Gate;
 use crate::control::Control;
+use recording::Recording;
 use refuse::Refused;
 
 pub(crate) use quality::Quality;
@@ -149,6 +153,9 @@ impl Ng {
             Command::SubscribeAnswer => self.subscribe_answer(&options()).await,
             Command::Unsubscribe => self.unsubscribe(&options()).await,
             Command::Publish => self.publish(&options()).await,
+            Command::StartRecording => self.record(&options(), Recording::Start).await,
+            Command::PauseRecording => self.record(&options(), Recording::Pause).await,
+            Command::StopRecording => self.record(&options(), Recording::Stop).await,
             Command::Query => self.query(&options()).await,
             Command::List => self.list(&options()),
             Command::Statistics => Ok(self.statistics()),
@@ -157,9 +164,6 @@ impl Ng {
                 let options = options();
                 if !matches!(other, Command::Create | Command::Transform) {
                     match other {
-                        Command::StartRecording | Command::StopRecording | Command::PauseRecording => {
-                            self.find(&options)?
-                        }
                         Command::StartForwarding | Command::StopForwarding => {
                             let call = self.find_for_media(&options)?;
                             call.session().selected(&options)?;
@@ -177,11 +181,9 @@ impl Ng {
 /// A command that is known and not obeyed, and what to do instead.
 fn not_supported(command: Command) -> Refused {
     let instead = match command {
-        Command::StartForwarding
-        | Command::StopForwarding
-        | Command::StartRecording
-        | Command::StopRecording
-        | Command::PauseRecording => "; use \"subscribe request\" for a live copy of the media",
+        Command::StartForwarding | Command::StopForwarding => {
+            "; use \"subscribe request\" for a live copy of the media"
+        }
         Command::Create | Command::CreateAnswer | Command::Mesh => "; use \"offer\", \"answer\" and \"connect\"",
         _ => "",
     };

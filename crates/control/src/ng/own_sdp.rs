@@ -82,7 +82,7 @@ fn rewritten(published: &Published<'_>, options: &Options, config: &NgConfig, fa
 }
 
 fn edited(media: &Media, line: &Line, options: &Options, here: IpAddr) -> MediaEdit {
-    let Told::Here { rtp, rtcp, mux, mux_required, ice: _, ref protocol, ref keys } = line.told else {
+    let Told::Here { rtp, rtcp, mux, mux_required, ice: _, ref protocol, ref keys, formats: _ } = line.told else {
         return MediaEdit::Disable { address: Some(here) };
     };
     let address = options.media_address.unwrap_or(rtp.ip());
@@ -93,6 +93,7 @@ fn edited(media: &Media, line: &Line, options: &Options, here: IpAddr) -> MediaE
         port: rtp.port(),
         protocol: wanted(options).or(Some(protocol)).map(str::to_owned).filter(|_| media.is_rtp()),
         formats_without: line.without.clone(),
+        formats: None,
         mid: line.mid.clone(),
         direction: Some(match media.direction {
             Direction::SendRecv | Direction::SendOnly => Direction::SendOnly,

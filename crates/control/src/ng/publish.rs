@@ -107,7 +107,7 @@ impl Exchange<'_, '_> {
             let Some(leg) = &self.media(publisher, index).leg else { return Ok(Told::Disabled) };
             let (rtp, rtcp) = (leg.advertised, leg.advertised_rtcp);
             let (protocol, keys) = (line.protocol.clone(), ToldKeys::Keep);
-            Ok(Told::Here { rtp, rtcp, mux: line.mux, mux_required: false, ice: None, protocol, keys })
+            Ok(Told::Here { rtp, rtcp, mux: line.mux, mux_required: false, ice: None, protocol, keys, formats: None })
         });
         told.collect()
     }

@@ -13,6 +13,7 @@ use crate::interfaces::AddressFamily;
 use patchcord_relay::media::Codec;
 use patchcord_sdp::Sdp;
 
+use super::codecs::Negotiation;
 use super::keying::Keys;
 use crate::api::{Direction, LatchSpec, RelayingName};
 
@@ -68,6 +69,8 @@ pub(super) struct Party {
     pub(super) told: Option<(u64, u64)>,
     /// It has sent an SDP.
     pub(super) described: bool,
+    /// The proxy does not want it recorded.
+    pub(super) unrecorded: bool,
     /// The last SDP that it sent: a subscriber's offer is made of it.
     pub(super) sdp: Option<Arc<str>>,
     /// By the index of the m= line.
@@ -83,6 +86,12 @@ pub(super) struct Media {
     pub(super) protocol: String,
     /// What its own SDP says.
     pub(super) codecs: Vec<Codec>,
+    /// What the relay has made of the latest offer to the party, where that is other formats.
+    pub(super) negotiation: Option<Arc<Negotiation>>,
+    /// Formats of the relay's own that the party has been offered: they keep their numbers.
+    pub(super) given: Vec<Codec>,
+    /// What it hears, and what its peer hears of it, was agreed on in formats that have to be transcoded.
+    pub(super) transcodes: bool,
     /// What its own SDP says: `a=mid` and `a=ptime`.
     pub(super) mid: Option<String>,
     /// A `a=mid` of the relay's own that the party was offered.
@@ -184,6 +193,8 @@ pub(super) struct Leg {
     pub(super) bridged_with: Option<PartyId>,
     /// Its m= line has port 0 at present.
     pub(super) disabled: bool,
+    /// Packets leave it as they came, so that none can be made for it.
+    pub(super) transparent: bool,
 }
 
 /// A line `o=` with another version.
@@ -414,6 +425,7 @@ impl Session {
             signalled: self.signalled,
             told: None,
             described: false,
+            unrecorded: false,
             sdp: None,
             media: Vec::new(),
         });

@@ -36,6 +36,7 @@ impl Ng {
             }
             let mut exchange = self.exchange_with(subscriber, options, Phase::Offer, &mut session, plan);
             let lines = exchange.subscribe(&lines)?;
+            session.leave_out_of_recording(plan);
             told = Some((session, subscriber, lines));
             Ok(())
         };

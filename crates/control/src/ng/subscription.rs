@@ -79,7 +79,7 @@ impl Exchange<'_, '_> {
         let (rtp, rtcp) = (own.advertised, own.advertised_rtcp);
         let keys = if decrypted { ToldKeys::NONE } else { ToldKeys::Keep };
         let protocol = protocol.to_owned();
-        Ok(Told::Here { rtp, rtcp, mux, mux_required: mux && wish.require, ice: None, protocol, keys })
+        Ok(Told::Here { rtp, rtcp, mux, mux_required: mux && wish.require, ice: None, protocol, keys, formats: None })
     }
 
     /// Takes the subscriber's answer, which [`Session::must_be_answer`] has found good: where each line is to be sent, and in
@@ -216,6 +216,7 @@ mod tests {
             encoding: EncodingName::new(encoding).expect("a short name"),
             clock_rate: 8000,
             channels: 1,
+            fmtp: None,
         };
         let known = [codec(0, "PCMU"), codec(96, "x")];
         for (codecs, keeps) in [

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
 mod calls;
+mod detection;
 mod dtls;
 mod dtmf;
 mod hearing;
@@ -11,7 +12,9 @@ mod ice;
 mod idempotency;
 mod mixing;
 mod ng;
+mod ng_codecs;
 mod random;
+mod recording;
 mod refusals;
 mod relay;
 mod srtp;

@@ -71,6 +71,7 @@ pub(crate) fn config(ports: core::ops::RangeInclusive<u16>) -> Config {
         egress: EgressMode::default(),
         media_timeout: Some(Duration::from_secs(30)),
         audio: AudioConfig { hold: Some(hold_file().to_owned()), ..AudioConfig::default() },
+        recording: patchcord_control::RecordingConfig::default(),
         token: None,
         version: "0.0.0-test".to_owned(),
     }
@@ -171,6 +172,10 @@ impl Relay {
     }
 
     /// Time goes by; the workers do what is due on the way.
+    pub(crate) fn now(&self) -> MonoTime {
+        MonoTime::from_nanos(self.clock.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn pass(&self, ms: u64) {
         for _ in 0..ms {
             self.clock.fetch_add(1_000_000, Ordering::Relaxed);

@@ -12,13 +12,15 @@ use std::thread::{self, JoinHandle};
 use arrayvec::ArrayVec;
 use crossbeam::channel::{self, Receiver, Sender};
 use crossbeam::queue::ArrayQueue;
-use patchcord_media::{Format, Mixer, TICK, Transcoder};
+use patchcord_media::{Format, Mixer, Noticed, TICK, Transcoder, detect};
 use patchcord_relay::HandOut;
 use patchcord_relay::command::Talker;
+use patchcord_relay::detection::{Detection, What};
+use patchcord_relay::event::Event;
 use patchcord_relay::ids::{LegId, MadeId};
 use patchcord_relay::media::Codec;
 use patchcord_relay::mixing::Mixing;
-use patchcord_relay::overhearing::Overhearing;
+use patchcord_relay::overhearing::{Detecting, Overhearing};
 use patchcord_relay::time::MonoTime;
 use patchcord_relay::transcoding::Transcoding;
 use patchcord_rtp::{RTP_HEADER_LEN, RtpHeader};
@@ -72,7 +74,8 @@ struct Thread {
 struct Shared {
     given: ArrayQueue<(Whose, Bytes)>,
     made: ArrayQueue<Made>,
-    /// Packets for which `made` had no room.
+    detected: ArrayQueue<(LegId, Detection)>,
+    /// Packets for which `made` had no room, and what was heard for which `detected` had none.
     lost: AtomicU64,
     ended: AtomicBool,
 }
@@ -110,7 +113,7 @@ impl MediaThread {
                     if heard.by.recorder {
                         replies.overheard(&heard, counters);
                     }
-                    if heard.by.mixer || heard.by.detector {
+                    if heard.by.mixer || heard.by.detector.is_some() {
                         self.give(Whose::Party(heard.leg, heard.at), heard.bytes, counters);
                     }
                 }
@@ -154,9 +157,15 @@ impl MediaThread {
         }
     }
 
-    /// Whether nothing that was made waits.
+    /// Whether nothing that was made or heard waits.
     pub(super) fn is_idle(&self) -> bool {
-        self.thread.as_ref().is_none_or(|thread| thread.shared.made.is_empty())
+        self.thread.as_ref().is_none_or(|thread| thread.shared.made.is_empty() && thread.shared.detected.is_empty())
+    }
+
+    /// What was heard of parties.
+    pub(super) fn detected(&self) -> impl Iterator<Item = Event> + use<'_> {
+        let shared = self.thread.as_ref().map(|thread| &*thread.shared);
+        core::iter::from_fn(move || shared?.detected.pop()).map(|(leg, detection)| Event::Detected { leg, detection })
     }
 
     /// What was made, a batch at most.
@@ -174,7 +183,7 @@ impl MediaThread {
 
 /// Whether it takes codecs to hear what is overheard.
 const fn needs_codecs(overhearing: &Overhearing) -> bool {
-    overhearing.by.mixer || overhearing.by.detector
+    overhearing.by.mixer || overhearing.by.detector.is_some()
 }
 
 impl Thread {
@@ -183,6 +192,7 @@ impl Thread {
         let shared = Arc::new(Shared {
             given: ArrayQueue::new(QUEUED_MAX),
             made: ArrayQueue::new(QUEUED_MAX),
+            detected: ArrayQueue::new(QUEUED_MAX),
             lost: AtomicU64::new(0),
             ended: AtomicBool::new(false),
         });
@@ -218,23 +228,33 @@ impl Drop for Thread {
 
 impl Shared {
     fn work(&self, news: &Receiver<News>, worker: &Wake) {
-        let mut desk = Desk { transcoders: BTreeMap::new(), mixer: Mixer::new(), tick_at: None };
+        let mut desk = Desk::new();
         while !self.ended.load(Ordering::Acquire) {
             // What a packet belongs to has been told before it was queued.
             let packet = self.given.pop();
             news.try_iter().for_each(|news| desk.note(news));
             let is_idle = packet.is_none();
             if let Some((whose, bytes)) = packet {
-                desk.take(whose, &bytes, &mut |id, header, payload| self.put(id, header, payload, worker));
+                let put = &mut |id, header: &_, payload: &_| self.put(id, header, payload, worker);
+                desk.take(whose, &bytes, put, &mut |leg, noticed| self.tell(leg, noticed, worker));
             }
             let now = Clock.now();
-            desk.tick(now, &mut |id, header, payload| self.put(id, header, payload, worker));
+            let put = &mut |id, header: &_, payload: &_| self.put(id, header, payload, worker);
+            desk.tick(now, put, &mut |leg, noticed| self.tell(leg, noticed, worker));
             // Whoever queues something from here on has the next park return at once.
             match desk.tick_at {
                 _ if !is_idle => {}
                 None => thread::park(),
                 Some(at) => thread::park_timeout(Duration::from_nanos(at.nanos_since(now))),
             }
+        }
+    }
+
+    fn tell(&self, leg: LegId, noticed: Noticed, worker: &Wake) {
+        let Some(detection) = detection_of(noticed) else { return };
+        match self.detected.push((leg, detection)) {
+            Ok(()) => worker.wake(),
+            Err(_) => drop(self.lost.fetch_add(1, Ordering::Relaxed)),
         }
     }
 
@@ -256,16 +276,44 @@ impl Shared {
 }
 
 type Put<'a> = dyn FnMut(MadeId, &RtpHeader, &[u8]) + 'a;
+type Tell<'a> = dyn FnMut(LegId, Noticed) + 'a;
 
 /// The thread's own.
 struct Desk {
     transcoders: BTreeMap<MadeId, Transcoder>,
     mixer: Mixer<LegId, MadeId>,
+    /// Legs of which it is found out what they say.
+    detecting: BTreeMap<LegId, Detecting>,
     /// When the mixer is due; `None`: it has nothing to do.
     tick_at: Option<MonoTime>,
 }
 
 impl Desk {
+    const fn new() -> Self {
+        Self { transcoders: BTreeMap::new(), mixer: Mixer::new(), detecting: BTreeMap::new(), tick_at: None }
+    }
+
+    /// Formats may have changed, or who else overhears the leg: what has been heard so far is forgotten only if the detector is another.
+    fn detect(&mut self, leg: LegId, detecting: Option<Detecting>) {
+        let before = match detecting {
+            Some(detecting) => self.detecting.insert(leg, detecting),
+            None => self.detecting.remove(&leg),
+        };
+        match (before, detecting) {
+            (Some(before), Some(now)) if before.answer_timeout_ms == now.answer_timeout_ms => {
+                if before.answers != now.answers {
+                    self.mixer.answered(leg);
+                }
+            }
+            (_, Some(Detecting { answer_timeout_ms, .. })) => {
+                let settings = detect::Settings { answer_timeout_ms, ..detect::Settings::default() };
+                self.mixer.detect(leg, Some(&settings));
+            }
+            (Some(_), None) => self.mixer.detect(leg, None),
+            (None, None) => {}
+        }
+    }
+
     fn note(&mut self, news: News) {
         match news {
             News::Transcode(Transcoding { id, from, to, seed }) => {
@@ -282,8 +330,12 @@ impl Desk {
             }
             News::Overhear(overhearing) if needs_codecs(&overhearing) => {
                 self.mixer.set_voice(overhearing.leg, &formats(&overhearing.formats));
+                self.detect(overhearing.leg, overhearing.by.detector);
             }
-            News::Overhear(overhearing) => self.mixer.remove_voice(overhearing.leg),
+            News::Overhear(overhearing) => {
+                self.mixer.remove_voice(overhearing.leg);
+                self.detecting.remove(&overhearing.leg);
+            }
             News::End(id) => {
                 self.transcoders.remove(&id);
                 self.mixer.end(id);
@@ -291,19 +343,19 @@ impl Desk {
         }
     }
 
-    fn take(&mut self, whose: Whose, bytes: &[u8], put: &mut Put<'_>) {
+    fn take(&mut self, whose: Whose, bytes: &[u8], put: &mut Put<'_>, tell: &mut Tell<'_>) {
         match whose {
             Whose::Source(id) => {
                 if let Some(transcoder) = self.transcoders.get_mut(&id) {
                     transcoder.push(bytes, &mut |header, payload| put(id, header, payload));
                 }
             }
-            Whose::Party(leg, at) => self.mixer.push(leg, bytes, at.as_nanos()),
+            Whose::Party(leg, at) => self.mixer.push(leg, bytes, at.as_nanos(), tell),
         }
     }
 
     /// Mixes what is due.
-    fn tick(&mut self, now: MonoTime, put: &mut Put<'_>) {
+    fn tick(&mut self, now: MonoTime, put: &mut Put<'_>, tell: &mut Tell<'_>) {
         if self.mixer.is_idle() {
             self.tick_at = None;
             return;
@@ -316,11 +368,45 @@ impl Desk {
             due = due.after_nanos(missed * TICK.as_nanos() as u64);
         }
         while due <= now {
-            self.mixer.tick(due.as_nanos(), put);
+            self.mixer.tick(due.as_nanos(), put, tell);
             due = due.after(TICK);
         }
         self.tick_at = Some(due);
     }
+}
+
+/// In the engine's words; `None`: these know nothing of it.
+fn detection_of(noticed: Noticed) -> Option<Detection> {
+    let ms = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
+    let (detected, ago_ms) = match noticed {
+        Noticed::Heard(detected, ago_ms) => (detected, ago_ms),
+        Noticed::Key { digit, duration_ms, volume, in_band } => {
+            let what = What::Key { event: digit.event(), volume, in_band };
+            return Some(Detection { what, began_ms_ago: duration_ms, duration_ms, confidence_percent: 100 });
+        }
+    };
+    let what = match detected.what {
+        detect::What::SpeechBegins => What::SpeechBegins,
+        detect::What::SpeechEnds => What::SpeechEnds,
+        detect::What::Silence => What::Silence,
+        detect::What::Beep { hz } => What::Beep { hz },
+        detect::What::RingingTone => What::RingingTone,
+        detect::What::BusyTone => What::BusyTone,
+        detect::What::DialTone => What::DialTone,
+        detect::What::SpecialInformation => What::SpecialInformation,
+        detect::What::FaxCng => What::FaxCng,
+        detect::What::FaxCed => What::FaxCed,
+        detect::What::Answered(detect::Answerer::Human) => What::Human,
+        detect::What::Answered(detect::Answerer::Machine) => What::Machine,
+        detect::What::Answered(detect::Answerer::Undecided) => What::Undecided,
+        _ => return None,
+    };
+    Some(Detection {
+        what,
+        began_ms_ago: ms(ago_ms),
+        duration_ms: ms(detected.duration_ms),
+        confidence_percent: (detected.confidence.clamp(0.0, 1.0) * 100.0) as u8,
+    })
 }
 
 fn formats(codecs: &[Codec]) -> Vec<Format> {
@@ -328,7 +414,7 @@ fn formats(codecs: &[Codec]) -> Vec<Format> {
 }
 
 fn format_of(codec: &Codec) -> Format {
-    Format::of(codec.payload_type, &codec.encoding, codec.clock_rate, codec.channels, None)
+    Format::of(codec.payload_type, &codec.encoding, codec.clock_rate, codec.channels, codec.fmtp.as_deref())
 }
 
 /// Whether it can be done.

@@ -148,6 +148,7 @@ impl<B: Backend> Worker<B> {
             return 0;
         }
         let sender = self.backend.sender();
+        self.replies.events(now, self.media.detected(), sender.counters());
         let packets = self.media.made(sender.counters());
         let mut outputs = self.shard.made(packets, now);
         let sent = put_out(&mut outputs, now, sender, &self.taps, &mut self.replies);

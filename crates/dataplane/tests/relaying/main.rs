@@ -6,6 +6,7 @@
 mod bridge;
 mod commands;
 mod load;
+mod mixing;
 mod player;
 mod start;
 mod support;

@@ -114,6 +114,10 @@ impl Options {
             "template" => text(&mut self.template, value),
             "record-call" => set(&mut self.record_call, truth(value)),
             "metadata" => text(&mut self.metadata, value),
+            "recording-dir" => text(&mut self.recording_dir, value),
+            "recording-file" => text(&mut self.recording_file, value),
+            "recording-path" => text(&mut self.recording_path, value),
+            "recording-pattern" => text(&mut self.recording_pattern, value),
             "output-destination" => text(&mut self.output_destination, value),
             "xmlrpc-callback" => set(&mut self.xmlrpc_callback, ip(value)),
 
@@ -130,10 +134,6 @@ impl Options {
             | "trigger-end-digits"
             | "moh"
             | "recording-announcement"
-            | "recording-dir"
-            | "recording-file"
-            | "recording-path"
-            | "recording-pattern"
             | "recording-vsc"
             | "bundle"
             | "extmap"

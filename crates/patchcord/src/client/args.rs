@@ -144,7 +144,7 @@ pub(crate) enum ClientCommand {
     Bridge {
         #[command(flatten)]
         on: PairTarget,
-        /// immediate, on-first-packet, after-prompt, or after=MS.
+        /// immediate, on-first-packet, on-human, after-prompt, or after=MS.
         #[arg(long)]
         trigger: Option<String>,
     },
@@ -165,7 +165,7 @@ pub(crate) enum ClientCommand {
         /// The party that it will hear.
         #[arg(long)]
         new: String,
-        /// on-first-packet (default), immediate, after-prompt, or after=MS.
+        /// on-first-packet (default), on-human, immediate, after-prompt, or after=MS.
         #[arg(long)]
         trigger: Option<String>,
         /// What the old party hears: hold (default), mute, drop, or drop-after=MS.
@@ -236,6 +236,16 @@ pub(crate) enum ClientCommand {
     },
     /// End that.
     Unwhisper(PartyTarget),
+    /// Find out what a party says, and whether a human or a machine has answered: see `patchcord events`.
+    Detect {
+        #[command(flatten)]
+        on: PartyTarget,
+        /// Within how many milliseconds it is found out who has answered.
+        #[arg(long, value_name = "MS")]
+        answer_timeout_ms: Option<u32>,
+    },
+    /// End that.
+    DetectStop(PartyTarget),
     /// Nobody hears the party.
     Mute(PartyTarget),
     /// The party is heard again.

@@ -83,6 +83,12 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
             request
         }
         ClientCommand::Unwhisper(on) => party("unwhisper", on),
+        ClientCommand::Detect { on, answer_timeout_ms } => {
+            let mut request = party("detect", on);
+            put(&mut request.body, "answer_timeout_ms", answer_timeout_ms);
+            request
+        }
+        ClientCommand::DetectStop(on) => party("detect-stop", on),
         ClientCommand::Mute(on) => party("mute", on),
         ClientCommand::Unmute(on) => party("unmute", on),
         ClientCommand::Dtmf { on, digits, duration_ms, pause_ms, volume_dbm0 } => {
@@ -170,7 +176,7 @@ fn put<T: serde::Serialize>(body: &mut Value, field: &str, value: Option<T>) {
     }
 }
 
-/// `immediate`, `on-first-packet`, `after-prompt`, `after=MS`.
+/// `immediate`, `on-first-packet`, `on-human`, `after-prompt`, `after=MS`.
 fn trigger_value(text: &str) -> Result<Value, Failure> {
     match text.strip_prefix("after=") {
         Some(ms) => Ok(json!({ "after_ms": milliseconds(ms, text)? })),
@@ -231,6 +237,10 @@ mod tests {
         assert_eq!(body("dtmf-stop|c|p"), json!({ "command": "dtmf-stop", "party": "p" }));
         assert_eq!(body("monitor|c|p|q"), json!({ "command": "monitor", "party": "p", "of": "q" }));
         assert_eq!(body("monitor|c|p|q|r")["of"], json!(["q", "r"]));
+        assert_eq!(
+            body("detect|c|p|--answer-timeout-ms|2000"),
+            json!({ "command": "detect", "party": "p", "answer_timeout_ms": 2000 })
+        );
         assert_eq!(body("conference|c|p|q"), json!({ "command": "conference", "parties": ["p", "q"] }));
         assert_eq!(
             body("whisper|c|p|q|--gain-db|-6"),

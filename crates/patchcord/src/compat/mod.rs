@@ -125,6 +125,7 @@ impl Settings {
             Effect::PortMin => self.port_min = Some(port()?),
             Effect::PortMax => self.port_max = Some(port()?),
             Effect::Number(key) => self.keys.push((key, i64::from(number()?).into())),
+            Effect::Text(key) => self.keys.push((key, value.into())),
             Effect::Tos => self.keys.push(("dscp", i64::from(number()?.min(255) >> 2).into())),
             Effect::Workers => {
                 if number()? > 0 {
@@ -295,7 +296,8 @@ mod tests {
         settings.file(text, "file").expect("it is known");
         assert_eq!(settings.interfaces, ["a/127.0.0.1", "b/127.0.0.2"]);
         assert_eq!(settings.listen, ["udp:127.0.0.1:2223"]);
-        assert_eq!(settings.ignored, ["--table", "--recording-dir"]);
+        assert_eq!(settings.ignored, ["--table"]);
+        assert!(settings.keys.contains(&("recording.directory", "/var/spool".into())), "{:?}", settings.keys);
         let error = settings.file("[rtpengine]\nfoo = 1", "file").expect_err("no such option").to_string();
         assert!(error.contains("file:2"), "{error}");
     }

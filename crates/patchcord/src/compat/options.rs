@@ -24,6 +24,8 @@ pub(super) enum Effect {
     PortMax,
     /// The value of this key.
     Number(&'static str),
+    /// The same, as it is.
+    Text(&'static str),
     Tos,
     Workers,
     Learning,
@@ -113,7 +115,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     valued("max-load", None, Effect::None),
     valued("max-cpu", None, Effect::None),
     valued("max-bandwidth", None, Effect::None),
-    valued("recording-dir", None, Effect::None),
+    valued("recording-dir", None, Effect::Text("recording.directory")),
     valued("recording-method", None, Effect::None),
     valued("recording-format", None, Effect::None),
     plain("record-egress", None, Effect::None),

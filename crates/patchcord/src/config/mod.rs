@@ -34,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) srtp: Srtp,
     pub(crate) dtls: Dtls,
     pub(crate) audio: Audio,
+    pub(crate) recording: Recording,
     pub(crate) drain: Drain,
     pub(crate) log: Log,
 }
@@ -171,6 +172,33 @@ pub(crate) enum Egress {
 pub(crate) struct Audio {
     pub(crate) hold: String,
     pub(crate) files: BTreeMap<String, PathBuf>,
+}
+
+/// `[recording]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recording {
+    pub(crate) directory: String,
+    pub(crate) format: RecordingFormat,
+    pub(crate) layout: RecordingLayout,
+    pub(crate) rate: u32,
+}
+
+/// `recording.format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RecordingFormat {
+    Wav,
+    OggOpus,
+    Pcapng,
+}
+
+/// `recording.layout`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RecordingLayout {
+    Mixed,
+    PerParty,
 }
 
 /// `[drain]`

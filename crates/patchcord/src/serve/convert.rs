@@ -8,7 +8,10 @@ use patchcord_control::ng::NgConfig;
 use patchcord_relay::command::{self, EgressMode, LatchMode, LatchPolicy};
 use patchcord_relay::scope::AddressScope;
 
-use crate::config::{Backend, Config, DtlsLibrary, Egress, Latch, LearnFrom, Offload, Wait, XdpMode};
+use crate::config::{
+    Backend, Config, DtlsLibrary, Egress, Latch, LearnFrom, Offload, Recording, RecordingFormat, RecordingLayout, Wait,
+    XdpMode,
+};
 use crate::sys;
 
 /// What the workers need to know.
@@ -118,8 +121,26 @@ pub(super) fn control(config: &Config) -> patchcord_control::Config {
             hold: (!config.audio.hold.is_empty()).then(|| PathBuf::from(&config.audio.hold)),
             files: config.audio.files.clone(),
         },
+        recording: recording(&config.recording),
         token: (!config.http.token.is_empty()).then(|| config.http.token.clone()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn recording(recording: &Recording) -> patchcord_control::RecordingConfig {
+    use patchcord_control::api::{RecordingFormat as Format, RecordingLayout as Layout};
+    patchcord_control::RecordingConfig {
+        directory: (!recording.directory.is_empty()).then(|| PathBuf::from(&recording.directory)),
+        format: match recording.format {
+            RecordingFormat::Wav => Format::Wav,
+            RecordingFormat::OggOpus => Format::OggOpus,
+            RecordingFormat::Pcapng => Format::Pcapng,
+        },
+        layout: match recording.layout {
+            RecordingLayout::Mixed => Layout::Mixed,
+            RecordingLayout::PerParty => Layout::PerParty,
+        },
+        rate: (recording.rate > 0).then_some(recording.rate),
     }
 }
 

@@ -121,6 +121,7 @@ async fn serve(config: Config, until_stdin_ends: bool) -> Result<(), Failure> {
     pump.abort();
     dataplane.shutdown();
     take_replies(&control, &received);
+    control.finish_recordings();
     startup::say(&summary, &config.log);
     Ok(())
 }

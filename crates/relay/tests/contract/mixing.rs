@@ -11,7 +11,7 @@ use patchcord_relay::verdict::DropReason;
 use crate::support::wire::{Stream, assert_continuous, origins};
 use crate::support::{Given, World, add, dropped, leg, on_first_packet_of, pcmu, set_codecs, spec};
 
-const MIXED: Ears = Ears { mixer: true, recorder: false, detector: false };
+const MIXED: Ears = Ears { mixer: true, recorder: false, detector: None };
 
 fn world(legs: u64) -> World {
     let mut world = World::new();
@@ -227,7 +227,7 @@ fn what_cannot_be_mixed_is_refused() {
         (3, mix([1, 2]), "it has no format that can be encoded"),
         (4, mix([1, 2]), "its stream is transparent"),
     ] {
-        let id = u64::from(sink) + 10;
+        let id = sink + 10;
         let change = crate::support::cut_over(id, Trigger::Immediate, &[(sink, source)]);
         let (_, refusal) = world.refused(&[change]);
         assert!(matches!(&refusal, Refusal::BadMix { reason, .. } if reason.contains(why)), "{refusal}");

@@ -3,15 +3,16 @@
 use patchcord_relay::Verdict;
 use patchcord_relay::command::Command;
 use patchcord_relay::ids::LegId;
-use patchcord_relay::overhearing::{Ears, Overhearing};
+use patchcord_relay::overhearing::{Detecting, Ears, Overhearing};
 use patchcord_relay::verdict::DropReason;
 use patchcord_srtp::Suite;
 
 use crate::support::wire::{Stream, assert_continuous};
 use crate::support::{Given, World, dropped, set_codecs, spec};
 
-const RECORDED: Ears = Ears { mixer: false, recorder: true, detector: false };
-const DETECTED: Ears = Ears { mixer: false, recorder: false, detector: true };
+const RECORDED: Ears = Ears { mixer: false, recorder: true, detector: None };
+const DETECTED: Ears =
+    Ears { mixer: false, recorder: false, detector: Some(Detecting { answer_timeout_ms: 3500, answers: 1 }) };
 
 fn overheard(leg: u64, by: Ears) -> Command {
     Command::SetOverheard { leg: LegId(leg), by }

@@ -480,7 +480,7 @@ pub(crate) fn local(leg: u64) -> SocketAddr {
 pub(crate) fn codec(payload_type: u8, encoding: &str, clock_rate: u32) -> Codec {
     let payload_type = PayloadType::new(payload_type).expect("below 128");
     let encoding = EncodingName::new(encoding).expect("a short name");
-    Codec { payload_type, encoding, clock_rate, channels: 1 }
+    Codec { payload_type, encoding, clock_rate, channels: 1, fmtp: None }
 }
 
 pub(crate) fn pcmu() -> Vec<Codec> {

@@ -1,4 +1,4 @@
-//! The packets of a call as a file of pcapng (draft-ietf-opsawg-pcapng): an interface for each party, and all that came to its ports and
+//! Packets of a call as a file of pcapng (draft-ietf-opsawg-pcapng): an interface for each party, and all that came to its ports and
 //! left from there, with addresses, direction and time.
 
 use core::net::SocketAddr;
@@ -11,7 +11,7 @@ use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock
 use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
 use pcap_file::{DataLink, Endianness};
 
-use super::frame;
+use crate::internet;
 
 /// Times are in nanoseconds: 10^-9.
 const NANOSECONDS: u8 = 9;
@@ -20,29 +20,41 @@ const INBOUND: u32 = 1;
 const OUTBOUND: u32 = 2;
 
 /// A packet of a party.
-pub(super) struct Packet<'a> {
-    pub(super) party: &'a Arc<str>,
-    /// Of the relay.
-    pub(super) local: SocketAddr,
-    pub(super) remote: SocketAddr,
-    pub(super) received: bool,
-    /// Since 1970.
-    pub(super) at: Duration,
-    pub(super) datagram: &'a [u8],
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// Whose it is.
+    pub party: &'a Arc<str>,
+    /// Where it came to or left from: an address of the relay.
+    pub local: SocketAddr,
+    /// Where it came from or went to.
+    pub remote: SocketAddr,
+    /// Whether it came.
+    pub received: bool,
+    /// When, since 1970.
+    pub at: Duration,
+    /// What was in it behind the UDP header.
+    pub datagram: &'a [u8],
 }
 
 /// The file as far as it has been written.
-pub(super) struct File {
+pub struct Capture {
     writer: PcapNgWriter<Vec<u8>>,
     /// In the order of their interfaces.
     parties: Vec<Arc<str>>,
 }
 
-impl File {
-    /// A file of what happens in `call` with a relay of this version.
-    pub(super) fn new(call: &str, version: &str) -> Self {
+impl core::fmt::Debug for Capture {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Capture").field("parties", &self.parties).finish_non_exhaustive()
+    }
+}
+
+impl Capture {
+    /// A file of what happens in `call`, made by `producer`.
+    #[must_use]
+    pub fn new(call: &str, producer: &str) -> Self {
         let options = vec![
-            SectionHeaderOption::UserApplication(format!("patchcord {version}").into()),
+            SectionHeaderOption::UserApplication(producer.to_owned().into()),
             SectionHeaderOption::Comment(format!("call {call}").into()),
         ];
         let section = SectionHeaderBlock {
@@ -58,10 +70,10 @@ impl File {
     }
 
     /// Adds a packet. One whose addresses fit no packet is left out.
-    pub(super) fn add(&mut self, packet: &Packet<'_>) {
+    pub fn add(&mut self, packet: &Packet<'_>) {
         let Packet { party, local, remote, received, at, datagram } = *packet;
         let (from, to) = if received { (remote, local) } else { (local, remote) };
-        let Some(data) = frame::packet(from, to, datagram) else { return };
+        let Some(data) = internet::packet(from, to, datagram) else { return };
         let interface = self.interface(party);
         let block = EnhancedPacketBlock {
             interface_id: interface,
@@ -74,7 +86,7 @@ impl File {
     }
 
     /// Says that packets are missing, how many and where.
-    pub(super) fn missed(&mut self, count: u64, at: Duration) {
+    pub fn missed(&mut self, count: u64, at: Duration) {
         let interface = self.interface(&Arc::from("missed"));
         let block = EnhancedPacketBlock {
             interface_id: interface,
@@ -89,8 +101,16 @@ impl File {
         self.writer.write_pcapng_block(block).expect("memory takes everything, and the interface is there");
     }
 
+    /// Gives a party its interface before its first packet, with a description.
+    pub fn describe(&mut self, party: &Arc<str>, description: &str) {
+        if !self.parties.contains(party) {
+            self.add_interface(party, Some(description));
+        }
+    }
+
     /// What has been written since the last call.
-    pub(super) fn take(&mut self) -> Vec<u8> {
+    #[must_use]
+    pub fn take(&mut self) -> Vec<u8> {
         core::mem::take(self.writer.get_mut())
     }
 
@@ -98,14 +118,18 @@ impl File {
         if let Some(index) = self.parties.iter().position(|known| known == party) {
             return index as u32;
         }
+        self.add_interface(party, None)
+    }
+
+    fn add_interface(&mut self, party: &Arc<str>, description: Option<&str>) -> u32 {
+        let description = description.map(|text| InterfaceDescriptionOption::IfDescription(text.to_owned().into()));
+        let name = InterfaceDescriptionOption::IfName(party.to_string().into());
+        let resolution = InterfaceDescriptionOption::IfTsResol(NANOSECONDS);
         let block = InterfaceDescriptionBlock {
             // IP without anything in front of it.
             linktype: DataLink::RAW,
             snaplen: 0,
-            options: vec![
-                InterfaceDescriptionOption::IfName(party.to_string().into()),
-                InterfaceDescriptionOption::IfTsResol(NANOSECONDS),
-            ],
+            options: [name].into_iter().chain(description).chain([resolution]).collect(),
         };
         self.writer.write_pcapng_block(block).expect("memory takes everything");
         self.parties.push(Arc::clone(party));
@@ -123,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_reader_finds_parties_packets_directions_and_times() {
-        let mut file = File::new("c1", "1.2.3");
+        let mut file = Capture::new("c1", "patchcord 1.2.3");
         let (alice, bob) = (Arc::from("alice"), Arc::from("bob"));
         let (local, remote) = ("192.0.2.1:30000".parse().expect("one"), "192.0.2.9:4000".parse().expect("one"));
         let at = Duration::new(1_700_000_000, 123_456_789);

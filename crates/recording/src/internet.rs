@@ -8,7 +8,7 @@ const IPPROTO_UDP: u8 = 17;
 const TTL: u8 = 64;
 
 /// The packet, checksums and all. `None`: the addresses are not of one family, or it is longer than an IP packet can be.
-pub(super) fn packet(from: SocketAddr, to: SocketAddr, datagram: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn packet(from: SocketAddr, to: SocketAddr, datagram: &[u8]) -> Option<Vec<u8>> {
     let udp_len = u16::try_from(UDP_BYTES + datagram.len()).ok()?;
     let mut packet = Vec::with_capacity(40 + usize::from(udp_len));
     let addresses = match (from.ip(), to.ip()) {
