@@ -22,6 +22,7 @@ use self::checks::Check;
 use self::report::Outcome;
 use self::stage::{Played, Stage};
 use self::timeline::Timeline;
+use self::warm::Folder;
 use crate::child::RelayChild;
 use crate::cli::DemoArgs;
 use crate::client::api::Api;
@@ -36,8 +37,11 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
             args.output.display()
         ))
     })?;
-    let mut relay = RelayChild::start(&[])?;
-    let outcome = play(&relay, args);
+    let recordings = if args.warm { Some(Folder::create(&args.output)?) } else { None };
+    let setting = recordings.as_ref().map(Folder::setting);
+    let arguments: Vec<&str> = setting.iter().flat_map(|setting| ["--set", setting]).collect();
+    let mut relay = RelayChild::start(&arguments)?;
+    let outcome = play(&relay, args, recordings.as_ref());
     let log = relay.end();
     write(&args.output.join("relay.log"), log.as_bytes())?;
     let outcome = outcome?;
@@ -49,10 +53,10 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     if outcome.ok { Ok(()) } else { Err(Failure::Reported) }
 }
 
-fn play(relay: &RelayChild, args: &DemoArgs) -> Result<Outcome, Failure> {
+fn play(relay: &RelayChild, args: &DemoArgs, recordings: Option<&Folder>) -> Result<Outcome, Failure> {
     let timeline = Timeline::start(&relay.api().clone())?;
-    let (calls, checks) = if args.warm {
-        let (call, checks) = warm::play(relay.api(), &timeline, args.srtp)?;
+    let (calls, checks) = if let Some(folder) = recordings {
+        let (call, checks) = warm::play(relay.api(), &timeline, args.srtp, folder)?;
         (vec![call], checks)
     } else {
         both_transfers(relay.api(), &timeline, args.srtp)?

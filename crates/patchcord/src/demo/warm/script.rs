@@ -7,6 +7,7 @@ use patchcord_rtp::PayloadType;
 use serde_json::{Value, json};
 
 use super::agent::{self, VOICE_AGENT};
+use super::recording::Recorded;
 use crate::demo::script::{PACKETS_PER_SECOND, speak_on};
 use crate::demo::stage::{AGENT, Played, Stage, TARGET, TRANSFEREE};
 use crate::demo::timeline::Timeline;
@@ -43,6 +44,13 @@ pub(super) enum StepName {
     Dropped,
 }
 
+/// A call that is over.
+pub(super) struct Performance {
+    pub(super) played: Played,
+    pub(super) steps: Vec<Step>,
+    pub(super) recorded: Recorded,
+}
+
 /// The call in the making.
 struct Script<'a> {
     stage: Stage,
@@ -52,13 +60,15 @@ struct Script<'a> {
 }
 
 /// The transfer: talk, hold with music, consultation, whisper, conference, the agent leaves, talk.
-pub(super) fn transfer(mut stage: Stage, timeline: &Timeline) -> Result<(Played, Vec<Step>), Failure> {
+pub(super) fn transfer(mut stage: Stage, timeline: &Timeline) -> Result<Performance, Failure> {
     let transferee = stage.enter(TRANSFEREE, TELEPHONE)?;
     let agent = stage.enter(AGENT, VOICE_AGENT)?;
     stage.speak(&transferee)?;
     stage.play(&agent, agent::speech()?)?;
 
     let mut script = Script { stage, timeline, transferee, steps: Vec::new() };
+    script.note("the call is recorded from here on");
+    let recorded_from_ns = script.record()?;
     script.note("the transferee and the agent talk, transcoded between PCMU and Opus");
     script.step(StepName::Talk, 2, json!({ "command": "bridge", "a": TRANSFEREE, "b": AGENT }))?;
 
@@ -92,7 +102,8 @@ pub(super) fn transfer(mut stage: Stage, timeline: &Timeline) -> Result<(Played,
     script.goes_on(StepName::Dropped, DROPPED_PACKETS)?;
 
     script.note("everybody hangs up");
-    Ok((script.stage.strike()?, script.steps))
+    let recorded = Recorded { from_ns: recorded_from_ns, files: script.end_recording()? };
+    Ok(Performance { played: script.stage.strike()?, steps: script.steps, recorded })
 }
 
 impl Script<'_> {
@@ -124,6 +135,28 @@ impl Script<'_> {
         Ok(())
     }
 
+    /// Begins the recording, and says when.
+    fn record(&self) -> Result<u64, Failure> {
+        let from_ns = clock::now_ns();
+        self.stage.command("record", json!({ "command": "record-start", "format": "wav", "layout": "mixed" }))?;
+        self.timeline
+            .wait_for(&self.stage.call, "the recording's beginning", |event| event["event"] == "recording-started")?;
+        Ok(from_ns)
+    }
+
+    /// Ends it, and says which files it has.
+    fn end_recording(&self) -> Result<Vec<String>, Failure> {
+        self.stage.command("record-end", json!({ "command": "record-stop" }))?;
+        let finished = self.timeline.wait_for(&self.stage.call, "the recording's end", |event| {
+            event["event"] == "recording-finished" || event["event"] == "recording-failed"
+        })?;
+        if let Some(reason) = finished["reason"].as_str() {
+            return Err(Failure::failed(format!("the relay's recording failed: {reason}")));
+        }
+        let files = finished["files"].as_array().into_iter().flatten();
+        Ok(files.filter_map(|file| Some(file.as_str()?.to_owned())).collect())
+    }
+
     /// Lets them speak.
     fn goes_on(&mut self, name: StepName, packets: u64) -> Result<(), Failure> {
         let from_ns = clock::now_ns();
@@ -137,7 +170,8 @@ impl Script<'_> {
         self.stage.command("dial", json!({ "command": "dtmf-send", "party": TARGET, "digits": EXTENSION }))?;
         self.timeline.wait_for(&self.stage.call, "the end of the key presses", |event| {
             event["event"] == "dtmf-finished" && event["party"] == TARGET
-        })
+        })?;
+        Ok(())
     }
 }
 
