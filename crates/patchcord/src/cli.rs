@@ -158,6 +158,9 @@ pub(crate) struct TopArgs {
 /// `demo`
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DemoArgs {
+    /// A warm transfer: the agent, who has Opus alone, calls the target, tells it who is calling, and leaves a conference of all three.
+    #[arg(long)]
+    pub(crate) warm: bool,
     /// Every party speaks SRTP, each with a suite of its own.
     #[arg(long)]
     pub(crate) srtp: bool,

@@ -98,7 +98,7 @@ impl Plan<'_> {
             self.model.legs = after;
             self.mark_changed(&parts, id);
         }
-        let expected = u8::try_from(changes.len()).unwrap_or(u8::MAX);
+        let receipts = Vec::with_capacity(changes.len());
         self.tell_engine(command::Command::CutOver(CutOver { id, changes, trigger }));
         self.model.records.push(Record {
             id,
@@ -111,8 +111,7 @@ impl Plan<'_> {
             prompt: how.prompt_of.filter(|_| how.trigger == Trigger::AfterPrompt),
             human: how.first_packet_of.filter(|_| how.trigger == Trigger::OnHuman),
             drop_old: how.drop_old,
-            expected,
-            receipts: Vec::with_capacity(expected.into()),
+            receipts,
         });
         Ok(Draft::CutOver(vec![id]))
     }

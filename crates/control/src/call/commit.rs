@@ -104,7 +104,7 @@ impl Inner {
 
     /// Whether everything that the request will ever have receipts for has them.
     pub(crate) fn is_complete(&self, settled: &Settled) -> bool {
-        settled.cut_overs().all(|id| self.model.records.get(id).is_none_or(Record::is_complete))
+        settled.cut_overs().all(|id| self.model.records.is_complete(id, &self.model.legs))
     }
 
     /// The answer to a batch that is in force, as things stand now.

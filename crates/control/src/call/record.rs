@@ -5,7 +5,7 @@ use std::sync::Arc;
 use patchcord_relay::event::Receipt;
 use patchcord_relay::ids::{CutOverId, LegId};
 
-use super::model::{Company, Hearing};
+use super::model::{Company, Heard, Hearing, Legs};
 use crate::api::{CommandName, CutOverState, CutOverView, ReceiptView, TriggerName};
 
 /// How many cut-overs that wait no longer are kept for a call.
@@ -38,8 +38,7 @@ pub(crate) struct Record {
     pub(crate) human: Option<LegId>,
     /// The leg that is deleted after the switch, and how many milliseconds later.
     pub(crate) drop_old: Option<(LegId, u32)>,
-    /// Directions, each of which will have a receipt.
-    pub(crate) expected: u8,
+    /// Of each part whose source changes, if nothing else changes it before its first packet.
     pub(crate) receipts: Vec<Proof>,
 }
 
@@ -99,6 +98,29 @@ impl Records {
         self.list.iter_mut().find(|record| record.id == id)
     }
 
+    /// Whether all receipts of a cut-over are in that will ever come.
+    pub(crate) fn is_complete(&self, id: CutOverId, legs: &Legs) -> bool {
+        let Some(record) = self.get(id) else { return true };
+        match record.state {
+            CutOverState::Pending => false,
+            CutOverState::Cancelled | CutOverState::RolledBack => true,
+            CutOverState::Done => {
+                let sinks = record.parts.iter().filter(|part| part.sink);
+                let proven = |leg| record.receipts.iter().any(|proof| proof.receipt.sink == leg);
+                sinks.map(|part| part.leg).all(|leg| proven(leg) || self.is_overtaken(id, leg, legs))
+            }
+        }
+    }
+
+    /// Whether a leg has another source by now than this cut-over gave it, or none, or is gone: no first packet will come of it.
+    fn is_overtaken(&self, id: CutOverId, leg: LegId, legs: &Legs) -> bool {
+        let Some(state) = legs.get(leg) else { return true };
+        let changes = |later: &Record| {
+            later.id > id && later.state == CutOverState::Done && later.part(leg).is_some_and(|part| part.sink)
+        };
+        legs.heard(state) == Heard::Silence || state.changed_by != Some(id) && self.iter().any(changes)
+    }
+
     /// Those that wait for their trigger.
     pub(crate) fn pending(&self) -> impl Iterator<Item = &Record> {
         self.list.iter().filter(|record| record.state == CutOverState::Pending)
@@ -134,21 +156,9 @@ impl Record {
         self.prompt == Some(leg) || staying.peek().is_none() || staying.any(hears_it)
     }
 
-    /// Leaves a leg out that is deleted while this waits: there will be no receipt for it.
+    /// Leaves a leg out that is deleted while this waits.
     pub(crate) fn leave_out(&mut self, leg: LegId) {
-        if self.part(leg).is_some_and(|part| part.sink) {
-            self.expected = self.expected.saturating_sub(1);
-        }
         self.drop_old = self.drop_old.filter(|(old, _)| *old != leg);
-    }
-
-    /// Whether all its receipts are in.
-    pub(crate) fn is_complete(&self) -> bool {
-        match self.state {
-            CutOverState::Pending => false,
-            CutOverState::Done => self.receipts.len() >= self.expected.into(),
-            CutOverState::Cancelled | CutOverState::RolledBack => true,
-        }
     }
 
     pub(crate) fn receipt_views(&self) -> impl Iterator<Item = ReceiptView> {

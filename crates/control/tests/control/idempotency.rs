@@ -1,6 +1,7 @@
 //! The same id again.
 
 use core::sync::atomic::Ordering;
+use core::time::Duration;
 
 use patchcord_control::ErrorCode;
 use patchcord_control::api::CommandRequest;
@@ -110,4 +111,29 @@ async fn an_answer_can_wait_for_the_receipts() {
     assert_eq!(result.receipts.len(), 2, "{result:?}");
     let quick = CommandRequest { wait_ms: 0, ..request };
     assert_eq!(relay.control.execute("c", quick).await.unwrap(), answer, "the time to wait is not content");
+}
+
+#[tokio::test]
+async fn an_answer_does_not_wait_for_receipts_that_cannot_come_any_more() {
+    let relay = Relay::new();
+    relay.call(&["a", "b", "c"]).await;
+    for (id, commands) in [
+        (
+            "another source",
+            json!([{"command": "bridge", "a": "b", "b": "c"}, {"command": "unbridge", "a": "b", "b": "c"}]),
+        ),
+        (
+            "the source goes",
+            json!([{"command": "bridge", "a": "a", "b": "b"}, {"command": "leg-delete", "party": "b"}]),
+        ),
+        (
+            "the listener goes",
+            json!([{"command": "monitor", "party": "c", "of": "a"}, {"command": "leg-delete", "party": "c"}]),
+        ),
+    ] {
+        let body = json!({"id": id, "wait_ms": 60000, "commands": commands}).to_string();
+        let request = CommandRequest::from_json(body.as_bytes()).unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(30), relay.control.execute("c", request)).await;
+        answer.expect(id).expect(id);
+    }
 }

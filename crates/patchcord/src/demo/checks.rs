@@ -1,8 +1,9 @@
 //! The judgement, from what the parties received.
 
+use std::collections::BTreeSet;
+
 use patchcord_codec::analysis::{Heard, order_heard, timeline};
 use patchcord_codec::{Audio, TELEPHONE_RATE};
-use patchcord_lab::wav;
 use serde::Serialize;
 
 use super::references::{self, MUSIC, RINGBACK};
@@ -41,21 +42,17 @@ pub(super) fn all(good: &Played, failing: &Played) -> Result<Vec<Check>, Failure
     let mut checks = Vec::new();
     transferred(&mut checks, good, &references)?;
     rolled_back(&mut checks, failing, &references)?;
-    secured(&mut checks, [good, failing]);
+    checks.extend(secured(&[good, failing]));
     Ok(checks)
 }
 
 /// Where the parties have keys: nothing that they received was anything but SRTP under these, and nothing that they sent was refused.
-fn secured(checks: &mut Vec<Check>, calls: [&Played; 2]) {
+pub(super) fn secured(calls: &[&Played]) -> Option<Check> {
     let legs = || calls.iter().flat_map(|call| &call.state.legs);
-    let suites: Vec<_> = calls[0]
-        .state
-        .legs
-        .iter()
-        .filter_map(|leg| Some(format!("{} {}", leg.party, leg.srtp.as_ref()?.send.as_ref()?.suite)))
-        .collect();
+    let suites: BTreeSet<_> =
+        legs().filter_map(|leg| Some(format!("{} {}", leg.party, leg.srtp.as_ref()?.send.as_ref()?.suite))).collect();
     if suites.is_empty() {
-        return;
+        return None;
     }
     let refused: u64 = calls.iter().flat_map(|call| &call.parties).map(|party| party.refused).sum();
     let by_relay: u64 = legs()
@@ -63,11 +60,12 @@ fn secured(checks: &mut Vec<Check>, calls: [&Played; 2]) {
         .filter(|(reason, _)| reason.starts_with("srtp_"))
         .map(|(_, count)| count)
         .sum();
-    checks.push(Check {
+    let suites = Vec::from_iter(suites).join(", ");
+    Some(Check {
         name: "every packet on the wire is SRTP under its party's key, and authentic".to_owned(),
         ok: refused == 0 && by_relay == 0 && legs().all(|leg| leg.srtp.is_some()),
-        detail: format!("{}; {refused} refused by parties, {by_relay} by the relay", suites.join(", ")),
-    });
+        detail: format!("{suites}; {refused} refused by parties, {by_relay} by the relay"),
+    })
 }
 
 fn transferred(checks: &mut Vec<Check>, call: &Played, references: &[(&str, Audio)]) -> Result<(), Failure> {
@@ -117,8 +115,8 @@ fn transferred(checks: &mut Vec<Check>, call: &Played, references: &[(&str, Audi
         tail >= TAIL_PACKETS,
         format!("{tail} packets of the target"),
     );
-    audio(&mut check, transferee, &[AGENT, MUSIC, RINGBACK, TARGET], references);
-    audio(&mut check, call.party(TARGET)?, &[TRANSFEREE], references);
+    audio(&mut check, transferee, &[AGENT, MUSIC, RINGBACK, TARGET], references)?;
+    audio(&mut check, call.party(TARGET)?, &[TRANSFEREE], references)?;
     for name in [TRANSFEREE, AGENT, TARGET] {
         nothing_lost(&mut check, call, call.party(name)?);
     }
@@ -156,8 +154,7 @@ fn rolled_back(checks: &mut Vec<Check>, call: &Played, references: &[(&str, Audi
         );
         nothing_lost(&mut check, call, party);
     }
-    audio(&mut check, call.party(TRANSFEREE)?, &[AGENT], references);
-    Ok(())
+    audio(&mut check, call.party(TRANSFEREE)?, &[AGENT], references)
 }
 
 /// What can be heard in the WAV file, in which order.
@@ -166,8 +163,8 @@ fn audio(
     party: &PlayedParty,
     expected: &[&str],
     references: &[(&str, Audio)],
-) {
-    let audio = wav::audio_of(&party.recording);
+) -> Result<(), Failure> {
+    let audio = party.audio()?;
     let references: Vec<(&str, &[i16])> =
         references.iter().map(|(name, audio)| (*name, audio.samples.as_slice())).collect();
     let mut stretches = timeline(&audio.samples, TELEPHONE_RATE, &references);
@@ -186,6 +183,7 @@ fn audio(
         .collect();
     let name = format!("the {}'s WAV has the audio of {}", party.name, expected.join(", then "));
     check(&name, heard == expected, course.join(", "));
+    Ok(())
 }
 
 /// Every packet that reached the relay while its sender was heard arrived.

@@ -1,5 +1,7 @@
 //! `demo`: three parties, one transfer, one transfer that fails, and the proof from what the parties received.
 //!
+//! `warm` is another call, `demo --warm`: the transfer in person.
+//!
 //! `stage` sets the parties up, `script` lets them act, [`crate::evidence`] takes from their recordings what happened, `checks`
 //! judges it, `report` prints it.
 
@@ -9,17 +11,21 @@ mod report;
 mod script;
 mod stage;
 mod timeline;
+mod warm;
 
 use std::fs;
 use std::path::Path;
 
-use patchcord_lab::wav;
+use patchcord_codec::wav;
 
+use self::checks::Check;
 use self::report::Outcome;
-use self::stage::Stage;
+use self::stage::{Played, Stage};
 use self::timeline::Timeline;
+use self::warm::Folder;
 use crate::child::RelayChild;
 use crate::cli::DemoArgs;
+use crate::client::api::Api;
 use crate::failure::Failure;
 use crate::output;
 
@@ -31,8 +37,11 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
             args.output.display()
         ))
     })?;
-    let mut relay = RelayChild::start(&[])?;
-    let outcome = play(&relay, args);
+    let recordings = if args.warm { Some(Folder::create(&args.output)?) } else { None };
+    let setting = recordings.as_ref().map(Folder::setting);
+    let arguments: Vec<&str> = setting.iter().flat_map(|setting| ["--set", setting]).collect();
+    let mut relay = RelayChild::start(&arguments)?;
+    let outcome = play(&relay, args, recordings.as_ref());
     let log = relay.end();
     write(&args.output.join("relay.log"), log.as_bytes())?;
     let outcome = outcome?;
@@ -44,27 +53,35 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     if outcome.ok { Ok(()) } else { Err(Failure::Reported) }
 }
 
-/// Both calls at the same time: the failing transfer goes on beside the good one and must not touch it.
-fn play(relay: &RelayChild, args: &DemoArgs) -> Result<Outcome, Failure> {
+fn play(relay: &RelayChild, args: &DemoArgs, recordings: Option<&Folder>) -> Result<Outcome, Failure> {
     let timeline = Timeline::start(&relay.api().clone())?;
-    let good = Stage::set(relay.api(), "transfer", 0, args.srtp)?;
-    let failing = Stage::set(relay.api(), "no-answer", 1, args.srtp)?;
+    let (calls, checks) = if let Some(folder) = recordings {
+        let (call, checks) = warm::play(relay.api(), &timeline, args.srtp, folder)?;
+        (vec![call], checks)
+    } else {
+        both_transfers(relay.api(), &timeline, args.srtp)?
+    };
+    for party in calls.iter().flat_map(|call| &call.parties) {
+        let path = args.output.join(format!("{}.wav", party.file_name()));
+        wav::write_file(&path, &party.audio()?)
+            .map_err(|error| Failure::failed(format!("cannot write {}: {error}", path.display())))?;
+    }
+    Ok(Outcome::new(&calls, timeline.entries(), checks))
+}
+
+/// Both calls at the same time: the failing transfer goes on beside the good one and must not touch it.
+fn both_transfers(api: &Api, timeline: &Timeline, srtp: bool) -> Result<(Vec<Played>, Vec<Check>), Failure> {
+    let good = Stage::set(api, "transfer", 0, srtp)?;
+    let failing = Stage::set(api, "no-answer", 1, srtp)?;
     let (good, failing) = std::thread::scope(|scope| {
-        let failing = scope.spawn(|| script::failing_transfer(failing, &timeline));
-        let good = script::transfer(good, &timeline);
+        let failing = scope.spawn(|| script::failing_transfer(failing, timeline));
+        let good = script::transfer(good, timeline);
         (good, failing.join())
     });
     let good = good?;
     let failing = failing.map_err(|_| Failure::failed("the failing transfer's thread panicked"))??;
-    for played in [&good, &failing] {
-        for party in &played.parties {
-            let path = args.output.join(format!("{}.wav", party.file_name()));
-            wav::write(&party.recording, &path)
-                .map_err(|error| Failure::failed(format!("cannot write {}: {error}", path.display())))?;
-        }
-    }
     let checks = checks::all(&good, &failing)?;
-    Ok(Outcome::new(&good, &failing, timeline.entries(), checks))
+    Ok((vec![good, failing], checks))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {

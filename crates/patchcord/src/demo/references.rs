@@ -30,7 +30,7 @@ pub(super) fn all() -> Result<Vec<(&'static str, Audio)>, Failure> {
 }
 
 /// A capture decoded without a relay in between.
-fn speech(party: &str) -> Result<Audio, Failure> {
+pub(super) fn speech(party: &str) -> Result<Audio, Failure> {
     let stream = stage::speech(party)?;
     let mut recording = Recording::new(party, stream.packets.len());
     for packet in &stream.packets {

@@ -67,12 +67,11 @@ struct CutOverLine {
 }
 
 impl Outcome {
-    pub(super) fn new(good: &Played, failing: &Played, timeline: Vec<Entry>, checks: Vec<Check>) -> Self {
-        let calls = [good, failing];
+    pub(super) fn new(calls: &[Played], timeline: Vec<Entry>, checks: Vec<Check>) -> Self {
         Self {
             ok: checks.iter().all(|check| check.ok),
-            parties: calls.iter().flat_map(|call| parties(call)).collect(),
-            cut_overs: calls.iter().flat_map(|call| cut_overs(call)).collect(),
+            parties: calls.iter().flat_map(parties).collect(),
+            cut_overs: calls.iter().flat_map(cut_overs).collect(),
             checks,
             timeline,
         }

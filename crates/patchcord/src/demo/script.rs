@@ -5,13 +5,13 @@ use std::time::Duration;
 use patchcord_lab::endpoint::Endpoint;
 use serde_json::{Value, json};
 
-use super::stage::{AGENT, Played, Stage, TARGET, TRANSFEREE};
+use super::stage::{AGENT, Played, Stage, TARGET, TELEPHONE, TRANSFEREE};
 use super::timeline::Timeline;
 use crate::failure::Failure;
 use crate::media::error;
 
 /// Packets a second of 20 ms frames.
-const PACKETS_PER_SECOND: u64 = 50;
+pub(super) const PACKETS_PER_SECOND: u64 = 50;
 
 /// How long anything may take that takes some seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ pub(super) fn transfer(mut stage: Stage, timeline: &Timeline) -> Result<Played, 
     speak_on(&transferee, 2 * PACKETS_PER_SECOND)?;
 
     note("the target is called and rings: the transferee hears the ringing tone");
-    let target = stage.enter(TARGET)?;
+    let target = stage.enter(TARGET, TELEPHONE)?;
     stage.command("ringback", json!({ "command": "ringback", "party": TRANSFEREE, "country": RINGBACK_COUNTRY }))?;
     speak_on(&transferee, 3 * PACKETS_PER_SECOND)?;
 
@@ -64,7 +64,7 @@ pub(super) fn failing_transfer(mut stage: Stage, timeline: &Timeline) -> Result<
     speak_on(&transferee, 2 * PACKETS_PER_SECOND)?;
 
     note("swap: waits for a target that never speaks");
-    stage.enter(TARGET)?;
+    stage.enter(TARGET, TELEPHONE)?;
     stage.command("swap", swap("hold"))?;
     speak_on(&transferee, 2 * PACKETS_PER_SECOND)?;
 
@@ -80,8 +80,8 @@ pub(super) fn failing_transfer(mut stage: Stage, timeline: &Timeline) -> Result<
 
 /// Bridges the transferee and the agent and lets both speak.
 fn talk(stage: &mut Stage) -> Result<(Endpoint, Endpoint), Failure> {
-    let transferee = stage.enter(TRANSFEREE)?;
-    let agent = stage.enter(AGENT)?;
+    let transferee = stage.enter(TRANSFEREE, TELEPHONE)?;
+    let agent = stage.enter(AGENT, TELEPHONE)?;
     stage.command("bridge", json!({ "command": "bridge", "a": TRANSFEREE, "b": AGENT }))?;
     stage.speak(&transferee)?;
     stage.speak(&agent)?;
@@ -89,7 +89,7 @@ fn talk(stage: &mut Stage) -> Result<(Endpoint, Endpoint), Failure> {
 }
 
 /// Lets time pass on the party's own media clock.
-fn speak_on(party: &Endpoint, packets: u64) -> Result<(), Failure> {
+pub(super) fn speak_on(party: &Endpoint, packets: u64) -> Result<(), Failure> {
     let wanted = party.progress().sent + packets;
     party
         .wait_until(&format!("{packets} more packets to be sent"), PATIENCE, |progress| progress.sent >= wanted)

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use patchcord_codec::Audio;
 use patchcord_lab::capture::Capture;
 use patchcord_lab::endpoint::{Endpoint, EndpointOptions, Endpoints, Playback, Recording, SentLog};
 use patchcord_lab::stream::RtpStream;
+use patchcord_lab::wav;
+use patchcord_rtp::PayloadType;
 use patchcord_srtp::sdes::Crypto;
 use patchcord_srtp::{MasterKey, Protections, SessionKeys, Suite};
 use serde_json::json;
@@ -29,6 +32,9 @@ pub(super) const AGENT: &str = "agent";
 /// The party that it is transferred to.
 pub(super) const TARGET: &str = "target";
 
+/// What a telephone speaks.
+pub(super) const TELEPHONE: &[&str] = &["PCMU"];
+
 /// What the parties speak in the demo with SRTP, in the order in which they enter.
 const SUITES: [Suite; 3] = [Suite::AesCm128HmacSha1_80, Suite::AeadAes256Gcm, Suite::AesCm256HmacSha1_80];
 
@@ -38,9 +44,15 @@ pub(super) struct Stage {
     pub(super) api: Api,
     /// Keeps the endpoints' threads.
     endpoints: Endpoints,
-    parties: Vec<Endpoint>,
+    parties: Vec<Member>,
     number: u32,
     srtp: bool,
+}
+
+/// A party of it, and what decodes what it hears.
+struct Member {
+    endpoint: Endpoint,
+    opus: Option<PayloadType>,
 }
 
 /// A call that is over.
@@ -59,6 +71,8 @@ pub(super) struct PlayedParty {
     pub(super) sent: SentLog,
     /// Datagrams that were not SRTP under the party's key, where it has one.
     pub(super) refused: u64,
+    /// What it hears is Opus, under this payload type; else it is G.711.
+    pub(super) opus: Option<PayloadType>,
 }
 
 impl Stage {
@@ -70,18 +84,18 @@ impl Stage {
         Ok(Self { call: call.to_owned(), api: api.clone(), endpoints, parties: Vec::new(), number, srtp })
     }
 
-    /// Gives a party a socket, and a leg that knows it.
-    pub(super) fn enter(&mut self, name: &str) -> Result<Endpoint, Failure> {
+    /// Gives a party that speaks these codecs a socket, and a leg that knows it.
+    pub(super) fn enter(&mut self, name: &str, codecs: &[&str]) -> Result<Endpoint, Failure> {
         let endpoint = self
             .endpoints
             .add(name, "127.0.0.1:0".parse().expect("an address"), EndpointOptions::default())
             .map_err(error)?;
-        let leg = media::create_leg(&self.api, &self.call, name, endpoint.local_addr(), &["PCMU"])?;
+        let leg = media::create_leg(&self.api, &self.call, name, endpoint.local_addr(), codecs)?;
         if self.srtp {
             self.secure(&endpoint)?;
         }
         endpoint.set_remote(leg);
-        self.parties.push(endpoint.clone());
+        self.parties.push(Member { endpoint: endpoint.clone(), opus: codecs.iter().find_map(|codec| opus(codec)) });
         Ok(endpoint)
     }
 
@@ -104,8 +118,13 @@ impl Stage {
         Ok(())
     }
 
-    /// Lets a party begin to speak.
+    /// Lets a party begin to speak what its capture has.
     pub(super) fn speak(&self, party: &Endpoint) -> Result<(), Failure> {
+        self.play(party, speech(party.name())?)
+    }
+
+    /// Lets a party begin to send a stream.
+    pub(super) fn play(&self, party: &Endpoint, stream: RtpStream) -> Result<(), Failure> {
         let playback = match self.number {
             0 => Playback::default(),
             number => {
@@ -114,7 +133,7 @@ impl Stage {
                 Playback::default().numbered(number * 3 + index)
             }
         };
-        party.play(Arc::new(speech(party.name())?), playback).map_err(error)
+        party.play(Arc::new(stream), playback).map_err(error)
     }
 
     /// Sends a bridge command under an id of its own.
@@ -125,16 +144,17 @@ impl Stage {
 
     /// Ends the call; what the parties got is kept.
     pub(super) fn strike(self) -> Result<Played, Failure> {
-        for party in &self.parties {
-            party.stop();
+        for Member { endpoint, .. } in &self.parties {
+            endpoint.stop();
         }
         let state = self.api.typed(self.api.delete(&call_path(&self.call))?)?;
-        let played = |party: &Endpoint| PlayedParty {
+        let played = |Member { endpoint, opus }: &Member| PlayedParty {
             call: self.call.clone(),
-            name: party.name().to_owned(),
-            recording: party.recording(),
-            sent: party.sent(),
-            refused: party.progress().refused,
+            name: endpoint.name().to_owned(),
+            recording: endpoint.recording(),
+            sent: endpoint.sent(),
+            refused: endpoint.progress().refused,
+            opus: *opus,
         };
         Ok(Played { parties: self.parties.iter().map(played).collect(), call: self.call, state })
     }
@@ -154,10 +174,29 @@ impl Played {
 }
 
 impl PlayedParty {
+    /// What it heard, at 8 kHz.
+    pub(super) fn audio(&self) -> Result<Audio, Failure> {
+        self.audio_of(&self.recording)
+    }
+
+    /// A part of it: `recording` has some of the party's packets.
+    pub(super) fn audio_of(&self, recording: &Recording) -> Result<Audio, Failure> {
+        match self.opus {
+            Some(payload_type) => wav::opus_audio_of(recording, payload_type).map_err(error),
+            None => Ok(wav::audio_of(recording)),
+        }
+    }
+
     /// `transferee` in the first call, `no-answer-transferee` in the other.
     pub(super) fn file_name(&self) -> String {
         if self.call == "transfer" { self.name.clone() } else { format!("{}-{}", self.call, self.name) }
     }
+}
+
+/// The payload type of `"111 opus/48000/2"`; `None` for other codecs.
+fn opus(codec: &str) -> Option<PayloadType> {
+    let (number, encoding) = codec.split_once(' ')?;
+    if encoding.starts_with("opus/") { PayloadType::new(number.parse().ok()?) } else { None }
 }
 
 /// The one stream of a party's capture.
@@ -174,6 +213,14 @@ pub(super) fn speech(party: &str) -> Result<RtpStream, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn opus_is_told_from_other_codecs() {
+        assert_eq!(opus("111 opus/48000/2"), PayloadType::new(111));
+        for other in ["PCMU", "101 telephone-event/8000", "200 opus/48000/2", "x opus/48000/2"] {
+            assert_eq!(opus(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn every_party_has_ten_seconds_of_speech_at_least() {

@@ -73,11 +73,19 @@ impl Timeline {
         self.lock().entries.push(Entry { at_ms, call: call.to_owned(), what: what.to_owned() });
     }
 
-    /// Waits for an event of a call that fulfils a condition, now or earlier; `what` names it in the error.
-    pub(super) fn wait_for(&self, call: &str, what: &str, condition: impl Fn(&Value) -> bool) -> Result<(), Failure> {
+    /// Waits for an event of a call that fulfils a condition, now or earlier, and returns it; `what` names it in the error.
+    pub(super) fn wait_for(
+        &self,
+        call: &str,
+        what: &str,
+        condition: impl Fn(&Value) -> bool,
+    ) -> Result<Value, Failure> {
         let deadline = Instant::now() + EVENT_TIMEOUT;
         let mut state = self.lock();
-        while !state.events.iter().any(|event| event["call"] == call && condition(event)) {
+        loop {
+            if let Some(event) = state.events.iter().find(|event| event["call"] == call && condition(event)) {
+                return Ok(event.clone());
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || state.ended {
                 return Err(Failure::failed(format!(
@@ -86,7 +94,6 @@ impl Timeline {
             }
             state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        Ok(())
     }
 
     /// Everything so far, in order.

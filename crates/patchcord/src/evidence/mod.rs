@@ -260,6 +260,16 @@ mod tests {
     }
 
     #[test]
+    fn a_mix_in_which_one_speaks_alone_for_a_while_is_not_his() {
+        let agent = sender("agent", 60, &[]);
+        let payload = |i: u16| if (20..40).contains(&i) { format!("agent {i}") } else { format!("mix {i}") };
+        let packets: Vec<_> = (0..60_u16).map(|i| (i, u32::from(i) * 160, i == 0, payload(i))).collect();
+        let evidence = Evidence::of(&receive(&packets), &[&agent]);
+        assert_eq!(evidence.order(), ["relay"]);
+        assert_eq!((evidence.passed(), evidence.latency_us([0.5])), ((0, 0), None));
+    }
+
+    #[test]
     fn a_foreign_packet_is_found() {
         let (agent, target) = (sender("agent", 30, &[]), sender("target", 30, &[]));
         let packets: Vec<_> = (0..30_u16)

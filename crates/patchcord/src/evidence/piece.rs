@@ -120,6 +120,11 @@ impl Piece {
                 None => foreign += 1,
             }
         }
+        // A mix in which nobody else speaks is a sender's packets, bit for bit, for as long as that lasts.
+        if foreign > arrived.len() as u64 {
+            self.latencies_ns.clear();
+            return;
+        }
         let (Some(&first), Some(&last)) = (arrived.first(), arrived.last()) else { return };
         let sent = (last - first + 1) as u64;
         let same_ssrc = self.packets.iter().all(|packet| packet.header.ssrc == log.packets[first].header.ssrc);
