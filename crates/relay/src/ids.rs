@@ -1,6 +1,7 @@
 //! Names of things that cross the engine's border.
 
 use core::fmt;
+use core::num::NonZeroU64;
 
 /// A leg, named by whoever created it. Unique for the life of the process: an id is never reused, so a late command
 /// can only miss, never hit somebody else's leg.
@@ -36,15 +37,19 @@ impl fmt::Display for AssociationId {
 
 /// A stream that somebody makes for a leg of what others send, transcoded or mixed: the leg's slot, and a number that no other one of the shard has had lately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MadeId(u64);
+pub struct MadeId(NonZeroU64);
 
 impl MadeId {
     pub(crate) const fn new(sink: u32, number: u32) -> Self {
-        Self((number as u64) << 32 | sink as u64)
+        // Only a number that has wrapped around could be 0, and then only for the first leg.
+        match NonZeroU64::new((number as u64) << 32 | sink as u64) {
+            Some(id) => Self(id),
+            None => Self(NonZeroU64::MAX),
+        }
     }
 
     pub(crate) const fn slot(self) -> u32 {
-        self.0 as u32
+        self.0.get() as u32
     }
 }
 

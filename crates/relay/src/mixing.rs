@@ -71,9 +71,8 @@ impl Shard {
         let there = talkers.iter().copied().filter(|talker| self.legs.slot(talker.leg).is_some());
         let talkers: Vec<Talker> = there.collect();
         let id = self.next_made(sink);
-        let cold = &mut self.legs.cold[sink as usize];
-        cold.mix = Some(talkers.into());
-        cold.made = Some(id);
+        self.legs.mixes.insert(sink, talkers);
+        self.legs.cold[sink as usize].made = Some(id);
         self.legs.egress[sink as usize].source = SourceSlot::Mix;
         self.legs.egress[sink as usize].hearing = Hearing::Made;
         self.tell_mix(sink);
@@ -89,7 +88,7 @@ impl Shard {
 
     /// A leg no longer hears its mix; `by` says which cut-over did it, so that late packets can be told.
     pub(crate) fn end_mix(&mut self, sink: Slot, by: Option<(CutOverId, MonoTime)>) {
-        let Some(talkers) = self.legs.cold[sink as usize].mix.take() else { return };
+        let Some(talkers) = self.legs.mixes.remove(&sink) else { return };
         for talker in talkers {
             let Some(slot) = self.legs.slot(talker.leg) else { continue };
             let cold = &mut self.legs.cold[slot as usize];
@@ -101,30 +100,26 @@ impl Shard {
 
     /// A leg goes away: those who hear it mixed hear the others from here on, or nothing if there are none.
     pub(crate) fn leave_mixes(&mut self, leg: LegId, slot: Slot) {
-        let mut sink = 0;
-        while self.legs.cold[slot as usize].mixes > 0 && sink < self.legs.slots_end() {
-            let cold = &mut self.legs.cold[sink as usize];
-            if let Some(talkers) = &mut cold.mix
-                && talkers.iter().any(|talker| talker.leg == leg)
-            {
-                *talkers = talkers.iter().copied().filter(|talker| talker.leg != leg).collect();
-                let is_empty = talkers.is_empty();
-                self.legs.cold[slot as usize].mixes -= 1;
-                if is_empty {
-                    self.detach(sink, None);
-                } else {
-                    self.tell_mix(sink);
-                }
+        while self.legs.cold[slot as usize].mixes > 0 {
+            let hears = |talkers: &&mut Vec<Talker>| talkers.iter().any(|talker| talker.leg == leg);
+            let mut mixes = self.legs.mixes.iter_mut().map(|(&sink, talkers)| (sink, talkers));
+            let Some((sink, talkers)) = mixes.find(|(_, talkers)| hears(talkers)) else { return };
+            talkers.retain(|talker| talker.leg != leg);
+            let is_empty = talkers.is_empty();
+            self.legs.cold[slot as usize].mixes -= 1;
+            if is_empty {
+                self.detach(sink, None);
+            } else {
+                self.tell_mix(sink);
             }
-            sink += 1;
         }
     }
 
     fn tell_mix(&mut self, sink: Slot) {
         let seed = self.rng.next_u64();
         let cold = &self.legs.cold[sink as usize];
-        if let (Some(id), Some(talkers)) = (cold.made, &cold.mix) {
-            self.outbox.mix(Mixing { id, talkers: talkers.to_vec(), to: cold.codecs.clone(), seed });
+        if let (Some(id), Some(talkers)) = (cold.made, self.legs.mixes.get(&sink)) {
+            self.outbox.mix(Mixing { id, talkers: talkers.clone(), to: cold.codecs.clone(), seed });
         }
     }
 }

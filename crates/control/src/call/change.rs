@@ -108,9 +108,12 @@ impl Plan<'_> {
             state,
             parts: parts.into(),
             lost_a_leg: false,
-            prompt: how.prompt_of.filter(|_| how.trigger == Trigger::AfterPrompt),
-            human: how.first_packet_of.filter(|_| how.trigger == Trigger::OnHuman),
-            drop_old: how.drop_old,
+            awaited: match how.trigger {
+                Trigger::AfterPrompt => how.prompt_of,
+                Trigger::OnHuman => how.first_packet_of,
+                _ => None,
+            },
+            drop_old: how.drop_old.map(Box::new),
             receipts,
         });
         Ok(Draft::CutOver(vec![id]))
@@ -136,7 +139,7 @@ impl Plan<'_> {
             let same = was.hearing == will.hearing;
             let company = |leg: &Leg| (leg.hearing.peer, leg.hearing.company().conference);
             let same_peer = company(was) == company(will);
-            let prompt_ends = record.prompt == Some(was.id) && was.hearing.play != will.hearing.play;
+            let prompt_ends = record.awaits(TriggerName::AfterPrompt, was.id) && was.hearing.play != will.hearing.play;
             let free = same || (part.is_some_and(|part| part.settled) && same_peer && !prompt_ends);
             if !immediate || !free {
                 return Err(pending(&was.party, record));

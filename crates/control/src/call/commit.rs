@@ -49,7 +49,7 @@ impl Inner {
         at: MonoTime,
         tell: Tell<'_>,
     ) -> (Settled, Vec<Chore>) {
-        let plays_before = self.model.plays;
+        let serials_before = self.model.serials;
         let Plan { env, model, drafts, news, leases, freed, associations, ended, .. } = plan;
         self.model = model;
         // A call lives long and changes seldom.
@@ -57,7 +57,7 @@ impl Inner {
         self.model.records.shrink();
         for leg in &mut self.model.legs.0 {
             if let Some(play) = &mut leg.hearing.play
-                && play.serial > plays_before
+                && play.serial > serials_before
             {
                 play.since = at;
             }

@@ -8,7 +8,9 @@ use patchcord_relay::media::Codec;
 use patchcord_relay::overhearing::Detecting;
 
 use super::plan::{Draft, Plan};
-use crate::api::{ANSWER_TIMEOUT_MS, CutOverState, Detect, EventKind, Sound, Trigger, default_answer_timeout_ms};
+use crate::api::{
+    ANSWER_TIMEOUT_MS, CutOverState, Detect, EventKind, Sound, Trigger, TriggerName, default_answer_timeout_ms,
+};
 use crate::error::{ApiError, ErrorCode};
 
 impl Plan<'_> {
@@ -26,7 +28,7 @@ impl Plan<'_> {
 
     pub(super) fn detect_stop(&mut self, party: &str) -> Result<Draft, ApiError> {
         let (leg, draft) = self.one(party)?;
-        if let Some(record) = self.model.records.pending().find(|record| record.human == Some(leg)) {
+        if let Some(record) = self.model.records.pending().find(|record| record.awaits(TriggerName::OnHuman, leg)) {
             let number = record.id.0;
             let why = format!("cut-over {number} waits for {party} to be a human; roll that back first");
             return Err(ApiError::new(ErrorCode::CutOverPending, why));

@@ -14,7 +14,7 @@ use patchcord_relay::time::MonoTime;
 use super::model::Hearing;
 use super::record::{Proof, Record};
 use super::{Call, Inner, Tell};
-use crate::api::{CutOverEvent, CutOverState, EventKind, ReceiptView};
+use crate::api::{CutOverEvent, CutOverState, EventKind, ReceiptView, TriggerName};
 
 /// Something that is left to be done about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,7 +172,12 @@ impl Inner {
         play.finished = true;
         let chore = finished(leg, &found.hearing);
         tell(call.event(at, Some(party), EventKind::PlayFinished));
-        let waiting = self.model.records.pending().find(|record| record.prompt == Some(leg)).map(|record| record.id);
+        let waiting = self
+            .model
+            .records
+            .pending()
+            .find(|record| record.awaits(TriggerName::AfterPrompt, leg))
+            .map(|record| record.id);
         match waiting {
             Some(id) => self.fire(call, id),
             None => chore.into_iter().collect(),
@@ -190,7 +195,7 @@ impl Inner {
         if let Some(kind) = super::detection::event_of(detection) {
             self.plain(call, at, leg, kind, tell);
         }
-        let waits = self.model.records.pending().filter(|record| is_human && record.human == Some(leg));
+        let waits = self.model.records.pending().filter(|record| is_human && record.awaits(TriggerName::OnHuman, leg));
         waits.map(|record| Chore::Fire { cut_over: record.id }).collect()
     }
 
@@ -207,7 +212,7 @@ impl Record {
         let cut_over = self.id;
         match self.state {
             CutOverState::Done => {
-                let drop = self.drop_old.map(|(leg, ms)| {
+                let drop = self.drop_old.as_deref().map(|&(leg, ms)| {
                     let after = Duration::from_millis(ms.into());
                     Chore::DropLeg { leg, cut_over, after }
                 });

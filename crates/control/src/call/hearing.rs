@@ -192,9 +192,9 @@ impl Plan<'_> {
         if ids.len() < 2 {
             return Err(ApiError::new(ErrorCode::BadRequest, "a conference has two parties at least"));
         }
-        self.model.conferences += 1;
+        self.model.serials += 1;
         let mut after = self.model.legs.clone();
-        after.confer(&ids, self.model.conferences);
+        after.confer(&ids, self.model.serials);
         self.change(after, &How::now(CommandName::Conference))
     }
 
@@ -294,8 +294,8 @@ impl Plan<'_> {
         repeat: Repeat,
         command: CommandName,
     ) -> Result<Draft, ApiError> {
-        self.model.plays += 1;
-        let (serial, since) = (self.model.plays, self.now);
+        self.model.serials += 1;
+        let (serial, since) = (self.model.serials, self.now);
         let mut after = self.model.legs.clone();
         if let Some(leg) = after.get_mut(id) {
             leg.hearing.play = Some(Box::new(Play { sound, kind, repeat, serial, since, finished: false }));

@@ -25,10 +25,8 @@ pub(crate) struct CallModel {
     pub(crate) records: Records,
     /// Legs created so far.
     pub(crate) legs_created: u16,
-    /// Things played so far.
-    pub(crate) plays: u32,
-    /// Conferences so far.
-    pub(crate) conferences: u32,
+    /// Numbers given so far to what is played, and to conferences.
+    pub(crate) serials: u32,
     /// Somebody dumps it: the engine has been told so of all legs.
     pub(crate) tapped: bool,
     /// It is recorded. Few are.
@@ -198,8 +196,7 @@ impl CallModel {
     pub(crate) fn absorb(&mut self, other: Self) {
         self.legs.0.extend(other.legs.0);
         self.records.absorb(other.records);
-        self.plays = self.plays.max(other.plays);
-        self.conferences = self.conferences.max(other.conferences);
+        self.serials = self.serials.max(other.serials);
         if self.recording.is_none() {
             self.recording = other.recording;
         }

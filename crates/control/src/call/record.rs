@@ -32,12 +32,10 @@ pub(crate) struct Record {
     pub(crate) parts: Box<[Part]>,
     /// One of its legs was deleted while it waited.
     pub(crate) lost_a_leg: bool,
-    /// The leg whose prompt it waits for.
-    pub(crate) prompt: Option<LegId>,
-    /// The leg that it waits for to be a human.
-    pub(crate) human: Option<LegId>,
-    /// The leg that is deleted after the switch, and how many milliseconds later.
-    pub(crate) drop_old: Option<(LegId, u32)>,
+    /// The leg whose prompt it waits for, or whose being a human: as its trigger says.
+    pub(crate) awaited: Option<LegId>,
+    /// The leg that is deleted after the switch, and how many milliseconds later. Few have one.
+    pub(crate) drop_old: Option<Box<(LegId, u32)>>,
     /// Of each part whose source changes, if nothing else changes it before its first packet.
     pub(crate) receipts: Vec<Proof>,
 }
@@ -153,12 +151,17 @@ impl Record {
             heard.extend(whisper.iter().map(|whisper| whisper.leg));
             !heard.is_empty() && heard.iter().all(|heard| *heard == leg) && hold.is_none() && play.is_none()
         };
-        self.prompt == Some(leg) || staying.peek().is_none() || staying.any(hears_it)
+        self.awaits(TriggerName::AfterPrompt, leg) || staying.peek().is_none() || staying.any(hears_it)
     }
 
     /// Leaves a leg out that is deleted while this waits.
     pub(crate) fn leave_out(&mut self, leg: LegId) {
-        self.drop_old = self.drop_old.filter(|(old, _)| *old != leg);
+        self.drop_old = self.drop_old.take().filter(|drop| drop.0 != leg);
+    }
+
+    /// Whether it waits for the end of this leg's prompt, or for the leg to be a human.
+    pub(crate) fn awaits(&self, trigger: TriggerName, leg: LegId) -> bool {
+        self.trigger == trigger && self.awaited == Some(leg)
     }
 
     pub(crate) fn receipt_views(&self) -> impl Iterator<Item = ReceiptView> {

@@ -301,7 +301,7 @@ impl Shard {
         match self.legs.egress[sink as usize].source {
             SourceSlot::Silence => Source::Silence,
             SourceSlot::Leg(source) => Source::Leg(self.legs.cold[source as usize].id),
-            SourceSlot::Mix => Source::Mix(self.legs.cold[sink as usize].mix.as_deref().unwrap_or_default().to_vec()),
+            SourceSlot::Mix => Source::Mix(self.legs.mixes.get(&sink).cloned().unwrap_or_default()),
             SourceSlot::Player => {
                 let player = self.legs.cold[sink as usize].player.as_ref();
                 player.map_or(Source::Silence, crate::player::Player::as_source)

@@ -50,7 +50,7 @@ pub(crate) const NO_SLOT: Slot = Slot::MAX;
 pub(crate) enum SourceSlot {
     Silence,
     Leg(Slot),
-    /// Those of [`Cold::mix`].
+    /// Those of [`Legs::mixes`].
     Mix,
     Player,
 }
@@ -83,8 +83,6 @@ pub(crate) struct Cold {
     pub(crate) payload_types: PayloadTypeMap,
     /// The stream that is made for this leg, if it hears a mix, or its source transcoded.
     pub(crate) made: Option<MadeId>,
-    /// Whom it hears mixed.
-    pub(crate) mix: Option<Box<[Talker]>>,
     /// Legs that hear this one mixed.
     pub(crate) mixes: u16,
     /// Who overhears it, as has been told.
@@ -232,6 +230,8 @@ pub(crate) struct Legs {
     /// Legs whose packets are taken for another leg's: which one's, and how they relay otherwise. Few are, so that others
     /// have no room for it.
     doors: BTreeMap<Slot, (Slot, Relaying)>,
+    /// Whom a leg hears mixed. As few have such.
+    pub(crate) mixes: BTreeMap<Slot, Vec<Talker>>,
     free: Vec<Slot>,
     capacity: u32,
     pub(crate) flows: Flows,
@@ -248,6 +248,7 @@ impl Legs {
             srtp: Vec::with_capacity(room),
             slots: HashMap::with_capacity(room),
             doors: BTreeMap::new(),
+            mixes: BTreeMap::new(),
             free: Vec::with_capacity(room),
             capacity,
             flows: Flows::default(),
@@ -311,7 +312,7 @@ impl Legs {
         self.cold[at].player = None;
         self.cold[at].dialer = None;
         self.cold[at].undo = None;
-        self.cold[at].mix = None;
+        self.mixes.remove(&slot);
         self.cold[at].ice = None;
         self.cold[at].dtls = None;
         self.free.push(slot);
@@ -500,7 +501,6 @@ impl Cold {
             codecs_ever: spec.codecs.clone(),
             payload_types: PayloadTypeMap::identity(),
             made: None,
-            mix: None,
             mixes: 0,
             ears: Ears::NONE,
             media_timeout_ms: spec.media_timeout.map(|timeout| u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX)),
