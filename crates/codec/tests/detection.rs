@@ -109,7 +109,10 @@ fn greetings_are_told_apart() {
                     }
                     "machine" => assert_eq!(first, Answerer::Machine, "{name}, {variant:?}: {told:?}"),
                     _ => {
-                        assert!(answers.iter().all(|&(_, who)| who != Answerer::Human), "{name}, {variant:?}: {told:?}")
+                        assert!(
+                            answers.iter().all(|&(_, who)| who != Answerer::Human),
+                            "{name}, {variant:?}: {told:?}"
+                        );
                     }
                 }
                 let tones = told.iter().any(|(_, detected)| is_network_tone(detected.what));
