@@ -6,8 +6,9 @@
 //!
 //! The other half works on streams, packet by packet: a [`JitterBuffer`] puts a party's packets in order, a [`Decoder`]
 //! makes samples of them or conceals what is lost, a [`Resampler`] brings them to the rate of another party's [`Encoder`],
-//! and [`dtmf`] and [`comfort_noise`] know keys and silence. Each has the state of one stream, takes its time from its
-//! arguments and allocates nothing once it is warm. [`Codec`] says what all that is possible for.
+//! [`dtmf`] and [`comfort_noise`] know keys and silence, and [`detect`] says whether that is speech, a tone, a human or a
+//! machine. Each has the state of one stream, takes its time from its arguments and allocates nothing once it is warm.
+//! [`Codec`] says what all that is possible for.
 
 #![forbid(unsafe_code)]
 

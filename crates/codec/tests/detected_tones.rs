@@ -146,7 +146,9 @@ fn noise_of_any_level_and_colour_is_neither_speech_nor_somebody() {
 #[test]
 fn beeps_are_found_whatever_their_frequency_and_length() {
     for hz in [320.0, 620.0, 800.0, 1000.0, 1400.0, 1750.0, 2000.0] {
-        for ms in [100, 200, 400, 1000, 2000] {
+        // A low one could be the end of a word.
+        let shortest_ms = if hz < 350.0 { 200 } else { 100 };
+        for ms in [shortest_ms, 300, 1000, 2000] {
             for variant in [Variant::AsItIs, Variant::Gain(-20.0), Variant::Through(Law::Mu), Variant::Noise(20.0)] {
                 let told = detect(&variant.of(&[silence(610), sine(hz, ms), silence(700)].concat(), SEED));
                 let [Detected { what: What::Beep { hz: found }, at_ms, duration_ms, .. }] =

@@ -39,6 +39,9 @@ const SIT_GAP_MS: u64 = 120;
 /// The beep of an answering machine. No standard says what it is: one sine, even, and silence after it.
 const BEEP_HZ: (f32, f32) = (300.0, 2150.0);
 const BEEP_MS: (u64, u64) = (80, 2100);
+/// Below so many Hz only what is at least so long: the end of a word that is hummed is as high, and shorter.
+const LOW_BEEP_HZ: f32 = 350.0;
+const LOW_BEEP_MS: u64 = 180;
 const BEEP_KNOWN_MS: u64 = 240;
 /// At the frequencies of ringing tones a beep is one only if it is shorter than a ring, and alone for longer than a busy tone is off.
 const BEEP_LIKE_RING_KNOWN_MS: u64 = 1000;
@@ -170,6 +173,7 @@ impl Tones {
         let hz = last.hz[0];
         let beep = (BEEP_HZ.0..=BEEP_HZ.1).contains(&hz)
             && within(last.length(), BEEP_MS)
+            && (hz >= LOW_BEEP_HZ || last.length() >= LOW_BEEP_MS)
             && !(last.is_sine(CNG_HZ) && within(last.length(), CNG_MS))
             && !(last.is_call_tone() && within(last.length(), RING_MS));
         if quiet >= known_ms && silent && alone && beep {
