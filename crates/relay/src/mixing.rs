@@ -98,21 +98,36 @@ impl Shard {
         }
     }
 
-    /// A leg goes away: those who hear it mixed hear the others from here on, or nothing if there are none.
+    /// A leg goes away: those who hear it mixed hear the others from here on; if there is but one, who is as loud as it speaks, as it is;
+    /// and nothing if there are none.
     pub(crate) fn leave_mixes(&mut self, leg: LegId, slot: Slot) {
         while self.legs.cold[slot as usize].mixes > 0 {
             let hears = |talkers: &&mut Vec<Talker>| talkers.iter().any(|talker| talker.leg == leg);
             let mut mixes = self.legs.mixes.iter_mut().map(|(&sink, talkers)| (sink, talkers));
             let Some((sink, talkers)) = mixes.find(|(_, talkers)| hears(talkers)) else { return };
             talkers.retain(|talker| talker.leg != leg);
-            let is_empty = talkers.is_empty();
+            let left = match talkers[..] {
+                [] => None,
+                [Talker { leg, gain_db: 0 }] => self.legs.slot(leg),
+                _ => {
+                    self.legs.cold[slot as usize].mixes -= 1;
+                    self.tell_mix(sink);
+                    continue;
+                }
+            };
             self.legs.cold[slot as usize].mixes -= 1;
-            if is_empty {
-                self.detach(sink, None);
-            } else {
-                self.tell_mix(sink);
+            self.detach(sink, None);
+            if let Some(source) = left {
+                self.hear_alone(source, sink);
             }
         }
+    }
+
+    /// A leg that has no source hears another one as it is.
+    fn hear_alone(&mut self, source: Slot, sink: Slot) {
+        self.legs.egress[sink as usize].source = SourceSlot::Leg(source);
+        self.legs.link(source, sink);
+        self.map_payload_types(sink);
     }
 
     fn tell_mix(&mut self, sink: Slot) {

@@ -135,28 +135,54 @@ fn who_joins_does_not_make_the_others_unheard() {
 }
 
 #[test]
-fn who_goes_away_is_left_out_and_the_last_one_leaves_silence() {
-    let mut world = world(3);
-    let mixes = conference(&mut world);
+fn who_goes_away_is_left_out_two_hear_each_other_as_they_are_and_the_last_one_nothing() {
+    let mut world = world(4);
+    let all = [(1, mix([2, 3, 4])), (2, mix([1, 3, 4])), (3, mix([1, 2, 4])), (4, mix([1, 2, 3]))];
+    world.cut(Trigger::Immediate, &all);
+    let mixes = handed_out(&mut world).mixes;
     world.must(&[Command::RemoveLeg { leg: LegId(2) }]);
     let given = handed_out(&mut world);
-    assert_eq!(given.ended, [mixes[1].id]);
-    assert_eq!(given.overhearing, [(LegId(2), Ears::NONE)]);
+    assert_eq!((&given.ended, &given.overhearing), (&vec![mixes[1].id], &vec![(LegId(2), Ears::NONE)]));
     let went_on: Vec<_> = given.mixes.iter().map(|mix| (mix.id, mix.talkers.clone())).collect();
-    assert_eq!(went_on, [(mixes[0].id, vec![talker(3)]), (mixes[2].id, vec![talker(1)])]);
-    world.made(mixes[0].id, &made_for(1).packet());
-    assert_eq!(world.rtp(1).len(), 1);
+    let others = [(0, [3, 4]), (2, [1, 4]), (3, [1, 3])];
+    assert_eq!(went_on, others.map(|(at, talkers)| (mixes[at].id, talkers.map(talker).to_vec())));
+    let mut made = made_for(1);
+    for _ in 0..2 {
+        world.made(mixes[0].id, &made.packet());
+        world.pass(20);
+    }
 
     world.must(&[Command::RemoveLeg { leg: LegId(3) }]);
     let given = handed_out(&mut world);
-    assert_eq!(given.ended.len(), 2);
+    assert_eq!((given.ended.len(), given.mixes.len()), (3, 0));
+    assert_eq!(given.overhearing, [1, 3, 4].map(|leg| (LegId(leg), Ears::NONE)));
+    assert_eq!(world.leg(1).source, SourceSnapshot::Leg(LegId(4)));
+    // What was under way is not heard.
+    world.made(mixes[0].id, &made.packet());
+    world.talk(4, &mut Stream::of(4), 2);
+    let heard = world.rtp(1);
+    assert_eq!((heard.len(), origins(&heard)), (4, vec![51, 4]));
+    assert_continuous(&heard);
+
+    world.must(&[Command::RemoveLeg { leg: LegId(4) }]);
     assert_eq!(world.leg(1).source, SourceSnapshot::Silence);
-    assert_eq!(given.overhearing, [(LegId(1), Ears::NONE), (LegId(3), Ears::NONE)]);
+    world.forget();
     // The slots have other legs now.
     world.must(&[add(spec(5)), add(spec(6))]);
     assert_eq!(world.send(5, &Stream::of(5).packet()), dropped(DropReason::NoSink));
     world.made(mixes[2].id, &made_for(3).packet());
     assert!(world.take_all().values().all(Vec::is_empty));
+}
+
+#[test]
+fn who_is_left_alone_with_a_louder_one_goes_on_hearing_it_louder() {
+    let mut world = world(3);
+    let loud = Source::Mix(vec![talker(2), Talker { leg: LegId(3), gain_db: 6 }]);
+    world.cut(Trigger::Immediate, &[(1, loud)]);
+    handed_out(&mut world);
+    world.must(&[Command::RemoveLeg { leg: LegId(2) }]);
+    assert_eq!(handed_out(&mut world).mixes[0].talkers, [Talker { leg: LegId(3), gain_db: 6 }]);
+    assert_eq!(world.leg(1).source, SourceSnapshot::Mix);
 }
 
 #[test]
