@@ -1,9 +1,12 @@
 //! The program `fast` on the interfaces that have media addresses, those that come later too.
 
 use core::net::IpAddr;
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::thread;
+use std::time::Instant;
 
 use crossbeam::channel::Sender;
 use nix::ifaddrs::getifaddrs;
@@ -19,6 +22,11 @@ use crate::network::links::Links;
 use crate::network::netdev;
 use crate::probe;
 
+/// How long after its start it is waited for that whoever had an interface before lets go of it: the kernel takes a while to bury a relay
+/// that was killed, and the next one is often started at once.
+const LETTING_GO: Duration = Duration::from_secs(1);
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
+
 /// The program and the interfaces that have it, by their indices.
 pub(super) struct Attached {
     object: Object,
@@ -33,6 +41,7 @@ pub(super) struct Attached {
     /// What was refused when it was first tried.
     refusals: Vec<String>,
     tells: Vec<Sender<Vec<u32>>>,
+    started: Instant,
 }
 
 /// An interface of Ethernet.
@@ -56,7 +65,8 @@ impl Attached {
         opener: Option<Opener>,
     ) -> Result<Self, Unavailable> {
         let (links, refusals, tells) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let mut attached = Self { object, mode, addresses, pins, opener, links, refusals, tells };
+        let started = Instant::now();
+        let mut attached = Self { object, mode, addresses, pins, opener, links, refusals, tells, started };
         let mut refusals = Vec::new();
         attached.update(|refusal| refusals.push(refusal))?;
         for refusal in &refusals {
@@ -199,7 +209,13 @@ impl Attached {
         let in_driver = interface.native.then_some(true);
         let in_front = (self.mode != XdpMode::Native).then_some(false);
         for native in [in_driver, in_front].into_iter().flatten() {
-            match Link::xdp(program, interface.index, native) {
+            let attach = || Link::xdp(program, interface.index, native);
+            let mut attached = attach();
+            while attached.as_ref().is_err_and(is_taken) && self.started.elapsed() < LETTING_GO {
+                thread::sleep(BETWEEN_TRIES);
+                attached = attach();
+            }
+            match attached {
                 // Some drivers learn only by the program whether they can.
                 Ok(_) if native && !self.may_be_native(interface) => {}
                 Ok(link) => {
