@@ -88,6 +88,7 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
     pub fn detect(&mut self, voice: V, settings: Option<&Settings>) {
         if let Some(voice) = self.voices.get_mut(&voice) {
             voice.detect(settings);
+            self.agree_on_rates();
         }
     }
 

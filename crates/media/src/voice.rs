@@ -57,8 +57,6 @@ pub(crate) struct Voice {
     narrow: Lane,
     wide: Lane,
     detecting: Option<Box<Detecting>>,
-    /// Whether the sums want 8 kHz; a detector wants them too.
-    mixed_narrow: bool,
     /// The timestamp of the latest event whose end was seen.
     ended_event: Option<u32>,
 }
@@ -96,7 +94,6 @@ impl Voice {
             narrow: lane(NARROW),
             wide: lane(WIDE),
             detecting: None,
-            mixed_narrow: false,
             ended_event: None,
         }
     }
@@ -114,9 +111,8 @@ impl Voice {
             .any(|codec| codec.sample_rate_for(WIDE) > NARROW)
     }
 
-    /// Which rates are asked for.
+    /// Which rates the sums ask for.
     pub(crate) fn want(&mut self, narrow: bool, wide: bool) {
-        self.mixed_narrow = narrow;
         let narrow = narrow || self.detecting.is_some();
         for (lane, wanted) in [(&mut self.narrow, narrow), (&mut self.wide, wide)] {
             if wanted != lane.wanted {
@@ -127,7 +123,7 @@ impl Voice {
         }
     }
 
-    /// What it says is found out from now on, or no longer.
+    /// What it says is found out from now on, or no longer; [`Voice::want`] has to follow.
     pub(crate) fn detect(&mut self, settings: Option<&Settings>) {
         self.detecting = settings.and_then(|settings| {
             let detector = Detector::new(settings);
@@ -138,7 +134,6 @@ impl Voice {
                 samples: 0,
             }))
         });
-        self.want(self.mixed_narrow, self.wide.wanted);
     }
 
     pub(crate) const fn is_detected(&self) -> bool {

@@ -117,8 +117,9 @@ impl Metadata {
         (place < self.parties.len()).then_some(place)
     }
 
-    pub(crate) fn add_file(&mut self, file: FileEntry) {
-        // Files are on the disk: they are all listed.
+    /// Lists a file, instead of what was said of it before. Files are on the disk: they are all listed.
+    pub(crate) fn list_file(&mut self, file: FileEntry) {
+        self.files.retain(|known| known.name != file.name);
         self.files.push(file);
     }
 

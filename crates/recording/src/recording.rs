@@ -188,7 +188,7 @@ impl Recording {
             && let Some(Output::Packets(mut packets)) = self.files.remove(&track.file)
         {
             packets.flush()?;
-            self.metadata.add_file(packets.entry(self.timeline.ms(place)));
+            self.metadata.list_file(packets.entry(self.timeline.ms(place)));
         }
         self.leave(&track, place);
         Ok(())
@@ -311,8 +311,7 @@ impl Recording {
         for (&index, output) in &mut self.files {
             let Output::Audio(audio) = output else { continue };
             while let Some(full) = audio.advance(&self.stem, until)? {
-                self.metadata.files.retain(|file| file.name != full.name);
-                self.metadata.add_file(full);
+                self.metadata.list_file(full);
                 self.is_changed = true;
             }
             if audio.is_over() {
@@ -329,8 +328,7 @@ impl Recording {
     }
 
     fn close(&mut self, entry: FileEntry) {
-        self.metadata.files.retain(|file| file.name != entry.name);
-        self.metadata.add_file(entry);
+        self.metadata.list_file(entry);
         self.is_changed = true;
     }
 
@@ -342,8 +340,7 @@ impl Recording {
                 Output::Audio(audio) => audio.entry(),
                 Output::Packets(packets) => packets.entry(at_ms),
             };
-            self.metadata.files.retain(|file| file.name != entry.name);
-            self.metadata.files.push(entry);
+            self.metadata.list_file(entry);
         }
     }
 

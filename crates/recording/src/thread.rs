@@ -101,7 +101,12 @@ impl Thread {
         if matches!(order, Order::Packet { .. }) {
             self.queue.packets.fetch_sub(1, Ordering::Relaxed);
         }
-        let done = panic::catch_unwind(AssertUnwindSafe(|| self.follow(id, order)));
+        self.guard(id, |thread| thread.follow(id, order));
+    }
+
+    /// Does something about a recording, which ends if that cannot be done, or panics.
+    fn guard(&mut self, id: RecordingId, act: impl FnOnce(&mut Self) -> io::Result<()>) {
+        let done = panic::catch_unwind(AssertUnwindSafe(|| act(self)));
         self.judge(id, done.unwrap_or_else(|_| Err(io::Error::other(FAULT))));
     }
 
@@ -175,9 +180,10 @@ impl Thread {
             if let Some(&packets) = dropped.get(&id) {
                 recording.dropped(packets);
             }
-            let seen_ns = self.seen_ns;
-            let done = panic::catch_unwind(AssertUnwindSafe(|| recording.advance(seen_ns)));
-            self.judge(id, done.unwrap_or_else(|_| Err(io::Error::other(FAULT))));
+            self.guard(id, |thread| {
+                let seen_ns = thread.seen_ns;
+                thread.recordings.get_mut(&id).map_or(Ok(()), |recording| recording.advance(seen_ns))
+            });
         }
     }
 
@@ -185,8 +191,7 @@ impl Thread {
         let at_ns = self.seen_ns.max(now_ns);
         let ids: Vec<RecordingId> = self.recordings.keys().copied().collect();
         for id in ids {
-            let done = panic::catch_unwind(AssertUnwindSafe(|| self.stop(id, at_ns)));
-            self.judge(id, done.unwrap_or_else(|_| Err(io::Error::other(FAULT))));
+            self.guard(id, |thread| thread.stop(id, at_ns));
         }
     }
 }

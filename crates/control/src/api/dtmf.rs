@@ -2,6 +2,7 @@
 
 use core::ops::RangeInclusive;
 
+use patchcord_codec::dtmf::Digit;
 use patchcord_relay::command::DtmfStep;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -68,8 +69,8 @@ impl DtmfSend {
             'w' => Ok(DtmfStep::Pause { ms: 500 }),
             'W' => Ok(DtmfStep::Pause { ms: 1000 }),
             ',' => Ok(DtmfStep::Pause { ms: 2000 }),
-            _ => match event(digit) {
-                Some(event) => Ok(DtmfStep::Key { event, volume, duration_ms, pause_ms }),
+            _ => match Digit::from_char(digit) {
+                Some(key) => Ok(DtmfStep::Key { event: key.event(), volume, duration_ms, pause_ms }),
                 None => Err(format!(
                     "`digits` has {digit:?} at place {}: keys are 0 to 9, *, #, A to D, and pauses w, W and a comma",
                     at + 1
@@ -80,13 +81,9 @@ impl DtmfSend {
     }
 }
 
-/// The code of a key (RFC 4733 3.2).
-fn event(key: char) -> Option<u8> {
-    let place = "0123456789*#ABCD".find(key.to_ascii_uppercase())?;
-    u8::try_from(place).ok()
-}
-
-fn within<T: PartialOrd + core::fmt::Display>(
+/// # Errors
+/// The value is none of the possible ones, in words.
+pub(crate) fn within<T: PartialOrd + core::fmt::Display>(
     field: &str,
     value: &T,
     possible: &RangeInclusive<T>,

@@ -31,6 +31,7 @@ pub use command::{
 pub(crate) use detection::{ANSWER_TIMEOUT_MS, default_answer_timeout_ms};
 pub use detection::{Detect, Sound};
 pub use dtls::{DtlsRemote, DtlsState, LegDtls, LegDtlsDone};
+pub(crate) use dtmf::within;
 pub use dtmf::{DTMF_DIGITS_MAX, DtmfSend};
 pub use event::{CallEvent, CutOverEvent, EventKind, ReceiptFields};
 pub use ice::{IceState, LegIce, LegIceDone};

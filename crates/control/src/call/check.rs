@@ -53,11 +53,11 @@ fn check(a: &Leg, b: &Leg) -> CheckResult {
 }
 
 fn audio(leg: &Leg) -> impl Iterator<Item = &Codec> {
-    let besides = |codec: &&Codec| codec.is_telephone_event() || codec.encoding.eq_ignore_ascii_case("CN");
-    leg.codecs.iter().filter(move |codec| !besides(codec))
+    leg.codecs.iter().filter(|codec| codec.carries_media())
 }
 
-fn is_transcodable(codec: &Codec) -> bool {
+/// Whether the relay decodes and encodes it.
+pub(crate) fn is_transcodable(codec: &Codec) -> bool {
     patchcord_codec::Codec::of(&codec.encoding, codec.clock_rate, codec.channels, None).is_ok()
 }
 

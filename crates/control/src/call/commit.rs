@@ -50,6 +50,7 @@ impl Inner {
         tell: Tell<'_>,
     ) -> (Settled, Vec<Chore>) {
         let serials_before = self.model.serials;
+        let was_recorded = self.model.recording.is_some();
         let Plan { env, model, drafts, news, leases, freed, associations, ended, .. } = plan;
         self.model = model;
         // A call lives long and changes seldom.
@@ -62,7 +63,10 @@ impl Inner {
                 play.since = at;
             }
         }
-        env.recorder.follow(&call.name, &self.model, at);
+        // All calls share the recorder, and few are recorded.
+        if was_recorded || self.model.recording.is_some() {
+            env.recorder.follow(&call.name, &self.model, at);
+        }
         leases.keep();
         for lease in freed {
             env.interfaces.release(lease);

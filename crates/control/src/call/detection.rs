@@ -4,12 +4,12 @@ use patchcord_codec::dtmf::Digit;
 use patchcord_relay::command;
 use patchcord_relay::detection::{Detection, What};
 use patchcord_relay::ids::{CutOverId, LegId};
-use patchcord_relay::media::Codec;
 use patchcord_relay::overhearing::Detecting;
 
+use super::check::is_transcodable;
 use super::plan::{Draft, Plan};
 use crate::api::{
-    ANSWER_TIMEOUT_MS, CutOverState, Detect, EventKind, Sound, Trigger, TriggerName, default_answer_timeout_ms,
+    ANSWER_TIMEOUT_MS, CutOverState, Detect, EventKind, Sound, Trigger, TriggerName, default_answer_timeout_ms, within,
 };
 use crate::error::{ApiError, ErrorCode};
 
@@ -17,11 +17,8 @@ impl Plan<'_> {
     /// Listens to the party; once more: it has answered now, and what was heard before does not matter.
     pub(super) fn detect(&mut self, fields: &Detect) -> Result<Draft, ApiError> {
         let (leg, draft) = self.one(&fields.party)?;
-        if !ANSWER_TIMEOUT_MS.contains(&fields.answer_timeout_ms) {
-            let (min, max) = (ANSWER_TIMEOUT_MS.start(), ANSWER_TIMEOUT_MS.end());
-            let why = format!("`answer_timeout_ms` is {}: {min} to {max} are possible", fields.answer_timeout_ms);
-            return Err(ApiError::new(ErrorCode::BadRequest, why));
-        }
+        within("answer_timeout_ms", &fields.answer_timeout_ms, &ANSWER_TIMEOUT_MS)
+            .map_err(|why| ApiError::new(ErrorCode::BadRequest, why))?;
         self.listen_to(leg, fields.answer_timeout_ms)?;
         Ok(draft)
     }
@@ -38,9 +35,8 @@ impl Plan<'_> {
     }
 
     fn listen_to(&mut self, leg: LegId, answer_timeout_ms: u16) -> Result<(), ApiError> {
-        let can = |codec: &Codec| patchcord_codec::Codec::of(&codec.encoding, codec.clock_rate, codec.channels, None);
         let Some(found) = self.model.legs.get_mut(leg) else { return Ok(()) };
-        if !found.codecs.iter().any(|codec| can(codec).is_ok()) {
+        if !found.codecs.iter().any(is_transcodable) {
             let why = format!("{} cannot be listened to: none of its formats can be decoded", found.party);
             return Err(ApiError::new(ErrorCode::Incompatible, why));
         }

@@ -190,8 +190,8 @@ impl Inner {
         let Some(found) = self.model.legs.get_mut(leg).filter(|leg| leg.ears.detector.is_some()) else {
             return Vec::new();
         };
-        found.is_human |= detection.what == What::Human;
         let is_human = detection.what == What::Human;
+        found.is_human |= is_human;
         if let Some(kind) = super::detection::event_of(detection) {
             self.plain(call, at, leg, kind, tell);
         }

@@ -40,7 +40,7 @@ use patchcord_relay::media::Repeat;
 use std::sync::Arc;
 
 use super::change::{How, no_encoding};
-use super::model::{Hearing, Hold, Leg, Play};
+use super::model::{Company, Hearing, Hold, Leg, Play};
 use super::plan::{Draft, Plan};
 use crate::api::{self, CommandName, KeepOld, Trigger};
 use crate::audio::{self, Sound};
@@ -152,43 +152,51 @@ impl Plan<'_> {
     }
 
     pub(super) fn monitor(&mut self, fields: &api::Monitor) -> Result<Draft, ApiError> {
-        let party = self.leg(&fields.party)?.id;
-        let mut of = Vec::new();
-        for name in fields.of.as_slice() {
-            let (_, id) = self.two(&fields.party, name)?;
-            if of.contains(&id) {
-                return Err(ApiError::new(ErrorCode::BadRequest, format!("{name} is named twice")));
-            }
-            of.push(id);
+        let (party, names) = (self.leg(&fields.party)?.id, fields.of.as_slice());
+        for name in names {
+            self.two(&fields.party, name)?;
         }
+        let of = self.distinct(names)?;
         if of.is_empty() {
             return Err(ApiError::new(ErrorCode::BadRequest, "`of` is empty: name the parties to be heard"));
         }
-        self.set_monitor(party, Some(of.into()), CommandName::Monitor)
+        self.change_company(party, CommandName::Monitor, |company| company.monitor = Some(of.into()))
     }
 
     pub(super) fn unmonitor(&mut self, party: &str) -> Result<Draft, ApiError> {
         let party = self.leg(party)?.id;
-        self.set_monitor(party, None, CommandName::Unmonitor)
+        self.change_company(party, CommandName::Unmonitor, |company| company.monitor = None)
     }
 
-    fn set_monitor(&mut self, party: LegId, of: Option<Box<[LegId]>>, command: CommandName) -> Result<Draft, ApiError> {
+    /// Changes whom a party hears beyond its peer.
+    fn change_company(
+        &mut self,
+        party: LegId,
+        command: CommandName,
+        change: impl FnOnce(&mut Company),
+    ) -> Result<Draft, ApiError> {
         let mut after = self.model.legs.clone();
         if let Some(leg) = after.get_mut(party) {
-            leg.hearing.change_company(|company| company.monitor = of);
+            leg.hearing.change_company(change);
         }
         self.change(after, &How::now(command))
     }
 
-    pub(super) fn conference(&mut self, parties: &[String]) -> Result<Draft, ApiError> {
+    /// The legs of these names, which are of as many legs.
+    fn distinct(&self, names: &[String]) -> Result<Vec<LegId>, ApiError> {
         let mut ids = Vec::new();
-        for name in parties {
+        for name in names {
             let id = self.leg(name)?.id;
             if ids.contains(&id) {
                 return Err(ApiError::new(ErrorCode::BadRequest, format!("{name} is named twice")));
             }
             ids.push(id);
         }
+        Ok(ids)
+    }
+
+    pub(super) fn conference(&mut self, parties: &[String]) -> Result<Draft, ApiError> {
+        let ids = self.distinct(parties)?;
         if ids.len() < 2 {
             return Err(ApiError::new(ErrorCode::BadRequest, "a conference has two parties at least"));
         }
@@ -203,36 +211,19 @@ impl Plan<'_> {
         if leg.hearing.company().conference.is_none() {
             return Err(ApiError::new(ErrorCode::NotBridged, format!("{party} is in no conference")));
         }
-        let id = leg.id;
-        let mut after = self.model.legs.clone();
-        if let Some(leg) = after.get_mut(id) {
-            leg.hearing.change_company(|company| company.conference = None);
-        }
-        self.change(after, &How::now(CommandName::Leave))
+        self.change_company(leg.id, CommandName::Leave, |company| company.conference = None)
     }
 
     pub(super) fn whisper(&mut self, fields: &api::Whisper) -> Result<Draft, ApiError> {
         let (party, by) = self.two(&fields.party, &fields.by)?;
-        if !GAIN_DB.contains(&fields.gain_db) {
-            let (min, max) = (GAIN_DB.start(), GAIN_DB.end());
-            let why = format!("`gain_db` is {}: {min} to {max} are possible", fields.gain_db);
-            return Err(ApiError::new(ErrorCode::BadRequest, why));
-        }
+        api::within("gain_db", &fields.gain_db, &GAIN_DB).map_err(|why| ApiError::new(ErrorCode::BadRequest, why))?;
         let whisper = Talker { leg: by, gain_db: fields.gain_db };
-        self.set_whisper(party, Some(whisper), CommandName::Whisper)
+        self.change_company(party, CommandName::Whisper, |company| company.whisper = Some(whisper))
     }
 
     pub(super) fn unwhisper(&mut self, party: &str) -> Result<Draft, ApiError> {
         let party = self.leg(party)?.id;
-        self.set_whisper(party, None, CommandName::Unwhisper)
-    }
-
-    fn set_whisper(&mut self, party: LegId, whisper: Option<Talker>, command: CommandName) -> Result<Draft, ApiError> {
-        let mut after = self.model.legs.clone();
-        if let Some(leg) = after.get_mut(party) {
-            leg.hearing.change_company(|company| company.whisper = whisper);
-        }
-        self.change(after, &How::now(command))
+        self.change_company(party, CommandName::Unwhisper, |company| company.whisper = None)
     }
 
     /// Plays audio that has no name in the library.

@@ -180,8 +180,8 @@ impl Plan<'_> {
     }
 
     /// Whoever heard the leg hears silence; a waiting cut-over that comes to nothing without it is cancelled, and left
-    /// alone otherwise. The engine does all of that by itself; but of those who heard it with others, one that is left alone need not be
-    /// mixed any more.
+    /// alone otherwise. The engine does all of that by itself; but what is heard instead by those who heard it with others is a cut-over,
+    /// of which there is a receipt.
     pub(crate) fn leg_delete(&mut self, party: &str) -> Result<Draft, ApiError> {
         let leg = self.leg(party)?.clone();
         let party = Arc::clone(&leg.party);
@@ -201,7 +201,10 @@ impl Plan<'_> {
             }
         }
         let legs = &self.model.legs;
-        let hears_mixed = |other: &Leg| matches!(legs.heard(other), Heard::Mix(talkers) if talkers.iter().any(|talker| talker.leg == leg.id));
+        let hears_mixed = |other: &Leg| {
+            let heard = legs.heard(other);
+            matches!(heard, Heard::Mix(_)) && heard.has(leg.id)
+        };
         if legs.0.iter().any(hears_mixed) {
             let mut after = legs.clone();
             after.silence(leg.id);

@@ -38,6 +38,7 @@ use crate::error::ApiError;
 use crate::idempotency::Answers;
 use crate::ng::{Quality, Session};
 
+pub(crate) use check::is_transcodable;
 pub(crate) use commit::Settled;
 pub(crate) use happened::Chore;
 pub(crate) use legs::LEG_BITS;

@@ -263,8 +263,7 @@ impl Legs {
         let mut heard: Vec<LegId> = if let Some(of) = monitor {
             of.iter().copied().filter(|of| self.get(*of).is_some()).collect()
         } else if conference.is_some() {
-            let with = |other: &&Leg| other.id != leg.id && other.hearing.confers(*conference);
-            self.0.iter().filter(with).filter(speaks).map(|other| other.id).collect()
+            self.conference_of(leg).filter(speaks).map(|other| other.id).collect()
         } else {
             let mutual = |other: &&Leg| other.hearing.peer == Some(leg.id);
             peer.and_then(|peer| self.get(peer))

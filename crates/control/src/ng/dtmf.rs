@@ -1,5 +1,6 @@
 //! `play DTMF`: a party's listeners hear a key press as if the party had made it.
 
+use patchcord_codec::dtmf::Digit;
 use patchcord_ng::{Dict, Options};
 
 use super::Ng;
@@ -63,9 +64,8 @@ impl Key {
             u16::try_from(ms).unwrap_or(u16::MAX)
         };
         let volume = options.volume.unwrap_or(VOLUME_DBM0).unsigned_abs().min(VOLUME_DBM0_MIN);
-        let digit = b"0123456789*#ABCD".get(usize::from(event)).copied().unwrap_or_default();
         Self {
-            digit: char::from(digit),
+            digit: Digit::from_event(event).map_or_else(char::default, Digit::as_char),
             duration_ms: time(options.duration_ms, DURATION_MS),
             pause_ms: time(options.pause_ms, PAUSE_MS),
             volume_dbm0: -i16::try_from(volume).unwrap_or(0),

@@ -152,15 +152,7 @@ impl Exchange<'_, '_> {
             let all = own.iter().chain(others).chain(ever.clone());
             all.filter(same_number).all(|other| other.same_format(codec))
         };
-        let list = |first: &[Codec], then: &[Codec]| {
-            let mut list: Vec<Codec> = Vec::with_capacity(first.len() + then.len());
-            for codec in first.iter().chain(then).filter(clear) {
-                if !list.iter().any(|other| other.payload_type == codec.payload_type) {
-                    list.push(codec.clone());
-                }
-            }
-            list
-        };
+        let list = |first: &[Codec], then: &[Codec]| codecs::joined(first.iter().chain(then).filter(clear));
         (list(own, others), list(others, own))
     }
 }

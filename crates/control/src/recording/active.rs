@@ -178,18 +178,22 @@ fn is_video(leg: &Leg) -> bool {
 
 /// What the payload types of a leg stand for; without a list, what they always do (RFC 3551 6).
 fn formats(codecs: &[Codec]) -> Vec<TrackFormat> {
-    let format = |payload_type, encoding: &str, clock_rate, channels| TrackFormat {
+    let always = |(payload_type, encoding): (u8, &str)| TrackFormat {
         payload_type,
         encoding: encoding.to_owned(),
-        clock_rate,
-        channels,
+        clock_rate: 8000,
+        channels: 1,
         fmtp: None,
     };
+    let said = |codec: &Codec| TrackFormat {
+        payload_type: codec.payload_type.get(),
+        encoding: codec.encoding.to_string(),
+        clock_rate: codec.clock_rate,
+        channels: codec.channels,
+        fmtp: codec.fmtp.as_deref().map(str::to_owned),
+    };
     if codecs.is_empty() {
-        return [(0, "PCMU"), (8, "PCMA"), (9, "G722")].map(|(number, name)| format(number, name, 8000, 1)).into();
+        return [(0, "PCMU"), (8, "PCMA"), (9, "G722")].map(always).into();
     }
-    let known = codecs.iter();
-    known
-        .map(|codec| format(codec.payload_type.get(), &codec.encoding.to_string(), codec.clock_rate, codec.channels))
-        .collect()
+    codecs.iter().map(said).collect()
 }

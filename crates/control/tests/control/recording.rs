@@ -196,15 +196,20 @@ async fn a_recording_that_fails_leaves_the_call_as_it_was() {
     assert_eq!(studio.told().await, EventKind::RecordingStarted { recording: "c".to_owned() });
 }
 
-#[tokio::test]
-async fn two_calls_that_become_one_are_recorded_as_one() {
-    let mut studio = Studio::new();
-    let proxy = Proxy::new(&studio.relay, at_once());
+/// Calls `one`, of a and b, and `two`, of x and y.
+async fn two_calls(proxy: &Proxy) {
     proxy.call("one").await;
     // Another pair of ports of the same telephones.
     let (offer, answer) = (sdp(6000, ""), sdp(7000, ""));
     must(&proxy.ask("offer", &[("call-id", "two"), ("from-tag", "x"), ("sdp", &offer)]).await);
     must(&proxy.ask("answer", &[("call-id", "two"), ("from-tag", "x"), ("to-tag", "y"), ("sdp", &answer)]).await);
+}
+
+#[tokio::test]
+async fn two_calls_that_become_one_are_recorded_as_one() {
+    let mut studio = Studio::new();
+    let proxy = Proxy::new(&studio.relay, at_once());
+    two_calls(&proxy).await;
     must(&proxy.ask("start recording", &[("call-id", "two"), ("recording-file", "both.wav")]).await);
     assert_eq!(studio.told().await, EventKind::RecordingStarted { recording: "both".to_owned() });
     studio.relay.pass(100);
@@ -223,10 +228,7 @@ async fn two_calls_that_become_one_are_recorded_as_one() {
 async fn of_two_recordings_of_calls_that_become_one_the_second_ends() {
     let mut studio = Studio::new();
     let proxy = Proxy::new(&studio.relay, at_once());
-    proxy.call("one").await;
-    let (offer, answer) = (sdp(6000, ""), sdp(7000, ""));
-    must(&proxy.ask("offer", &[("call-id", "two"), ("from-tag", "x"), ("sdp", &offer)]).await);
-    must(&proxy.ask("answer", &[("call-id", "two"), ("from-tag", "x"), ("to-tag", "y"), ("sdp", &answer)]).await);
+    two_calls(&proxy).await;
     for call in ["one", "two"] {
         must(&proxy.ask("start recording", &[("call-id", call)]).await);
     }

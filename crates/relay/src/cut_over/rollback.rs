@@ -26,13 +26,9 @@ impl Shard {
         let back = |&sink: &u32| {
             let cold = &self.legs.cold[sink as usize];
             let undo = cold.undo.as_ref().filter(|undo| undo.id == id).ok_or(Refusal::NotTheLatest(id))?;
-            if let Source::Leg(source) = undo.previous
-                && self.legs.slot(source).is_none()
-            {
-                return Err(Refusal::UnknownLeg(source));
-            }
             if undo.previous.is_void_without(|leg| self.legs.slot(leg).is_none()) {
-                return Err(Refusal::NotTheLatest(id));
+                let Source::Leg(source) = undo.previous else { return Err(Refusal::NotTheLatest(id)) };
+                return Err(Refusal::UnknownLeg(source));
             }
             Ok(SourceChange { sink: cold.id, source: undo.previous.clone() })
         };

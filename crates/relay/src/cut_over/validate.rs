@@ -296,11 +296,10 @@ impl<'a> Plan<'a> {
 
     fn fire(&self, id: CutOverId) -> Result<(), Refusal> {
         let planned = self.cut_overs.iter().find(|planned| planned.id == id).map(|planned| planned.trigger);
-        let waiting =
-            || self.shard.cut_overs.pending().find(|(other, _)| *other == id).map(|(_, record)| record.trigger);
-        let is_gone = self.rolled_back.contains(&id);
-        match planned.or_else(waiting).filter(|_| !is_gone) {
-            Some(Trigger::OnCommand) => Ok(()),
+        let cut_overs = &self.shard.cut_overs;
+        let waiting = || cut_overs.get(id).filter(|_| cut_overs.is_pending(id)).map(|record| record.trigger);
+        match planned.or_else(waiting) {
+            Some(Trigger::OnCommand) if !self.rolled_back.contains(&id) => Ok(()),
             _ => Err(Refusal::NotWaiting(id)),
         }
     }

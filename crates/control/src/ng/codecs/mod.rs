@@ -10,6 +10,8 @@ mod spec;
 use patchcord_relay::media::Codec;
 use patchcord_sdp::Format;
 
+use crate::call::is_transcodable;
+
 pub(super) use answer::{Answer, answer};
 pub(super) use offer::{Known, offer};
 
@@ -53,11 +55,6 @@ impl Negotiation {
         let Self { added, consumed, accepted, accepts_first, .. } = self;
         *accepts_first || !(added.is_empty() && consumed.is_empty() && accepted.is_empty())
     }
-}
-
-/// Whether the relay decodes and encodes it.
-fn is_transcodable(codec: &Codec) -> bool {
-    patchcord_codec::Codec::of(&codec.encoding, codec.clock_rate, codec.channels, None).is_ok()
 }
 
 /// The same in SDP's words.

@@ -3,24 +3,23 @@
 //! It starts with the first such leg, works when nobody else wants its CPU, and holds up nobody: packets go there and back by rings of a
 //! fixed size, and whoever finds one full drops the packet and counts it. Transcoders are driven by the packets, the mixer by a tick.
 
+mod desk;
+
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use arrayvec::ArrayVec;
 use crossbeam::channel::{self, Receiver, Sender};
 use crossbeam::queue::ArrayQueue;
-use patchcord_media::{Format, Mixer, Noticed, TICK, Transcoder, detect};
+use patchcord_media::Noticed;
 use patchcord_relay::HandOut;
-use patchcord_relay::command::Talker;
-use patchcord_relay::detection::{Detection, What};
+use patchcord_relay::detection::Detection;
 use patchcord_relay::event::Event;
 use patchcord_relay::ids::{LegId, MadeId};
-use patchcord_relay::media::Codec;
 use patchcord_relay::mixing::Mixing;
-use patchcord_relay::overhearing::{Detecting, Overhearing};
+use patchcord_relay::overhearing::Overhearing;
 use patchcord_relay::time::MonoTime;
 use patchcord_relay::transcoding::Transcoding;
 use patchcord_rtp::{RTP_HEADER_LEN, RtpHeader};
@@ -31,12 +30,13 @@ use crate::clock::Clock;
 use crate::counters::{Counters, Io};
 use crate::wake::Wake;
 
+pub(crate) use desk::can_transcode;
+use desk::{Desk, detection_of};
+
 /// Packets that can wait on their way, there and back: a second and a half of 300 calls.
 const QUEUED_MAX: usize = 512;
 /// The longest packet: what fits Ethernet.
 const PACKET_LEN_MAX: usize = 1500;
-/// A mixer that is later than this leaves out what it has missed: its listeners are not flooded after a stall.
-const LATE_MAX: Duration = Duration::from_millis(100);
 
 type Bytes = ArrayVec<u8, PACKET_LEN_MAX>;
 /// What was made, and for whom.
@@ -273,152 +273,4 @@ impl Shared {
             Err(_) => drop(self.lost.fetch_add(1, Ordering::Relaxed)),
         }
     }
-}
-
-type Put<'a> = dyn FnMut(MadeId, &RtpHeader, &[u8]) + 'a;
-type Tell<'a> = dyn FnMut(LegId, Noticed) + 'a;
-
-/// The thread's own.
-struct Desk {
-    transcoders: BTreeMap<MadeId, Transcoder>,
-    mixer: Mixer<LegId, MadeId>,
-    /// Legs of which it is found out what they say.
-    detecting: BTreeMap<LegId, Detecting>,
-    /// When the mixer is due; `None`: it has nothing to do.
-    tick_at: Option<MonoTime>,
-}
-
-impl Desk {
-    const fn new() -> Self {
-        Self { transcoders: BTreeMap::new(), mixer: Mixer::new(), detecting: BTreeMap::new(), tick_at: None }
-    }
-
-    /// Formats may have changed, or who else overhears the leg: what has been heard so far is forgotten only if the detector is another.
-    fn detect(&mut self, leg: LegId, detecting: Option<Detecting>) {
-        let before = match detecting {
-            Some(detecting) => self.detecting.insert(leg, detecting),
-            None => self.detecting.remove(&leg),
-        };
-        match (before, detecting) {
-            (Some(before), Some(now)) if before.answer_timeout_ms == now.answer_timeout_ms => {
-                if before.answers != now.answers {
-                    self.mixer.answered(leg);
-                }
-            }
-            (_, Some(Detecting { answer_timeout_ms, .. })) => {
-                let settings =
-                    detect::Settings { answer_timeout_ms: answer_timeout_ms.into(), ..detect::Settings::default() };
-                self.mixer.detect(leg, Some(&settings));
-            }
-            (Some(_), None) => self.mixer.detect(leg, None),
-            (None, None) => {}
-        }
-    }
-
-    fn note(&mut self, news: News) {
-        match news {
-            News::Transcode(Transcoding { id, from, to, seed }) => {
-                match Transcoder::new(&formats(&from), &formats(&to), seed) {
-                    Ok(transcoder) => drop(self.transcoders.insert(id, transcoder)),
-                    Err(error) => tracing::error!(%error, "a party is not heard"),
-                }
-            }
-            News::Mix(Mixing { id, talkers, to, seed }) => {
-                let talkers = talkers.iter().map(|&Talker { leg, gain_db }| (leg, gain_db.into()));
-                if let Err(error) = self.mixer.listen(id, &formats(&to), talkers, seed) {
-                    tracing::error!(%error, "a party hears nothing");
-                }
-            }
-            News::Overhear(overhearing) if needs_codecs(&overhearing) => {
-                self.mixer.set_voice(overhearing.leg, &formats(&overhearing.formats));
-                self.detect(overhearing.leg, overhearing.by.detector);
-            }
-            News::Overhear(overhearing) => {
-                self.mixer.remove_voice(overhearing.leg);
-                self.detecting.remove(&overhearing.leg);
-            }
-            News::End(id) => {
-                self.transcoders.remove(&id);
-                self.mixer.end(id);
-            }
-        }
-    }
-
-    fn take(&mut self, whose: Whose, bytes: &[u8], put: &mut Put<'_>, tell: &mut Tell<'_>) {
-        match whose {
-            Whose::Source(id) => {
-                if let Some(transcoder) = self.transcoders.get_mut(&id) {
-                    transcoder.push(bytes, &mut |header, payload| put(id, header, payload));
-                }
-            }
-            Whose::Party(leg, at) => self.mixer.push(leg, bytes, at.as_nanos(), tell),
-        }
-    }
-
-    /// Mixes what is due.
-    fn tick(&mut self, now: MonoTime, put: &mut Put<'_>, tell: &mut Tell<'_>) {
-        if self.mixer.is_idle() {
-            self.tick_at = None;
-            return;
-        }
-        let mut due = self.tick_at.unwrap_or(now);
-        let late = now.nanos_since(due);
-        if u128::from(late) > LATE_MAX.as_nanos() {
-            let missed = late / TICK.as_nanos() as u64;
-            self.mixer.skip(missed);
-            due = due.after_nanos(missed * TICK.as_nanos() as u64);
-        }
-        while due <= now {
-            self.mixer.tick(due.as_nanos(), put, tell);
-            due = due.after(TICK);
-        }
-        self.tick_at = Some(due);
-    }
-}
-
-/// In the engine's words; `None`: these know nothing of it.
-fn detection_of(noticed: Noticed) -> Option<Detection> {
-    let ms = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
-    let (detected, ago_ms) = match noticed {
-        Noticed::Heard(detected, ago_ms) => (detected, ago_ms),
-        Noticed::Key { digit, duration_ms, volume, in_band } => {
-            let what = What::Key { event: digit.event(), volume, in_band };
-            return Some(Detection { what, began_ms_ago: duration_ms, duration_ms, confidence_percent: 100 });
-        }
-    };
-    let what = match detected.what {
-        detect::What::SpeechBegins => What::SpeechBegins,
-        detect::What::SpeechEnds => What::SpeechEnds,
-        detect::What::Silence => What::Silence,
-        detect::What::Beep { hz } => What::Beep { hz },
-        detect::What::RingingTone => What::RingingTone,
-        detect::What::BusyTone => What::BusyTone,
-        detect::What::DialTone => What::DialTone,
-        detect::What::SpecialInformation => What::SpecialInformation,
-        detect::What::FaxCng => What::FaxCng,
-        detect::What::FaxCed => What::FaxCed,
-        detect::What::Answered(detect::Answerer::Human) => What::Human,
-        detect::What::Answered(detect::Answerer::Machine) => What::Machine,
-        detect::What::Answered(detect::Answerer::Undecided) => What::Undecided,
-        _ => return None,
-    };
-    Some(Detection {
-        what,
-        began_ms_ago: ms(ago_ms),
-        duration_ms: ms(detected.duration_ms),
-        confidence_percent: (detected.confidence.clamp(0.0, 1.0) * 100.0) as u8,
-    })
-}
-
-fn formats(codecs: &[Codec]) -> Vec<Format> {
-    codecs.iter().map(format_of).collect()
-}
-
-fn format_of(codec: &Codec) -> Format {
-    Format::of(codec.payload_type, &codec.encoding, codec.clock_rate, codec.channels, codec.fmtp.as_deref())
-}
-
-/// Whether it can be done.
-pub(crate) fn can_transcode(codec: &Codec) -> bool {
-    patchcord_media::is_transcodable(&codec.encoding, codec.clock_rate, codec.channels)
 }
