@@ -221,6 +221,26 @@ fn pcapng_has_the_packets_as_they_came() {
     }
 }
 
+#[test]
+fn a_file_of_a_party_that_left_before_the_end_is_listed_once() {
+    for format in [Format::Wav, Format::Pcapng] {
+        let directory = Directory::new();
+        let (writer, reports) = writer(settings(&directory));
+        writer.begin(ID, spec("a", format, Layout::PerParty));
+        writer.track(ID, BEGIN, track(1, "alice", &[PCMU]));
+        writer.track(ID, BEGIN, track(2, "bob", &[PCMU]));
+        // Long enough for the files to be listed while both are open.
+        let speech = |hz| Party::new(PCMU, hz).speech(0, 4000);
+        feed(&writer, vec![(1, speech(400.0)), (2, speech(700.0))]);
+        writer.end_track(ID, BEGIN + 4000 * MS, 1);
+        writer.stop(ID, BEGIN + 6000 * MS);
+        let mut files = finished(&reports).files;
+        assert_eq!(files.len(), 2, "{files:?}");
+        files.dedup();
+        assert_eq!(files.len(), 2, "{files:?}");
+    }
+}
+
 /// The disk is really full: a file system of 64 KiB, which only this test's child sees.
 #[test]
 fn a_full_disk_ends_that_recording_alone() {
