@@ -56,7 +56,7 @@ impl Plan<'_> {
             if heard == will_hear && was.hearing == will.hearing && !settled {
                 continue;
             }
-            self.must_not_wait(was, will, immediate)?;
+            self.must_not_wait(was, will, heard == will_hear, immediate)?;
             // While a cut-over waits, other commands may change what its parties hear: all of them are given their source
             // explicitly when it happens. Only audio that goes on is left alone, or it would begin anew; and whoever goes on
             // monitoring somebody, which has nothing to do with the cut-over.
@@ -128,15 +128,17 @@ impl Plan<'_> {
     }
 
     /// While a cut-over waits, the legs that its command names may be played something and be held, but must keep their
-    /// peers. Whoever else has to do with it must stay as it is: the engine will set just the sources that were planned.
-    fn must_not_wait(&self, was: &Leg, will: &Leg, immediate: bool) -> Result<(), ApiError> {
+    /// peers. Whoever else has to do with it must stay as it is, and hear what it hears: the engine will set just the sources
+    /// that were planned.
+    fn must_not_wait(&self, was: &Leg, will: &Leg, hears_the_same: bool, immediate: bool) -> Result<(), ApiError> {
         for record in self.model.records.pending() {
             let part = record.part(was.id);
             let near = was.hearing.peer.is_some_and(|peer| record.part(peer).is_some());
             if part.is_none() && !near {
                 continue;
             }
-            let same = was.hearing == will.hearing;
+            // Others who come and go in its conference change what it hears too.
+            let same = was.hearing == will.hearing && (hears_the_same || part.is_none_or(|part| part.settled));
             let company = |leg: &Leg| (leg.hearing.peer, leg.hearing.company().conference);
             let same_peer = company(was) == company(will);
             let prompt_ends = record.awaits(TriggerName::AfterPrompt, was.id) && was.hearing.play != will.hearing.play;
