@@ -1,0 +1,1 @@
+//! The call: what is to be done about what has happened.
