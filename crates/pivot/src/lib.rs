@@ -13,5 +13,6 @@
 #![forbid(unsafe_code)]
 
 pub mod call;
+pub mod media;
 pub mod message;
 pub mod sip;

@@ -1,0 +1,8 @@
+//! The media of a call: session descriptions on one side, legs and bridge commands of the relay on the other.
+
+pub mod description;
+mod formats;
+mod relay;
+
+pub use formats::{answered, offered};
+pub use relay::{Pending, Relay};

@@ -1,0 +1,30 @@
+//! The relay that moves the media, in this process or elsewhere.
+
+use core::pin::Pin;
+use std::sync::Arc;
+
+use patchcord_control::ApiError;
+use patchcord_control::api::{CallEvent, CommandAnswer, CommandRequest};
+use tokio::sync::broadcast;
+
+/// Something that will be there.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Takes the same commands as every other client of the relay has (docs/http-api.md).
+pub trait Relay: Send + Sync {
+    /// Creates a call; with the same `id` once.
+    fn create<'a>(&'a self, call: &'a str, id: &'a str) -> Pending<'a, Result<(), ApiError>>;
+
+    /// Executes commands, all or none.
+    fn execute<'a>(
+        &'a self,
+        call: &'a str,
+        request: CommandRequest,
+    ) -> Pending<'a, Result<Arc<CommandAnswer>, ApiError>>;
+
+    /// Ends a call and frees its ports.
+    fn delete<'a>(&'a self, call: &'a str) -> Pending<'a, Result<(), ApiError>>;
+
+    /// What happens in all calls from now on.
+    fn events(&self) -> broadcast::Receiver<Arc<CallEvent>>;
+}
