@@ -169,7 +169,9 @@ impl Legs {
         let theirs = self.read(party, sdp)?;
         let Some(leg) = self.parties.get(party) else { return Ok(()) };
         match (&leg.key, theirs.is_secure()) {
-            (Some(_), false) => return Err(srtp(party, "was offered SRTP and answers with RTP: its key would be missing")),
+            (Some(_), false) => {
+                return Err(srtp(party, "was offered SRTP and answers with RTP: its key would be missing"));
+            }
             (None, true) => return Err(srtp(party, "was offered RTP and answers with SRTP")),
             _ => {}
         }
@@ -253,9 +255,15 @@ impl Legs {
         })];
         let crypto = theirs.and_then(|theirs| theirs.crypto.as_ref());
         if secure || crypto.is_some() {
-            let receive = crypto.map(|crypto| Secret::from(crypto.key.clone()));
+            let receive = crypto.map(|crypto| Secret(crypto.key.clone()));
             let suite = receive.is_none().then(|| SUITE.to_owned());
-            commands.push(Command::LegSrtp(LegSrtp { party: party.to_string(), enabled: true, receive, send: None, suite }));
+            commands.push(Command::LegSrtp(LegSrtp {
+                party: party.to_string(),
+                enabled: true,
+                receive,
+                send: None,
+                suite,
+            }));
         }
         let answer = self.execute(commands).await?;
         let mut leg = None;
@@ -269,7 +277,7 @@ impl Legs {
         }
         let Some((rtp, rtcp)) = leg else { return Ok(()) };
         let tag = crypto.map_or(1, |crypto| crypto.tag);
-        let key = key.map(|key| Crypto { tag, key: key.expose().to_owned() });
+        let key = key.map(|key| Crypto { tag, key: key.as_str().to_owned() });
         self.session += 1;
         let leg = Leg {
             rtp,
@@ -296,7 +304,7 @@ impl Legs {
         }
         commands.push(Command::LegDirection(LegDirection { party: name(), direction: theirs.direction }));
         if let Some(crypto) = &theirs.crypto {
-            let receive = Some(Secret::from(crypto.key.clone()));
+            let receive = Some(Secret(crypto.key.clone()));
             commands.push(Command::LegSrtp(LegSrtp { party: name(), enabled: true, receive, send: None, suite: None }));
         }
         self.execute(commands).await?;

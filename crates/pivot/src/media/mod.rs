@@ -2,7 +2,9 @@
 
 pub mod description;
 mod formats;
+mod legs;
 mod relay;
 
 pub use formats::{answered, offered};
+pub use legs::{Legs, MediaError};
 pub use relay::{Pending, Relay};
