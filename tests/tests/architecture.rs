@@ -34,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "patchcord-srtp",
         ],
     ),
+    ("patchcord-pivot", &["patchcord-control", "patchcord-sdp"]),
     ("patchcord-lab", &["patchcord-rtp", "patchcord-codec", "patchcord-ng", "patchcord-srtp"]),
     (
         "patchcord",
@@ -44,6 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "patchcord-dataplane",
             "patchcord-control",
             "patchcord-lab",
+            "patchcord-pivot",
             "patchcord-srtp",
         ],
     ),

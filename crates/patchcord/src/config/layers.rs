@@ -8,8 +8,8 @@ use toml::{Table, Value};
 
 use super::{Config, ConfigError, DEFAULT_TOML};
 
-/// The one table whose keys are free: names of audio files.
-const FREE_TABLE: &str = "audio.files";
+/// Tables whose keys are free, and whether their values are tables: names of audio files and of trunks.
+const FREE_TABLES: [(&str, bool); 2] = [("audio.files", false), ("pivot.trunks", true)];
 
 /// Variables of the same prefix that other commands read.
 const OTHER_VARIABLES: [&str; 3] = ["PATCHCORD_SERVER", "PATCHCORD_TOKEN", "PATCHCORD_CONFIG"];
@@ -136,9 +136,10 @@ pub(crate) fn ignored_variables(names: impl Iterator<Item = String>) -> Vec<Stri
 fn overlay(lower: &mut Table, upper: Table, path: &str, place: &str) -> Result<(), ConfigError> {
     for (name, value) in upper {
         let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        if path == FREE_TABLE {
-            if !value.is_str() {
-                return Err(wrong_type(place, key, &Value::String(String::new()), &value));
+        if let Some(&(_, has_tables)) = FREE_TABLES.iter().find(|(free, _)| *free == path) {
+            let like = if has_tables { Value::Table(Table::new()) } else { Value::String(String::new()) };
+            if !like.same_type(&value) {
+                return Err(wrong_type(place, key, &like, &value));
             }
             lower.insert(name, value);
             continue;

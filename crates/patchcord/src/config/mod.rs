@@ -3,6 +3,7 @@
 mod interface;
 mod layers;
 mod ng;
+pub(crate) mod pivot;
 mod ports;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) dtls: Dtls,
     pub(crate) audio: Audio,
     pub(crate) recording: Recording,
+    pub(crate) pivot: pivot::Pivot,
     pub(crate) drain: Drain,
     pub(crate) log: Log,
 }
@@ -288,6 +290,7 @@ impl Config {
         if self.workers.tick_us == 0 {
             return bad("`workers.tick_us` is 0: use workers.wait = \"spin\" to never wait".into());
         }
+        self.pivot.check().map_err(ConfigError::BadValue)?;
         let mut cpus = self.workers.cpus.clone();
         cpus.sort_unstable();
         if let Some(twice) = cpus.windows(2).find(|pair| pair[0] == pair[1]) {
