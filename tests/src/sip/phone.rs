@@ -1,6 +1,6 @@
 //! A telephone that a test plays: it sends what it is told to, and waits for what must come.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -163,7 +163,16 @@ impl Phone {
     #[must_use]
     pub fn new(name: &'static str, ip: IpAddr, proxy: SocketAddr) -> Self {
         // Signalling is IPv4 throughout; media may be of the other family.
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+        Self::signalling_from(IpAddr::V4(Ipv4Addr::LOCALHOST), name, ip, proxy)
+    }
+
+    /// [`Phone::new`] with signalling on an address of its own.
+    ///
+    /// # Panics
+    /// If an address is not of this machine.
+    #[must_use]
+    pub fn signalling_from(signalling: IpAddr, name: &'static str, ip: IpAddr, proxy: SocketAddr) -> Self {
+        let socket = UdpSocket::bind((signalling, 0)).expect("the address is of this machine");
         let address = socket.local_addr().expect("it is bound");
         Self { name, socket, address, proxy, media: Media::bind(ip) }
     }
@@ -288,6 +297,36 @@ impl Phone {
         self.send_request(call, method, &uri, &branch, sdp, headers);
     }
 
+    /// Waits for a final response of this status to the call's latest request of another method than INVITE.
+    pub fn must_be_answered(&self, call: &Call, method: &str, status: u16) -> Message {
+        let id = call.call_id.clone();
+        self.must_receive(&format!("{status} to {method}"), |message| {
+            message.status() == Some(status)
+                && message.method() == method
+                && message.header("Call-ID") == Some(id.as_str())
+                && message.header("CSeq").is_some_and(|cseq| cseq.starts_with(&format!("{} ", call.cseq)))
+        })
+    }
+
+    /// Makes sure that no request has come that has not been waited for.
+    ///
+    /// # Panics
+    /// If one has.
+    pub fn must_have_no_request(&self) {
+        let mut buffer = [0; 65_536];
+        self.socket.set_read_timeout(Some(SILENCE)).expect("a timeout");
+        while let Ok(len) = self.socket.recv(&mut buffer) {
+            let message = Message::parse(&buffer[..len]);
+            assert!(message.status().is_some(), "{}: {}", self.name, message.start);
+        }
+    }
+
+    /// Where it signals.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Ends the call, and waits until the other side has taken that in.
     pub fn bye(&self, call: &mut Call) {
         self.request(call, "BYE", "", "");
@@ -369,6 +408,15 @@ impl Phone {
 }
 
 impl Call {
+    /// The latest INVITE that came in.
+    ///
+    /// # Panics
+    /// If none has.
+    #[must_use]
+    pub const fn invite(&self) -> &Message {
+        self.invite.as_ref().expect("it was invited")
+    }
+
     /// Its Call-ID.
     #[must_use]
     pub fn id(&self) -> &str {

@@ -1,0 +1,116 @@
+//! A pivot between a carrier and an agent platform.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use patchcord_tests::sip::{Call, Message, Phone};
+use patchcord_tests::{Folder, Relay, free_port};
+use serde_json::Value;
+
+const fn ip(last: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
+}
+
+/// Where the carrier's requests come from and go to, and the agent platform's.
+pub(crate) const CALLER: IpAddr = ip(2);
+pub(crate) const AGENT: IpAddr = ip(3);
+pub(crate) const TARGET: IpAddr = ip(4);
+
+/// Everything but the calls.
+pub(crate) struct Stage {
+    pub(crate) relay: Relay,
+    pub(crate) caller: Phone,
+    pub(crate) agent: Phone,
+    /// What answers the carrier's numbers.
+    pub(crate) target: Phone,
+    pivot: SocketAddr,
+    _folder: Folder,
+}
+
+/// A telephone in a call, and where its SDP has told it to send.
+pub(crate) struct Side {
+    pub(crate) call: Call,
+    pub(crate) relay: SocketAddr,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        Self::with("", "")
+    }
+
+    /// With more keys for the carrier, and for the agents.
+    pub(crate) fn with(carrier: &str, agents: &str) -> Self {
+        let pivot = free_port();
+        let phone = |ip, name| Phone::signalling_from(ip, name, ip, pivot);
+        let [caller, agent, target] =
+            [(CALLER, "caller"), (AGENT, "agent"), (TARGET, "target")].map(|(at, name)| phone(at, name));
+        let folder = Folder::create(&std::env::temp_dir().to_string_lossy(), &format!("pivot-{}", pivot.port()));
+        let file = folder.path().join("pivot.toml");
+        let text = format!(
+            "[pivot]\nlisten = [\"udp:{pivot}\"]\nroutes = [{{ from = \"carrier\", to = \"{}\", by = \"agents\" }}]\n\
+             [pivot.trunks.carrier]\ndomain = \"carrier.example\"\nproxy = \"sip:{}\"\naddresses = [\"127.0.0.2\", \"127.0.0.4\"]\n{carrier}\n\
+             [pivot.trunks.agents]\ndomain = \"agents.example\"\naddresses = [\"127.0.0.3\"]\n{agents}\n",
+            agent.uri(),
+            target.address(),
+        );
+        std::fs::write(&file, text).unwrap();
+        let relay = Relay::start(&["--config", file.to_str().unwrap(), "--workers", "1"]);
+        Self { relay, caller, agent, target, pivot, _folder: folder }
+    }
+
+    /// What the carrier calls.
+    pub(crate) fn uri(&self) -> String {
+        format!("sip:+15550100@{}", self.pivot)
+    }
+
+    /// A call that the agent has answered.
+    pub(crate) fn talking(&mut self) -> (Side, Side) {
+        let mut out = self.caller.invite(&self.uri(), &self.caller.media.sdp(""), "");
+        let (inbound, offer) = self.agent.ring();
+        self.agent.respond(&inbound, "180 Ringing", "");
+        let _ringing = self.caller.must_get(&mut out, 180, None);
+        self.agent.respond(&inbound, "200 OK", &self.agent.media.sdp(""));
+        let answer = self.caller.must_get(&mut out, 200, Some(""));
+        let _ack = self.agent.must_take("ACK");
+        let (caller, agent) =
+            (Side { call: out, relay: media_of(&answer) }, Side { call: inbound, relay: media_of(&offer) });
+        self.caller.media.send(caller.relay);
+        self.agent.media.must_hear(&self.caller.media);
+        self.agent.media.send(agent.relay);
+        self.caller.media.must_hear(&self.agent.media);
+        (caller, agent)
+    }
+
+    /// The agent asks for a transfer, which is accepted.
+    pub(crate) fn refer(&self, agent: &mut Side, to: &str) {
+        self.agent.request(&mut agent.call, "REFER", "", &format!("Refer-To: {to}\r\n"));
+        self.agent.must_be_answered(&agent.call, "REFER", 202);
+        self.must_be_notified("SIP/2.0 100 Trying\r\n", "active");
+    }
+
+    /// The agent is told how it goes on.
+    pub(crate) fn must_be_notified(&self, body: &str, state: &str) -> Message {
+        let notify = self.agent.must_take("NOTIFY");
+        assert_eq!(notify.body, body);
+        let said = notify.header("Subscription-State").unwrap();
+        assert!(said.starts_with(state), "{said}");
+        assert_eq!(notify.header("Event"), Some("refer"));
+        notify
+    }
+
+    /// Everything that was there is gone.
+    pub(crate) fn must_be_idle(&self) {
+        patchcord_tests::eventually("the relay has no call and no leg", || {
+            let calls = self.relay.client().get("/v1/calls")["calls"].as_array().unwrap().len();
+            let legs: u64 =
+                self.relay.client().workers().iter().filter_map(|worker: &Value| worker["legs"].as_u64()).sum();
+            (calls == 0 && legs == 0).then_some(())
+        });
+    }
+}
+
+/// The address of an SDP's audio.
+pub(crate) fn media_of(sdp: &str) -> SocketAddr {
+    let line = |prefix: &str| sdp.lines().find_map(|line| line.strip_prefix(prefix)).unwrap_or_else(|| panic!("{sdp}"));
+    let port = line("m=audio ").split(' ').next().unwrap();
+    SocketAddr::new(line("c=IN IP4 ").trim().parse().unwrap(), port.parse().unwrap())
+}
