@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod call;
+pub mod driver;
 pub mod media;
 pub mod message;
 pub mod sip;

@@ -9,6 +9,7 @@ mod drain;
 mod logging;
 mod ng;
 mod notify;
+mod pivot;
 mod startup;
 
 use std::net::SocketAddr;
@@ -96,10 +97,15 @@ async fn serve(config: Config, until_stdin_ends: bool) -> Result<(), Failure> {
     let pump = tokio::spawn(pump_replies(control.clone(), received.clone(), told));
 
     let mut listeners = ng::listen(&config, &control).await?;
+    let pivot = pivot::start(&config, &control).await?;
     startup::tell(&config, &dataplane, address, &listeners.places);
     output::print_line(&format!("listening http://{address}"));
     for place in &listeners.places {
         output::print_line(&format!("listening ng {place}"));
+    }
+    let spoken = pivot.iter().flat_map(patchcord_pivot::driver::Pivot::addresses);
+    for (transport, place) in spoken {
+        output::print_line(&format!("listening sip {}:{place}", transport.as_str()));
     }
     notify::notify("READY=1");
 

@@ -1,11 +1,20 @@
 //! The pivot beside the relay: it gives the same commands as every other client, without HTTP between.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use patchcord_control::api::{CallEvent, CommandAnswer, CommandRequest};
 use patchcord_control::{ApiError, Control};
+use patchcord_pivot::call::{CallerId, ReferMode, Timing, Trunk};
+use patchcord_pivot::driver::{Pivot, Route, Settings, TrunkSettings};
 use patchcord_pivot::media::{Pending, Relay};
+use patchcord_pivot::message::{Credentials, Header, Transport};
+use patchcord_pivot::sip;
 use tokio::sync::broadcast;
+
+use crate::config::{Config, pivot as config};
+use crate::failure::Failure;
 
 /// The control plane of this process.
 struct Here(Control);
@@ -29,5 +38,117 @@ impl Relay for Here {
 
     fn events(&self) -> broadcast::Receiver<Arc<CallEvent>> {
         self.0.subscribe()
+    }
+}
+
+/// Begins to take calls, where the configuration has somewhere to listen.
+pub(super) async fn start(config: &Config, control: &Control) -> Result<Option<Pivot>, Failure> {
+    if config.pivot.listen.is_empty() {
+        return Ok(None);
+    }
+    let pivot = Pivot::start(settings(&config.pivot), Arc::new(Here(control.clone()))).await;
+    pivot.map(Some).map_err(|error| Failure::failed(format!("cannot start the pivot: {error}")))
+}
+
+/// The configuration in the words of the pivot.
+fn settings(config: &config::Pivot) -> Settings {
+    let mut sip = sip::Config::new(config.listen.iter().map(listen).collect());
+    sip.certificate = config::Pivot::path(&config.certificate)
+        .zip(config::Pivot::path(&config.key))
+        .map(|(chain, key)| sip::Certificate { chain, key });
+    sip.ca = config::Pivot::path(&config.ca);
+    let own = ourselves(config);
+    let trunks = config.trunks.iter().map(|(name, settings)| (name.as_str().into(), trunk(name, settings, &own)));
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+    let timing =
+        Timing { ring: seconds(config.ring_timeout_s), grace: seconds(config.leave_timeout_s), ..Timing::default() };
+    Settings {
+        sip,
+        trunks: trunks.collect(),
+        routes: config
+            .routes
+            .iter()
+            .map(|route| Route {
+                from: route.from.as_str().into(),
+                number: route.number.as_str().into(),
+                to: route.to.as_str().into(),
+                by: route.by.as_str().into(),
+            })
+            .collect(),
+        timing,
+        calls_max: config.calls_max as usize,
+        ringback: (!config.ringback.is_empty()).then(|| config.ringback.clone()),
+    }
+}
+
+fn listen(listen: &config::SipListen) -> sip::Listen {
+    sip::Listen {
+        transport: match listen.transport {
+            config::Transport::Udp => Transport::Udp,
+            config::Transport::Tcp => Transport::Tcp,
+            config::Transport::Tls => Transport::Tls,
+            config::Transport::Ws => Transport::Ws,
+            config::Transport::Wss => Transport::Wss,
+        },
+        address: listen.address,
+        advertised: listen.advertised.as_ref().map(|(host, port)| (host.as_str().into(), *port)),
+    }
+}
+
+/// By which hosts the pivot itself is called.
+fn ourselves(config: &config::Pivot) -> Vec<Box<str>> {
+    let listened = config.listen.iter().flat_map(|listen| {
+        let advertised = listen.advertised.as_ref().map(|(host, port)| {
+            let port = if *port == 0 { listen.address.port() } else { *port };
+            format!("{host}:{port}")
+        });
+        core::iter::once(listen.address.to_string()).chain(advertised)
+    });
+    listened.chain(config.domains.iter().cloned()).map(Into::into).collect()
+}
+
+fn trunk(name: &str, config: &config::Trunk, own: &[Box<str>]) -> TrunkSettings {
+    let proxy = config.proxy.as_str();
+    let mut trunk = Trunk::new(name, &config.domain);
+    trunk.ourselves = own.to_vec();
+    if let Some(place) = proxy.split_once(':').map(|(_, rest)| rest) {
+        let host = place.rsplit('@').next().unwrap_or(place);
+        trunk.numbers_at = host.split([';', '?']).next().unwrap_or(host).into();
+    }
+    trunk.addresses = config.addresses.iter().map(|network| (network.address, network.prefix_len)).collect();
+    if trunk.addresses.is_empty()
+        && let Ok(address) = config.domain.trim_matches(['[', ']']).parse::<IpAddr>()
+    {
+        trunk.addresses.push((address, if address.is_ipv4() { 32 } else { 128 }));
+    }
+    trunk.transfers = config.transfers;
+    trunk.pstn_transfers = config.pstn_transfers;
+    trunk.foreign_domains = config.foreign_domains.iter().map(|domain| domain.as_str().into()).collect();
+    trunk.emergency.numbers.extend(config.emergency.iter().map(|number| Box::from(number.as_str())));
+    trunk.caller_id = match config.caller_id {
+        config::CallerId::Transferee => CallerId::Transferee,
+        config::CallerId::Transferor => CallerId::Transferor,
+    };
+    trunk.refer = match config.refer {
+        config::ReferMode::Pivot => ReferMode::Pivot,
+        config::ReferMode::Forward => ReferMode::Forward,
+    };
+    trunk.replaces = config.replaces;
+    trunk.transfers_max = config.transfers_max;
+    trunk.headers = config
+        .headers
+        .iter()
+        .map(|(name, value)| Header { name: name.as_str().into(), value: value.as_str().into() })
+        .collect();
+    let account = (!config.username.is_empty()).then(|| Credentials {
+        username: config.username.as_str().into(),
+        password: config.password.as_str().into(),
+        realm: (!config.realm.is_empty()).then(|| config.realm.as_str().into()),
+    });
+    TrunkSettings {
+        trunk: Arc::new(trunk),
+        proxy: (!proxy.is_empty()).then(|| proxy.into()),
+        credentials: account,
+        is_secure: config.srtp == config::Srtp::Sdes,
     }
 }

@@ -1,0 +1,82 @@
+//! What is kept of calls and transfers, and the line that an operator reads.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::call::{CallRecord, TransferId, TransferRecord, TransferState, explain};
+
+/// So many calls are kept; the oldest goes first.
+const CALLS_MAX: usize = 10_000;
+
+/// The calls of this process, with their transfers.
+#[derive(Debug, Default)]
+pub struct Book {
+    calls: Mutex<BTreeMap<u64, Kept>>,
+}
+
+/// A call and its transfers.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// What the relay knows it by.
+    pub name: Arc<str>,
+    /// The call, once it was answered or is over.
+    pub call: Option<CallRecord>,
+    /// Its transfers.
+    pub transfers: BTreeMap<TransferId, TransferRecord>,
+}
+
+impl Book {
+    /// All that is kept, the oldest first, by the number of the call.
+    #[must_use]
+    pub fn all(&self) -> Vec<(u64, Kept)> {
+        self.calls().iter().map(|(number, kept)| (*number, kept.clone())).collect()
+    }
+
+    /// One call.
+    #[must_use]
+    pub fn get(&self, number: u64) -> Option<Kept> {
+        self.calls().get(&number).cloned()
+    }
+
+    pub(super) fn call(&self, name: &Arc<str>, number: u64, record: CallRecord) {
+        self.keep(name, number, |kept| kept.call = Some(record));
+    }
+
+    pub(super) fn transfer(&self, name: &Arc<str>, number: u64, record: TransferRecord) {
+        if record.state.is_over() {
+            say(name, &record);
+        }
+        self.keep(name, number, |kept| drop(kept.transfers.insert(record.id, record)));
+    }
+
+    fn keep(&self, name: &Arc<str>, number: u64, change: impl FnOnce(&mut Kept)) {
+        let mut calls = self.calls();
+        if calls.len() >= CALLS_MAX && !calls.contains_key(&number) {
+            calls.pop_first();
+        }
+        let new = || Kept { name: Arc::clone(name), call: None, transfers: BTreeMap::new() };
+        change(calls.entry(number).or_insert_with(new));
+    }
+
+    fn calls(&self) -> MutexGuard<'_, BTreeMap<u64, Kept>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The line that an operator reads when somebody complains about a transfer.
+fn say(call: &Arc<str>, record: &TransferRecord) {
+    let TransferRecord { id, method, transferor, transferee, refer_to, state, failures, receipts, .. } = record;
+    let (state, method) = (state.as_str(), method.as_str());
+    let gap_us = receipts.iter().find(|receipt| receipt.party == *transferee).and_then(|receipt| receipt.gap_us);
+    match failures.last() {
+        Some(failure) if state != TransferState::Done.as_str() => {
+            let why = explain(failure).sentence;
+            let code = failure.status.code;
+            tracing::warn!(call = %call, transfer = id.0, method, %transferor, %transferee, to = %refer_to, state, code, why, "transfer");
+        }
+        _ => {
+            let target = record.target.as_deref();
+            tracing::info!(call = %call, transfer = id.0, method, %transferor, %transferee, to = %refer_to, state, target, gap_us, "transfer");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Between the call and the relay: what the call wants heard, as bridge commands; and what the relay has done of it.
+
+use std::sync::Arc;
+
+use patchcord_control::ApiError;
+use patchcord_control::api::{
+    Bridge, CallEvent, Command, Conference, Detect, EventKind, Hold, KeepOld, Monitor, OneOrMore, OneParty, Ringback,
+    Rollback, Sound, Swap, Trigger as When, Whisper,
+};
+
+use super::task::{Swap as Waiting, Task};
+use crate::call::{Call, Input, MediaAct, MediaInput, PartyId, Receipt, Trigger};
+
+impl Task<'_> {
+    /// Does what is said about media.
+    pub(super) async fn bridge(&mut self, call: &Call, act: MediaAct) {
+        let about = about(&act);
+        if let Err(error) = self.try_bridge(call, act.clone()).await {
+            tracing::warn!(call = %self.name, ?act, %error, "the relay refuses a bridge command");
+            if let Some(party) = about {
+                self.happened.push(Input::Media(MediaInput::Failed(party)));
+            }
+        }
+    }
+
+    async fn try_bridge(&mut self, call: &Call, act: MediaAct) -> Result<(), ApiError> {
+        let commands = match act {
+            MediaAct::Bridge { a, b } => {
+                self.are_peers(a, b);
+                vec![Command::Bridge(Bridge { a: self.name(a), b: self.name(b), trigger: None })]
+            }
+            MediaAct::Hold(party) => {
+                let mut commands = vec![Command::Hold(Hold { party: self.name(party), audio: None })];
+                commands.extend(self.end_early(party));
+                self.set_held(party, true);
+                commands
+            }
+            MediaAct::Resume(party) => {
+                let mut commands = Vec::new();
+                if self.parties.get(&party).is_some_and(|party| party.is_held) {
+                    commands.push(Command::Resume(OneParty { party: self.name(party) }));
+                }
+                commands.extend(self.end_early(party));
+                self.set_held(party, false);
+                commands
+            }
+            MediaAct::Ringback(party) => match self.shared.settings.ringback.clone() {
+                Some(country) => vec![Command::Ringback(Ringback { party: self.name(party), country })],
+                None => Vec::new(),
+            },
+            MediaAct::EarlyMedia { listener, from } => self.early_media(listener, from),
+            MediaAct::Stop(party) => {
+                let mut commands = vec![Command::Stop(OneParty { party: self.name(party) })];
+                if self.parties.get(&party).is_some_and(|party| party.early.is_some()) {
+                    commands.extend(self.end_early(party));
+                    if self.parties.get(&party).is_some_and(|party| party.is_held) {
+                        commands.push(Command::Hold(Hold { party: self.name(party), audio: None }));
+                    }
+                }
+                commands
+            }
+            MediaAct::Swap { survivor, old, new, trigger } => return self.swap(survivor, old, new, trigger).await,
+            MediaAct::CancelSwap(survivor) => {
+                self.cancel_swap(survivor).await;
+                return Ok(());
+            }
+            MediaAct::Conference(parties) => {
+                for &party in &parties {
+                    self.set_held(party, false);
+                    if let Some(party) = self.parties.get_mut(&party) {
+                        (party.early, party.peer) = (None, None);
+                    }
+                }
+                vec![Command::Conference(Conference {
+                    parties: parties.into_iter().map(|party| self.name(party)).collect(),
+                })]
+            }
+            MediaAct::Leave(party) => vec![Command::Leave(OneParty { party: self.name(party) })],
+            MediaAct::Whisper { party, by } => {
+                vec![Command::Whisper(Whisper { party: self.name(party), by: self.name(by), gain_db: 0 })]
+            }
+            MediaAct::Unwhisper(party) => vec![Command::Unwhisper(OneParty { party: self.name(party) })],
+            MediaAct::Detect(party) => {
+                let patience = self.shared.settings.timing.detection.map_or(3500, |patience| patience.as_millis());
+                let answer_timeout_ms = u16::try_from(patience.clamp(500, 60_000)).unwrap_or(3500);
+                vec![Command::Detect(Detect { party: self.name(party), answer_timeout_ms })]
+            }
+            MediaAct::Drop(party) => {
+                self.drop_party(call, party).await;
+                return Ok(());
+            }
+        };
+        if commands.is_empty() {
+            return Ok(());
+        }
+        self.legs.execute(commands).await.map(drop)
+    }
+
+    fn name(&self, party: PartyId) -> String {
+        self.parties.get(&party).map(|party| party.name.to_string()).unwrap_or_default()
+    }
+
+    /// The two hear each other from now on; whoever they heard before hears nobody.
+    fn are_peers(&mut self, a: PartyId, b: PartyId) {
+        for (one, other) in [(a, b), (b, a)] {
+            if let Some(party) = self.parties.get_mut(&one) {
+                (party.peer, party.is_held, party.early) = (Some(other), false, None);
+            }
+        }
+    }
+
+    fn set_held(&mut self, party: PartyId, is_held: bool) {
+        if let Some(party) = self.parties.get_mut(&party) {
+            party.is_held = is_held;
+        }
+    }
+
+    /// The listener hears the party that rings. Its own peer is put on hold meanwhile: so nobody hears the listener.
+    fn early_media(&mut self, listener: PartyId, from: PartyId) -> Vec<Command> {
+        let Some(party) = self.parties.get_mut(&listener) else { return Vec::new() };
+        let first = party.early.replace(from).is_none();
+        let (is_held, peer) = (party.is_held, party.peer);
+        let mut commands = Vec::new();
+        if first && let Some(peer) = peer.filter(|peer| self.parties.contains_key(peer)) {
+            commands.push(Command::Hold(Hold { party: self.name(peer), audio: None }));
+        }
+        let (listener, of) = (self.name(listener), OneOrMore::One(self.name(from)));
+        commands.push(Command::Monitor(Monitor { party: listener.clone(), of }));
+        if is_held && first {
+            commands.push(Command::Resume(OneParty { party: listener }));
+        } else {
+            // A ringing tone would cover it.
+            commands.push(Command::Stop(OneParty { party: listener }));
+        }
+        commands
+    }
+
+    /// The party hears early media no longer.
+    fn end_early(&mut self, party: PartyId) -> Vec<Command> {
+        let Some(known) = self.parties.get_mut(&party) else { return Vec::new() };
+        if known.early.take().is_none() {
+            return Vec::new();
+        }
+        let peer = known.peer.filter(|peer| self.parties.get(peer).is_some_and(|peer| !peer.is_held));
+        let mut commands = vec![Command::Unmonitor(OneParty { party: self.name(party) })];
+        commands.extend(peer.map(|peer| Command::Resume(OneParty { party: self.name(peer) })));
+        commands
+    }
+
+    async fn swap(
+        &mut self,
+        survivor: PartyId,
+        old: Option<PartyId>,
+        new: PartyId,
+        trigger: Trigger,
+    ) -> Result<(), ApiError> {
+        self.cancel_swap(survivor).await;
+        let trigger = Some(match trigger {
+            Trigger::Immediate => When::Immediate,
+            Trigger::FirstPacket => When::OnFirstPacket,
+            Trigger::Human => When::OnHuman,
+        });
+        let (name, to) = (self.name(survivor), self.name(new));
+        let command = match old.filter(|old| self.parties.contains_key(old)) {
+            Some(old) => {
+                let old = self.name(old);
+                Command::Swap(Swap { survivor: name, old, new: to, trigger, keep_old: KeepOld::Hold })
+            }
+            None => Command::Bridge(Bridge { a: name, b: to, trigger }),
+        };
+        let answer = self.legs.execute(vec![command]).await?;
+        if let Some(party) = self.parties.get_mut(&survivor) {
+            party.swap = Some(Waiting { id: answer.id.to_string(), new });
+        }
+        Ok(())
+    }
+
+    /// Takes a swap back that has not happened.
+    async fn cancel_swap(&mut self, survivor: PartyId) {
+        let swap = self.parties.get_mut(&survivor).and_then(|party| party.swap.take());
+        let Some(Waiting { id, .. }) = swap else { return };
+        if let Err(error) = self.legs.execute(vec![Command::Rollback(Rollback { of: id })]).await {
+            tracing::debug!(call = %self.name, %error, "a swap that is to be taken back");
+        }
+    }
+
+    async fn drop_party(&mut self, call: &Call, party: PartyId) {
+        let Some(gone) = self.parties.remove(&party) else { return };
+        self.shared.index().dialogs.remove(&gone.dialog);
+        self.legs.remove(&call.name(party)).await;
+        for other in self.parties.values_mut() {
+            other.peer = other.peer.filter(|peer| *peer != party);
+            other.early = other.early.filter(|early| *early != party);
+            if other.swap.as_ref().is_some_and(|swap| swap.new == party) {
+                other.swap = None;
+            }
+        }
+    }
+
+    /// The relay says something about the call.
+    pub(super) fn media_said(&mut self, event: &CallEvent) {
+        let party = event
+            .party
+            .as_ref()
+            .and_then(|name| self.parties.iter().find(|(_, party)| party.name == *name).map(|(id, _)| *id));
+        let input = match &event.kind {
+            EventKind::Detected { sound: Sound::Human, .. } => party.map(MediaInput::Human),
+            EventKind::Detected { sound: Sound::Machine, .. } => party.map(MediaInput::Machine),
+            EventKind::Detected { sound: Sound::Undecided, .. } => party.map(MediaInput::Undecided),
+            EventKind::CutOver(cut_over) => {
+                let of = cut_over.id.as_deref();
+                let is_of = |swap: &Waiting| of == Some(swap.id.as_str());
+                let swapped = self.parties.iter().find(|(_, party)| party.swap.as_ref().is_some_and(is_of));
+                let swapped = swapped.map(|(id, party)| (*id, party.swap.as_ref().map_or(*id, |swap| swap.new)));
+                swapped.map(|(survivor, new)| {
+                    self.are_peers(survivor, new);
+                    let receipt = &cut_over.receipt;
+                    let receipt = Receipt {
+                        party: event.party.clone().unwrap_or_default(),
+                        gap_us: receipt.gap_us,
+                        sequence_step: receipt.seq_step.map(i64::from),
+                        timestamp_step: receipt.ts_step.map(i64::from),
+                        stale: receipt.stale.into(),
+                        command_to_effect_us: receipt.command_to_effect_us,
+                    };
+                    MediaInput::CutOver { survivor, new, receipts: vec![receipt] }
+                })
+            }
+            EventKind::CallDeleted => {
+                // Somebody has deleted it at the relay: everybody is hung up.
+                let parties: Vec<_> = self.parties.iter().map(|(id, party)| (*id, party.dialog)).collect();
+                for (party, _) in parties {
+                    self.happened.push(Input::Media(MediaInput::Failed(party)));
+                }
+                None
+            }
+            _ => None,
+        };
+        self.happened.extend(input.map(Input::Media));
+    }
+}
+
+/// Whose media it is about, for whoever has to know that it failed.
+const fn about(act: &MediaAct) -> Option<PartyId> {
+    Some(match act {
+        MediaAct::Bridge { b, .. } => *b,
+        MediaAct::Swap { new, .. } => *new,
+        MediaAct::EarlyMedia { from, .. } => *from,
+        MediaAct::Detect(party) => *party,
+        _ => return None,
+    })
+}

@@ -1,0 +1,262 @@
+//! What joins the three: SIP, the calls that decide, and the relay. Each call has a task of its own, to which everything that
+//! concerns it comes in its order.
+
+mod book;
+mod bridging;
+mod settings;
+mod signalling;
+mod task;
+
+use core::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use patchcord_control::api::{CallEvent, EventKind};
+use thiserror::Error;
+use tokio::sync::{broadcast, mpsc};
+
+pub use self::book::{Book, Kept};
+pub use self::settings::{Route, Settings, TrunkSettings};
+use self::task::{Message, Task};
+use crate::media::{Legs, Relay};
+use crate::message::{Action, DialogId, Event, Header, Incoming, RequestId, Status, Transport};
+use crate::sip::{SipStack, Stack, StackError};
+
+/// Events of SIP that wait while calls are busy.
+const EVENTS_MAX: usize = 4096;
+
+/// The pivot does not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// SIP cannot be spoken.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+}
+
+/// The pivot. Dropping it ends it: its calls are forgotten without a BYE; [`Pivot::stop`] is kinder.
+pub struct Pivot {
+    shared: Arc<Shared>,
+    stack: Arc<Stack>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// What all calls share.
+struct Shared {
+    stack: Arc<dyn SipStack>,
+    relay: Arc<dyn Relay>,
+    settings: Settings,
+    book: Arc<Book>,
+    started: Instant,
+    index: Mutex<Index>,
+}
+
+/// Whom something concerns.
+#[derive(Default)]
+struct Index {
+    dialogs: BTreeMap<DialogId, Handle>,
+    requests: BTreeMap<RequestId, Handle>,
+    /// By the name that the relay has.
+    calls: BTreeMap<Arc<str>, Handle>,
+    /// Calls so far.
+    begun: u64,
+    is_draining: bool,
+}
+
+/// The way to a call's task.
+type Handle = mpsc::UnboundedSender<Message>;
+
+impl core::fmt::Debug for Pivot {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Pivot").field("addresses", &self.addresses()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Pivot {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+impl Pivot {
+    /// Begins to take calls, whose media `relay` moves.
+    ///
+    /// # Errors
+    /// SIP cannot be spoken as the settings have it; the text says what to change.
+    pub async fn start(settings: Settings, relay: Arc<dyn Relay>) -> Result<Self, StartError> {
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let stack = Stack::start(settings.sip.clone(), sender).await?;
+        let heard = relay.events();
+        let shared = Arc::new(Shared {
+            stack: Arc::clone(&stack) as Arc<dyn SipStack>,
+            relay,
+            settings,
+            book: Arc::default(),
+            started: Instant::now(),
+            index: Mutex::default(),
+        });
+        let tasks = [
+            tokio::spawn(take_signalling(Arc::clone(&shared), events)),
+            tokio::spawn(take_media(Arc::downgrade(&shared), heard)),
+        ];
+        Ok(Self { shared, stack, tasks: tasks.into() })
+    }
+
+    /// Where SIP is spoken, with the ports that the system chose.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(Transport, SocketAddr)> {
+        self.stack.addresses()
+    }
+
+    /// What is kept of calls and transfers.
+    #[must_use]
+    pub fn book(&self) -> Arc<Book> {
+        Arc::clone(&self.shared.book)
+    }
+
+    /// Takes no new calls; those that there are go on.
+    pub fn drain(&self) {
+        self.shared.index().is_draining = true;
+    }
+}
+
+async fn take_signalling(shared: Arc<Shared>, mut events: mpsc::Receiver<Event>) {
+    while let Some(event) = events.recv().await {
+        shared.signalled(event);
+    }
+}
+
+async fn take_media(shared: Weak<Shared>, mut events: broadcast::Receiver<Arc<CallEvent>>) {
+    loop {
+        let event = match events.recv().await {
+            Ok(event) => event,
+            Err(broadcast::error::RecvError::Lagged(missed)) => {
+                tracing::warn!(missed, "the relay's events came faster than they were taken: receipts may be missing");
+                continue;
+            }
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        let Some(shared) = shared.upgrade() else { return };
+        if concerns_calls(&event.kind) {
+            let handle = shared.index().calls.get(&event.call).cloned();
+            // The call may be over.
+            handle.and_then(|handle| handle.send(Message::Media(event)).ok());
+        }
+    }
+}
+
+/// Whether a call has anything to do about it.
+const fn concerns_calls(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::CutOver(_) | EventKind::Detected { .. } | EventKind::CallDeleted)
+}
+
+impl Shared {
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Passes on what SIP says to whom it concerns.
+    fn signalled(self: &Arc<Self>, event: Event) {
+        let handle = match &event {
+            Event::Invite(..) => None,
+            Event::Cancelled(dialog, _)
+            | Event::Rejected(dialog, _)
+            | Event::Ended(dialog, _)
+            | Event::Progress { dialog, .. }
+            | Event::Accepted { dialog, .. }
+            | Event::Acknowledged { dialog, .. }
+            | Event::Offer { dialog, .. }
+            | Event::Refer { dialog: Some(dialog), .. }
+            | Event::Notify { dialog, .. }
+            | Event::Other { dialog, .. } => self.index().dialogs.get(dialog).cloned(),
+            Event::Answered { request, .. } => self.index().requests.remove(request),
+            Event::Refer { dialog: None, .. } => None,
+        };
+        let event = match handle {
+            Some(handle) => match handle.send(Message::Signal(event)) {
+                Ok(()) => return,
+                Err(mpsc::error::SendError(Message::Signal(event))) => event,
+                Err(_) => return,
+            },
+            None => event,
+        };
+        match event {
+            Event::Invite(dialog, incoming) => self.invited(dialog, incoming),
+            // Nobody is left, or nobody was there, whom it could concern.
+            Event::Offer { request, .. }
+            | Event::Refer { request, .. }
+            | Event::Notify { request, .. }
+            | Event::Other { request, .. } => self.respond(request, 481, "Call/Transaction Does Not Exist"),
+            _ => {}
+        }
+    }
+
+    /// A call comes in.
+    fn invited(self: &Arc<Self>, dialog: DialogId, incoming: Box<Incoming>) {
+        let refuse = |code, phrase: &str, why: &str| {
+            tracing::info!(call = %incoming.call_id, from = %incoming.from.uri, to = %incoming.request_uri,
+                origin = %incoming.origin.address, code, why, "call refused");
+            self.reject(dialog, code, phrase, Vec::new());
+        };
+        let Some(trunk) = self.settings.trunk_of(&incoming.origin) else {
+            return refuse(403, "Forbidden", "the address is none of `pivot.trunks.NAME.addresses`");
+        };
+        if !incoming.replaces.is_empty() {
+            return refuse(481, "Call/Transaction Does Not Exist", "an INVITE with Replaces is not taken");
+        }
+        let Some(plan) = self.settings.plan(&incoming, trunk) else {
+            return refuse(404, "Not Found", "no entry of `pivot.routes` is for it");
+        };
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let (name, number) = {
+            let mut index = self.index();
+            if index.is_draining || index.calls.len() >= self.settings.calls_max {
+                drop(index);
+                return refuse(
+                    503,
+                    "Service Unavailable",
+                    "there are as many calls as `pivot.calls_max`, or the relay stops",
+                );
+            }
+            index.begun += 1;
+            let name: Arc<str> = name_of(&incoming.call_id, index.begun, &index.calls);
+            index.dialogs.insert(dialog, sender.clone());
+            index.calls.insert(Arc::clone(&name), sender.clone());
+            (name, index.begun)
+        };
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            let begun = Legs::begin(Arc::clone(&shared.relay), Arc::clone(&name), number).await;
+            match begun {
+                Ok(legs) => Task::new(&shared, &name, number, legs, sender, inbox).run(dialog, plan, &incoming).await,
+                Err(error) => {
+                    let (code, phrase) = error.status();
+                    tracing::warn!(call = %name, %error, code, "call refused");
+                    shared.reject(dialog, code, phrase, Vec::new());
+                }
+            }
+            let mut index = shared.index();
+            index.calls.remove(&name);
+            index.dialogs.retain(|_, handle| !handle.is_closed());
+            index.requests.retain(|_, handle| !handle.is_closed());
+        });
+    }
+
+    fn reject(&self, dialog: DialogId, code: u16, phrase: &str, headers: Vec<Header>) {
+        let status = Status { code, phrase: phrase.into() };
+        self.stack.act(Action::Reject { dialog, status, headers });
+    }
+
+    fn respond(&self, request: RequestId, code: u16, phrase: &str) {
+        let status = Status { code, phrase: phrase.into() };
+        self.stack.act(Action::Respond { request, status, headers: Vec::new(), sdp: None });
+    }
+}
+
+/// What the relay knows the call by: its Call-ID, as far as that can be a name there and no other call has it.
+fn name_of(call_id: &str, number: u64, taken: &BTreeMap<Arc<str>, Handle>) -> Arc<str> {
+    let name: String = call_id.chars().map(|char| if char == '/' || char.is_control() { '_' } else { char }).collect();
+    let fits = !name.is_empty() && name.len() <= patchcord_control::api::NAME_LEN_MAX && !taken.contains_key(&*name);
+    if fits { name.into() } else { format!("pivot-call-{number}").into() }
+}

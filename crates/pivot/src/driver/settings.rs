@@ -1,0 +1,127 @@
+//! What the pivot is told at its start.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::call::{Plan, Timing, Trunk};
+use crate::message::{Address, Credentials, Incoming, Origin};
+use crate::sip;
+
+use crate::call::{BillingDirection, Dial, Number, Via};
+
+/// Whom the pivot speaks with, and what becomes of calls.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How SIP is spoken.
+    pub sip: sip::Config,
+    /// By their names.
+    pub trunks: BTreeMap<Arc<str>, TrunkSettings>,
+    /// The first that fits decides.
+    pub routes: Vec<Route>,
+    /// How long is waited for what.
+    pub timing: Timing,
+    /// Calls at a time; more are answered 503.
+    pub calls_max: usize,
+    /// The country whose ringing tone a transferee hears while the target rings; none: it goes on with hold audio.
+    pub ringback: Option<String>,
+}
+
+/// A trunk: what the rules have to know, and how it is reached.
+#[derive(Clone, Debug)]
+pub struct TrunkSettings {
+    /// What the rules have to know.
+    pub trunk: Arc<Trunk>,
+    /// Where its requests are sent, a SIP URI; none: where their request URI says.
+    pub proxy: Option<Box<str>>,
+    /// What a challenge is answered with.
+    pub credentials: Option<Credentials>,
+    /// It is offered SRTP.
+    pub is_secure: bool,
+}
+
+/// Where a call goes.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The trunk that it comes by.
+    pub from: Arc<str>,
+    /// The user part that it is for; `*` at its end stands for any rest.
+    pub number: Box<str>,
+    /// Who answers: a SIP URI.
+    pub to: Box<str>,
+    /// The trunk that it goes by.
+    pub by: Arc<str>,
+}
+
+impl Route {
+    /// Whether it is for this user part: numbers are compared without separators.
+    fn fits(&self, user: &str) -> bool {
+        let plain = |text: &str| Number::of(text).map_or_else(|| text.to_owned(), |number| number.as_str().to_owned());
+        match self.number.strip_suffix('*') {
+            Some("") => true,
+            Some(beginning) => plain(user).starts_with(&plain(beginning)),
+            None => plain(user) == plain(&self.number),
+        }
+    }
+}
+
+impl Settings {
+    /// The trunk that a request comes by: the one of whose addresses it is.
+    #[must_use]
+    pub fn trunk_of(&self, origin: &Origin) -> Option<&TrunkSettings> {
+        let takes =
+            |trunk: &&TrunkSettings| !trunk.trunk.addresses.is_empty() && trunk.trunk.takes(origin.address.ip());
+        self.trunks.values().find(takes)
+    }
+
+    /// What becomes of an INVITE; none: nobody answers such calls.
+    #[must_use]
+    pub fn plan(&self, incoming: &Incoming, caller: &TrunkSettings) -> Option<Plan> {
+        let user = incoming.request_uri.split_once(':').map_or("", |(_, rest)| rest);
+        let user = user.split_once('@').map_or("", |(user, _)| user);
+        let user = user.split(';').next().unwrap_or_default();
+        let route = self.routes.iter().find(|route| *route.from == *caller.trunk.name && route.fits(user))?;
+        let callee = self.trunks.get(&route.by)?;
+        let from = incoming.asserted.first().unwrap_or(&incoming.from).clone();
+        let to = Address { display: Box::default(), uri: route.to.clone() };
+        Some(Plan {
+            caller: Arc::clone(&caller.trunk),
+            callee: Arc::clone(&callee.trunk),
+            // A number is dialled by whoever brings the calls: the agents have none.
+            numbers: Arc::clone(&caller.trunk),
+            callee_name: "agent".into(),
+            dial: Dial {
+                via: Via::Trunk(Arc::clone(&callee.trunk.name)),
+                request_uri: route.to.clone(),
+                to,
+                from,
+                asserted: incoming.asserted.first().cloned(),
+                headers: callee.trunk.headers.iter().chain(&incoming.extra).cloned().collect(),
+            },
+            direction: BillingDirection::Origination,
+            last_resort: None,
+            timing: self.timing,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_is_found_by_its_number() {
+        let route =
+            |number: &str| Route { from: "a".into(), number: number.into(), to: "sip:x@y".into(), by: "b".into() };
+        for (number, user, fits) in [
+            ("*", "anything", true),
+            ("+1555*", "+1-555-0100", true),
+            ("+1555*", "+15560100", false),
+            ("+15550100", "+1 555 0100", true),
+            ("+15550100", "+155501001", false),
+            ("sales", "sales", true),
+            ("sales", "sale", false),
+        ] {
+            assert_eq!(route(number).fits(user), fits, "{number} {user}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! One call: it is told what has happened, and what it says is done, in that order.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use patchcord_control::api::CallEvent;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{Handle, Shared};
+use crate::call::{Act, Call, Input, OwnId, PartyId, Plan, TimerId};
+use crate::media::Legs;
+use crate::message::{DialogId, Event, Incoming, RequestId};
+
+/// Something for a call.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// SIP says it.
+    Signal(Event),
+    /// The relay says it.
+    Media(Arc<CallEvent>),
+}
+
+/// One call.
+pub(super) struct Task<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) name: Arc<str>,
+    /// Tells the call's transfers from those of others.
+    pub(super) number: u64,
+    pub(super) legs: Legs,
+    pub(super) parties: BTreeMap<PartyId, Party>,
+    /// Requests of ours whose answer the call awaits.
+    pub(super) own: BTreeMap<RequestId, OwnId>,
+    /// What has happened while something was done.
+    pub(super) happened: Vec<Input>,
+    timers: BTreeMap<TimerId, Instant>,
+    /// Others get a clone, so that answers come back here.
+    pub(super) handle: Handle,
+    inbox: mpsc::UnboundedReceiver<Message>,
+}
+
+/// A party, as SIP and the relay have it.
+#[derive(Debug)]
+pub(super) struct Party {
+    pub(super) name: Arc<str>,
+    pub(super) dialog: DialogId,
+    /// Whom it hears while nothing covers it.
+    pub(super) peer: Option<PartyId>,
+    pub(super) is_held: bool,
+    /// Whose early media it hears.
+    pub(super) early: Option<PartyId>,
+    /// The request whose swap waits, with it as the survivor.
+    pub(super) swap: Option<Swap>,
+}
+
+/// A swap that was commanded.
+#[derive(Clone, Debug)]
+pub(super) struct Swap {
+    /// The request's id at the relay.
+    pub(super) id: String,
+    pub(super) new: PartyId,
+}
+
+impl<'a> Task<'a> {
+    pub(super) fn new(
+        shared: &'a Arc<Shared>,
+        name: &Arc<str>,
+        number: u64,
+        legs: Legs,
+        handle: Handle,
+        inbox: mpsc::UnboundedReceiver<Message>,
+    ) -> Self {
+        Self {
+            shared,
+            name: Arc::clone(name),
+            number,
+            legs,
+            parties: BTreeMap::new(),
+            own: BTreeMap::new(),
+            happened: Vec::new(),
+            timers: BTreeMap::new(),
+            handle,
+            inbox,
+        }
+    }
+
+    /// From the INVITE to the end.
+    pub(super) async fn run(mut self, dialog: DialogId, plan: Plan, incoming: &Incoming) {
+        let caller = Party::new("caller".into(), dialog);
+        let caller_name = Arc::clone(&caller.name);
+        self.parties.insert(Call::CALLER, caller);
+        if let Some(offer) = &incoming.offer
+            && let Err(error) = self.legs.offered_by(&caller_name, offer).await
+        {
+            let (code, phrase) = error.status();
+            tracing::info!(call = %self.name, from = %incoming.from.uri, %error, code, "call refused");
+            self.shared.reject(dialog, code, phrase, Vec::new());
+            return self.legs.end().await;
+        }
+        tracing::info!(call = %self.name, from = %incoming.from.uri, to = %incoming.request_uri,
+            trunk = %plan.caller.name, "call comes in");
+        let mut acts = Vec::new();
+        let mut call = Call::new(self.now(), plan, incoming, &mut acts);
+        loop {
+            if self.perform(&call, acts).await {
+                break;
+            }
+            acts = Vec::new();
+            if self.happened.is_empty() {
+                self.wait().await;
+            }
+            let now = self.now();
+            for input in core::mem::take(&mut self.happened) {
+                tracing::debug!(call = %self.name, ?input, "pivot");
+                call.handle(now, input, &mut acts);
+            }
+        }
+        self.legs.end().await;
+    }
+
+    /// Waits until something has happened to the call.
+    async fn wait(&mut self) {
+        while self.happened.is_empty() {
+            let next = self.timers.iter().min_by_key(|(_, due)| **due).map(|(timer, due)| (*timer, *due));
+            let run_down = async {
+                match next {
+                    Some((timer, due)) => {
+                        tokio::time::sleep_until(due).await;
+                        timer
+                    }
+                    None => core::future::pending().await,
+                }
+            };
+            tokio::select! {
+                message = self.inbox.recv() => match message {
+                    Some(Message::Signal(event)) => self.signalled(event).await,
+                    Some(Message::Media(event)) => self.media_said(&event),
+                    // It holds a sender itself.
+                    None => return,
+                },
+                timer = run_down => {
+                    self.timers.remove(&timer);
+                    self.happened.push(Input::Timer(timer));
+                }
+            }
+        }
+    }
+
+    /// Does what the call says; `true`: it is over.
+    async fn perform(&mut self, call: &Call, acts: Vec<Act>) -> bool {
+        for act in acts {
+            tracing::debug!(call = %self.name, ?act, "pivot");
+            match act {
+                Act::StartTimer(timer, after) => drop(self.timers.insert(timer, Instant::now() + after)),
+                Act::StopTimer(timer) => drop(self.timers.remove(&timer)),
+                Act::Media(media) => self.bridge(call, media).await,
+                Act::Transfer(record) => self.shared.book.transfer(&self.name, self.number, *record),
+                Act::Record(record) => self.shared.book.call(&self.name, self.number, *record),
+                Act::Over => return true,
+                act => self.signal(call, act).await,
+            }
+        }
+        false
+    }
+
+    fn now(&self) -> Duration {
+        self.shared.started.elapsed()
+    }
+
+    /// The party of a dialog.
+    pub(super) fn party_of(&self, dialog: DialogId) -> Option<PartyId> {
+        self.parties.iter().find(|(_, party)| party.dialog == dialog).map(|(id, _)| *id)
+    }
+}
+
+impl Party {
+    pub(super) const fn new(name: Arc<str>, dialog: DialogId) -> Self {
+        Self { name, dialog, peer: None, is_held: false, early: None, swap: None }
+    }
+}
