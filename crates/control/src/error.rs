@@ -87,6 +87,14 @@ pub enum ErrorCode {
     PortsExhausted,
     /// The worker has no room for another leg.
     NoRoom,
+    /// No such transfer.
+    UnknownTransfer,
+    /// The call is not in a state for this transfer.
+    NotTransferable,
+    /// A transfer target that cannot be called.
+    BadTarget,
+    /// A rule of the trunk forbids the transfer target.
+    ForbiddenTarget,
     /// The server takes no new calls.
     Draining,
     /// The worker does not take or answer requests.
@@ -100,7 +108,8 @@ impl ErrorCode {
         match self {
             Self::MalformedJson | Self::UnknownField | Self::BadRequest => 400,
             Self::Unauthorized => 401,
-            Self::UnknownPath | Self::UnknownCall | Self::UnknownParty | Self::UnknownId => 404,
+            Self::ForbiddenTarget => 403,
+            Self::UnknownPath | Self::UnknownCall | Self::UnknownParty | Self::UnknownId | Self::UnknownTransfer => 404,
             Self::MethodNotAllowed => 405,
             Self::IdReused
             | Self::CallExists
@@ -112,7 +121,8 @@ impl ErrorCode {
             | Self::NotRecording
             | Self::NotTheLatest
             | Self::LegGone
-            | Self::NothingToUndo => 409,
+            | Self::NothingToUndo
+            | Self::NotTransferable => 409,
             Self::TooLarge => 413,
             Self::Incompatible
             | Self::BadTrigger
@@ -128,6 +138,7 @@ impl ErrorCode {
             | Self::NoEncoding
             | Self::RecordingOff
             | Self::BadTags
+            | Self::BadTarget
             | Self::Refused => 422,
             Self::PortsExhausted | Self::NoRoom | Self::Draining | Self::WorkerUnavailable => 503,
         }
@@ -175,6 +186,10 @@ impl ErrorCode {
             Self::Refused => "refused",
             Self::PortsExhausted => "ports-exhausted",
             Self::NoRoom => "no-room",
+            Self::UnknownTransfer => "unknown-transfer",
+            Self::NotTransferable => "not-transferable",
+            Self::BadTarget => "bad-target",
+            Self::ForbiddenTarget => "forbidden-target",
             Self::Draining => "draining",
             Self::WorkerUnavailable => "worker-unavailable",
         }

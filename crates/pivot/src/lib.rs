@@ -14,6 +14,7 @@
 
 pub mod call;
 pub mod driver;
+pub mod http;
 pub mod media;
 pub mod message;
 pub mod sip;

@@ -13,6 +13,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
+use utoipa::openapi::OpenApi;
 
 use crate::control::Control;
 use crate::ng::Ng;
@@ -21,10 +22,19 @@ use crate::ng::listen::{self, Server};
 /// The largest body, in bytes.
 pub const BODY_LEN_MAX: usize = 64 * 1024;
 
+/// What somebody else serves beside the relay, under the same token.
+#[derive(Debug)]
+pub struct Extension {
+    /// Its paths, below `/v1`.
+    pub routes: Router,
+    /// What `/openapi.json` says of them.
+    pub description: OpenApi,
+}
+
 /// The front over a control plane, the check of the token included.
 ///
 /// With `ng` it answers that protocol too, under the same token: `POST /ng`, `POST /ng-plain` and their web sockets.
-pub fn router(control: Control, ng: Option<Arc<Server<Ng>>>) -> Router {
+pub fn router(control: Control, ng: Option<Arc<Server<Ng>>>, extension: Option<Extension>) -> Router {
     let v1 = Router::new()
         .route("/v1/calls", post(routes::create_call).get(routes::list_calls))
         .route("/v1/calls/{call}", get(routes::show_call).delete(routes::delete_call))
@@ -36,9 +46,14 @@ pub fn router(control: Control, ng: Option<Arc<Server<Ng>>>) -> Router {
     let ng = ng.map_or_else(Router::new, |server| {
         listen::router(server).route_layer(from_fn_with_state(control.clone(), auth::check))
     });
+    let (more, description) = extension.map(|more| (more.routes, more.description)).unzip();
+    let more = more.map_or_else(Router::new, |routes| {
+        routes.with_state(()).route_layer(from_fn_with_state(control.clone(), auth::check))
+    });
     Router::new()
         .merge(v1)
         .merge(ng)
+        .merge(more)
         .route("/openapi.json", get(openapi::document))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(routes::healthz))
@@ -47,5 +62,6 @@ pub fn router(control: Control, ng: Option<Arc<Server<Ng>>>) -> Router {
         .method_not_allowed_fallback(errors::method_not_allowed)
         .layer(from_fn(errors::name_the_request))
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
+        .layer(axum::Extension(Arc::new(openapi::More(description))))
         .with_state(control)
 }

@@ -1,7 +1,9 @@
 //! The description that the server gives of itself.
 
-use axum::Json;
+use std::sync::Arc;
+
 use axum::extract::State;
+use axum::{Extension, Json};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -26,6 +28,9 @@ use crate::control::Control;
 )]
 struct Description;
 
+/// What is served beside the relay.
+pub(super) struct More(pub(super) Option<utoipa::openapi::OpenApi>);
+
 struct Token;
 
 impl Modify for Token {
@@ -37,8 +42,14 @@ impl Modify for Token {
 
 /// This description.
 #[utoipa::path(get, path = "/openapi.json", tag = "server", responses((status = 200, description = "OpenAPI 3.1")))]
-pub(super) async fn document(State(control): State<Control>) -> Json<utoipa::openapi::OpenApi> {
+pub(super) async fn document(
+    State(control): State<Control>,
+    Extension(more): Extension<Arc<More>>,
+) -> Json<utoipa::openapi::OpenApi> {
     let mut description = Description::openapi();
+    if let More(Some(more)) = &*more {
+        description.merge(more.clone());
+    }
     description.info.version.clone_from(&control.0.version);
     Json(description)
 }

@@ -182,7 +182,7 @@ async fn an_association_is_offered_and_the_party_begins() {
     assert!(matches!(a.talk(&relay), Verdict::Forwarded(_)));
     assert!(matches!(relay.talk(&mut b), Verdict::Forwarded(_)));
     assert_eq!(a.hears(&relay), 1);
-    let router = patchcord_control::http::router(relay.control.clone(), None);
+    let router = patchcord_control::http::router(relay.control.clone(), None, None);
     let request = axum::http::Request::get("/metrics").body(axum::body::Body::empty()).unwrap();
     let page = tower::ServiceExt::oneshot(router, request).await.unwrap().into_body();
     let page = axum::body::to_bytes(page, usize::MAX).await.unwrap();

@@ -97,20 +97,24 @@ async fn serve(config: Config, until_stdin_ends: bool) -> Result<(), Failure> {
     let pump = tokio::spawn(pump_replies(control.clone(), received.clone(), told));
 
     let mut listeners = ng::listen(&config, &control).await?;
-    let pivot = pivot::start(&config, &control).await?;
+    let pivot = pivot::start(&config, &control).await?.map(Arc::new);
     startup::tell(&config, &dataplane, address, &listeners.places);
     output::print_line(&format!("listening http://{address}"));
     for place in &listeners.places {
         output::print_line(&format!("listening ng {place}"));
     }
-    let spoken = pivot.iter().flat_map(patchcord_pivot::driver::Pivot::addresses);
+    let spoken = pivot.iter().flat_map(|pivot| pivot.addresses());
     for (transport, place) in spoken {
         output::print_line(&format!("listening sip {}:{place}", transport.as_str()));
     }
     notify::notify("READY=1");
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let router = http::router(control.clone(), Some(Arc::clone(&listeners.server)));
+    let router = http::router(
+        control.clone(),
+        Some(Arc::clone(&listeners.server)),
+        pivot.clone().map(patchcord_pivot::http::extension),
+    );
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let front = axum::serve(listener, service).with_graceful_shutdown(async move {
         // Either way it is over.

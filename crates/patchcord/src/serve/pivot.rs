@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use patchcord_control::api::{CallEvent, CommandAnswer, CommandRequest};
 use patchcord_control::{ApiError, Control};
-use patchcord_pivot::call::{CallerId, ReferMode, Timing, Trunk};
+use patchcord_pivot::call::plan::Timing;
+use patchcord_pivot::call::trunk::{CallerId, ReferMode, Trunk};
 use patchcord_pivot::driver::{Pivot, Route, Settings, TrunkSettings};
 use patchcord_pivot::media::{Pending, Relay};
 use patchcord_pivot::message::{Credentials, Header, Transport};

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::call::{CallRecord, TransferId, TransferRecord, TransferState, explain};
+use crate::call::TransferId;
+use crate::call::record::{CallRecord, TransferRecord, TransferState};
 
 /// So many calls are kept; the oldest goes first.
 const CALLS_MAX: usize = 10_000;
@@ -70,7 +71,7 @@ fn say(call: &Arc<str>, record: &TransferRecord) {
     let gap_us = receipts.iter().find(|receipt| receipt.party == *transferee).and_then(|receipt| receipt.gap_us);
     match failures.last() {
         Some(failure) if state != TransferState::Done.as_str() => {
-            let why = explain(failure).sentence;
+            let why = failure.explain().sentence;
             let code = failure.status.code;
             tracing::warn!(call = %call, transfer = id.0, method, %transferor, %transferee, to = %refer_to, state, code, why, "transfer");
         }

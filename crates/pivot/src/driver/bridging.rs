@@ -1,7 +1,5 @@
 //! Between the call and the relay: what the call wants heard, as bridge commands; and what the relay has done of it.
 
-use std::sync::Arc;
-
 use patchcord_control::ApiError;
 use patchcord_control::api::{
     Bridge, CallEvent, Command, Conference, Detect, EventKind, Hold, KeepOld, Monitor, OneOrMore, OneParty, Ringback,
@@ -9,7 +7,8 @@ use patchcord_control::api::{
 };
 
 use super::task::{Swap as Waiting, Task};
-use crate::call::{Call, Input, MediaAct, MediaInput, PartyId, Receipt, Trigger};
+use crate::call::words::{Receipt, Trigger};
+use crate::call::{Call, Input, MediaAct, MediaInput, PartyId};
 
 impl Task<'_> {
     /// Does what is said about media.

@@ -3,6 +3,7 @@
 
 mod book;
 mod bridging;
+mod commanding;
 mod settings;
 mod signalling;
 mod task;
@@ -10,13 +11,15 @@ mod task;
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use patchcord_control::api::{CallEvent, EventKind};
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc};
 
 pub use self::book::{Book, Kept};
+use self::commanding::Remembered;
+pub use self::commanding::TransferKey;
 pub use self::settings::{Route, Settings, TrunkSettings};
 use self::task::{Message, Task};
 use crate::media::{Legs, Relay};
@@ -59,9 +62,12 @@ struct Index {
     requests: BTreeMap<RequestId, Handle>,
     /// By the name that the relay has.
     calls: BTreeMap<Arc<str>, Handle>,
+    /// The number that each has.
+    numbers: BTreeMap<Arc<str>, u64>,
     /// Calls so far.
     begun: u64,
-    is_draining: bool,
+    /// Transfers that were begun, by the ids that clients chose.
+    begun_by_id: Remembered,
 }
 
 /// The way to a call's task.
@@ -109,15 +115,16 @@ impl Pivot {
         self.stack.addresses()
     }
 
+    /// When time began for what is kept.
+    #[must_use]
+    pub fn clock(&self) -> SystemTime {
+        SystemTime::now() - self.shared.started.elapsed()
+    }
+
     /// What is kept of calls and transfers.
     #[must_use]
     pub fn book(&self) -> Arc<Book> {
         Arc::clone(&self.shared.book)
-    }
-
-    /// Takes no new calls; those that there are go on.
-    pub fn drain(&self) {
-        self.shared.index().is_draining = true;
     }
 }
 
@@ -211,19 +218,17 @@ impl Shared {
         let (sender, inbox) = mpsc::unbounded_channel();
         let (name, number) = {
             let mut index = self.index();
-            if index.is_draining || index.calls.len() >= self.settings.calls_max {
+            if index.calls.len() >= self.settings.calls_max {
                 drop(index);
-                return refuse(
-                    503,
-                    "Service Unavailable",
-                    "there are as many calls as `pivot.calls_max`, or the relay stops",
-                );
+                return refuse(503, "Service Unavailable", "there are as many calls as `pivot.calls_max`");
             }
             index.begun += 1;
             let name: Arc<str> = name_of(&incoming.call_id, index.begun, &index.calls);
             index.dialogs.insert(dialog, sender.clone());
             index.calls.insert(Arc::clone(&name), sender.clone());
-            (name, index.begun)
+            let number = index.begun;
+            index.numbers.insert(Arc::clone(&name), number);
+            (name, number)
         };
         let shared = Arc::clone(self);
         tokio::spawn(async move {
@@ -238,6 +243,7 @@ impl Shared {
             }
             let mut index = shared.index();
             index.calls.remove(&name);
+            index.numbers.remove(&name);
             index.dialogs.retain(|_, handle| !handle.is_closed());
             index.requests.retain(|_, handle| !handle.is_closed());
         });

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::call::{Plan, Timing, Trunk};
+use crate::call::Plan;
+use crate::call::billing::Direction;
+use crate::call::number::Number;
+use crate::call::plan::Timing;
+use crate::call::route::Via;
+use crate::call::trunk::Trunk;
+use crate::call::words::Dial;
 use crate::message::{Address, Credentials, Incoming, Origin};
 use crate::sip;
-
-use crate::call::{BillingDirection, Dial, Number, Via};
 
 /// Whom the pivot speaks with, and what becomes of calls.
 #[derive(Clone, Debug)]
@@ -97,7 +101,7 @@ impl Settings {
                 asserted: incoming.asserted.first().cloned(),
                 headers: callee.trunk.headers.iter().chain(&incoming.extra).cloned().collect(),
             },
-            direction: BillingDirection::Origination,
+            direction: Direction::Origination,
             last_resort: None,
             timing: self.timing,
         })

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::task::{Party, Task};
-use crate::call::{Act, Call, Decision, Dial, Input, OwnId, PartyId, Resolution, Via};
+use crate::call::route::Via;
+use crate::call::words::{Decision, Dial, Resolution};
+use crate::call::{Act, Call, Input, OwnId, PartyId};
 use crate::media::MediaError;
 use crate::message::{
     Action, Credentials, DialogId, Event, Header, Outgoing, Reason, Rejection, RequestId, Sdp, Status,

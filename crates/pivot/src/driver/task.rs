@@ -8,6 +8,7 @@ use patchcord_control::api::CallEvent;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::commanding::Commanded;
 use super::{Handle, Shared};
 use crate::call::{Act, Call, Input, OwnId, PartyId, Plan, TimerId};
 use crate::media::Legs;
@@ -20,6 +21,8 @@ pub(super) enum Message {
     Signal(Event),
     /// The relay says it.
     Media(Arc<CallEvent>),
+    /// Somebody commands it by the API.
+    Command(Box<Commanded>),
 }
 
 /// One call.
@@ -34,6 +37,7 @@ pub(super) struct Task<'a> {
     pub(super) own: BTreeMap<RequestId, OwnId>,
     /// What has happened while something was done.
     pub(super) happened: Vec<Input>,
+    commanded: Vec<Box<Commanded>>,
     timers: BTreeMap<TimerId, Instant>,
     /// Others get a clone, so that answers come back here.
     pub(super) handle: Handle,
@@ -79,6 +83,7 @@ impl<'a> Task<'a> {
             parties: BTreeMap::new(),
             own: BTreeMap::new(),
             happened: Vec::new(),
+            commanded: Vec::new(),
             timers: BTreeMap::new(),
             handle,
             inbox,
@@ -107,10 +112,11 @@ impl<'a> Task<'a> {
                 break;
             }
             acts = Vec::new();
-            if self.happened.is_empty() {
-                self.wait().await;
-            }
+            self.wait().await;
             let now = self.now();
+            for commanded in core::mem::take(&mut self.commanded) {
+                commanded.carry_out(&mut call, now, &mut acts);
+            }
             for input in core::mem::take(&mut self.happened) {
                 tracing::debug!(call = %self.name, ?input, "pivot");
                 call.handle(now, input, &mut acts);
@@ -121,7 +127,7 @@ impl<'a> Task<'a> {
 
     /// Waits until something has happened to the call.
     async fn wait(&mut self) {
-        while self.happened.is_empty() {
+        while self.happened.is_empty() && self.commanded.is_empty() {
             let next = self.timers.iter().min_by_key(|(_, due)| **due).map(|(timer, due)| (*timer, *due));
             let run_down = async {
                 match next {
@@ -136,6 +142,7 @@ impl<'a> Task<'a> {
                 message = self.inbox.recv() => match message {
                     Some(Message::Signal(event)) => self.signalled(event).await,
                     Some(Message::Media(event)) => self.media_said(&event),
+                    Some(Message::Command(commanded)) => self.commanded.push(commanded),
                     // It holds a sender itself.
                     None => return,
                 },
