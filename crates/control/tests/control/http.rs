@@ -37,7 +37,7 @@ impl Server {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let address = listener.local_addr().unwrap();
                 told.send((address, Arc::clone(&relay.workers[0]), relay.control.clone())).unwrap();
-                let router = router(relay.control.clone(), None);
+                let router = router(relay.control.clone(), None, None);
                 tokio::select! {
                     served = async { axum::serve(listener, router).await } => served.unwrap(),
                     _ = stopped => {}
