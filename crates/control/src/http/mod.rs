@@ -23,7 +23,7 @@ use crate::ng::listen::{self, Server};
 pub const BODY_LEN_MAX: usize = 64 * 1024;
 
 /// What somebody else serves beside the relay, under the same token.
-#[derive(Debug)]
+#[allow(missing_debug_implementations, reason = "neither of its parts has one")]
 pub struct Extension {
     /// Its paths, below `/v1`.
     pub routes: Router,

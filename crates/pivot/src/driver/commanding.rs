@@ -107,7 +107,7 @@ impl Pivot {
         if let Some(key) = self.shared.index().begun_by_id.get(request)? {
             return Ok(key);
         }
-        let handle = self.shared.index().calls.get(request.call.as_str()).cloned();
+        let call = self.shared.index().calls.get(request.call.as_str()).cloned();
         let unknown = || {
             let call = &request.call;
             ApiError::new(
@@ -115,8 +115,7 @@ impl Pivot {
                 format!("the pivot has no call {call}; it knows calls by their Call-ID"),
             )
         };
-        let number = self.shared.index().numbers.get(request.call.as_str()).copied();
-        let (handle, number) = handle.zip(number).ok_or_else(unknown)?;
+        let (number, handle) = call.ok_or_else(unknown)?;
         let transferee = request.transferee.clone();
         let command = Command::Transfer(Box::new(transfer));
         let key = ask(&handle, number, command, transferee).await.ok_or_else(unknown)??;
@@ -130,12 +129,9 @@ impl Pivot {
     /// It is over, or not in a state for this.
     pub async fn command(&self, key: &TransferKey, command: Command) -> Result<TransferKey, ApiError> {
         let over = || ApiError::new(ErrorCode::UnknownTransfer, format!("the call of transfer {key} is over"));
-        let handle = {
-            let index = self.shared.index();
-            let name = index.numbers.iter().find(|(_, number)| **number == key.call).map(|(name, _)| name);
-            name.and_then(|name| index.calls.get(name)).cloned()
-        };
-        ask(&handle.ok_or_else(over)?, key.call, command, None).await.ok_or_else(over)?
+        let call = self.shared.index().calls.values().find(|(number, _)| *number == key.call).cloned();
+        let (_, handle) = call.ok_or_else(over)?;
+        ask(&handle, key.call, command, None).await.ok_or_else(over)?
     }
 }
 

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Instant, SystemTime};
 
+use patchcord_control::ErrorCode;
 use patchcord_control::api::{CallEvent, EventKind};
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc};
@@ -22,7 +23,7 @@ use self::commanding::Remembered;
 pub use self::commanding::TransferKey;
 pub use self::settings::{Route, Settings, TrunkSettings};
 use self::task::{Message, Task};
-use crate::media::{Legs, Relay};
+use crate::media::{Legs, MediaError, Relay};
 use crate::message::{Action, DialogId, Event, Header, Incoming, RequestId, Status, Transport};
 use crate::sip::{SipStack, Stack, StackError};
 
@@ -60,11 +61,10 @@ struct Shared {
 struct Index {
     dialogs: BTreeMap<DialogId, Handle>,
     requests: BTreeMap<RequestId, Handle>,
-    /// By the name that the relay has.
-    calls: BTreeMap<Arc<str>, Handle>,
-    /// The number that each has.
-    numbers: BTreeMap<Arc<str>, u64>,
-    /// Calls so far.
+    /// By the name that the relay has, with their numbers.
+    calls: BTreeMap<Arc<str>, (u64, Handle)>,
+    /// Calls that there are, and so far.
+    alive: usize,
     begun: u64,
     /// Transfers that were begun, by the ids that clients chose.
     begun_by_id: Remembered,
@@ -146,9 +146,9 @@ async fn take_media(shared: Weak<Shared>, mut events: broadcast::Receiver<Arc<Ca
         };
         let Some(shared) = shared.upgrade() else { return };
         if concerns_calls(&event.kind) {
-            let handle = shared.index().calls.get(&event.call).cloned();
+            let call = shared.index().calls.get(&event.call).cloned();
             // The call may be over.
-            handle.and_then(|handle| handle.send(Message::Media(event)).ok());
+            call.and_then(|(_, handle)| handle.send(Message::Media(event)).ok());
         }
     }
 }
@@ -216,37 +216,55 @@ impl Shared {
             return refuse(404, "Not Found", "no entry of `pivot.routes` is for it");
         };
         let (sender, inbox) = mpsc::unbounded_channel();
-        let (name, number) = {
+        let number = {
             let mut index = self.index();
-            if index.calls.len() >= self.settings.calls_max {
+            if index.alive >= self.settings.calls_max {
                 drop(index);
                 return refuse(503, "Service Unavailable", "there are as many calls as `pivot.calls_max`");
             }
+            index.alive += 1;
             index.begun += 1;
-            let name: Arc<str> = name_of(&incoming.call_id, index.begun, &index.calls);
             index.dialogs.insert(dialog, sender.clone());
-            index.calls.insert(Arc::clone(&name), sender.clone());
-            let number = index.begun;
-            index.numbers.insert(Arc::clone(&name), number);
-            (name, number)
+            index.begun
         };
         let shared = Arc::clone(self);
         tokio::spawn(async move {
-            let begun = Legs::begin(Arc::clone(&shared.relay), Arc::clone(&name), number).await;
-            match begun {
-                Ok(legs) => Task::new(&shared, &name, number, legs, sender, inbox).run(dialog, plan, &incoming).await,
+            match shared.begin_media(&incoming.call_id, number).await {
+                Ok((name, legs)) => {
+                    let mut index = shared.index();
+                    index.calls.insert(Arc::clone(&name), (number, sender.clone()));
+                    drop(index);
+                    Task::new(&shared, &name, number, legs, sender, inbox).run(dialog, plan, &incoming).await;
+                    shared.index().calls.remove(&name);
+                }
                 Err(error) => {
+                    drop(inbox);
                     let (code, phrase) = error.status();
-                    tracing::warn!(call = %name, %error, code, "call refused");
+                    tracing::warn!(call = %incoming.call_id, %error, code, "call refused");
                     shared.reject(dialog, code, phrase, Vec::new());
                 }
             }
             let mut index = shared.index();
-            index.calls.remove(&name);
-            index.numbers.remove(&name);
+            index.alive -= 1;
             index.dialogs.retain(|_, handle| !handle.is_closed());
             index.requests.retain(|_, handle| !handle.is_closed());
         });
+    }
+
+    /// Begins a call at the relay: by its Call-ID, as far as that can be a name there and no other call has it. A proxy that drives the same
+    /// relay may have one.
+    async fn begin_media(&self, call_id: &str, number: u64) -> Result<(Arc<str>, Legs), MediaError> {
+        let plain: String =
+            call_id.chars().map(|char| if char == '/' || char.is_control() { '_' } else { char }).collect();
+        let fits = |name: &String| !name.is_empty() && name.len() <= patchcord_control::api::NAME_LEN_MAX;
+        let other: Arc<str> = format!("pivot-{number}").into();
+        let name = Some(plain).filter(fits).map_or_else(|| Arc::clone(&other), Arc::from);
+        match Legs::begin(Arc::clone(&self.relay), Arc::clone(&name), number).await {
+            Err(MediaError::Relay(error)) if error.code == ErrorCode::CallExists && name != other => {
+                Legs::begin(Arc::clone(&self.relay), Arc::clone(&other), number).await.map(|legs| (other, legs))
+            }
+            begun => begun.map(|legs| (name, legs)),
+        }
     }
 
     fn reject(&self, dialog: DialogId, code: u16, phrase: &str, headers: Vec<Header>) {
@@ -258,11 +276,4 @@ impl Shared {
         let status = Status { code, phrase: phrase.into() };
         self.stack.act(Action::Respond { request, status, headers: Vec::new(), sdp: None });
     }
-}
-
-/// What the relay knows the call by: its Call-ID, as far as that can be a name there and no other call has it.
-fn name_of(call_id: &str, number: u64, taken: &BTreeMap<Arc<str>, Handle>) -> Arc<str> {
-    let name: String = call_id.chars().map(|char| if char == '/' || char.is_control() { '_' } else { char }).collect();
-    let fits = !name.is_empty() && name.len() <= patchcord_control::api::NAME_LEN_MAX && !taken.contains_key(&*name);
-    if fits { name.into() } else { format!("pivot-call-{number}").into() }
 }
