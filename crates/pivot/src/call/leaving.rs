@@ -83,7 +83,15 @@ impl Call {
                 self.hear_for_transferor(&mut transfer);
                 self.transfer = Some(transfer);
             }
-            Step::Connecting { .. } | Step::Asking | Step::Resolving => self.transfer = Some(transfer),
+            Step::Connecting { .. } => {
+                // In an attended transfer it has heard the transferor until now.
+                if !transfer.is_held {
+                    self.media(MediaAct::Hold(transfer.transferee));
+                    transfer.is_held = true;
+                }
+                self.transfer = Some(transfer);
+            }
+            Step::Asking | Step::Resolving => self.transfer = Some(transfer),
         }
     }
 

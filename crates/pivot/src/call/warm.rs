@@ -2,6 +2,7 @@
 
 use super::explain::By;
 use super::machine::Call;
+use super::party::PartyState;
 use super::plan::{CommandError, OnFail};
 use super::record::TransferState;
 use super::transfer::{Step, Transfer};
@@ -83,12 +84,16 @@ impl Call {
 
     /// Transferee and transferor hear each other again, and the target hears nobody.
     pub(super) fn rejoin(&mut self, transfer: &mut Transfer, target: PartyId) {
+        // Whoever is gone has left with its leg.
+        let has_leg = self.party(target).state != PartyState::Over;
         match transfer.step {
             Step::Whispering(_) => {
-                self.media(MediaAct::Unwhisper(target));
+                if has_leg {
+                    self.media(MediaAct::Unwhisper(target));
+                }
                 self.media(MediaAct::Bridge { a: transfer.transferee, b: transfer.transferor });
             }
-            Step::Conferencing(_) => self.media(MediaAct::Leave(target)),
+            Step::Conferencing(_) if has_leg => self.media(MediaAct::Leave(target)),
             _ => {}
         }
         // The two talk: nobody else is tried over their heads.

@@ -1,6 +1,7 @@
 //! Any sequence of events, sensible or not: the model of [`World`] holds after each, and in the end it is over.
 
 use core::time::Duration;
+use std::env;
 
 use patchcord_pivot::call::plan::{Method, OnFail, TransferCommand};
 use patchcord_pivot::call::sipfrag::status;
@@ -220,8 +221,15 @@ fn nonsense(world: &mut World, which: u8, how: u16) {
     }
 }
 
+/// `PROPTEST_CASES` in the environment beats the number given here.
+fn cases(cases: u32) -> ProptestConfig {
+    let default = ProptestConfig::default();
+    let cases = if env::var_os("PROPTEST_CASES").is_some() { default.cases } else { cases };
+    ProptestConfig { cases, failure_persistence: None, ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(cases(2_000))]
 
     #[test]
     fn whatever_happens_the_rules_hold_and_it_ends(
