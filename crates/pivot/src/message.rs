@@ -169,6 +169,8 @@ pub struct Refer {
     pub from: Address,
     /// The last hop.
     pub origin: Origin,
+    /// The dialog that a 2xx to a REFER outside of a dialog begins: its NOTIFYs go there.
+    pub subscription: Option<DialogId>,
     /// Header fields whose name begins with `X-`.
     pub extra: Vec<Header>,
 }
