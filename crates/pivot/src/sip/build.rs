@@ -29,11 +29,12 @@ pub(super) fn response(request: &Request, code: u16, phrase: &str, tag: &str, ag
         }
     }
     headers.push(field("Server", agent));
-    let status_code =
-        StatusCode::try_from((code, phrase)).unwrap_or_else(|_| StatusCode::Other(code, phrase.to_owned()));
+    let known = StatusCode::try_from((code, phrase)).unwrap_or_else(|_| StatusCode::Other(code, phrase.to_owned()));
     let phrase: String = phrase.chars().filter(|c| !c.is_control()).collect();
-    let wire_reason = (!phrase.is_empty() && phrase != status_code.text()).then_some(phrase);
-    Response { status_code, wire_reason, version: Version::V2, headers, body: Vec::new() }
+    // rsipstack writes the usual phrase of a code that it knows.
+    let is_usual = phrase.is_empty() || phrase == known.text() || code <= 100;
+    let status_code = if is_usual { known } else { StatusCode::Other(code, phrase) };
+    Response { status_code, wire_reason: None, version: Version::V2, headers, body: Vec::new() }
 }
 
 /// Sets the body, and its length in any case.

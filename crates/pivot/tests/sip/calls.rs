@@ -116,6 +116,8 @@ async fn a_refusal_says_why_and_a_reinvite_by_another_way_is_a_loop() {
     let again = peer.text("INVITE", &call, "SIP/2.0/UDP 127.0.0.1:9;rport;branch=z9hG4bKother", &peer.contact(), "");
     peer.send(&again).await;
     peer.expect("SIP/2.0 482").await;
+    let ack = peer.text("ACK", &call, "SIP/2.0/UDP 127.0.0.1:9;rport;branch=z9hG4bKother", "", "");
+    peer.send(&ack).await;
     let header = |name: &str, value: &str| Header { name: name.into(), value: value.into() };
     let headers = vec![header("Reason", "Q.850;cause=17"), header("Retry-After", "5\r\nEvil: 1"), header("To", "x")];
     pivot.act(Action::Reject { dialog, status: Status { code: 486, phrase: "Busy, sorry".into() }, headers });

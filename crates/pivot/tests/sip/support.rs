@@ -118,10 +118,12 @@ impl Pivot {
         assert!(matches!(event, Event::Ended(..)), "the end was expected, not {event:?}");
     }
 
-    /// Ends a dialog, and waits until the peer has answered.
-    pub(crate) async fn bye(&mut self, dialog: DialogId) {
+    /// Ends a dialog; the peer agrees.
+    pub(crate) async fn bye_answered_by(&mut self, dialog: DialogId, peer: &mut Peer) {
         let request = self.request();
         self.act(Action::Bye { dialog, request, reason: None });
+        let bye = peer.expect("BYE").await;
+        peer.respond(&bye, "200 OK", "", "", "").await;
         assert_eq!(self.answered(request).await.0.code, 200);
     }
 
@@ -243,6 +245,28 @@ impl Peer {
 
     pub(crate) async fn send(&self, text: &str) {
         self.socket.send_to(text.as_bytes(), self.stack).await.expect("it is sent");
+    }
+
+    pub(crate) async fn send_bytes(&self, bytes: &[u8]) {
+        self.socket.send_to(bytes, self.stack).await.expect("it is sent");
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub(crate) fn has_nothing(&self) -> bool {
+        self.socket.try_recv(&mut [0; 1]).is_err()
+    }
+
+    /// The head of a request outside of any dialog.
+    pub(crate) fn stranger(&self, method: &str, number: u32) -> String {
+        let (address, stack) = (self.address, self.stack);
+        format!(
+            "{method} sip:pivot@{stack} SIP/2.0\r\nVia: SIP/2.0/UDP {address};rport;branch=z9hG4bKs{number}\r\n\
+             From: <sip:s@{address}>;tag=s{number}\r\nTo: <sip:pivot@{stack}>\r\nCall-ID: s{number}\r\n\
+             CSeq: 1 {method}\r\nMax-Forwards: 70\r\n"
+        )
     }
 
     /// The next message, even if it came before.
@@ -384,6 +408,13 @@ impl Sipp {
             .spawn()
             .expect("SIPp runs: apt-get install sip-tester");
         Self { child: Some(child), address: SocketAddr::new(ip, port) }
+    }
+
+    /// Waits until its TCP port accepts: TCP has nothing that comes again by itself.
+    pub(crate) async fn listens(&self) {
+        while tokio::net::TcpStream::connect(self.address).await.is_err() {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Waits until it is done.
