@@ -84,10 +84,9 @@ async fn sipp_refers_us_and_is_told_how_it_goes() {
         }
         other => panic!("{other:?}"),
     }
-    for (state, body) in [
-        ("active;expires=60", "SIP/2.0 100 Trying\r\n"),
-        ("terminated;reason=noresource", "SIP/2.0 200 OK\r\n"),
-    ] {
+    for (state, body) in
+        [("active;expires=60", "SIP/2.0 100 Trying\r\n"), ("terminated;reason=noresource", "SIP/2.0 200 OK\r\n")]
+    {
         let request = pivot.request();
         let (event, state, body) = ("refer".into(), state.into(), body.into());
         pivot.act(Action::Notify { dialog, request, event, state, body });

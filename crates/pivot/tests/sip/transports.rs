@@ -34,7 +34,14 @@ fn certificate(folder: &Path) -> Certificate {
     let (chain, key) = (folder.join("chain.pem"), folder.join("key.pem"));
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
-        .args(["-subj", "/CN=pivot", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .args([
+            "-subj",
+            "/CN=pivot",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ])
         .arg("-keyout")
         .arg(&key)
         .arg("-out")
@@ -139,7 +146,8 @@ async fn the_trace_has_everything_but_credentials() {
     peer.expect("ACK").await;
     pivot.next().await;
     let traced = traced.lock().expect("no panic");
-    let lines: Vec<_> = traced.iter().map(|(out, .., text)| (*out, text.split("\r\n").next().expect("a line"))).collect();
+    let lines: Vec<_> =
+        traced.iter().map(|(out, .., text)| (*out, text.split("\r\n").next().expect("a line"))).collect();
     let uri = invite.uri();
     let expected = [
         (true, format!("INVITE {uri} SIP/2.0")),
@@ -186,11 +194,16 @@ async fn a_stack_that_is_dropped_lets_go_of_its_addresses() {
     drop(stack);
     // All that could say something has ended then.
     while events.recv().await.is_some() {}
-    let again = Config::new(addresses.iter().map(|(transport, address)| {
-        let mut listen = listen(*transport, "127.0.0.1");
-        listen.address = *address;
-        listen
-    }).collect());
+    let again = Config::new(
+        addresses
+            .iter()
+            .map(|(transport, address)| {
+                let mut listen = listen(*transport, "127.0.0.1");
+                listen.address = *address;
+                listen
+            })
+            .collect(),
+    );
     let (events, _receiver) = mpsc::channel(1);
     let mut started = Stack::start(again.clone(), events.clone()).await;
     while started.is_err() {
