@@ -1,4 +1,26 @@
-//! SIP as the pivot needs it.
+//! SIP as the pivot needs it: [`Stack`] on rsipstack's transactions, with dialogs of its own.
+//!
+//! ```text
+//!   net, stream (sockets) -> vet -> rsipstack (transactions) -> stack (whom it concerns) -> session (one a dialog)
+//! ```
+
+mod build;
+mod config;
+mod dialog;
+mod digest;
+mod net;
+mod session;
+mod stack;
+mod stream;
+mod text;
+mod tls;
+mod trace;
+mod transaction;
+mod uri;
+mod vet;
+
+pub use config::{Allows, Certificate, Config, Limits, Listen, StackError, Trace, Traced};
+pub use stack::Stack;
 
 use crate::message::{Action, DialogId, RequestId};
 

@@ -1,0 +1,357 @@
+//! The stack: finds out whom a message concerns, and begins sessions.
+
+use core::net::SocketAddr;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rsipstack::EndpointBuilder;
+use rsipstack::sip::{HasHeaders as _, Method, Response};
+use rsipstack::transaction::endpoint::EndpointOption;
+use rsipstack::transaction::random_text;
+use rsipstack::transaction::transaction::Transaction;
+use rsipstack::transport::channel::ChannelConnection;
+use rsipstack::transport::{SipConnection, TransportLayer};
+use tokio::sync::mpsc::{self, UnboundedSender};
+
+use super::config::{Config, StackError};
+use super::net::{Net, SOURCE, read_source, sip_address};
+use super::session::{Input, Session};
+use super::text::{self, field};
+use super::transaction::{Marker, answer_at_once};
+use super::vet::{ALLOW, SUPPORTED};
+use super::{SipStack, build};
+use crate::message::{Action, DialogId, Event, Origin, Rejection, RequestId, Status, Transport};
+
+/// SIP on rsipstack's transactions. Dropping it ends it: sockets are closed, and dialogs are forgotten without a BYE.
+pub struct Stack {
+    inner: Arc<Inner>,
+}
+
+impl core::fmt::Debug for Stack {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Stack").field("addresses", &self.addresses()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.inner.net.token.cancel();
+    }
+}
+
+/// What all sessions share.
+pub(super) struct Inner {
+    pub net: Arc<Net>,
+    events: mpsc::Sender<Event>,
+    state: Mutex<State>,
+    numbers: AtomicU64,
+}
+
+/// Names what a message says of its dialog: Call-ID and a tag.
+type Key = (Box<str>, Box<str>);
+
+#[derive(Default)]
+struct State {
+    sessions: BTreeMap<DialogId, UnboundedSender<Input>>,
+    /// By our tag.
+    by_local: BTreeMap<Key, DialogId>,
+    /// INVITEs of theirs, by their tag and number: the same by another way is no other call (RFC 3261 8.2.2.2).
+    by_caller: BTreeMap<(Key, u32), DialogId>,
+    requests: BTreeMap<RequestId, DialogId>,
+}
+
+impl Stack {
+    /// Binds the addresses and begins to listen. What happens comes by `events`; while nobody takes it, what would come of it waits.
+    ///
+    /// # Errors
+    /// If there is nothing to listen at, an address cannot be bound, or a certificate cannot be read: which, and what to do.
+    pub async fn start(config: Config, events: mpsc::Sender<Event>) -> Result<Arc<Self>, StackError> {
+        let (net, bound, fed) = Net::bind(config).await?;
+        let t1 = net.config.t1;
+        let option = EndpointOption {
+            t1,
+            t2: t1 * 8,
+            t4: t1 * 10,
+            t1x64: t1 * 64,
+            // How long it may ring is for whoever decides.
+            timerc: Duration::from_secs(86_400),
+            auto_ack_2xx: false,
+            ..EndpointOption::default()
+        };
+        let endpoint = EndpointBuilder::new()
+            .with_transport_layer(TransportLayer::new(net.token.clone()))
+            .with_cancel_token(net.token.clone())
+            .with_user_agent(&net.config.agent)
+            .with_option(option)
+            .with_inspector(Box::new(Marker))
+            .build();
+        let failed = |error: rsipstack::Error| StackError::Stack(error.to_string());
+        let mut incoming = endpoint.incoming_transactions().map_err(failed)?;
+        // All that is received comes to the transactions by this.
+        let nobody = sip_address(Transport::Udp, SocketAddr::from(([0, 0, 0, 0], 0)));
+        let (unsent, _) = mpsc::unbounded_channel();
+        let feeder = ChannelConnection::create_connection(fed, unsent, nobody, None).await.map_err(failed)?;
+        endpoint.inner.transport_layer.add_connection(SipConnection::Channel(feeder));
+
+        let inner =
+            Arc::new(Inner { net: Arc::clone(&net), events, state: Mutex::default(), numbers: AtomicU64::new(1) });
+        let served = endpoint.inner.clone();
+        tokio::spawn(async move {
+            if let Err(error) = served.serve().await {
+                tracing::error!(%error, "SIP ended");
+            }
+        });
+        let dispatcher = Arc::downgrade(&inner);
+        let token = net.token.clone();
+        tokio::spawn(async move {
+            loop {
+                let transaction = tokio::select! {
+                    () = token.cancelled() => break,
+                    transaction = incoming.recv() => transaction,
+                };
+                let (Some(transaction), Some(inner)) = (transaction, dispatcher.upgrade()) else { break };
+                inner.dispatch(transaction);
+            }
+        });
+        net.serve(bound, endpoint.inner.clone(), Arc::downgrade(&inner));
+        Ok(Arc::new(Self { inner }))
+    }
+
+    /// Where it listens, in the order of the configuration, with the ports that the system chose.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(Transport, SocketAddr)> {
+        self.inner.net.addresses()
+    }
+
+    /// How many dialogs there are, with what is about to become one and what has just ended.
+    #[must_use]
+    pub fn dialogs(&self) -> usize {
+        self.inner.state().sessions.len()
+    }
+}
+
+impl SipStack for Stack {
+    fn act(&self, action: Action) {
+        self.inner.act(action);
+    }
+
+    fn next_dialog(&self) -> DialogId {
+        DialogId(self.inner.number())
+    }
+
+    fn next_request(&self) -> RequestId {
+        RequestId(self.inner.number())
+    }
+}
+
+impl Inner {
+    pub(super) fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says what has happened.
+    pub(super) async fn tell(&self, event: Event) {
+        if self.events.send(event).await.is_err() {
+            tracing::debug!("nobody decides about SIP any more");
+        }
+    }
+
+    /// Names a request of theirs that a session wants an answer to.
+    pub(super) fn expect(&self, session: DialogId) -> RequestId {
+        let request = RequestId(self.number());
+        self.state().requests.insert(request, session);
+        request
+    }
+
+    pub(super) fn forget_request(&self, request: RequestId) {
+        self.state().requests.remove(&request);
+    }
+
+    /// Removes a session.
+    pub(super) fn forget(&self, session: DialogId, local: &Key, caller: Option<&(Key, u32)>) {
+        let mut state = self.state();
+        state.sessions.remove(&session);
+        if state.by_local.get(local) == Some(&session) {
+            state.by_local.remove(local);
+        }
+        if let Some(caller) = caller {
+            state.by_caller.remove(caller);
+        }
+    }
+
+    fn act(self: &Arc<Self>, action: Action) {
+        let session = match &action {
+            Action::Invite(dialog, _) => {
+                let dialog = *dialog;
+                if let Action::Invite(_, outgoing) = action {
+                    self.invite(dialog, outgoing);
+                }
+                return;
+            }
+            Action::Respond { request, .. } => self.state().requests.remove(request),
+            Action::Cancel(dialog, _)
+            | Action::Progress { dialog, .. }
+            | Action::Accept { dialog, .. }
+            | Action::Reject { dialog, .. }
+            | Action::Bye { dialog, .. }
+            | Action::Notify { dialog, .. }
+            | Action::Refer { dialog, .. }
+            | Action::Offer { dialog, .. } => Some(*dialog),
+        };
+        let session = session.and_then(|session| self.state().sessions.get(&session).cloned());
+        if let Some(session) = session {
+            // It may have ended just now.
+            let _ = session.send(Input::Act(action));
+        }
+    }
+
+    fn invite(self: &Arc<Self>, dialog: DialogId, outgoing: Box<crate::message::Outgoing>) {
+        let local: Key = (random_text(24).into(), random_text(10).into());
+        let (to, inbox) = mpsc::unbounded_channel();
+        {
+            let mut state = self.state();
+            if state.sessions.len() < self.net.config.limits.dialogs && !state.sessions.contains_key(&dialog) {
+                state.sessions.insert(dialog, to.clone());
+                state.by_local.insert(local.clone(), dialog);
+                drop(state);
+                let session = Session::new(Arc::clone(self), dialog, local, to, inbox);
+                tokio::spawn(session.call(outgoing));
+                return;
+            }
+        }
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            let status = Status { code: 503, phrase: "Too many dialogs of our own".into() };
+            let (by, warning) = (None, None);
+            let rejection = Rejection { status, is_local: true, reason: None, by, warning, retry_after_s: None };
+            inner.tell(Event::Rejected(dialog, Box::new(rejection))).await;
+        });
+    }
+
+    /// A 2xx to an INVITE has come.
+    pub(super) fn success(&self, response: Response, connection: SipConnection) {
+        let headers = response.headers();
+        let call_id = text::value(headers, "Call-ID").unwrap_or_default();
+        let tag = text::value(headers, "From").and_then(text::tag).unwrap_or_default();
+        let session = self.session(call_id, tag);
+        if let Some(session) = session {
+            let _ = session.send(Input::Success(Box::new(response), connection));
+        }
+    }
+
+    fn session(&self, call_id: &str, local_tag: &str) -> Option<UnboundedSender<Input>> {
+        let state = self.state();
+        let id = state.by_local.get(&(call_id.into(), local_tag.into()))?;
+        state.sessions.get(id).cloned()
+    }
+
+    fn dispatch(self: &Arc<Self>, mut transaction: Transaction) {
+        let Some(from) = source(&mut transaction) else { return };
+        let headers = transaction.original.headers();
+        let call_id = text::value(headers, "Call-ID").unwrap_or_default();
+        let tag = text::value(headers, "To").and_then(text::tag);
+        if let Some(tag) = tag {
+            match self.session(call_id, tag) {
+                Some(session) => {
+                    let _ = session.send(Input::Request(Box::new(transaction), from));
+                }
+                None if self.is_refused(&from) => self.refuse(transaction),
+                None => self.answer(transaction, 481, "Call/Transaction Does Not Exist", &[]),
+            }
+            return;
+        }
+        if self.is_refused(&from) {
+            return self.refuse(transaction);
+        }
+        match transaction.original.method {
+            Method::Invite | Method::Refer => self.begin(transaction, from),
+            Method::Options => {
+                let response = build::options(&transaction.original, &random_text(10), &self.net.config.agent);
+                answer_at_once(transaction, response);
+            }
+            Method::Bye | Method::Update | Method::PRack | Method::Notify | Method::Info => {
+                self.answer(transaction, 481, "Call/Transaction Does Not Exist", &[]);
+            }
+            _ => self.answer(transaction, 405, "Method Not Allowed", &[("Allow", ALLOW)]),
+        }
+    }
+
+    fn is_refused(&self, from: &Origin) -> bool {
+        !self.net.allows(from)
+    }
+
+    fn refuse(&self, transaction: Transaction) {
+        if !self.net.config.is_silent {
+            self.answer(transaction, 403, "Forbidden", &[]);
+        }
+    }
+
+    fn answer(&self, transaction: Transaction, code: u16, phrase: &str, besides: &[(&str, &str)]) {
+        let mut response =
+            build::response(&transaction.original, code, phrase, &random_text(10), &self.net.config.agent);
+        for (name, value) in besides {
+            response.headers.push(field(name, value));
+        }
+        answer_at_once(transaction, response);
+    }
+
+    /// An INVITE or REFER outside of any dialog.
+    fn begin(self: &Arc<Self>, transaction: Transaction, from: Origin) {
+        let request = &transaction.original;
+        let headers = request.headers();
+        if text::value(headers, "Max-Forwards").and_then(|hops| hops.trim().parse().ok()) == Some(0_u32) {
+            return self.answer(transaction, 483, "Too Many Hops", &[]);
+        }
+        let unknown = unsupported(&transaction);
+        if !unknown.is_empty() {
+            return self.answer(transaction, 420, "Bad Extension", &[("Unsupported", &unknown)]);
+        }
+        let call_id: Box<str> = text::value(headers, "Call-ID").unwrap_or_default().into();
+        let their_tag: Box<str> = text::value(headers, "From").and_then(text::tag).unwrap_or_default().into();
+        let number = text::cseq(headers).map(|(number, _)| number).unwrap_or_default();
+        let caller = ((call_id.clone(), their_tag), number);
+        let local: Key = (call_id, random_text(10).into());
+        let dialog = DialogId(self.number());
+        let (to, inbox) = mpsc::unbounded_channel();
+        let mut state = self.state();
+        let refused = if state.by_caller.contains_key(&caller) {
+            Some((482, "Loop Detected"))
+        } else if state.sessions.len() >= self.net.config.limits.dialogs {
+            Some((503, "Service Unavailable"))
+        } else {
+            state.sessions.insert(dialog, to.clone());
+            state.by_local.insert(local.clone(), dialog);
+            state.by_caller.insert(caller.clone(), dialog);
+            None
+        };
+        drop(state);
+        if let Some((code, phrase)) = refused {
+            let later: &[_] = if code == 503 { &[("Retry-After", "10")] } else { &[] };
+            return self.answer(transaction, code, phrase, later);
+        }
+        let mut session = Session::new(Arc::clone(self), dialog, local, to, inbox);
+        session.caller = Some(caller);
+        tokio::spawn(session.begin(transaction, from));
+    }
+}
+
+/// Takes out of a request where it came from.
+fn source(transaction: &mut Transaction) -> Option<Origin> {
+    let headers = &mut transaction.original.headers;
+    let origin = read_source(text::value(headers, SOURCE)?);
+    headers.retain(|field| field.name() != SOURCE);
+    origin
+}
+
+/// Option tags that are required and unknown (RFC 3261 8.2.2.3).
+fn unsupported(transaction: &Transaction) -> String {
+    let required = text::list(transaction.original.headers(), "Require").into_iter();
+    let is_unknown = |tag: &&str| !SUPPORTED.split(", ").any(|known| known.eq_ignore_ascii_case(tag));
+    required.filter(is_unknown).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,9 @@
+//! The SIP stack against peers on loopback: some whose every word is the test's, and SIPp.
+
+mod calls;
+mod hostile;
+mod offers;
+mod sipp;
+mod support;
+mod transfers;
+mod transports;
