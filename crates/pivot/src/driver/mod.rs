@@ -231,9 +231,7 @@ impl Shared {
         tokio::spawn(async move {
             match shared.begin_media(&incoming.call_id, number).await {
                 Ok((name, legs)) => {
-                    let mut index = shared.index();
-                    index.calls.insert(Arc::clone(&name), (number, sender.clone()));
-                    drop(index);
+                    shared.index().calls.insert(Arc::clone(&name), (number, sender.clone()));
                     Task::new(&shared, &name, number, legs, sender, inbox).run(dialog, plan, &incoming).await;
                     shared.index().calls.remove(&name);
                 }
