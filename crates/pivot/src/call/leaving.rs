@@ -75,8 +75,7 @@ impl Call {
             }
             Step::Conferencing(target) => self.complete(transfer, target),
             Step::Referring { .. } => {
-                self.media(MediaAct::Hold(transfer.transferee));
-                transfer.is_held = true;
+                self.hold(&mut transfer);
                 self.transfer = Some(transfer);
             }
             Step::Ringing => {
@@ -86,8 +85,7 @@ impl Call {
             Step::Connecting { .. } => {
                 // In an attended transfer it has heard the transferor until now.
                 if !transfer.is_held {
-                    self.media(MediaAct::Hold(transfer.transferee));
-                    transfer.is_held = true;
+                    self.hold(&mut transfer);
                 }
                 self.transfer = Some(transfer);
             }

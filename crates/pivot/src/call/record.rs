@@ -132,6 +132,8 @@ pub struct TransferRecord {
     pub failures: Vec<Failure>,
     /// The cut-over's.
     pub receipts: Vec<Receipt>,
+    /// So long the transferee heard hold audio, ringing or early media, in the end with pauses in which it talked.
+    pub waited: Duration,
     /// The transferor hung up before it was decided.
     pub transferor_left: bool,
     /// The transferor would have no NOTIFY.

@@ -1,5 +1,7 @@
 //! A REFER that has come in: judged, decided, and begun.
 
+use core::time::Duration;
+
 use super::explain::{By, Failure, Stage};
 use super::machine::Call;
 use super::plan::{Method, OnFail, Shown};
@@ -105,8 +107,8 @@ impl Call {
             status,
             rejection: None,
             took: self.now.saturating_sub(transfer.record.began),
-            ringing: core::time::Duration::ZERO,
-            early_media: core::time::Duration::ZERO,
+            ringing: Duration::ZERO,
+            early_media: Duration::ZERO,
         });
         self.close(transfer, TransferState::Refused);
     }
@@ -145,6 +147,7 @@ impl Call {
             rule: None,
             failures: Vec::new(),
             receipts: Vec::new(),
+            waited: Duration::ZERO,
             transferor_left: false,
             notify_refused: false,
             without_effect: Vec::new(),
@@ -162,6 +165,7 @@ impl Call {
             ringing: Vec::new(),
             at_once: false,
             is_held: false,
+            waits_since: None,
             rings: false,
             early: None,
             consultation: None,

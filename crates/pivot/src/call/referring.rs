@@ -10,7 +10,7 @@ use super::route::Rule;
 use super::sipfrag::{self, status};
 use super::transfer::{Step, Transfer};
 use super::words::{Act, OwnId, PartyId, TimerId};
-use crate::message::{Header, RequestId, Status};
+use crate::message::{Header, Rejection, RequestId, Status};
 
 impl Call {
     /// A REFER goes on to the transferee as it came.
@@ -64,7 +64,7 @@ impl Call {
         if let Some((request, _)) = transfer.pending.take() {
             self.respond(request, told);
         }
-        self.refer_failed(transfer, By::Response, said.clone());
+        self.refer_failed(transfer, By::Refer, said.clone());
     }
 
     /// A NOTIFY about a REFER that went out.
@@ -92,7 +92,7 @@ impl Call {
                 self.transfer = Some(transfer);
             }
             // The subscription ended without an outcome: nobody knows, and the transferee is still here.
-            _ if is_over => self.refer_failed(transfer, By::Response, status(503)),
+            _ if is_over => self.refer_failed(transfer, By::NoOutcome, status(503)),
             _ => self.transfer = Some(transfer),
         }
     }
@@ -103,7 +103,7 @@ impl Call {
         if let Some((request, _)) = transfer.pending.take() {
             self.respond(request, status(408));
         }
-        self.refer_failed(transfer, By::RingTimer, status(408));
+        self.refer_failed(transfer, By::NoOutcome, status(408));
     }
 
     /// The transferee has gone where it was sent, and what is left of the call ends.
@@ -136,7 +136,7 @@ impl Call {
             target: transfer.record.refer_to.clone(),
             kind: transfer.record.kind,
             status: said.clone(),
-            rejection: None,
+            rejection: matches!(by, By::Response).then(|| Box::new(told_of(&said))),
             took: self.now.saturating_sub(transfer.record.began),
             ringing: core::time::Duration::ZERO,
             early_media: core::time::Duration::ZERO,
@@ -149,4 +149,9 @@ impl Call {
         self.give_back(&mut transfer, said.code.clamp(400, 699));
         self.close(transfer, TransferState::Failed);
     }
+}
+
+/// What a NOTIFY tells of the response that the other side got.
+fn told_of(said: &Status) -> Rejection {
+    Rejection { status: said.clone(), is_local: false, reason: None, by: None, warning: None, retry_after_s: None }
 }

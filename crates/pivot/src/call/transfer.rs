@@ -57,6 +57,8 @@ pub(super) struct Transfer {
     pub(super) at_once: bool,
     /// The transferee hears hold audio, or what covers it.
     pub(super) is_held: bool,
+    /// The transferee was put on hold then.
+    pub(super) waits_since: Option<Duration>,
     /// A ringing tone is heard.
     pub(super) rings: bool,
     /// Whose early media is heard.
