@@ -32,7 +32,7 @@ impl Call {
     /// Calls whoever is next.
     pub(super) fn dial_next(&mut self, mut transfer: Box<Transfer>) {
         while let Some(target) = transfer.waiting.pop_front() {
-            let party = self.dial_target(&transfer, target);
+            let party = self.dial_target(&transfer, &target);
             transfer.ringing.push(party);
             transfer.record.kind = self.party(party).asked.as_ref().map(|(_, kind)| *kind);
             if !transfer.at_once {
@@ -43,7 +43,7 @@ impl Call {
         self.keep(transfer, TransferState::Ringing);
     }
 
-    fn dial_target(&mut self, transfer: &Transfer, target: Target) -> PartyId {
+    fn dial_target(&mut self, transfer: &Transfer, target: &Target) -> PartyId {
         let by = Arc::clone(&self.party(transfer.transferor).trunk);
         let numbers = Arc::clone(&self.plan.numbers);
         let is_direct = target.routed.via == Via::Direct;
@@ -131,11 +131,11 @@ impl Call {
 
     pub(super) fn target_rejected(&mut self, party: PartyId, rejection: Box<Rejection>) {
         let status = rejection.status.clone();
-        self.target_failed(party, By::Response, status, Some(rejection));
+        self.target_failed(party, By::Response, &status, Some(rejection));
     }
 
     pub(super) fn rang_too_long(&mut self, party: PartyId) {
-        self.target_failed(party, By::RingTimer, status(408), None);
+        self.target_failed(party, By::RingTimer, &status(408), None);
     }
 
     /// A machine answered, or nobody was heard.
@@ -145,7 +145,7 @@ impl Call {
             .as_ref()
             .is_some_and(|transfer| transfer.detection.is_some() && !transfer.is_warm() && self.is_connecting(party));
         if waits_for_human {
-            self.target_failed(party, by, status(480), None);
+            self.target_failed(party, by, &status(480), None);
         }
     }
 
@@ -157,7 +157,7 @@ impl Call {
             return;
         }
         if core::mem::replace(is_forced, true) {
-            return self.target_failed(party, By::NoMedia, status(480), None);
+            return self.target_failed(party, By::NoMedia, &status(480), None);
         }
         let (survivor, old) = (transfer.transferee, transfer.transferor);
         let old = Some(old).filter(|&old| self.is_there(old));
@@ -171,7 +171,7 @@ impl Call {
             .as_ref()
             .is_some_and(|transfer| transfer.ringing.contains(&party) || transfer.target() == Some(party));
         if is_target {
-            return self.target_failed(party, By::Media, status(488), None);
+            return self.target_failed(party, By::Media, &status(488), None);
         }
         if self.transfer.as_ref().is_none_or(|transfer| !transfer.needs(party))
             && let Some(peer) = self.part(party)
@@ -223,14 +223,14 @@ impl Call {
     }
 
     /// A target that is called or has answered is not to be had. The next one is called, or the transferee goes back.
-    pub(super) fn target_failed(&mut self, party: PartyId, by: By, status: Status, rejection: Option<Box<Rejection>>) {
+    pub(super) fn target_failed(&mut self, party: PartyId, by: By, status: &Status, rejection: Option<Box<Rejection>>) {
         let is_of_it =
             |transfer: &mut Box<Transfer>| transfer.ringing.contains(&party) || transfer.target() == Some(party);
         let Some(mut transfer) = self.transfer.take_if(is_of_it) else { return };
         let stage = self.stage_of(&transfer, party);
         let failure = self.failure(party, stage, by, status.clone(), rejection);
         transfer.record.failures.push(failure);
-        transfer.worsen(&status);
+        transfer.worsen(status);
         let was_connecting = matches!(transfer.step, Step::Connecting { .. });
         if was_connecting {
             self.media(MediaAct::CancelSwap(transfer.transferee));

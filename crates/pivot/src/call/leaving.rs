@@ -20,7 +20,7 @@ impl Call {
             // In an attended transfer it was connected with the transferor's other dialog.
             let other = self.part(party);
             self.transfer = Some(transfer);
-            self.target_failed(party, By::Target, status(480), None);
+            self.target_failed(party, By::Target, &status(480), None);
             if let Some(other) = other {
                 self.end(other, 480, reason);
             }

@@ -94,7 +94,7 @@ impl Call {
     /// Something has happened at `now`, which is since the driver's beginning of time.
     pub fn handle(&mut self, now: Duration, input: Input, acts: &mut Vec<Act>) {
         if self.is_over {
-            return self.late(input, acts);
+            return self.late(&input, acts);
         }
         self.now = self.now.max(now);
         match input {
@@ -163,9 +163,9 @@ impl Call {
     }
 
     /// A request that comes when all is over is answered, so that nobody waits for it.
-    fn late(&self, input: Input, acts: &mut Vec<Act>) {
+    fn late(&self, input: &Input, acts: &mut Vec<Act>) {
         debug_assert!(self.is_over);
-        if let Input::Refer { request, .. } | Input::Notify { request, .. } = input {
+        if let &(Input::Refer { request, .. } | Input::Notify { request, .. }) = input {
             acts.push(Act::Respond { request, status: status(481), headers: Vec::new() });
         }
     }

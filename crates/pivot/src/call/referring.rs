@@ -64,7 +64,7 @@ impl Call {
         if let Some((request, _)) = transfer.pending.take() {
             self.respond(request, told);
         }
-        self.refer_failed(transfer, By::Refer, said.clone());
+        self.refer_failed(transfer, By::Refer, said);
     }
 
     /// A NOTIFY about a REFER that went out.
@@ -86,13 +86,13 @@ impl Call {
         let is_over = state.trim_start().get(..10).is_some_and(|state| state.eq_ignore_ascii_case("terminated"));
         match sipfrag::read(body) {
             Some(said) if (200..300).contains(&said.code) => self.referred(transfer),
-            Some(said) if said.code >= 300 => self.refer_failed(transfer, By::Response, said),
+            Some(said) if said.code >= 300 => self.refer_failed(transfer, By::Response, &said),
             Some(said) if !is_over => {
                 self.tell(&transfer, said);
                 self.transfer = Some(transfer);
             }
             // The subscription ended without an outcome: nobody knows, and the transferee is still here.
-            _ if is_over => self.refer_failed(transfer, By::NoOutcome, status(503)),
+            _ if is_over => self.refer_failed(transfer, By::NoOutcome, &status(503)),
             _ => self.transfer = Some(transfer),
         }
     }
@@ -103,7 +103,7 @@ impl Call {
         if let Some((request, _)) = transfer.pending.take() {
             self.respond(request, status(408));
         }
-        self.refer_failed(transfer, By::NoOutcome, status(408));
+        self.refer_failed(transfer, By::NoOutcome, &status(408));
     }
 
     /// The transferee has gone where it was sent, and what is left of the call ends.
@@ -123,7 +123,7 @@ impl Call {
         }
     }
 
-    fn refer_failed(&mut self, mut transfer: Box<Transfer>, by: By, said: Status) {
+    fn refer_failed(&mut self, mut transfer: Box<Transfer>, by: By, said: &Status) {
         self.stop(TimerId::Refer(transfer.record.id));
         let stage = if matches!(transfer.step, Step::Referring { is_taken: true, .. }) {
             Stage::Dialling
@@ -136,7 +136,7 @@ impl Call {
             target: transfer.record.refer_to.clone(),
             kind: transfer.record.kind,
             status: said.clone(),
-            rejection: matches!(by, By::Response).then(|| Box::new(told_of(&said))),
+            rejection: matches!(by, By::Response).then(|| Box::new(told_of(said))),
             took: self.now.saturating_sub(transfer.record.began),
             ringing: core::time::Duration::ZERO,
             early_media: core::time::Duration::ZERO,

@@ -225,10 +225,10 @@ impl World {
             Input::Timer(timer) => {
                 self.timers.remove(timer);
             }
-            Input::Media(MediaInput::CutOver { survivor, new, .. }) => {
-                if self.ears.waiting.is_some_and(|swap| swap.survivor == *survivor && swap.new == *new) {
-                    self.ears.cut_over();
-                }
+            Input::Media(MediaInput::CutOver { survivor, new, .. })
+                if self.ears.waiting.is_some_and(|swap| swap.survivor == *survivor && swap.new == *new) =>
+            {
+                self.ears.cut_over();
             }
             _ => {}
         }
@@ -327,7 +327,7 @@ impl World {
                 self.headers.insert(*request, headers.clone());
             }
             Act::Notify { party, request, event, state, body } => {
-                self.check_notify(*party, *request, event, state, body)
+                self.check_notify(*party, *request, event, state, body);
             }
             Act::SendRefer { party, request, refer_to, .. } => {
                 assert!(matches!(self.dialog(*party), Dialog::Up | Dialog::Answered));
