@@ -95,6 +95,7 @@ impl Call {
         transfer.ring = command.ring.unwrap_or(transfer.ring);
         transfer.detection = command.detection.or(transfer.detection);
         transfer.on_fail = command.on_fail;
+        transfer.hold_audio = command.hold_audio.or(transfer.hold_audio);
         transfer.shown = command.shown;
         transfer.headers = command.headers.into_iter().filter(|header| is_extra(&header.name)).collect();
         if command.method == Method::Refer {

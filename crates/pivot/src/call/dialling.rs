@@ -24,7 +24,7 @@ impl Call {
     }
 
     pub(super) fn hold(&mut self, transfer: &mut Transfer) {
-        self.media(MediaAct::Hold(transfer.transferee));
+        self.media(MediaAct::Hold { party: transfer.transferee, audio: transfer.hold_audio.clone() });
         (transfer.is_held, transfer.rings, transfer.early) = (true, false, None);
         transfer.waits_since.get_or_insert(self.now);
     }

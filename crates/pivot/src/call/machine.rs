@@ -325,16 +325,21 @@ impl Call {
                 _ => {}
             },
             TimerId::Grace(party) => self.end(party, 480, None),
-            TimerId::Decision(_) => self.no_decision(),
-            TimerId::Refer(_) => self.refer_led_nowhere(),
+            TimerId::Decision(id) => self.no_decision(id),
+            TimerId::Refer(id) => self.refer_led_nowhere(id),
         }
     }
 
     fn media_said(&mut self, input: MediaInput) {
         match input {
             MediaInput::CutOver { survivor, new, receipts } => self.cut_over(survivor, new, receipts),
-            // The swap that waits for it says so itself.
-            MediaInput::Human(party) => self.stop(TimerId::Detection(party)),
+            // The swap that waits for it says so itself, and very soon.
+            MediaInput::Human(party) => {
+                if self.timers.contains(&TimerId::Detection(party)) {
+                    self.stop(TimerId::Detection(party));
+                    self.start(TimerId::FirstPacket(party), self.plan.timing.first_packet);
+                }
+            }
             MediaInput::Machine(party) => self.no_human(party, By::Machine),
             MediaInput::Undecided(party) => self.no_human(party, By::Undecided),
             MediaInput::Failed(party) => self.media_failed(party),

@@ -63,8 +63,6 @@ impl Call {
     /// Transferee and target are connected; the transferor may go.
     pub(super) fn complete(&mut self, mut transfer: Box<Transfer>, target: PartyId) {
         let (transferee, transferor) = (transfer.transferee, transfer.transferor);
-        self.stop(TimerId::FirstPacket(target));
-        self.stop(TimerId::Detection(target));
         self.part(transferee);
         self.part(target);
         self.talks.push((transferee, target));
@@ -138,6 +136,10 @@ impl Call {
         transfer.record.waited = transfer.waits_since.map(|since| self.now.saturating_sub(since)).unwrap_or_default();
         for timer in [TimerId::Decision, TimerId::Refer] {
             self.stop(timer(transfer.record.id));
+        }
+        if let Some(target) = transfer.target() {
+            self.stop(TimerId::FirstPacket(target));
+            self.stop(TimerId::Detection(target));
         }
         self.acts.push(Act::Transfer(Box::new(transfer.record)));
     }

@@ -131,6 +131,7 @@ impl Call {
         self.next_transfer += 1;
         let id = TransferId(self.next_transfer);
         self.list(id);
+        let hold_audio = self.party(transferor).trunk.hold_audio.clone();
         let record = TransferRecord {
             id,
             method,
@@ -165,6 +166,7 @@ impl Call {
             ringing: Vec::new(),
             at_once: false,
             is_held: false,
+            hold_audio,
             waits_since: None,
             rings: false,
             early: None,
@@ -254,8 +256,10 @@ impl Call {
     }
 
     /// Neither the controller nor the driver has said anything.
-    pub(super) fn no_decision(&mut self) {
-        let is_deciding = |transfer: &mut Box<Transfer>| matches!(transfer.step, Step::Asking | Step::Resolving);
+    pub(super) fn no_decision(&mut self, id: TransferId) {
+        let is_deciding = |transfer: &mut Box<Transfer>| {
+            transfer.record.id == id && matches!(transfer.step, Step::Asking | Step::Resolving)
+        };
         let Some(transfer) = self.transfer.take_if(is_deciding) else { return };
         let rule = if transfer.step == Step::Asking { Rule::ControllerSlow } else { Rule::Replaces };
         self.decline(transfer, rule, rule.status());

@@ -9,7 +9,7 @@ use super::refer_to::is_extra;
 use super::route::Rule;
 use super::sipfrag::{self, status};
 use super::transfer::{Step, Transfer};
-use super::words::{Act, OwnId, PartyId, TimerId};
+use super::words::{Act, OwnId, PartyId, TimerId, TransferId};
 use crate::message::{Header, Rejection, RequestId, Status};
 
 impl Call {
@@ -97,8 +97,9 @@ impl Call {
         }
     }
 
-    pub(super) fn refer_led_nowhere(&mut self) {
-        let is_it = |transfer: &mut Box<Transfer>| matches!(transfer.step, Step::Referring { .. });
+    pub(super) fn refer_led_nowhere(&mut self, id: TransferId) {
+        let is_it =
+            |transfer: &mut Box<Transfer>| transfer.record.id == id && matches!(transfer.step, Step::Referring { .. });
         let Some(mut transfer) = self.transfer.take_if(is_it) else { return };
         if let Some((request, _)) = transfer.pending.take() {
             self.respond(request, status(408));

@@ -53,6 +53,18 @@ fn a_splice_that_fails_leaves_both_conversations() {
 }
 
 #[test]
+fn a_transferor_that_leaves_before_the_splice_is_done_leaves_nobody_in_silence() {
+    let (mut world, _) = asking();
+    world.merge(World::talking(plan(ReferMode::Pivot)), CALLER).map_err(drop).expect("merged");
+    world.hang_up(AGENT);
+    assert_eq!(world.hears(CALLER), Hears::Hold);
+    world.hang_up(PartyId(2));
+    world.cut_over();
+    assert_eq!(world.hears(CALLER), Hears::Party(PartyId(3)));
+    world.wind_up();
+}
+
+#[test]
 fn a_target_that_still_rings_is_waited_for_by_the_transferee() {
     let (mut world, request) = asking();
     let mut other = World::new(plan(ReferMode::Pivot));

@@ -32,7 +32,7 @@ fn the_whole_way() {
             .filter_map(|act| match act {
                 Act::Respond { status, .. } => Some(format!("{}", status.code)),
                 Act::Notify { body, .. } => Some(format!("notify {}", body[8..11].trim())),
-                Act::Media(MediaAct::Hold(party)) => Some(format!("hold {}", party.0)),
+                Act::Media(MediaAct::Hold { party, .. }) => Some(format!("hold {}", party.0)),
                 Act::Media(MediaAct::Ringback(party)) => Some(format!("ringback {}", party.0)),
                 Act::Media(MediaAct::Swap { trigger, .. }) => Some(format!("swap {trigger:?}")),
                 Act::Media(MediaAct::Drop(party)) => Some(format!("drop {}", party.0)),
@@ -52,6 +52,7 @@ fn the_whole_way() {
     world.cut_over();
     assert_eq!(world.hears(CALLER), Hears::Party(TARGET));
     assert_eq!(world.dialog(AGENT), Dialog::Up, "the final NOTIFY is not answered");
+    assert!(!world.timers.contains_key(&TimerId::Grace(AGENT)), "its time begins with its answer");
     world.answer_notifies(200);
     assert_eq!(world.dialog(AGENT), Dialog::Up, "it may hang up by itself");
     world.fire(TimerId::Grace(AGENT));
@@ -459,4 +460,15 @@ fn a_call_that_is_not_answered_ends_as_it_should() {
     assert_eq!((world.dialog(CALLER), world.dialog(AGENT)), (Dialog::Over, Dialog::Cancelled));
     world.fire(TimerId::Settle(AGENT));
     assert!(world.is_over);
+}
+
+#[test]
+fn the_trunk_says_what_is_heard_on_hold() {
+    let mut plan = plan(ReferMode::Pivot);
+    plan.callee = Arc::new(Trunk { hold_audio: Some("waltz".into()), ..(*plan.callee).clone() });
+    let mut world = World::talking(plan);
+    world.refer(AGENT, refer(&["tel:+15550199"]));
+    let held = |act: &Act| matches!(act, Act::Media(MediaAct::Hold { audio, .. }) if audio.as_deref() == Some("waltz"));
+    assert!(world.acts.iter().any(held));
+    world.wind_up();
 }

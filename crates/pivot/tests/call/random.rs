@@ -165,8 +165,16 @@ fn step(world: &mut World, (what, which, how): Step) {
         }
         32 => {
             let Some((id, _)) = world.to_resolve.take() else { return };
-            let other = || {
-                if how & 8 == 0 { World::talking(plan(ReferMode::Pivot)) } else { World::new(plan(ReferMode::Pivot)) }
+            let other = || match how / 5 % 3 {
+                0 => World::talking(plan(ReferMode::Pivot)),
+                1 => World::new(plan(ReferMode::Pivot)),
+                _ => {
+                    let mut other = World::talking(plan(ReferMode::Pivot));
+                    other.refer(AGENT, refer(REFER_TO[0]));
+                    other.answer_notifies(200);
+                    other.fire(TimerId::Ring(PartyId(2)));
+                    other
+                }
             };
             match how % 5 {
                 0 => world.input(Input::Resolved(id, Resolution::Foreign)),
