@@ -23,7 +23,15 @@ impl Call {
         id
     }
 
-    pub(super) fn add(&mut self, party: Party) -> PartyId {
+    pub(super) fn has_name(&self, name: &str) -> bool {
+        self.parties.iter().any(|known| *known.name == *name)
+    }
+
+    /// A party's name is its leg's name: nobody else may have it.
+    pub(super) fn add(&mut self, mut party: Party) -> PartyId {
+        while self.has_name(&party.name) {
+            party.name = self.next_target_name("party");
+        }
         let id = PartyId(u32::try_from(self.parties.len()).unwrap_or(u32::MAX));
         self.parties.push(party);
         id

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::billing::{Bill, Direction};
-use super::explain::Failure;
+use super::explain::{Explanation, Failure};
 use super::plan::Method;
 use super::route::{Rule, TargetKind};
 use super::words::{Receipt, TransferId};
@@ -97,6 +97,15 @@ pub enum ChosenBy {
     Command,
     /// An INVITE with `Replaces`.
     Invite,
+}
+
+impl TransferRecord {
+    /// Why it came to nothing, by the latest target that could not be had; nothing if it did not.
+    #[must_use]
+    pub fn explain(&self) -> Option<Explanation> {
+        let failed = !matches!(self.state, TransferState::Done);
+        self.failures.last().filter(|_| failed && self.state.is_over()).map(Failure::explain)
+    }
 }
 
 /// What is kept of a transfer: the child of its call.

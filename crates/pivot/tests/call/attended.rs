@@ -121,6 +121,19 @@ fn an_invite_with_replaces_takes_a_partys_place() {
     world.input(Input::Acknowledged(new));
     world.wind_up();
 
+    let mut world = World::talking(plan(ReferMode::Pivot));
+    let mut party = AGENT;
+    let refused = (0..100).find_map(|_| match world.replace(party) {
+        Ok(new) => {
+            world.input(Input::Acknowledged(new));
+            party = new;
+            None
+        }
+        Err(status) => Some((status.code, world.dialogs.len())),
+    });
+    assert_eq!(refused, Some((483, 18)), "16 times");
+    world.wind_up();
+
     let mut world = World::new(plan(ReferMode::Pivot));
     assert_eq!(world.replace(CALLER).expect_err("an early dialog of theirs").code, 481);
     let new = world.replace(AGENT).expect("picked up");

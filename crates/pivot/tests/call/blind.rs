@@ -61,6 +61,7 @@ fn the_whole_way() {
         "202, notify 100, hold 0, dial 2, ringback 0, notify 180, swap FirstPacket, notify 200, bye 1, drop 1";
     assert_eq!(seen.join(", "), expected);
     assert_eq!(world.told(AGENT), [100, 180, 200]);
+    assert_eq!(world.transfer().explain(), None);
     let record = world.transfer();
     assert_eq!(
         (record.state, record.target.as_deref(), record.transferor_left),
@@ -118,7 +119,8 @@ fn busy_after_0_3_s_is_explained_as_a_block_and_the_transferee_is_back() {
         (failure.stage, failure.took, failure.ringing),
         (Stage::Dialling, Duration::from_millis(300), Duration::ZERO)
     );
-    assert!(failure.explain().causes[0].what.contains("blocks the destination"));
+    let explained = world.transfer().explain().expect("a failed transfer is explained");
+    assert!(explained.causes[0].what.contains("blocks the destination"));
     assert_eq!(world.dialog(AGENT), Dialog::Up);
     world.wind_up();
 }
