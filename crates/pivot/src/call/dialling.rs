@@ -240,8 +240,9 @@ impl Call {
         if matches!(transfer.step, Step::Whispering(_) | Step::Conferencing(_)) {
             self.rejoin(&mut transfer, party);
         }
-        // The target of an attended transfer goes on talking with the transferor's other dialog.
-        if transfer.consultation.is_none_or(|consultation| !self.is_there(consultation)) {
+        // The target of an attended transfer goes on talking with the transferor's other dialog, and has no more to do with this.
+        let goes_on = transfer.consultation.take().is_some_and(|consultation| self.is_there(consultation));
+        if !goes_on {
             self.end(party, 487, None);
         }
         transfer.ringing.retain(|&other| other != party);
