@@ -66,7 +66,7 @@ impl Call {
             if party.state == PartyState::Over {
                 continue;
             }
-            if self.parties.iter().any(|known| known.name == party.name) {
+            if self.has_name(&party.name) {
                 party.name = self.next_target_name("consult");
             }
             let (state, ends) = (party.state, party.end.is_some());
@@ -162,6 +162,10 @@ impl Call {
         if state == PartyState::Over {
             return Err(status(603));
         }
+        // Whoever replaces parties for ever makes the call's memory grow.
+        if self.begun >= trunk.transfers_max {
+            return Err(Rule::TooManyTransfers.status());
+        }
         let peer = self.peer(replaced);
         let is_ringing = self.transfer.as_ref().is_some_and(|transfer| transfer.ringing.contains(&replaced));
         if !is_ringing
@@ -178,6 +182,7 @@ impl Call {
             return Err(status(481));
         }
         self.now = self.now.max(now);
+        self.begun += 1;
         let name = self.next_target_name("replacement");
         let address = incoming.asserted.first().unwrap_or(&incoming.from).clone();
         let mut party = Party::new(name, address, trunk, PartyState::Answered, self.now);

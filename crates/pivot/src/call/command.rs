@@ -73,7 +73,7 @@ impl Call {
         if command.method == Method::Refer && self.party(transferee).takes_refer == Some(false) {
             return Err(CommandError::Rule(Rule::NoRefer));
         }
-        let named = |text: &Box<str>| {
+        let named = |text: &str| {
             let target = if command.method == Method::Refer {
                 referred_to(text, &trunk, &self.plan.numbers)
             } else {
@@ -84,7 +84,7 @@ impl Call {
                 TargetError::Text(why) => CommandError::Target(text.chars().take(128).collect::<String>().into(), why),
             })
         };
-        let targets = command.targets.iter().map(named).collect::<Result<_, _>>()?;
+        let targets = command.targets.iter().map(|text| named(text)).collect::<Result<_, _>>()?;
 
         let mut transfer = self.new_transfer(transferor, transferee, command.method, ChosenBy::Command);
         let id = transfer.record.id;
@@ -95,12 +95,13 @@ impl Call {
         transfer.ring = command.ring.unwrap_or(transfer.ring);
         transfer.detection = command.detection.or(transfer.detection);
         transfer.on_fail = command.on_fail;
+        transfer.hold_audio = command.hold_audio.or(transfer.hold_audio);
         transfer.shown = command.shown;
         transfer.headers = command.headers.into_iter().filter(|header| is_extra(&header.name)).collect();
         if command.method == Method::Refer {
-            self.refer_next(transfer)
+            self.refer_next(transfer);
         } else {
-            self.begin(transfer)
+            self.begin(transfer);
         }
         Ok(id)
     }

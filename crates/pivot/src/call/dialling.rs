@@ -3,19 +3,16 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use super::billing::bill;
 use super::explain::{By, Failure, Stage};
 use super::identity::{self, Identity};
 use super::machine::Call;
-use super::party::PartyState;
-use super::plan::{OnFail, Shown};
+use super::plan::Shown;
 use super::record::TransferState;
 use super::route::Via;
 use super::sip_reason;
 use super::sipfrag::status;
-use super::subscription::Subscription;
 use super::transfer::{Step, Target, Transfer};
-use super::words::{Act, Dial, MediaAct, PartyId, Receipt, TimerId, Trigger};
+use super::words::{Dial, MediaAct, PartyId, TimerId, Trigger};
 use crate::message::{Address, Rejection, Status};
 
 impl Call {
@@ -26,15 +23,16 @@ impl Call {
         self.dial_next(transfer);
     }
 
-    fn hold(&mut self, transfer: &mut Transfer) {
-        self.media(MediaAct::Hold(transfer.transferee));
+    pub(super) fn hold(&mut self, transfer: &mut Transfer) {
+        self.media(MediaAct::Hold { party: transfer.transferee, audio: transfer.hold_audio.clone() });
         (transfer.is_held, transfer.rings, transfer.early) = (true, false, None);
+        transfer.waits_since.get_or_insert(self.now);
     }
 
     /// Calls whoever is next.
     pub(super) fn dial_next(&mut self, mut transfer: Box<Transfer>) {
         while let Some(target) = transfer.waiting.pop_front() {
-            let party = self.dial_target(&transfer, target);
+            let party = self.dial_target(&transfer, &target);
             transfer.ringing.push(party);
             transfer.record.kind = self.party(party).asked.as_ref().map(|(_, kind)| *kind);
             if !transfer.at_once {
@@ -45,7 +43,7 @@ impl Call {
         self.keep(transfer, TransferState::Ringing);
     }
 
-    fn dial_target(&mut self, transfer: &Transfer, target: Target) -> PartyId {
+    fn dial_target(&mut self, transfer: &Transfer, target: &Target) -> PartyId {
         let by = Arc::clone(&self.party(transfer.transferor).trunk);
         let numbers = Arc::clone(&self.plan.numbers);
         let is_direct = target.routed.via == Via::Direct;
@@ -133,11 +131,11 @@ impl Call {
 
     pub(super) fn target_rejected(&mut self, party: PartyId, rejection: Box<Rejection>) {
         let status = rejection.status.clone();
-        self.target_failed(party, By::Response, status, Some(rejection));
+        self.target_failed(party, By::Response, &status, Some(rejection));
     }
 
     pub(super) fn rang_too_long(&mut self, party: PartyId) {
-        self.target_failed(party, By::RingTimer, status(408), None);
+        self.target_failed(party, By::RingTimer, &status(408), None);
     }
 
     /// A machine answered, or nobody was heard.
@@ -147,7 +145,7 @@ impl Call {
             .as_ref()
             .is_some_and(|transfer| transfer.detection.is_some() && !transfer.is_warm() && self.is_connecting(party));
         if waits_for_human {
-            self.target_failed(party, by, status(480), None);
+            self.target_failed(party, by, &status(480), None);
         }
     }
 
@@ -159,7 +157,7 @@ impl Call {
             return;
         }
         if core::mem::replace(is_forced, true) {
-            return self.target_failed(party, By::NoMedia, status(480), None);
+            return self.target_failed(party, By::NoMedia, &status(480), None);
         }
         let (survivor, old) = (transfer.transferee, transfer.transferor);
         let old = Some(old).filter(|&old| self.is_there(old));
@@ -173,7 +171,7 @@ impl Call {
             .as_ref()
             .is_some_and(|transfer| transfer.ringing.contains(&party) || transfer.target() == Some(party));
         if is_target {
-            return self.target_failed(party, By::Media, status(488), None);
+            return self.target_failed(party, By::Media, &status(488), None);
         }
         if self.transfer.as_ref().is_none_or(|transfer| !transfer.needs(party))
             && let Some(peer) = self.part(party)
@@ -184,7 +182,7 @@ impl Call {
         }
     }
 
-    fn is_connecting(&self, party: PartyId) -> bool {
+    pub(super) fn is_connecting(&self, party: PartyId) -> bool {
         self.transfer
             .as_ref()
             .is_some_and(|transfer| matches!(transfer.step, Step::Connecting { target, .. } if target == party))
@@ -214,7 +212,7 @@ impl Call {
         }
     }
 
-    fn stage_of(&mut self, transfer: &Transfer, party: PartyId) -> Stage {
+    pub(super) fn stage_of(&mut self, transfer: &Transfer, party: PartyId) -> Stage {
         match transfer.step {
             Step::Connecting { .. } if transfer.detection.is_some() && !transfer.is_warm() => Stage::Detection,
             Step::Connecting { .. } => Stage::Connecting,
@@ -225,14 +223,14 @@ impl Call {
     }
 
     /// A target that is called or has answered is not to be had. The next one is called, or the transferee goes back.
-    pub(super) fn target_failed(&mut self, party: PartyId, by: By, status: Status, rejection: Option<Box<Rejection>>) {
+    pub(super) fn target_failed(&mut self, party: PartyId, by: By, status: &Status, rejection: Option<Box<Rejection>>) {
         let is_of_it =
             |transfer: &mut Box<Transfer>| transfer.ringing.contains(&party) || transfer.target() == Some(party);
         let Some(mut transfer) = self.transfer.take_if(is_of_it) else { return };
         let stage = self.stage_of(&transfer, party);
         let failure = self.failure(party, stage, by, status.clone(), rejection);
         transfer.record.failures.push(failure);
-        transfer.worsen(&status);
+        transfer.worsen(status);
         let was_connecting = matches!(transfer.step, Step::Connecting { .. });
         if was_connecting {
             self.media(MediaAct::CancelSwap(transfer.transferee));
@@ -242,8 +240,9 @@ impl Call {
         if matches!(transfer.step, Step::Whispering(_) | Step::Conferencing(_)) {
             self.rejoin(&mut transfer, party);
         }
-        // The target of an attended transfer goes on talking with the transferor's other dialog.
-        if transfer.consultation.is_none_or(|consultation| !self.is_there(consultation)) {
+        // The target of an attended transfer goes on talking with the transferor's other dialog, and has no more to do with this.
+        let goes_on = transfer.consultation.take().is_some_and(|consultation| self.is_there(consultation));
+        if !goes_on {
             self.end(party, 487, None);
         }
         transfer.ringing.retain(|&other| other != party);
@@ -262,137 +261,12 @@ impl Call {
     }
 
     /// Whoever heard ringing or early media hears hold audio again.
-    fn quiet(&mut self, transfer: &mut Transfer) {
+    pub(super) fn quiet(&mut self, transfer: &mut Transfer) {
         if transfer.is_warm() && self.is_there(transfer.transferor) {
             self.media(MediaAct::Stop(transfer.transferor));
             (transfer.rings, transfer.early) = (false, None);
         } else {
             self.hold(transfer);
         }
-    }
-
-    /// No target could be had.
-    pub(super) fn fail(&mut self, mut transfer: Box<Transfer>) {
-        let is_alone = !self.is_there(transfer.transferor);
-        if let Some(last_resort) = self.plan.last_resort.take_if(|_| is_alone && transfer.is_held) {
-            let trunk = Arc::clone(&self.party(transfer.transferor).trunk);
-            if let Ok(target) = Target::named(&last_resort, &trunk, &self.plan.numbers) {
-                transfer.waiting.push_back(target);
-                self.quiet(&mut transfer);
-                return self.dial_next(transfer);
-            }
-        }
-        let worst = transfer.worst.take().unwrap_or_else(|| status(480));
-        self.tell(&transfer, worst.clone());
-        self.give_back(&mut transfer, worst.code);
-        self.close(transfer, TransferState::Failed);
-    }
-
-    /// The transferee goes back to the transferor, or is hung up.
-    pub(super) fn give_back(&mut self, transfer: &mut Transfer, code: u16) {
-        let (transferee, transferor) = (transfer.transferee, transfer.transferor);
-        let is_alone = !self.is_there(transferor);
-        if is_alone || transfer.on_fail == OnFail::HangUp {
-            self.part(transferee);
-            let reason = Some(sip_reason(code));
-            self.end(transferee, code, reason.clone());
-            return self.end(transferor, code, reason);
-        }
-        if transfer.is_warm() && (transfer.rings || transfer.early.is_some()) {
-            self.media(MediaAct::Stop(transferor));
-        }
-        if core::mem::take(&mut transfer.is_held) {
-            self.media(MediaAct::Resume(transferee));
-        }
-    }
-
-    /// A swap has taken place.
-    pub(super) fn cut_over(&mut self, survivor: PartyId, new: PartyId, receipts: Vec<Receipt>) {
-        let is_it =
-            self.is_connecting(new) && self.transfer.as_ref().is_some_and(|transfer| transfer.transferee == survivor);
-        let Some(mut transfer) = self.transfer.take_if(|_| is_it) else { return };
-        transfer.record.receipts = receipts;
-        self.complete(transfer, new);
-    }
-
-    /// Transferee and target are connected; the transferor may go.
-    pub(super) fn complete(&mut self, mut transfer: Box<Transfer>, target: PartyId) {
-        let (transferee, transferor) = (transfer.transferee, transfer.transferor);
-        self.stop(TimerId::FirstPacket(target));
-        self.stop(TimerId::Detection(target));
-        self.part(transferee);
-        self.part(target);
-        self.talks.push((transferee, target));
-        self.tell(&transfer, status(200));
-        transfer.record.target = Some(self.name(target));
-        transfer.record.connected = Some(self.now);
-        transfer.record.bill = transfer.record.kind.map(|kind| bill(self.plan.direction, kind));
-        let consultation = transfer.consultation.take();
-        if transfer.is_referred && self.is_there(transferor) {
-            self.party(transferor).is_leaving = true;
-        }
-        let is_referred = transfer.is_referred;
-        self.close(transfer, TransferState::Done);
-        if !is_referred {
-            self.end(transferor, 487, None);
-        }
-        if let Some(consultation) = consultation {
-            self.end(consultation, 487, None);
-        }
-    }
-
-    /// A transfer is given up by whoever asked for it, or because the transferee is gone.
-    pub(super) fn give_up(&mut self, mut transfer: Box<Transfer>, by: By) -> Box<Transfer> {
-        let about = transfer.target().or_else(|| transfer.ringing.first().copied());
-        if let Some(party) = about {
-            let stage = self.stage_of(&transfer, party);
-            let failure = self.failure(party, stage, by, status(487), None);
-            transfer.record.failures.push(failure);
-        }
-        if matches!(transfer.step, Step::Connecting { .. }) && self.party(transfer.transferee).state != PartyState::Over
-        {
-            self.media(MediaAct::CancelSwap(transfer.transferee));
-        }
-        for party in core::mem::take(&mut transfer.ringing) {
-            self.end(party, 487, None);
-        }
-        transfer.waiting.clear();
-        if let Some((request, _)) = transfer.pending.take() {
-            self.respond(request, status(487));
-        }
-        self.tell(&transfer, status(487));
-        transfer
-    }
-
-    /// Tells the transferor, if it wants to be told.
-    pub(super) fn tell(&mut self, transfer: &Transfer, status: Status) {
-        if !transfer.is_referred || transfer.pending.is_some() {
-            return;
-        }
-        let of_it = |subscription: &&mut Subscription| subscription.party() == transfer.transferor;
-        if let Some(subscription) = self.subscriptions.iter_mut().rev().find(of_it) {
-            subscription.report(status);
-        }
-    }
-
-    /// Goes on with a transfer, which stands so now.
-    pub(super) fn keep(&mut self, mut transfer: Box<Transfer>, state: TransferState) {
-        if transfer.record.state != state || transfer.record.failures.len() != transfer.told_failures {
-            transfer.record.state = state;
-            transfer.told_failures = transfer.record.failures.len();
-            self.acts.push(Act::Transfer(Box::new(transfer.record.clone())));
-        }
-        self.transfer = Some(transfer);
-    }
-
-    /// A transfer is over.
-    pub(super) fn close(&mut self, mut transfer: Box<Transfer>, state: TransferState) {
-        debug_assert!(transfer.pending.is_none() || state == TransferState::Refused, "every REFER is answered");
-        transfer.record.state = state;
-        transfer.record.ended = Some(self.now);
-        for timer in [TimerId::Decision, TimerId::Refer] {
-            self.stop(timer(transfer.record.id));
-        }
-        self.acts.push(Act::Transfer(Box::new(transfer.record)));
     }
 }

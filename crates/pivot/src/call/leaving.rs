@@ -20,7 +20,7 @@ impl Call {
             // In an attended transfer it was connected with the transferor's other dialog.
             let other = self.part(party);
             self.transfer = Some(transfer);
-            self.target_failed(party, By::Target, status(480), None);
+            self.target_failed(party, By::Target, &status(480), None);
             if let Some(other) = other {
                 self.end(other, 480, reason);
             }
@@ -75,8 +75,7 @@ impl Call {
             }
             Step::Conferencing(target) => self.complete(transfer, target),
             Step::Referring { .. } => {
-                self.media(MediaAct::Hold(transfer.transferee));
-                transfer.is_held = true;
+                self.hold(&mut transfer);
                 self.transfer = Some(transfer);
             }
             Step::Ringing => {
@@ -86,8 +85,7 @@ impl Call {
             Step::Connecting { .. } => {
                 // In an attended transfer it has heard the transferor until now.
                 if !transfer.is_held {
-                    self.media(MediaAct::Hold(transfer.transferee));
-                    transfer.is_held = true;
+                    self.hold(&mut transfer);
                 }
                 self.transfer = Some(transfer);
             }

@@ -28,10 +28,13 @@ pub mod uri;
 pub mod words;
 
 mod attended;
+mod causes;
 mod command;
 mod dialling;
+mod house;
 mod leaving;
 mod machine;
+mod outcome;
 mod party;
 mod referred;
 mod referring;

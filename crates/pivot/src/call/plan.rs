@@ -136,6 +136,8 @@ pub struct TransferCommand {
     pub ring: Option<Duration>,
     /// How long a human is waited for.
     pub detection: Option<Duration>,
+    /// What the transferee hears meanwhile, if not what the trunk says.
+    pub hold_audio: Option<Arc<str>>,
     /// When no target could be had.
     pub on_fail: OnFail,
 }
@@ -153,6 +155,7 @@ impl TransferCommand {
             headers: Vec::new(),
             ring: None,
             detection: None,
+            hold_audio: None,
             on_fail: OnFail::default(),
         }
     }
@@ -163,6 +166,7 @@ impl TransferCommand {
         let is_refer = self.method == Method::Refer;
         let settings = [
             ("show_transferee_as_caller", is_refer && self.shown.is_some()),
+            ("hold_audio", is_refer && self.hold_audio.is_some()),
             ("ring_duration_ms", is_refer && self.ring.is_some()),
             ("agent_detection_timeout_ms", self.method != Method::Invite && self.detection.is_some()),
             ("at_once", (is_refer || self.targets.len() < 2) && self.at_once),

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::billing::{Bill, Direction};
-use super::explain::Failure;
+use super::explain::{Explanation, Failure};
 use super::plan::Method;
 use super::route::{Rule, TargetKind};
 use super::words::{Receipt, TransferId};
@@ -99,6 +99,15 @@ pub enum ChosenBy {
     Invite,
 }
 
+impl TransferRecord {
+    /// Why it came to nothing, by the latest target that could not be had; nothing if it did not.
+    #[must_use]
+    pub fn explain(&self) -> Option<Explanation> {
+        let failed = !matches!(self.state, TransferState::Done);
+        self.failures.last().filter(|_| failed && self.state.is_over()).map(Failure::explain)
+    }
+}
+
 /// What is kept of a transfer: the child of its call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransferRecord {
@@ -132,6 +141,8 @@ pub struct TransferRecord {
     pub failures: Vec<Failure>,
     /// The cut-over's.
     pub receipts: Vec<Receipt>,
+    /// So long the transferee heard hold audio, ringing or early media, in the end with pauses in which it talked.
+    pub waited: Duration,
     /// The transferor hung up before it was decided.
     pub transferor_left: bool,
     /// The transferor would have no NOTIFY.

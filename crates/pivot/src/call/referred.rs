@@ -1,5 +1,7 @@
 //! A REFER that has come in: judged, decided, and begun.
 
+use core::time::Duration;
+
 use super::explain::{By, Failure, Stage};
 use super::machine::Call;
 use super::plan::{Method, OnFail, Shown};
@@ -105,8 +107,8 @@ impl Call {
             status,
             rejection: None,
             took: self.now.saturating_sub(transfer.record.began),
-            ringing: core::time::Duration::ZERO,
-            early_media: core::time::Duration::ZERO,
+            ringing: Duration::ZERO,
+            early_media: Duration::ZERO,
         });
         self.close(transfer, TransferState::Refused);
     }
@@ -129,6 +131,7 @@ impl Call {
         self.next_transfer += 1;
         let id = TransferId(self.next_transfer);
         self.list(id);
+        let hold_audio = self.party(transferor).trunk.hold_audio.clone();
         let record = TransferRecord {
             id,
             method,
@@ -145,6 +148,7 @@ impl Call {
             rule: None,
             failures: Vec::new(),
             receipts: Vec::new(),
+            waited: Duration::ZERO,
             transferor_left: false,
             notify_refused: false,
             without_effect: Vec::new(),
@@ -162,6 +166,8 @@ impl Call {
             ringing: Vec::new(),
             at_once: false,
             is_held: false,
+            hold_audio,
+            waits_since: None,
             rings: false,
             early: None,
             consultation: None,
@@ -250,8 +256,10 @@ impl Call {
     }
 
     /// Neither the controller nor the driver has said anything.
-    pub(super) fn no_decision(&mut self) {
-        let is_deciding = |transfer: &mut Box<Transfer>| matches!(transfer.step, Step::Asking | Step::Resolving);
+    pub(super) fn no_decision(&mut self, id: TransferId) {
+        let is_deciding = |transfer: &mut Box<Transfer>| {
+            transfer.record.id == id && matches!(transfer.step, Step::Asking | Step::Resolving)
+        };
         let Some(transfer) = self.transfer.take_if(is_deciding) else { return };
         let rule = if transfer.step == Step::Asking { Rule::ControllerSlow } else { Rule::Replaces };
         self.decline(transfer, rule, rule.status());

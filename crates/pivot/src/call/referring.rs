@@ -9,8 +9,8 @@ use super::refer_to::is_extra;
 use super::route::Rule;
 use super::sipfrag::{self, status};
 use super::transfer::{Step, Transfer};
-use super::words::{Act, OwnId, PartyId, TimerId};
-use crate::message::{Header, RequestId, Status};
+use super::words::{Act, OwnId, PartyId, TimerId, TransferId};
+use crate::message::{Header, Rejection, RequestId, Status};
 
 impl Call {
     /// A REFER goes on to the transferee as it came.
@@ -64,7 +64,7 @@ impl Call {
         if let Some((request, _)) = transfer.pending.take() {
             self.respond(request, told);
         }
-        self.refer_failed(transfer, By::Response, said.clone());
+        self.refer_failed(transfer, By::Refer, said);
     }
 
     /// A NOTIFY about a REFER that went out.
@@ -86,24 +86,25 @@ impl Call {
         let is_over = state.trim_start().get(..10).is_some_and(|state| state.eq_ignore_ascii_case("terminated"));
         match sipfrag::read(body) {
             Some(said) if (200..300).contains(&said.code) => self.referred(transfer),
-            Some(said) if said.code >= 300 => self.refer_failed(transfer, By::Response, said),
+            Some(said) if said.code >= 300 => self.refer_failed(transfer, By::Response, &said),
             Some(said) if !is_over => {
                 self.tell(&transfer, said);
                 self.transfer = Some(transfer);
             }
             // The subscription ended without an outcome: nobody knows, and the transferee is still here.
-            _ if is_over => self.refer_failed(transfer, By::Response, status(503)),
+            _ if is_over => self.refer_failed(transfer, By::NoOutcome, &status(503)),
             _ => self.transfer = Some(transfer),
         }
     }
 
-    pub(super) fn refer_led_nowhere(&mut self) {
-        let is_it = |transfer: &mut Box<Transfer>| matches!(transfer.step, Step::Referring { .. });
+    pub(super) fn refer_led_nowhere(&mut self, id: TransferId) {
+        let is_it =
+            |transfer: &mut Box<Transfer>| transfer.record.id == id && matches!(transfer.step, Step::Referring { .. });
         let Some(mut transfer) = self.transfer.take_if(is_it) else { return };
         if let Some((request, _)) = transfer.pending.take() {
             self.respond(request, status(408));
         }
-        self.refer_failed(transfer, By::RingTimer, status(408));
+        self.refer_failed(transfer, By::NoOutcome, &status(408));
     }
 
     /// The transferee has gone where it was sent, and what is left of the call ends.
@@ -123,7 +124,7 @@ impl Call {
         }
     }
 
-    fn refer_failed(&mut self, mut transfer: Box<Transfer>, by: By, said: Status) {
+    fn refer_failed(&mut self, mut transfer: Box<Transfer>, by: By, said: &Status) {
         self.stop(TimerId::Refer(transfer.record.id));
         let stage = if matches!(transfer.step, Step::Referring { is_taken: true, .. }) {
             Stage::Dialling
@@ -136,7 +137,7 @@ impl Call {
             target: transfer.record.refer_to.clone(),
             kind: transfer.record.kind,
             status: said.clone(),
-            rejection: None,
+            rejection: matches!(by, By::Response).then(|| Box::new(told_of(said))),
             took: self.now.saturating_sub(transfer.record.began),
             ringing: core::time::Duration::ZERO,
             early_media: core::time::Duration::ZERO,
@@ -149,4 +150,9 @@ impl Call {
         self.give_back(&mut transfer, said.code.clamp(400, 699));
         self.close(transfer, TransferState::Failed);
     }
+}
+
+/// What a NOTIFY tells of the response that the other side got.
+fn told_of(said: &Status) -> Rejection {
+    Rejection { status: said.clone(), is_local: false, reason: None, by: None, warning: None, retry_after_s: None }
 }

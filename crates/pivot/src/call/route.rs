@@ -120,7 +120,7 @@ pub fn route(target: &Uri, by: &Trunk, numbers: &Trunk) -> Result<Routed, Rule> 
     }
     let is_own = target.scheme != Scheme::Tel && (by.owns(&target.host) || numbers.owns(&target.host));
     if let Some(number) = Number::of(user).filter(|_| is_own || target.scheme == Scheme::Tel) {
-        if !by.pstn_transfers {
+        if !by.pstn_transfers || !numbers.pstn_transfers {
             return Err(Rule::PstnOff);
         }
         let scheme = if target.scheme == Scheme::Sips { Scheme::Sips } else { Scheme::Sip };

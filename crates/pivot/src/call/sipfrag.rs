@@ -42,8 +42,6 @@ pub const fn phrase_of(code: u16) -> &'static str {
         180 => "Ringing",
         181 => "Call Is Being Forwarded",
         182 => "Queued",
-        183 => "Session Progress",
-        200 => "OK",
         202 => "Accepted",
         302 => "Moved Temporarily",
         400 => "Bad Request",
@@ -78,12 +76,14 @@ pub const fn phrase_of(code: u16) -> &'static str {
         606 => "Not Acceptable",
         607 => "Unwanted",
         608 => "Rejected",
-        0..200 => "Session Progress",
-        200..300 => "OK",
-        300..400 => "Moved",
-        400..500 => "Request Failed",
-        500..600 => "Server Failure",
-        _ => "Global Failure",
+        _ => match code / 100 {
+            0 | 1 => "Session Progress",
+            2 => "OK",
+            3 => "Moved",
+            4 => "Request Failed",
+            5 => "Server Failure",
+            _ => "Global Failure",
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::number::Number;
 use super::plan::{Method, OnFail, Shown};
@@ -57,6 +58,9 @@ pub(super) struct Transfer {
     pub(super) at_once: bool,
     /// The transferee hears hold audio, or what covers it.
     pub(super) is_held: bool,
+    pub(super) hold_audio: Option<Arc<str>>,
+    /// The transferee was put on hold then.
+    pub(super) waits_since: Option<Duration>,
     /// A ringing tone is heard.
     pub(super) rings: bool,
     /// Whose early media is heard.

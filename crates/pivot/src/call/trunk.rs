@@ -55,6 +55,8 @@ pub struct Trunk {
     pub refer: ReferMode,
     /// An INVITE may replace a dialog (RFC 3891).
     pub replaces: bool,
+    /// What a transferee hears meanwhile, if not the relay's own hold audio.
+    pub hold_audio: Option<Arc<str>>,
     /// Header fields of each INVITE to the trunk.
     pub headers: Vec<Header>,
     /// A call of the trunk is transferred at most so often: it ends what two user agents that refer to each other would go on with for ever.
@@ -78,6 +80,7 @@ impl Trunk {
             caller_id: CallerId::default(),
             refer: ReferMode::default(),
             replaces: false,
+            hold_audio: None,
             headers: Vec::new(),
             transfers_max: 16,
         }

@@ -35,6 +35,12 @@ impl Scheme {
     }
 }
 
+/// A parameter: its name, and its value if it has one.
+pub type Param = (Box<str>, Option<Box<str>>);
+
+/// A header field that is part of a URI: its name and its value.
+pub type Embedded = (Box<str>, Box<str>);
+
 /// A URI in its parts. Each is as it was written, with its escapes, but the host, which is in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uri {
@@ -47,9 +53,9 @@ pub struct Uri {
     /// The port.
     pub port: Option<u16>,
     /// `;name=value` or `;name`.
-    pub params: Vec<(Box<str>, Option<Box<str>>)>,
+    pub params: Vec<Param>,
     /// `?name=value&name=value`.
-    pub headers: Vec<(Box<str>, Box<str>)>,
+    pub headers: Vec<Embedded>,
 }
 
 /// Why a text is no URI that can be called.
@@ -196,7 +202,7 @@ fn read_host(hostport: &str) -> Result<(&str, Option<u16>), UriError> {
     }
 }
 
-fn read_params(text: &str) -> Result<Vec<(Box<str>, Option<Box<str>>)>, UriError> {
+fn read_params(text: &str) -> Result<Vec<Param>, UriError> {
     let params = text.split(';').map(|param| match param.split_once('=') {
         Some((name, value)) => (name.into(), Some(value.into())),
         None => (param.into(), None),
@@ -204,7 +210,7 @@ fn read_params(text: &str) -> Result<Vec<(Box<str>, Option<Box<str>>)>, UriError
     some_with_names(params.collect(), |(name, _): &(Box<str>, _)| name)
 }
 
-fn read_headers(text: &str) -> Result<Vec<(Box<str>, Box<str>)>, UriError> {
+fn read_headers(text: &str) -> Result<Vec<Embedded>, UriError> {
     let headers = text.split('&').map(|header| {
         let (name, value) = header.split_once('=').unwrap_or((header, ""));
         (name.into(), value.into())

@@ -73,8 +73,7 @@ impl Call {
                 self.media(MediaAct::Unwhisper(target));
                 // The transferee's peer is the transferor again before it is held, so that a swap finds it there.
                 self.media(MediaAct::Bridge { a: transferee, b: transferor });
-                self.media(MediaAct::Hold(transferee));
-                transfer.is_held = true;
+                self.hold(&mut transfer);
                 self.consult(transfer, target);
             }
             _ => return Err(self.not_now(transfer)),

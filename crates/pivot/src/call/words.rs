@@ -298,7 +298,12 @@ pub enum MediaAct {
         b: PartyId,
     },
     /// The party hears hold audio and its peer silence; whatever was played to the party, and early media, ends.
-    Hold(PartyId),
+    Hold {
+        /// Who is held.
+        party: PartyId,
+        /// Which audio, if not the relay's own.
+        audio: Option<Arc<str>>,
+    },
     /// Takes the hold away, and whatever is played or heard as early media: the party is back with its peer.
     Resume(PartyId),
     /// The party hears a ringing tone.

@@ -5,7 +5,7 @@ use patchcord_pivot::call::route::Rule;
 use patchcord_pivot::call::sipfrag::status;
 use patchcord_pivot::call::trunk::{ReferMode, Trunk};
 use patchcord_pivot::call::words::Resolution;
-use patchcord_pivot::call::{Input, MediaInput, PartyId, TimerId};
+use patchcord_pivot::call::{Input, MediaInput, PartyId, Plan, TimerId};
 
 use crate::ears::Hears;
 use crate::world::{AGENT, CALLER, Dialog, World, carrier, incoming, plan, refer};
@@ -49,6 +49,32 @@ fn a_splice_that_fails_leaves_both_conversations() {
     assert_eq!((world.hears(CALLER), world.hears(PartyId(3))), (Hears::Party(AGENT), Hears::Party(PartyId(2))));
     world.hang_up(PartyId(3));
     assert_eq!((world.dialog(PartyId(2)), world.dialog(AGENT)), (Dialog::Over, Dialog::Up));
+    world.wind_up();
+}
+
+#[test]
+fn a_transferor_that_leaves_before_the_splice_is_done_leaves_nobody_in_silence() {
+    let (mut world, _) = asking();
+    world.merge(World::talking(plan(ReferMode::Pivot)), CALLER).map_err(drop).expect("merged");
+    world.hang_up(AGENT);
+    assert_eq!(world.hears(CALLER), Hears::Hold);
+    world.hang_up(PartyId(2));
+    world.cut_over();
+    assert_eq!(world.hears(CALLER), Hears::Party(PartyId(3)));
+    world.wind_up();
+}
+
+#[test]
+fn a_last_resort_after_a_failed_splice_is_given_up_as_any_target_is() {
+    let mut world = World::talking(Plan { last_resort: Some("+15550000".into()), ..plan(ReferMode::Pivot) });
+    world.refer(AGENT, refer(&[REPLACES]));
+    world.merge(World::talking(plan(ReferMode::Pivot)), CALLER).map_err(drop).expect("merged");
+    world.hang_up(AGENT);
+    world.fire(TimerId::FirstPacket(PartyId(3)));
+    assert_eq!(world.dialog(PartyId(4)), Dialog::Dialled);
+    world.fire(TimerId::Ring(PartyId(4)));
+    assert_eq!((world.dialog(PartyId(4)), world.dialog(PartyId(3))), (Dialog::Cancelled, Dialog::Up));
+    assert_eq!(world.hears(PartyId(3)), Hears::Party(PartyId(2)), "the other conversation goes on");
     world.wind_up();
 }
 
@@ -107,6 +133,19 @@ fn an_invite_with_replaces_takes_a_partys_place() {
     assert_eq!(world.replace(AGENT).expect_err("over").code, 603);
     assert_eq!(world.replace(PartyId(77)).expect_err("none").code, 481);
     world.input(Input::Acknowledged(new));
+    world.wind_up();
+
+    let mut world = World::talking(plan(ReferMode::Pivot));
+    let mut party = AGENT;
+    let refused = (0..100).find_map(|_| match world.replace(party) {
+        Ok(new) => {
+            world.input(Input::Acknowledged(new));
+            party = new;
+            None
+        }
+        Err(status) => Some((status.code, world.dialogs.len())),
+    });
+    assert_eq!(refused, Some((483, 18)), "16 times");
     world.wind_up();
 
     let mut world = World::new(plan(ReferMode::Pivot));

@@ -32,7 +32,7 @@ fn the_whole_way() {
             .filter_map(|act| match act {
                 Act::Respond { status, .. } => Some(format!("{}", status.code)),
                 Act::Notify { body, .. } => Some(format!("notify {}", body[8..11].trim())),
-                Act::Media(MediaAct::Hold(party)) => Some(format!("hold {}", party.0)),
+                Act::Media(MediaAct::Hold { party, .. }) => Some(format!("hold {}", party.0)),
                 Act::Media(MediaAct::Ringback(party)) => Some(format!("ringback {}", party.0)),
                 Act::Media(MediaAct::Swap { trigger, .. }) => Some(format!("swap {trigger:?}")),
                 Act::Media(MediaAct::Drop(party)) => Some(format!("drop {}", party.0)),
@@ -52,6 +52,7 @@ fn the_whole_way() {
     world.cut_over();
     assert_eq!(world.hears(CALLER), Hears::Party(TARGET));
     assert_eq!(world.dialog(AGENT), Dialog::Up, "the final NOTIFY is not answered");
+    assert!(!world.timers.contains_key(&TimerId::Grace(AGENT)), "its time begins with its answer");
     world.answer_notifies(200);
     assert_eq!(world.dialog(AGENT), Dialog::Up, "it may hang up by itself");
     world.fire(TimerId::Grace(AGENT));
@@ -60,6 +61,7 @@ fn the_whole_way() {
         "202, notify 100, hold 0, dial 2, ringback 0, notify 180, swap FirstPacket, notify 200, bye 1, drop 1";
     assert_eq!(seen.join(", "), expected);
     assert_eq!(world.told(AGENT), [100, 180, 200]);
+    assert_eq!(world.transfer().explain(), None);
     let record = world.transfer();
     assert_eq!(
         (record.state, record.target.as_deref(), record.transferor_left),
@@ -117,7 +119,8 @@ fn busy_after_0_3_s_is_explained_as_a_block_and_the_transferee_is_back() {
         (failure.stage, failure.took, failure.ringing),
         (Stage::Dialling, Duration::from_millis(300), Duration::ZERO)
     );
-    assert!(failure.explain().causes[0].what.contains("blocks the destination"));
+    let explained = world.transfer().explain().expect("a failed transfer is explained");
+    assert!(explained.causes[0].what.contains("blocks the destination"));
     assert_eq!(world.dialog(AGENT), Dialog::Up);
     world.wind_up();
 }
@@ -459,4 +462,15 @@ fn a_call_that_is_not_answered_ends_as_it_should() {
     assert_eq!((world.dialog(CALLER), world.dialog(AGENT)), (Dialog::Over, Dialog::Cancelled));
     world.fire(TimerId::Settle(AGENT));
     assert!(world.is_over);
+}
+
+#[test]
+fn the_trunk_says_what_is_heard_on_hold() {
+    let mut plan = plan(ReferMode::Pivot);
+    plan.callee = Arc::new(Trunk { hold_audio: Some("waltz".into()), ..(*plan.callee).clone() });
+    let mut world = World::talking(plan);
+    world.refer(AGENT, refer(&["tel:+15550199"]));
+    let held = |act: &Act| matches!(act, Act::Media(MediaAct::Hold { audio, .. }) if audio.as_deref() == Some("waltz"));
+    assert!(world.acts.iter().any(held));
+    world.wind_up();
 }

@@ -165,12 +165,13 @@ fn a_command_that_cannot_be_done_says_why() {
 fn settings_without_effect_are_named() {
     let settings = TransferCommand {
         shown: Some(Shown::Party(CallerId::Transferee)),
+        hold_audio: Some("opus-9".into()),
         ring: Some(Duration::from_secs(1)),
         detection: Some(Duration::from_secs(1)),
         ..to(Method::Refer, &["+15550101"])
     };
-    let named = ["show_transferee_as_caller", "ring_duration_ms", "agent_detection_timeout_ms"];
+    let named = ["show_transferee_as_caller", "hold_audio", "ring_duration_ms", "agent_detection_timeout_ms"];
     assert_eq!(settings.without_effect(), named);
     let (world, _) = transferring(settings);
-    assert_eq!(world.transfer().without_effect.len(), 3);
+    assert_eq!(world.transfer().without_effect.len(), 4);
 }

@@ -107,7 +107,7 @@ impl Ears {
     pub(crate) fn take(&mut self, act: &MediaAct) {
         match act {
             MediaAct::Bridge { a, b } => self.bridge(*a, *b),
-            MediaAct::Hold(party) => {
+            MediaAct::Hold { party, .. } => {
                 let ear = self.ear(*party);
                 (ear.is_held, ear.rings, ear.early) = (true, false, None);
             }

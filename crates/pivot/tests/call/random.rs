@@ -1,6 +1,7 @@
 //! Any sequence of events, sensible or not: the model of [`World`] holds after each, and in the end it is over.
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::env;
 
 use patchcord_pivot::call::plan::{Method, OnFail, TransferCommand};
@@ -10,6 +11,8 @@ use patchcord_pivot::call::words::{Decision, Resolution};
 use patchcord_pivot::call::{Command, Input, MediaInput, OwnId, PartyId, Plan, TimerId, TransferId};
 use patchcord_pivot::message::{Refer, RequestId};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use crate::ears::Hears;
 use crate::world::{AGENT, CALLER, Dialog, World, plan, refer, rejection};
@@ -162,8 +165,16 @@ fn step(world: &mut World, (what, which, how): Step) {
         }
         32 => {
             let Some((id, _)) = world.to_resolve.take() else { return };
-            let other = || {
-                if how & 8 == 0 { World::talking(plan(ReferMode::Pivot)) } else { World::new(plan(ReferMode::Pivot)) }
+            let other = || match how / 5 % 3 {
+                0 => World::talking(plan(ReferMode::Pivot)),
+                1 => World::new(plan(ReferMode::Pivot)),
+                _ => {
+                    let mut other = World::talking(plan(ReferMode::Pivot));
+                    other.refer(AGENT, refer(REFER_TO[0]));
+                    other.answer_notifies(200);
+                    other.fire(TimerId::Ring(PartyId(2)));
+                    other
+                }
             };
             match how % 5 {
                 0 => world.input(Input::Resolved(id, Resolution::Foreign)),
@@ -221,6 +232,10 @@ fn nonsense(world: &mut World, which: u8, how: u16) {
     }
 }
 
+fn sequence() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec((0..37u8, any::<u8>(), any::<u16>()), 0..80)
+}
+
 /// `PROPTEST_CASES` in the environment beats the number given here.
 fn cases(cases: u32) -> ProptestConfig {
     let default = ProptestConfig::default();
@@ -236,7 +251,7 @@ proptest! {
         mode in prop::sample::select(vec![ReferMode::Pivot, ReferMode::Pivot, ReferMode::Controller, ReferMode::Forward]),
         last_resort in prop::option::weighted(0.2, Just("+15550000".into())),
         begins_talking in prop::bool::weighted(0.9),
-        steps in prop::collection::vec((0..37u8, any::<u8>(), any::<u16>()), 0..80),
+        steps in sequence(),
     ) {
         let plan = Plan { last_resort, ..plan(mode) };
         let mut world = if begins_talking { World::talking(plan) } else { World::new(plan) };
@@ -288,4 +303,42 @@ proptest! {
         prop_assert!(told.last().is_some_and(|&last| last >= 300), "{:?}", told);
         world.wind_up();
     }
+}
+
+/// Sequences that never leave the first state would hold every rule.
+#[test]
+fn the_sequences_get_everywhere() {
+    let mut runner =
+        TestRunner::new_with_rng(ProptestConfig::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let mut seen = BTreeSet::new();
+    for at in 0..1_500 {
+        let steps = sequence().new_tree(&mut runner).expect("steps").current();
+        let mode = [ReferMode::Pivot, ReferMode::Pivot, ReferMode::Controller, ReferMode::Forward][at % 4];
+        let mut world = World::talking(plan(mode));
+        for one in steps {
+            world.forget();
+            step(&mut world, one);
+            seen.extend(
+                world
+                    .call
+                    .transfer()
+                    .map(|id| &world.transfers[&id])
+                    .map(|record| (record.method.as_str(), record.state.as_str())),
+            );
+        }
+        seen.extend(world.transfers.values().map(|record| (record.method.as_str(), record.state.as_str())));
+    }
+    let ends = ["done", "failed", "cancelled"];
+    let ways = [
+        ("pivot", &["deciding", "refused", "ringing", "connecting"][..]),
+        ("forward", &["referring"]),
+        ("attended", &["deciding", "refused", "connecting"]),
+        ("refer", &["referring"]),
+        ("invite", &["ringing", "connecting"]),
+        ("warm", &["ringing", "consulting", "whispering", "conferencing", "connecting"]),
+    ];
+    let all =
+        ways.into_iter().flat_map(|(method, states)| states.iter().chain(&ends).map(move |&state| (method, state)));
+    let missing: Vec<_> = all.filter(|one| !seen.contains(one)).collect();
+    assert!(missing.is_empty(), "never seen: {missing:?}");
 }

@@ -225,10 +225,10 @@ impl World {
             Input::Timer(timer) => {
                 self.timers.remove(timer);
             }
-            Input::Media(MediaInput::CutOver { survivor, new, .. }) => {
-                if self.ears.waiting.is_some_and(|swap| swap.survivor == *survivor && swap.new == *new) {
-                    self.ears.cut_over();
-                }
+            Input::Media(MediaInput::CutOver { survivor, new, .. })
+                if self.ears.waiting.is_some_and(|swap| swap.survivor == *survivor && swap.new == *new) =>
+            {
+                self.ears.cut_over();
             }
             _ => {}
         }
@@ -292,6 +292,46 @@ impl World {
         }
         self.acts.extend(acts);
         self.check_ears();
+        self.check_timers();
+    }
+
+    /// Whatever is waited for has an end, and nothing else is.
+    fn check_timers(&self) {
+        let runs = |timer: TimerId| self.timers.contains_key(&timer);
+        for (party, view) in self.call.parties() {
+            let settles = runs(TimerId::Settle(party));
+            match self.dialog(party) {
+                Dialog::Dialled => assert!(runs(TimerId::Ring(party)), "{party:?} may ring for ever"),
+                Dialog::Cancelled => assert!(settles, "{party:?} may stay cancelled for ever"),
+                Dialog::Answered | Dialog::Up if view.is_leaving => {
+                    let is_told = self.notifies.values().any(|(told, _)| *told == party);
+                    assert!(
+                        settles || runs(TimerId::Grace(party)) != is_told,
+                        "{party:?} may leave for ever, or may not"
+                    );
+                }
+                Dialog::Over => assert!(
+                    !settles && !runs(TimerId::Ring(party)) && !runs(TimerId::Grace(party)),
+                    "{party:?} is over"
+                ),
+                _ => {}
+            }
+        }
+        let is_open = |id: TransferId| self.transfers.get(&id).is_some_and(|record| !record.state.is_over());
+        let deciding = self.timers.keys().filter_map(|timer| match *timer {
+            TimerId::Decision(id) | TimerId::Refer(id) => Some(id),
+            _ => None,
+        });
+        let deciding: Vec<_> = deciding.collect();
+        assert!(deciding.iter().all(|&id| is_open(id)), "{deciding:?} are over");
+        assert!(self.requests.values().all(Option::is_some) || !deciding.is_empty(), "a REFER may wait for ever");
+        let connecting =
+            self.transfers.values().any(|record| record.state == TransferState::Connecting && is_open(record.id));
+        let joins = self.timers.keys().any(|timer| matches!(timer, TimerId::FirstPacket(_) | TimerId::Detection(_)));
+        assert_eq!(
+            joins, connecting,
+            "whoever is being joined is not waited for without end, and nobody else is waited for"
+        );
     }
 
     fn check(&mut self, act: &Act) {
@@ -327,7 +367,7 @@ impl World {
                 self.headers.insert(*request, headers.clone());
             }
             Act::Notify { party, request, event, state, body } => {
-                self.check_notify(*party, *request, event, state, body)
+                self.check_notify(*party, *request, event, state, body);
             }
             Act::SendRefer { party, request, refer_to, .. } => {
                 assert!(matches!(self.dialog(*party), Dialog::Up | Dialog::Answered));
