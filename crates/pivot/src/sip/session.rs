@@ -7,6 +7,7 @@ mod ours;
 mod theirs;
 mod timer;
 
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -69,6 +70,8 @@ pub(super) struct Session {
     pub caller: Option<((Box<str>, Box<str>), u32)>,
     to: UnboundedSender<Input>,
     inbox: UnboundedReceiver<Input>,
+    /// Requests of theirs in the inbox.
+    waiting: Arc<AtomicUsize>,
     phase: Phase,
     dialog: Option<Dialog>,
     credentials: Option<Credentials>,
@@ -102,8 +105,8 @@ impl Session {
         inner: Arc<Inner>,
         id: DialogId,
         local: (Box<str>, Box<str>),
-        to: UnboundedSender<Input>,
-        inbox: UnboundedReceiver<Input>,
+        (to, inbox): (UnboundedSender<Input>, UnboundedReceiver<Input>),
+        waiting: Arc<AtomicUsize>,
     ) -> Self {
         Self {
             inner,
@@ -112,6 +115,7 @@ impl Session {
             caller: None,
             to,
             inbox,
+            waiting,
             phase: Phase::Early,
             dialog: None,
             credentials: None,
@@ -156,7 +160,10 @@ impl Session {
     async fn take(&mut self, input: Input) {
         match input {
             Input::Act(action) => self.act(action).await,
-            Input::Request(transaction, from) => self.asked(*transaction, from).await,
+            Input::Request(transaction, from) => {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+                self.asked(*transaction, from).await;
+            }
             Input::Server(token, message) => self.followed(token, &message).await,
             Input::ServerOver(token) => self.unfollowed(token).await,
             Input::Client(token, reply) => self.replied(token, reply).await,

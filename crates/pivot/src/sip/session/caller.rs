@@ -331,6 +331,7 @@ impl Session {
         self.dialog = Some(dialog);
         self.phase = Phase::Confirmed;
         self.linger = Some(Instant::now() + self.patience());
+        self.at(self.patience(), Timer::Forks);
         self.timers.retain(|(_, timer)| !matches!(timer, Timer::Cancelled));
         self.start_session_timer(response.headers(), true);
         // The INVITE, for what a fork needs.
@@ -354,6 +355,14 @@ impl Session {
         }
     }
 
+    /// No fork will answer any more.
+    pub(super) fn forget_forks(&mut self) {
+        let tag = self.dialog.as_ref().map(|dialog| dialog.remote_tag.clone()).unwrap_or_default();
+        self.acknowledged.retain(|known| known.remote_tag == tag);
+        let superfluous = self.acknowledged.len().saturating_sub(1);
+        self.acknowledged.drain(..superfluous);
+    }
+
     /// Sends the ACK of a 2xx.
     pub(super) async fn acknowledge(&mut self, dialog: &Dialog, cseq: u32, invite: &Request) {
         let Some(mut ack) = dialog.request(Method::Ack, cseq, self.agent()) else { return };
@@ -369,8 +378,9 @@ impl Session {
                 let sent = Sent { via, contact: None, hop };
                 let known = Acknowledged { cseq, remote_tag: dialog.remote_tag.clone(), ack, sent };
                 transmit(&known).await;
-                // Those of re-INVITEs: the latest is the one that may come again.
-                if self.acknowledged.len() > FORKS * 2 {
+                // Of re-INVITEs only the latest may be needed again.
+                let most = if self.linger.is_some() { FORKS * 2 } else { 1 };
+                if self.acknowledged.len() >= most {
                     self.acknowledged.remove(0);
                 }
                 self.acknowledged.push(known);
