@@ -155,7 +155,7 @@ impl core::fmt::Debug for Credentials {
 /// A REFER that has come in (RFC 3515). Nothing of it has been judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refer {
-    /// Its CSeq number, which names the subscription where a dialog has several (RFC 3515 2.4.6).
+    /// Its `CSeq` number, which names the subscription where a dialog has several (RFC 3515 2.4.6).
     pub cseq: u32,
     /// Every `Refer-To`, as written: exactly one is right.
     pub refer_to: Vec<Box<str>>,

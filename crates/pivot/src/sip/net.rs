@@ -53,6 +53,9 @@ struct Local {
     udp: Option<SipConnection>,
 }
 
+/// Connections that we have opened: by transport, address, and whom the certificate names.
+type Dialled = BTreeMap<(u8, SocketAddr, Box<str>), SipConnection>;
+
 /// The sockets.
 pub(super) struct Net {
     pub config: Config,
@@ -60,7 +63,7 @@ pub(super) struct Net {
     locals: Vec<Local>,
     connector: TlsConnector,
     resolver: SipResolver,
-    dialled: Mutex<BTreeMap<(u8, SocketAddr, Box<str>), SipConnection>>,
+    dialled: Mutex<Dialled>,
     feed: TransportSender,
     endpoint: OnceLock<EndpointInnerRef>,
     inner: OnceLock<Weak<Inner>>,
@@ -323,7 +326,7 @@ impl Net {
         Ok(self.hop_by(connection, transport, to))
     }
 
-    fn dialled(&self) -> std::sync::MutexGuard<'_, BTreeMap<(u8, SocketAddr, Box<str>), SipConnection>> {
+    fn dialled(&self) -> std::sync::MutexGuard<'_, Dialled> {
         self.dialled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -459,7 +462,7 @@ fn note_source(request: &mut sip::Request, source: Origin) {
                 value.push_str(part);
             }
             value.push_str(&format!(";received={}", from.ip()));
-            if parts.iter().any(|part| wants_port(part)) {
+            if parts.iter().any(wants_port) {
                 value.push_str(&format!(";rport={}", from.port()));
             }
             for other in others {

@@ -25,7 +25,7 @@ use self::ours::Ours;
 use self::theirs::Theirs;
 use self::timer::{SessionTimer, Timer};
 use super::dialog::Dialog;
-use super::stack::Inner;
+use super::stack::{Inner, Key};
 use super::text;
 use super::transaction::{Reply, until};
 use crate::message::{Action, Credentials, DialogId, Event, Origin, Reason, RequestId, Sdp, Status};
@@ -65,9 +65,9 @@ pub(super) struct Session {
     inner: Arc<Inner>,
     id: DialogId,
     /// Call-ID and our tag.
-    local: (Box<str>, Box<str>),
+    local: Key,
     /// Call-ID, their tag and the number of their INVITE.
-    pub caller: Option<((Box<str>, Box<str>), u32)>,
+    pub caller: Option<(Key, u32)>,
     to: UnboundedSender<Input>,
     inbox: UnboundedReceiver<Input>,
     /// Requests of theirs in the inbox.
@@ -104,7 +104,7 @@ impl Session {
     pub(super) fn new(
         inner: Arc<Inner>,
         id: DialogId,
-        local: (Box<str>, Box<str>),
+        local: Key,
         (to, inbox): (UnboundedSender<Input>, UnboundedReceiver<Input>),
         waiting: Arc<AtomicUsize>,
     ) -> Self {
@@ -189,12 +189,12 @@ impl Session {
 
     /// What is told to a dialog that is over is left out; who waits for an answer gets one.
     async fn leave_out(&mut self, action: Action) {
-        let request = match action {
-            Action::Bye { request, .. }
-            | Action::Notify { request, .. }
-            | Action::Refer { request, .. }
-            | Action::Offer { request, .. } => request,
-            _ => return,
+        let (Action::Bye { request, .. }
+        | Action::Notify { request, .. }
+        | Action::Refer { request, .. }
+        | Action::Offer { request, .. }) = action
+        else {
+            return;
         };
         self.answered(request, 481, "The dialog is over").await;
     }

@@ -54,7 +54,7 @@ pub(super) struct Inner {
 }
 
 /// Names what a message says of its dialog: Call-ID and a tag.
-type Key = (Box<str>, Box<str>);
+pub(super) type Key = (Box<str>, Box<str>);
 
 /// How a session is reached.
 #[derive(Clone)]

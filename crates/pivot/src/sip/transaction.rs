@@ -41,7 +41,7 @@ pub(super) enum Way {
     /// To whoever the URI says, over the connection if it is still there.
     To {
         uri: Box<str>,
-        flow: Option<Flow>,
+        flow: Option<Box<Flow>>,
         /// It gets a Contact with this user.
         contact_user: Option<Box<str>>,
     },
@@ -111,7 +111,7 @@ async fn ask_until_answered(net: &Arc<Net>, mut request: Request, way: Way, toke
     let report = |reply| drop(to.send(Input::Client(token, reply)));
     let sent = match way {
         Way::Same(sent) => *sent,
-        Way::To { uri, flow, contact_user } => match net.hop(&uri, flow.as_ref()).await {
+        Way::To { uri, flow, contact_user } => match net.hop(&uri, flow.as_deref()).await {
             Ok(hop) => {
                 let contact = contact_user.map(|user| contact(&user, &hop.local, hop.transport));
                 Sent { via: via(&hop), contact, hop }
@@ -138,7 +138,13 @@ async fn ask_until_answered(net: &Arc<Net>, mut request: Request, way: Way, toke
     loop {
         let message = tokio::select! {
             message = transaction.receive() => message,
-            () = gone.cancelled() => return report(Reply::Unreachable("the connection ended".to_owned())),
+            () = gone.cancelled() => {
+                // What came just before the end is on its way through rsipstack.
+                match tokio::time::timeout(net.config.t1, transaction.receive()).await {
+                    Ok(message) => message,
+                    Err(_) => return report(Reply::Unreachable("the connection ended".to_owned())),
+                }
+            }
         };
         match message {
             Some(SipMessage::Response(response)) => {

@@ -130,7 +130,7 @@ async fn a_refusal_says_why_and_a_reinvite_by_another_way_is_a_loop() {
 
 #[tokio::test]
 async fn a_call_goes_out_and_ends_from_either_side() {
-    let mut pivot = Pivot::start().await;
+    let mut pivot = Pivot::with(|config| config.t1 = std::time::Duration::from_millis(20)).await;
     let mut peer = Peer::new(pivot.address).await;
     let (dialog, _) = pivot.call_to(&mut peer, None).await;
     let request = pivot.request();
@@ -141,6 +141,10 @@ async fn a_call_goes_out_and_ends_from_either_side() {
     let (_, mut call) = pivot.call_to(&mut peer, None).await;
     peer.bye(&mut call).await;
     pivot.ended().await;
+    assert_eq!(pivot.stack.dialogs(), 2, "a fork may still answer");
+    while pivot.stack.dialogs() > 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

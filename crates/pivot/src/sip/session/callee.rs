@@ -139,7 +139,7 @@ impl Session {
         }
         match action {
             Action::Progress { status, sdp, .. } => self.progress(&status, sdp),
-            Action::Accept { sdp, .. } => self.accept(sdp),
+            Action::Accept { sdp, .. } => self.accept(&sdp),
             Action::Reject { status, headers, .. } => {
                 self.reject(&status, &headers);
                 self.finish().await;
@@ -212,14 +212,14 @@ impl Session {
         }
     }
 
-    fn accept(&mut self, sdp: Sdp) {
+    fn accept(&mut self, sdp: &Sdp) {
         let Some(mut response) = self.call_response(&Status { code: 200, phrase: "OK".into() }) else { return };
         let Some(request) = self.called.as_ref().map(|called| called.request.clone()) else { return };
         self.answer_session_timer(&request.headers, &mut response);
         self.description = Some(sdp.clone());
         let Some(called) = &mut self.called else { return };
         called.is_accepted = true;
-        called.answerer.respond(response, build::sdp(Some(&sdp)));
+        called.answerer.respond(response, build::sdp(Some(sdp)));
     }
 
     fn reject(&mut self, status: &Status, besides: &[Header]) {

@@ -29,7 +29,7 @@ pub(super) struct Calling {
     sent: Option<Sent>,
     has_provisional: bool,
     cancel: Cancel,
-    /// Early dialogs, and the RSeq that was acknowledged last (RFC 3262 4).
+    /// Early dialogs, and the `RSeq` that was acknowledged last (RFC 3262 4).
     pub early: Vec<(Dialog, Option<u32>)>,
     tries: u8,
 }
@@ -135,7 +135,7 @@ impl Session {
         calling.has_provisional = true;
         if let Cancel::Wanted(reason) = &mut calling.cancel {
             let reason = reason.take();
-            self.send_cancel(reason);
+            self.send_cancel(reason.as_ref());
             return;
         }
         if matches!(calling.cancel, Cancel::Sent) || response.status_code.code() == 100 {
@@ -245,13 +245,13 @@ impl Session {
         if calling.sent.is_none() {
             self.rejected_by_us(487, "Cancelled before it was sent").await;
         } else if calling.has_provisional {
-            self.send_cancel(reason);
+            self.send_cancel(reason.as_ref());
         } else {
             calling.cancel = Cancel::Wanted(reason);
         }
     }
 
-    fn send_cancel(&mut self, reason: Option<Reason>) {
+    fn send_cancel(&mut self, reason: Option<&Reason>) {
         let token = self.inner.number();
         let Some(calling) = &mut self.calling else { return };
         calling.cancel = Cancel::Sent;
@@ -264,7 +264,7 @@ impl Session {
         let cseq = text::cseq(&invite.headers).map(|(number, _)| number).unwrap_or_default();
         headers.push(field("CSeq", &format!("{cseq} CANCEL")));
         headers.push(field("User-Agent", &self.inner.net.config.agent));
-        if let Some(reason) = &reason {
+        if let Some(reason) = reason {
             headers.push(field("Reason", &text::write_reason(reason)));
         }
         let cancel = Request { method: Method::Cancel, headers, body: Vec::new(), ..invite.clone() };
@@ -398,7 +398,7 @@ async fn transmit(known: &Acknowledged) {
     }
 }
 
-/// Counts a request's CSeq up: it is sent again, otherwise.
+/// Counts a request's `CSeq` up: it is sent again, otherwise.
 pub(super) fn next_cseq(request: &mut Request) {
     let Some((number, _)) = text::cseq(&request.headers) else { return };
     set_cseq(request, number.wrapping_add(1));
