@@ -17,6 +17,7 @@ use rsipstack::transport::channel::ChannelConnection;
 use rsipstack::transport::{SipConnection, TransportLayer};
 use tokio::sync::mpsc::{self, UnboundedSender};
 
+use super::auth::Proof;
 use super::config::{Config, StackError};
 use super::net::{Net, SOURCE, read_source, sip_address};
 use super::session::{Input, Session};
@@ -321,6 +322,8 @@ impl Inner {
                     answer(483, "Too Many Hops", &[])
                 } else if !unknown.is_empty() {
                     answer(420, "Bad Extension", &[("Unsupported", &unknown)])
+                } else if let Some((first, second)) = self.challenges(request, from) {
+                    answer(401, "Unauthorized", &[("WWW-Authenticate", &first), ("WWW-Authenticate", &second)])
                 } else if self.state().sessions.len() >= limits.dialogs {
                     answer(503, "Service Unavailable", &[("Retry-After", "10")])
                 } else {
@@ -331,6 +334,17 @@ impl Inner {
             Method::Bye | Method::Update | Method::PRack | Method::Notify | Method::Info => answer(481, NO_DIALOG, &[]),
             _ => answer(405, "Method Not Allowed", &[("Allow", ALLOW)]),
         }
+    }
+
+    /// What is to be answered to who has not proven who they are.
+    fn challenges(&self, request: &Request, from: &Origin) -> Option<(String, String)> {
+        let accounts = self.net.config.accounts.as_ref()?;
+        let proof = accounts.judge(request, from, &self.secret);
+        if proof == Proof::Good {
+            return None;
+        }
+        let [first, second] = accounts.challenges(from, proof == Proof::Stale, &self.secret);
+        Some((first, second))
     }
 
     /// Whether a request has a transaction, or had one a while ago.

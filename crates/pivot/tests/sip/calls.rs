@@ -355,3 +355,28 @@ async fn calls_beyond_the_limit_and_of_strangers_are_refused() {
     peer.invite("").await;
     peer.expect("SIP/2.0 403").await;
 }
+
+#[tokio::test]
+async fn who_has_to_proves_who_they_are() {
+    let accounts = patchcord_pivot::sip::Accounts {
+        realm: "pivot".into(),
+        is_needed: std::sync::Arc::new(|_| true),
+        password: std::sync::Arc::new(|_, name| (name == "trunk").then(|| "secret".into())),
+    };
+    let mut callee = Pivot::with(|config| config.accounts = Some(accounts)).await;
+    let mut caller = Pivot::start().await;
+    let uri = format!("sip:a@{}", callee.address);
+    for (password, is_right) in [("wrong", false), ("secret", true)] {
+        let credentials = Credentials { username: "trunk".into(), password: password.into(), realm: None };
+        caller.call(&uri, |outgoing| outgoing.credentials = Some(credentials));
+        if is_right {
+            let (dialog, _) = callee.invited().await;
+            callee.accept(dialog);
+            assert!(matches!(caller.next().await, Event::Accepted { .. }));
+            callee.acknowledged().await;
+        } else {
+            assert!(matches!(caller.next().await, Event::Rejected(_, rejection) if rejection.status.code == 401));
+            assert_eq!(callee.stack.dialogs(), 0);
+        }
+    }
+}

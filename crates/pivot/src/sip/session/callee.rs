@@ -13,7 +13,7 @@ use crate::message::{Action, Event, Header, Incoming, Origin, Sdp, Status};
 use crate::sip::build;
 use crate::sip::dialog::Dialog;
 use crate::sip::text::{self, field};
-use crate::sip::transaction::{Answerer, answer, answer_at_once, contact};
+use crate::sip::transaction::{Answerer, answer, answer_at_once, contact, is_secure};
 
 /// Their INVITE until the ACK of its 2xx.
 pub(super) struct Called {
@@ -45,7 +45,7 @@ impl Session {
         let net = &self.inner.net;
         let Some(dialog) = transaction.connection.as_ref().and_then(|connection| {
             let local = net.local(from.transport, from.address.ip());
-            let contact = contact(&user(&request), &local, from.transport);
+            let contact = contact(&user(&request), &local, from.transport, is_secure(&request));
             Dialog::of_request(&request, &self.local.1, contact, net.flow(connection, from))
         }) else {
             return self.decline(transaction, 400, "A Contact With a SIP URI Is Needed", &[]);

@@ -337,6 +337,7 @@ impl Session {
         // The INVITE, for what a fork needs.
         self.calling_was = Some(calling.request);
         self.inner.tell(event).await;
+        self.run_queue().await;
     }
 
     /// Another fork has accepted too: one is enough (RFC 3261 13.2.2.4).
