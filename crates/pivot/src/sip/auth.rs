@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rsipstack::sip::headers::auth::{Algorithm, AuthQop};
-use rsipstack::sip::{DigestGenerator, HasHeaders as _, Request, Uri};
+use rsipstack::sip::{DigestGenerator, Request, Uri};
 
 use super::digest::field_parameter;
 use super::text;
@@ -15,6 +15,9 @@ use crate::message::Origin;
 
 /// How long a challenge may be answered, in seconds.
 const FRESH_S: u64 = 60;
+
+/// Knows the password of a user name at an origin.
+pub type Passwords = Arc<dyn Fn(&Origin, &str) -> Option<Box<str>> + Send + Sync>;
 
 /// Who has to prove who they are when they call or refer outside of a dialog, and by what.
 #[derive(Clone)]
@@ -24,7 +27,7 @@ pub struct Accounts {
     /// Whether an origin has to.
     pub is_needed: Arc<dyn Fn(&Origin) -> bool + Send + Sync>,
     /// The password of a user name at an origin; none if there is no such account.
-    pub password: Arc<dyn Fn(&Origin, &str) -> Option<Box<str>> + Send + Sync>,
+    pub password: Passwords,
 }
 
 impl fmt::Debug for Accounts {

@@ -20,7 +20,7 @@ mod transaction;
 mod uri;
 mod vet;
 
-pub use auth::Accounts;
+pub use auth::{Accounts, Passwords};
 pub use config::{Allows, Certificate, Config, Limits, Listen, StackError, Trace, Traced};
 pub use stack::Stack;
 
