@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::auth::Accounts;
 use crate::message::{Origin, Transport};
 
 /// Says whether requests of an origin are accepted.
@@ -32,6 +33,8 @@ pub struct Config {
     pub allows: Option<Allows>,
     /// Others get no answer at all instead of 403.
     pub is_silent: bool,
+    /// Who has to prove who they are; nobody, if none.
+    pub accounts: Option<Accounts>,
     /// The SIP trace.
     pub trace: Option<Trace>,
     /// T1 (RFC 3261 17.1.1.1), from which the other timers follow.
@@ -54,6 +57,7 @@ impl Config {
             limits: Limits::default(),
             allows: None,
             is_silent: false,
+            accounts: None,
             trace: None,
             t1: Duration::from_millis(500),
             session_expires_s: None,

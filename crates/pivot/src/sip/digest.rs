@@ -55,7 +55,8 @@ pub(super) fn authorize(request: &mut Request, response: &Response, credentials:
     Ok(())
 }
 
-fn field_parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
+/// A parameter of Digest credentials or of a Digest challenge.
+pub(super) fn field_parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
     let (scheme, parameters) = value.trim().split_once(char::is_whitespace)?;
     scheme.eq_ignore_ascii_case("Digest").then_some(())?;
     text::split(parameters, b',').into_iter().find_map(|part| {

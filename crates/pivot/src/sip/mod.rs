@@ -4,6 +4,7 @@
 //!   net, stream (sockets) -> vet -> rsipstack (transactions) -> stack (whom it concerns) -> session (one a dialog)
 //! ```
 
+mod auth;
 mod build;
 mod config;
 mod dialog;
@@ -19,6 +20,7 @@ mod transaction;
 mod uri;
 mod vet;
 
+pub use auth::{Accounts, Passwords};
 pub use config::{Allows, Certificate, Config, Limits, Listen, StackError, Trace, Traced};
 pub use stack::Stack;
 

@@ -21,7 +21,7 @@ use socket2::{Domain as Family, Protocol, Socket, Type};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::config::{Config, Listen, StackError};
-use super::stack::Inner;
+use super::stack::{Door, Inner};
 use super::trace::trace;
 use super::uri::{self, Target};
 use super::vet::{Verdict, vet};
@@ -53,6 +53,9 @@ struct Local {
     udp: Option<SipConnection>,
 }
 
+/// Connections that we have opened: by transport, address, and whom the certificate names.
+type Dialled = BTreeMap<(u8, SocketAddr, Box<str>), SipConnection>;
+
 /// The sockets.
 pub(super) struct Net {
     pub config: Config,
@@ -60,7 +63,7 @@ pub(super) struct Net {
     locals: Vec<Local>,
     connector: TlsConnector,
     resolver: SipResolver,
-    dialled: Mutex<BTreeMap<(u8, SocketAddr, Box<str>), SipConnection>>,
+    dialled: Mutex<Dialled>,
     feed: TransportSender,
     endpoint: OnceLock<EndpointInnerRef>,
     inner: OnceLock<Weak<Inner>>,
@@ -166,7 +169,11 @@ impl Net {
                     }
                     let answer = self.take(bytes, Origin { address: from, transport: Transport::Udp }, connection);
                     if let Some(answer) = answer {
-                        let _ = tap.send_to(&answer, from).await;
+                        // Where its Via says, at the address it came from (RFC 3261 18.2.2, RFC 3581 4).
+                        let to = SipMessage::try_from(&*answer).and_then(|answer| {
+                            SipConnection::get_destination(&answer).map_err(|e| sip::Error::ParseError(e.to_string()))
+                        });
+                        let _ = tap.send_to(&answer, to.unwrap_or(from)).await;
                     }
                 }
                 // The system is out of memory, say: it must not spin.
@@ -206,10 +213,7 @@ impl Net {
         trace(self.config.trace.as_ref(), false, from.address, from.transport, bytes);
         let is_datagram = from.transport == Transport::Udp;
         match vet(bytes, from.address, is_datagram, &self.config.agent, self.config.limits.message) {
-            Verdict::Take(message) => {
-                self.feed(*message, from, connection);
-                None
-            }
+            Verdict::Take(message) => self.feed(*message, from, connection),
             Verdict::Answer(answer) => (!self.config.is_silent || self.allows(&from)).then_some(answer),
             Verdict::Drop(why) => {
                 tracing::debug!(from = %from.address, why, "what came is no SIP");
@@ -218,23 +222,30 @@ impl Net {
         }
     }
 
-    fn feed(&self, mut message: SipMessage, from: Origin, connection: &SipConnection) {
+    fn feed(&self, mut message: SipMessage, from: Origin, connection: &SipConnection) -> Option<Vec<u8>> {
+        let inner = self.inner.get().and_then(Weak::upgrade)?;
         match &mut message {
-            SipMessage::Request(request) => note_source(request, from),
+            SipMessage::Request(request) => {
+                note_source(request, from);
+                match inner.door(request, &from) {
+                    Door::In => {}
+                    Door::Answer(response) => return Some(response.to_bytes()),
+                    Door::Silence => return None,
+                }
+            }
             SipMessage::Response(response) => {
                 let is_invite = text::cseq(response.headers()).is_some_and(|(_, method)| method == "INVITE");
                 if is_invite && (200..300).contains(&response.status_code.code()) {
                     // What a 2xx needs is the dialog's (RFC 3261 13.2.2.4), however often and from however many it comes.
-                    if let Some(inner) = self.inner.get().and_then(Weak::upgrade) {
-                        inner.success(response.clone(), connection.clone());
-                    }
-                    return;
+                    inner.success(response.clone(), connection.clone());
+                    return None;
                 }
             }
         }
         let source = sip_address(from.transport, from.address);
         // It is gone at the end only.
         let _ = self.feed.send(TransportEvent::Incoming(message, connection.clone(), source));
+        None
     }
 
     /// Whether a request outside of a dialog is accepted.
@@ -315,7 +326,7 @@ impl Net {
         Ok(self.hop_by(connection, transport, to))
     }
 
-    fn dialled(&self) -> std::sync::MutexGuard<'_, BTreeMap<(u8, SocketAddr, Box<str>), SipConnection>> {
+    fn dialled(&self) -> std::sync::MutexGuard<'_, Dialled> {
         self.dialled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -451,7 +462,7 @@ fn note_source(request: &mut sip::Request, source: Origin) {
                 value.push_str(part);
             }
             value.push_str(&format!(";received={}", from.ip()));
-            if parts.iter().any(|part| wants_port(part)) {
+            if parts.iter().any(wants_port) {
                 value.push_str(&format!(";rport={}", from.port()));
             }
             for other in others {

@@ -7,6 +7,7 @@ mod ours;
 mod theirs;
 mod timer;
 
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use self::ours::Ours;
 use self::theirs::Theirs;
 use self::timer::{SessionTimer, Timer};
 use super::dialog::Dialog;
-use super::stack::Inner;
+use super::stack::{Inner, Key};
 use super::text;
 use super::transaction::{Reply, until};
 use crate::message::{Action, Credentials, DialogId, Event, Origin, Reason, RequestId, Sdp, Status};
@@ -64,11 +65,13 @@ pub(super) struct Session {
     inner: Arc<Inner>,
     id: DialogId,
     /// Call-ID and our tag.
-    local: (Box<str>, Box<str>),
+    local: Key,
     /// Call-ID, their tag and the number of their INVITE.
-    pub caller: Option<((Box<str>, Box<str>), u32)>,
+    pub caller: Option<(Key, u32)>,
     to: UnboundedSender<Input>,
     inbox: UnboundedReceiver<Input>,
+    /// Requests of theirs in the inbox.
+    waiting: Arc<AtomicUsize>,
     phase: Phase,
     dialog: Option<Dialog>,
     credentials: Option<Credentials>,
@@ -101,9 +104,9 @@ impl Session {
     pub(super) fn new(
         inner: Arc<Inner>,
         id: DialogId,
-        local: (Box<str>, Box<str>),
-        to: UnboundedSender<Input>,
-        inbox: UnboundedReceiver<Input>,
+        local: Key,
+        (to, inbox): (UnboundedSender<Input>, UnboundedReceiver<Input>),
+        waiting: Arc<AtomicUsize>,
     ) -> Self {
         Self {
             inner,
@@ -112,6 +115,7 @@ impl Session {
             caller: None,
             to,
             inbox,
+            waiting,
             phase: Phase::Early,
             dialog: None,
             credentials: None,
@@ -156,7 +160,10 @@ impl Session {
     async fn take(&mut self, input: Input) {
         match input {
             Input::Act(action) => self.act(action).await,
-            Input::Request(transaction, from) => self.asked(*transaction, from).await,
+            Input::Request(transaction, from) => {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+                self.asked(*transaction, from).await;
+            }
             Input::Server(token, message) => self.followed(token, &message).await,
             Input::ServerOver(token) => self.unfollowed(token).await,
             Input::Client(token, reply) => self.replied(token, reply).await,
@@ -182,12 +189,12 @@ impl Session {
 
     /// What is told to a dialog that is over is left out; who waits for an answer gets one.
     async fn leave_out(&mut self, action: Action) {
-        let request = match action {
-            Action::Bye { request, .. }
-            | Action::Notify { request, .. }
-            | Action::Refer { request, .. }
-            | Action::Offer { request, .. } => request,
-            _ => return,
+        let (Action::Bye { request, .. }
+        | Action::Notify { request, .. }
+        | Action::Refer { request, .. }
+        | Action::Offer { request, .. }) = action
+        else {
+            return;
         };
         self.answered(request, 481, "The dialog is over").await;
     }

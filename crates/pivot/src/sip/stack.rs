@@ -1,20 +1,23 @@
 //! The stack: finds out whom a message concerns, and begins sessions.
 
+use core::hash::BuildHasher as _;
 use core::net::SocketAddr;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rsipstack::EndpointBuilder;
-use rsipstack::sip::{HasHeaders as _, Method, Response};
+use rsipstack::sip::{HasHeaders as _, Headers, Method, Request, Response};
 use rsipstack::transaction::endpoint::EndpointOption;
+use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::random_text;
 use rsipstack::transaction::transaction::Transaction;
 use rsipstack::transport::channel::ChannelConnection;
 use rsipstack::transport::{SipConnection, TransportLayer};
 use tokio::sync::mpsc::{self, UnboundedSender};
 
+use super::auth::Proof;
 use super::config::{Config, StackError};
 use super::net::{Net, SOURCE, read_source, sip_address};
 use super::session::{Input, Session};
@@ -47,14 +50,32 @@ pub(super) struct Inner {
     events: mpsc::Sender<Event>,
     state: Mutex<State>,
     numbers: AtomicU64,
+    /// For tags of responses that are not remembered: the same request gets the same.
+    secret: std::hash::RandomState,
 }
 
 /// Names what a message says of its dialog: Call-ID and a tag.
-type Key = (Box<str>, Box<str>);
+pub(super) type Key = (Box<str>, Box<str>);
+
+/// How a session is reached.
+#[derive(Clone)]
+struct Handle {
+    to: UnboundedSender<Input>,
+    /// Requests of theirs that it has not looked at.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// What is to be done about a request before it is given a transaction.
+pub(super) enum Door {
+    In,
+    /// Nothing of it is remembered (RFC 3261 8.2.7): a flood of such costs no memory.
+    Answer(Box<Response>),
+    Silence,
+}
 
 #[derive(Default)]
 struct State {
-    sessions: BTreeMap<DialogId, UnboundedSender<Input>>,
+    sessions: BTreeMap<DialogId, Handle>,
     /// By our tag.
     by_local: BTreeMap<Key, DialogId>,
     /// INVITEs of theirs, by their tag and number: the same by another way is no other call (RFC 3261 8.2.2.2).
@@ -95,8 +116,13 @@ impl Stack {
         let feeder = ChannelConnection::create_connection(fed, unsent, nobody, None).await.map_err(failed)?;
         endpoint.inner.transport_layer.add_connection(SipConnection::Channel(feeder));
 
-        let inner =
-            Arc::new(Inner { net: Arc::clone(&net), events, state: Mutex::default(), numbers: AtomicU64::new(1) });
+        let inner = Arc::new(Inner {
+            net: Arc::clone(&net),
+            events,
+            state: Mutex::default(),
+            numbers: AtomicU64::new(1),
+            secret: std::hash::RandomState::new(),
+        });
         let served = endpoint.inner.clone();
         tokio::spawn(async move {
             if let Err(error) = served.serve().await {
@@ -207,7 +233,7 @@ impl Inner {
         let session = session.and_then(|session| self.state().sessions.get(&session).cloned());
         if let Some(session) = session {
             // It may have ended just now.
-            let _ = session.send(Input::Act(action));
+            let _ = session.to.send(Input::Act(action));
         }
     }
 
@@ -217,10 +243,12 @@ impl Inner {
         {
             let mut state = self.state();
             if state.sessions.len() < self.net.config.limits.dialogs && !state.sessions.contains_key(&dialog) {
-                state.sessions.insert(dialog, to.clone());
+                let handle = Handle { to: to.clone(), waiting: Arc::default() };
+                let waiting = Arc::clone(&handle.waiting);
+                state.sessions.insert(dialog, handle);
                 state.by_local.insert(local.clone(), dialog);
                 drop(state);
-                let session = Session::new(Arc::clone(self), dialog, local, to, inbox);
+                let session = Session::new(Arc::clone(self), dialog, local, (to, inbox), waiting);
                 tokio::spawn(session.call(outgoing));
                 return;
             }
@@ -241,54 +269,106 @@ impl Inner {
         let tag = text::value(headers, "From").and_then(text::tag).unwrap_or_default();
         let session = self.session(call_id, tag);
         if let Some(session) = session {
-            let _ = session.send(Input::Success(Box::new(response), connection));
+            let _ = session.to.send(Input::Success(Box::new(response), connection));
         }
     }
 
-    fn session(&self, call_id: &str, local_tag: &str) -> Option<UnboundedSender<Input>> {
+    fn session(&self, call_id: &str, local_tag: &str) -> Option<Handle> {
         let state = self.state();
         let id = state.by_local.get(&(call_id.into(), local_tag.into()))?;
         state.sessions.get(id).cloned()
+    }
+
+    /// Looks at a request of theirs that has no transaction yet.
+    pub(super) fn door(&self, request: &Request, from: &Origin) -> Door {
+        let headers = request.headers();
+        if matches!(request.method, Method::Ack | Method::Cancel) || self.is_known(request) {
+            return Door::In;
+        }
+        let answer = |code, phrase, besides: &[(&str, &str)]| {
+            let seen = (text::value(headers, "Via"), text::value(headers, "Call-ID"), text::value(headers, "CSeq"));
+            let tag = format!("{:016x}", self.secret.hash_one(seen));
+            let agent = &self.net.config.agent;
+            let mut response = match code {
+                200 => build::options(request, &tag, agent),
+                _ => build::response(request, code, phrase, &tag, agent),
+            };
+            response.headers.extend(besides.iter().map(|(name, value)| field(name, value)).collect());
+            build::set_body(&mut response.headers, &mut response.body, None);
+            Door::Answer(Box::new(response))
+        };
+        const NO_DIALOG: &str = "Call/Transaction Does Not Exist";
+        let limits = &self.net.config.limits;
+        let call_id = text::value(headers, "Call-ID").unwrap_or_default();
+        let tag = text::value(headers, "To").and_then(text::tag);
+        if let Some(session) = tag.and_then(|tag| self.session(call_id, tag)) {
+            let waiting = session.waiting.load(Ordering::Relaxed);
+            return if waiting < limits.requests.max(1) {
+                Door::In
+            } else {
+                answer(503, "Too Many Requests Wait", &[("Retry-After", "5")])
+            };
+        }
+        if !self.net.allows(from) {
+            return if self.net.config.is_silent { Door::Silence } else { answer(403, "Forbidden", &[]) };
+        }
+        if tag.is_some() {
+            return answer(481, NO_DIALOG, &[]);
+        }
+        match request.method {
+            Method::Invite | Method::Refer => {
+                let unknown = unsupported(headers);
+                if text::value(headers, "Max-Forwards").and_then(|hops| hops.trim().parse().ok()) == Some(0_u32) {
+                    answer(483, "Too Many Hops", &[])
+                } else if !unknown.is_empty() {
+                    answer(420, "Bad Extension", &[("Unsupported", &unknown)])
+                } else if let Some((first, second)) = self.challenges(request, from) {
+                    answer(401, "Unauthorized", &[("WWW-Authenticate", &first), ("WWW-Authenticate", &second)])
+                } else if self.state().sessions.len() >= limits.dialogs {
+                    answer(503, "Service Unavailable", &[("Retry-After", "10")])
+                } else {
+                    Door::In
+                }
+            }
+            Method::Options => answer(200, "OK", &[]),
+            Method::Bye | Method::Update | Method::PRack | Method::Notify | Method::Info => answer(481, NO_DIALOG, &[]),
+            _ => answer(405, "Method Not Allowed", &[("Allow", ALLOW)]),
+        }
+    }
+
+    /// What is to be answered to who has not proven who they are.
+    fn challenges(&self, request: &Request, from: &Origin) -> Option<(String, String)> {
+        let accounts = self.net.config.accounts.as_ref()?;
+        let proof = accounts.judge(request, from, &self.secret);
+        if proof == Proof::Good {
+            return None;
+        }
+        let [first, second] = accounts.challenges(from, proof == Proof::Stale, &self.secret);
+        Some((first, second))
+    }
+
+    /// Whether a request has a transaction, or had one a while ago.
+    fn is_known(&self, request: &Request) -> bool {
+        let Some(endpoint) = self.net.endpoint() else { return false };
+        TransactionKey::from_request(request, TransactionRole::Server).is_ok_and(|key| {
+            endpoint.transactions.contains_key(&key) || endpoint.finished_transactions.contains_key(&key)
+        })
     }
 
     fn dispatch(self: &Arc<Self>, mut transaction: Transaction) {
         let Some(from) = source(&mut transaction) else { return };
         let headers = transaction.original.headers();
         let call_id = text::value(headers, "Call-ID").unwrap_or_default();
-        let tag = text::value(headers, "To").and_then(text::tag);
-        if let Some(tag) = tag {
-            match self.session(call_id, tag) {
+        match text::value(headers, "To").and_then(text::tag) {
+            None => self.begin(transaction, from),
+            Some(tag) => match self.session(call_id, tag) {
                 Some(session) => {
-                    let _ = session.send(Input::Request(Box::new(transaction), from));
+                    session.waiting.fetch_add(1, Ordering::Relaxed);
+                    let _ = session.to.send(Input::Request(Box::new(transaction), from));
                 }
-                None if self.is_refused(&from) => self.refuse(transaction),
+                // It was there a moment ago.
                 None => self.answer(transaction, 481, "Call/Transaction Does Not Exist", &[]),
-            }
-            return;
-        }
-        if self.is_refused(&from) {
-            return self.refuse(transaction);
-        }
-        match transaction.original.method {
-            Method::Invite | Method::Refer => self.begin(transaction, from),
-            Method::Options => {
-                let response = build::options(&transaction.original, &random_text(10), &self.net.config.agent);
-                answer_at_once(transaction, response);
-            }
-            Method::Bye | Method::Update | Method::PRack | Method::Notify | Method::Info => {
-                self.answer(transaction, 481, "Call/Transaction Does Not Exist", &[]);
-            }
-            _ => self.answer(transaction, 405, "Method Not Allowed", &[("Allow", ALLOW)]),
-        }
-    }
-
-    fn is_refused(&self, from: &Origin) -> bool {
-        !self.net.allows(from)
-    }
-
-    fn refuse(&self, transaction: Transaction) {
-        if !self.net.config.is_silent {
-            self.answer(transaction, 403, "Forbidden", &[]);
+            },
         }
     }
 
@@ -305,13 +385,6 @@ impl Inner {
     fn begin(self: &Arc<Self>, transaction: Transaction, from: Origin) {
         let request = &transaction.original;
         let headers = request.headers();
-        if text::value(headers, "Max-Forwards").and_then(|hops| hops.trim().parse().ok()) == Some(0_u32) {
-            return self.answer(transaction, 483, "Too Many Hops", &[]);
-        }
-        let unknown = unsupported(&transaction);
-        if !unknown.is_empty() {
-            return self.answer(transaction, 420, "Bad Extension", &[("Unsupported", &unknown)]);
-        }
         let call_id: Box<str> = text::value(headers, "Call-ID").unwrap_or_default().into();
         let their_tag: Box<str> = text::value(headers, "From").and_then(text::tag).unwrap_or_default().into();
         let number = text::cseq(headers).map(|(number, _)| number).unwrap_or_default();
@@ -319,13 +392,14 @@ impl Inner {
         let local: Key = (call_id, random_text(10).into());
         let dialog = DialogId(self.number());
         let (to, inbox) = mpsc::unbounded_channel();
+        let waiting = Arc::default();
         let mut state = self.state();
         let refused = if state.by_caller.contains_key(&caller) {
             Some((482, "Loop Detected"))
         } else if state.sessions.len() >= self.net.config.limits.dialogs {
             Some((503, "Service Unavailable"))
         } else {
-            state.sessions.insert(dialog, to.clone());
+            state.sessions.insert(dialog, Handle { to: to.clone(), waiting: Arc::clone(&waiting) });
             state.by_local.insert(local.clone(), dialog);
             state.by_caller.insert(caller.clone(), dialog);
             None
@@ -335,7 +409,7 @@ impl Inner {
             let later: &[_] = if code == 503 { &[("Retry-After", "10")] } else { &[] };
             return self.answer(transaction, code, phrase, later);
         }
-        let mut session = Session::new(Arc::clone(self), dialog, local, to, inbox);
+        let mut session = Session::new(Arc::clone(self), dialog, local, (to, inbox), waiting);
         session.caller = Some(caller);
         tokio::spawn(session.begin(transaction, from));
     }
@@ -350,8 +424,8 @@ fn source(transaction: &mut Transaction) -> Option<Origin> {
 }
 
 /// Option tags that are required and unknown (RFC 3261 8.2.2.3).
-fn unsupported(transaction: &Transaction) -> String {
-    let required = text::list(transaction.original.headers(), "Require").into_iter();
+fn unsupported(headers: &Headers) -> String {
+    let required = text::list(headers, "Require").into_iter();
     let is_unknown = |tag: &&str| !SUPPORTED.split(", ").any(|known| known.eq_ignore_ascii_case(tag));
     required.filter(is_unknown).collect::<Vec<_>>().join(", ")
 }

@@ -138,7 +138,7 @@ pub(super) fn tag(value: &str) -> Option<&str> {
     parameter(parameters, "tag").filter(|tag| !tag.is_empty())
 }
 
-/// Number and method of a CSeq.
+/// Number and method of a `CSeq`.
 pub(super) fn cseq(headers: &Headers) -> Option<(u32, &str)> {
     let (number, method) = value(headers, "CSeq")?.split_once(|c: char| c.is_ascii_whitespace())?;
     Some((number.parse().ok()?, method.trim()))

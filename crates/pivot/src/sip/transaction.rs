@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use rsipstack::platform::CancellationToken;
-use rsipstack::sip::{HasHeaders as _, Method, Request, Response, SipMessage};
+use rsipstack::sip::{HasHeaders as _, Method, Request, Response, Scheme, SipMessage};
 use rsipstack::transaction::endpoint::MessageInspector;
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::transaction::{Transaction, TransactionEvent, TransactionEventSender};
@@ -41,7 +41,7 @@ pub(super) enum Way {
     /// To whoever the URI says, over the connection if it is still there.
     To {
         uri: Box<str>,
-        flow: Option<Flow>,
+        flow: Option<Box<Flow>>,
         /// It gets a Contact with this user.
         contact_user: Option<Box<str>>,
     },
@@ -83,9 +83,20 @@ pub(super) fn via(hop: &Hop) -> Box<str> {
 }
 
 /// Our Contact.
-pub(super) fn contact(user: &str, local: &str, transport: Transport) -> Box<str> {
+pub(super) fn contact(user: &str, local: &str, transport: Transport, is_secure: bool) -> Box<str> {
     let at = if user.is_empty() { "" } else { "@" };
-    format!("<sip:{user}{at}{local}{}>", uri::parameter(transport)).into()
+    // Who is asked by SIPS answers by SIPS (RFC 3261 8.1.1.8, 12.1.1), which says TLS already.
+    let (scheme, parameter) = match (is_secure, transport) {
+        (true, Transport::Tls) => ("sips", ""),
+        (true, Transport::Wss) => ("sips", uri::parameter(transport)),
+        _ => ("sip", uri::parameter(transport)),
+    };
+    format!("<{scheme}:{user}{at}{local}{parameter}>").into()
+}
+
+/// Whether a request is for a SIPS URI.
+pub(super) fn is_secure(request: &Request) -> bool {
+    request.uri.scheme == Some(Scheme::Sips)
 }
 
 /// Sends a request and reports until its final response, or until `stop`.
@@ -111,9 +122,9 @@ async fn ask_until_answered(net: &Arc<Net>, mut request: Request, way: Way, toke
     let report = |reply| drop(to.send(Input::Client(token, reply)));
     let sent = match way {
         Way::Same(sent) => *sent,
-        Way::To { uri, flow, contact_user } => match net.hop(&uri, flow.as_ref()).await {
+        Way::To { uri, flow, contact_user } => match net.hop(&uri, flow.as_deref()).await {
             Ok(hop) => {
-                let contact = contact_user.map(|user| contact(&user, &hop.local, hop.transport));
+                let contact = contact_user.map(|user| contact(&user, &hop.local, hop.transport, is_secure(&request)));
                 Sent { via: via(&hop), contact, hop }
             }
             Err(why) => return report(Reply::Unreachable(why)),
@@ -138,7 +149,13 @@ async fn ask_until_answered(net: &Arc<Net>, mut request: Request, way: Way, toke
     loop {
         let message = tokio::select! {
             message = transaction.receive() => message,
-            () = gone.cancelled() => return report(Reply::Unreachable("the connection ended".to_owned())),
+            () = gone.cancelled() => {
+                // What came just before the end is on its way through rsipstack.
+                match tokio::time::timeout(net.config.t1, transaction.receive()).await {
+                    Ok(message) => message,
+                    Err(_) => return report(Reply::Unreachable("the connection ended".to_owned())),
+                }
+            }
         };
         match message {
             Some(SipMessage::Response(response)) => {

@@ -130,7 +130,7 @@ async fn a_refusal_says_why_and_a_reinvite_by_another_way_is_a_loop() {
 
 #[tokio::test]
 async fn a_call_goes_out_and_ends_from_either_side() {
-    let mut pivot = Pivot::start().await;
+    let mut pivot = Pivot::with(|config| config.t1 = std::time::Duration::from_millis(20)).await;
     let mut peer = Peer::new(pivot.address).await;
     let (dialog, _) = pivot.call_to(&mut peer, None).await;
     let request = pivot.request();
@@ -141,6 +141,10 @@ async fn a_call_goes_out_and_ends_from_either_side() {
     let (_, mut call) = pivot.call_to(&mut peer, None).await;
     peer.bye(&mut call).await;
     pivot.ended().await;
+    assert_eq!(pivot.stack.dialogs(), 2, "a fork may still answer");
+    while pivot.stack.dialogs() > 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
@@ -350,4 +354,29 @@ async fn calls_beyond_the_limit_and_of_strangers_are_refused() {
     let mut peer = Peer::new(strict.address).await;
     peer.invite("").await;
     peer.expect("SIP/2.0 403").await;
+}
+
+#[tokio::test]
+async fn who_has_to_proves_who_they_are() {
+    let accounts = patchcord_pivot::sip::Accounts {
+        realm: "pivot".into(),
+        is_needed: std::sync::Arc::new(|_| true),
+        password: std::sync::Arc::new(|_, name| (name == "trunk").then(|| "secret".into())),
+    };
+    let mut callee = Pivot::with(|config| config.accounts = Some(accounts)).await;
+    let mut caller = Pivot::start().await;
+    let uri = format!("sip:a@{}", callee.address);
+    for (password, is_right) in [("wrong", false), ("secret", true)] {
+        let credentials = Credentials { username: "trunk".into(), password: password.into(), realm: None };
+        caller.call(&uri, |outgoing| outgoing.credentials = Some(credentials));
+        if is_right {
+            let (dialog, _) = callee.invited().await;
+            callee.accept(dialog);
+            assert!(matches!(caller.next().await, Event::Accepted { .. }));
+            callee.acknowledged().await;
+        } else {
+            assert!(matches!(caller.next().await, Event::Rejected(_, rejection) if rejection.status.code == 401));
+            assert_eq!(callee.stack.dialogs(), 0);
+        }
+    }
 }

@@ -149,6 +149,83 @@ async fn whatever_is_thrown_at_the_sockets_a_good_call_is_made_after_it() {
 }
 
 #[tokio::test]
+async fn whatever_is_said_in_a_call_the_next_one_is_good() {
+    let panics = count_panics();
+    let mut random = random();
+    let mut pivot = Pivot::with(|config| config.limits.dialogs = 10_000).await;
+    let mut peer = Peer::new(pivot.address).await;
+    for _ in 0..15 {
+        // A caller who goes mad.
+        let (_, mut call) = pivot.call_from(&mut peer).await;
+        let mut seeds = Vec::new();
+        for method in ["INVITE", "ACK", "BYE", "CANCEL", "REFER", "NOTIFY", "INFO", "UPDATE", "PRACK"] {
+            call.cseq += 1;
+            let fields = "Contact: <sip:x@127.0.0.1:9>\r\nRefer-To: <sip:a@b>\r\nEvent: refer\r\nRAck: 1 1 INVITE\r\n\
+                Subscription-State: active;expires=1\r\nSession-Expires: 1800;refresher=uas\r\nSupported: timer\r\n";
+            let via = format!("SIP/2.0/UDP 127.0.0.1:{};rport;branch=z9hG4bKm{}", peer.port(), random.0);
+            seeds.push(peer.text(method, &call, &via, fields, &sdp("mad")).into_bytes());
+        }
+        for _ in 0..60 {
+            peer.send_bytes(&mutated(&mut random, &seeds)).await;
+        }
+        // A callee who does.
+        let mut callee = Peer::new(pivot.address).await;
+        pivot.call(&callee.uri(), |_| {});
+        let (invite, _) = callee.receive().await;
+        let mut seeds = Vec::new();
+        for status in ["100 T", "183 P", "200 OK", "302 Moved", "401 Who", "422 Short", "486 Busy"] {
+            let mut head =
+                format!("SIP/2.0 {status}\r\nVia: {}\r\nFrom: {}\r\n", invite.get("Via"), invite.get("From"));
+            head.push_str(&format!(
+                "To: {};tag=m\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: <sip:x@127.0.0.1:9>\r\nRequire: 100rel\r\nRSeq: 1\r\n\
+                 Record-Route: <sip:r;lr>, <sip:127.0.0.1:9>\r\nWWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n\
+                 Session-Expires: 1800;refresher=uac\r\nReason: Q.850;cause=16\r\nMin-SE: 90\r\n",
+                invite.get("To"), invite.get("Call-ID"), invite.get("CSeq"),
+            ));
+            seeds.push(Peer::message(&head, &sdp("mad")).into_bytes());
+        }
+        for _ in 0..60 {
+            callee.send_bytes(&mutated(&mut random, &seeds)).await;
+        }
+        // What comes of all that is of no interest.
+        peer = Peer::new(pivot.address).await;
+        peer.send(&Peer::message(&peer.stranger("OPTIONS", 1), "")).await;
+        loop {
+            tokio::select! {
+                _ = pivot.next() => {}
+                (answer, _) = peer.receive() => {
+                    assert_eq!(answer.start, "SIP/2.0 200 OK");
+                    break;
+                }
+            }
+        }
+        let call = peer.invite(&sdp("good")).await;
+        let dialog = loop {
+            match pivot.next().await {
+                patchcord_pivot::message::Event::Invite(dialog, incoming) if *incoming.call_id == *call.call_id => {
+                    break dialog;
+                }
+                _ => {}
+            }
+        };
+        pivot.accept(dialog);
+        let ok = peer.expect("SIP/2.0 200").await;
+        let mut call = peer.acknowledge(call, &ok, "").await;
+        peer.bye(&mut call).await;
+        loop {
+            if matches!(pivot.next().await, patchcord_pivot::message::Event::Ended(ended, _) if ended == dialog) {
+                break;
+            }
+        }
+        while pivot.events.try_recv().is_ok() {}
+        // Those that are still mad are not asked any more.
+        pivot = Pivot::with(|config| config.limits.dialogs = 10_000).await;
+        peer = Peer::new(pivot.address).await;
+    }
+    assert_eq!(panics.load(std::sync::atomic::Ordering::SeqCst), 0, "a task panicked");
+}
+
+#[tokio::test]
 async fn wrong_requests_get_the_right_answer() {
     let mut pivot = Pivot::start().await;
     let mut peer = Peer::new(pivot.address).await;

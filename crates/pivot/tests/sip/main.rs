@@ -2,6 +2,7 @@
 
 mod calls;
 mod hostile;
+mod load;
 mod offers;
 mod sipp;
 mod support;

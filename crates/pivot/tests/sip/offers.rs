@@ -209,7 +209,7 @@ async fn who_requires_reliable_responses_gets_them() {
     peer.request(&mut early, "PRACK", "RAck: 2 1 INVITE\r\n", "").await;
     peer.expect("SIP/2.0 481").await;
     peer.request(&mut early, "PRACK", "RAck: 1 1 INVITE\r\n", "").await;
-    let mut codes = vec![peer.expect("SIP/2.0 200").await, peer.expect("SIP/2.0 200").await];
+    let mut codes = [peer.expect("SIP/2.0 200").await, peer.expect("SIP/2.0 200").await];
     codes.sort_by_key(|ok| ok.get("CSeq").to_owned());
     assert_eq!(codes[0].get("CSeq"), "1 INVITE");
     assert_eq!(codes[1].get("CSeq"), "3 PRACK");

@@ -13,7 +13,7 @@ use crate::message::{Action, Event, Header, Incoming, Origin, Sdp, Status};
 use crate::sip::build;
 use crate::sip::dialog::Dialog;
 use crate::sip::text::{self, field};
-use crate::sip::transaction::{Answerer, answer, answer_at_once, contact};
+use crate::sip::transaction::{Answerer, answer, answer_at_once, contact, is_secure};
 
 /// Their INVITE until the ACK of its 2xx.
 pub(super) struct Called {
@@ -45,7 +45,7 @@ impl Session {
         let net = &self.inner.net;
         let Some(dialog) = transaction.connection.as_ref().and_then(|connection| {
             let local = net.local(from.transport, from.address.ip());
-            let contact = contact(&user(&request), &local, from.transport);
+            let contact = contact(&user(&request), &local, from.transport, is_secure(&request));
             Dialog::of_request(&request, &self.local.1, contact, net.flow(connection, from))
         }) else {
             return self.decline(transaction, 400, "A Contact With a SIP URI Is Needed", &[]);
@@ -139,7 +139,7 @@ impl Session {
         }
         match action {
             Action::Progress { status, sdp, .. } => self.progress(&status, sdp),
-            Action::Accept { sdp, .. } => self.accept(sdp),
+            Action::Accept { sdp, .. } => self.accept(&sdp),
             Action::Reject { status, headers, .. } => {
                 self.reject(&status, &headers);
                 self.finish().await;
@@ -212,14 +212,14 @@ impl Session {
         }
     }
 
-    fn accept(&mut self, sdp: Sdp) {
+    fn accept(&mut self, sdp: &Sdp) {
         let Some(mut response) = self.call_response(&Status { code: 200, phrase: "OK".into() }) else { return };
         let Some(request) = self.called.as_ref().map(|called| called.request.clone()) else { return };
         self.answer_session_timer(&request.headers, &mut response);
         self.description = Some(sdp.clone());
         let Some(called) = &mut self.called else { return };
         called.is_accepted = true;
-        called.answerer.respond(response, build::sdp(Some(&sdp)));
+        called.answerer.respond(response, build::sdp(Some(sdp)));
     }
 
     fn reject(&mut self, status: &Status, besides: &[Header]) {

@@ -29,7 +29,7 @@ pub(super) struct Calling {
     sent: Option<Sent>,
     has_provisional: bool,
     cancel: Cancel,
-    /// Early dialogs, and the RSeq that was acknowledged last (RFC 3262 4).
+    /// Early dialogs, and the `RSeq` that was acknowledged last (RFC 3262 4).
     pub early: Vec<(Dialog, Option<u32>)>,
     tries: u8,
 }
@@ -135,7 +135,7 @@ impl Session {
         calling.has_provisional = true;
         if let Cancel::Wanted(reason) = &mut calling.cancel {
             let reason = reason.take();
-            self.send_cancel(reason);
+            self.send_cancel(reason.as_ref());
             return;
         }
         if matches!(calling.cancel, Cancel::Sent) || response.status_code.code() == 100 {
@@ -245,13 +245,13 @@ impl Session {
         if calling.sent.is_none() {
             self.rejected_by_us(487, "Cancelled before it was sent").await;
         } else if calling.has_provisional {
-            self.send_cancel(reason);
+            self.send_cancel(reason.as_ref());
         } else {
             calling.cancel = Cancel::Wanted(reason);
         }
     }
 
-    fn send_cancel(&mut self, reason: Option<Reason>) {
+    fn send_cancel(&mut self, reason: Option<&Reason>) {
         let token = self.inner.number();
         let Some(calling) = &mut self.calling else { return };
         calling.cancel = Cancel::Sent;
@@ -264,7 +264,7 @@ impl Session {
         let cseq = text::cseq(&invite.headers).map(|(number, _)| number).unwrap_or_default();
         headers.push(field("CSeq", &format!("{cseq} CANCEL")));
         headers.push(field("User-Agent", &self.inner.net.config.agent));
-        if let Some(reason) = &reason {
+        if let Some(reason) = reason {
             headers.push(field("Reason", &text::write_reason(reason)));
         }
         let cancel = Request { method: Method::Cancel, headers, body: Vec::new(), ..invite.clone() };
@@ -331,11 +331,13 @@ impl Session {
         self.dialog = Some(dialog);
         self.phase = Phase::Confirmed;
         self.linger = Some(Instant::now() + self.patience());
+        self.at(self.patience(), Timer::Forks);
         self.timers.retain(|(_, timer)| !matches!(timer, Timer::Cancelled));
         self.start_session_timer(response.headers(), true);
         // The INVITE, for what a fork needs.
         self.calling_was = Some(calling.request);
         self.inner.tell(event).await;
+        self.run_queue().await;
     }
 
     /// Another fork has accepted too: one is enough (RFC 3261 13.2.2.4).
@@ -354,6 +356,14 @@ impl Session {
         }
     }
 
+    /// No fork will answer any more.
+    pub(super) fn forget_forks(&mut self) {
+        let tag = self.dialog.as_ref().map(|dialog| dialog.remote_tag.clone()).unwrap_or_default();
+        self.acknowledged.retain(|known| known.remote_tag == tag);
+        let superfluous = self.acknowledged.len().saturating_sub(1);
+        self.acknowledged.drain(..superfluous);
+    }
+
     /// Sends the ACK of a 2xx.
     pub(super) async fn acknowledge(&mut self, dialog: &Dialog, cseq: u32, invite: &Request) {
         let Some(mut ack) = dialog.request(Method::Ack, cseq, self.agent()) else { return };
@@ -369,8 +379,9 @@ impl Session {
                 let sent = Sent { via, contact: None, hop };
                 let known = Acknowledged { cseq, remote_tag: dialog.remote_tag.clone(), ack, sent };
                 transmit(&known).await;
-                // Those of re-INVITEs: the latest is the one that may come again.
-                if self.acknowledged.len() > FORKS * 2 {
+                // Of re-INVITEs only the latest may be needed again.
+                let most = if self.linger.is_some() { FORKS * 2 } else { 1 };
+                if self.acknowledged.len() >= most {
                     self.acknowledged.remove(0);
                 }
                 self.acknowledged.push(known);
@@ -388,7 +399,7 @@ async fn transmit(known: &Acknowledged) {
     }
 }
 
-/// Counts a request's CSeq up: it is sent again, otherwise.
+/// Counts a request's `CSeq` up: it is sent again, otherwise.
 pub(super) fn next_cseq(request: &mut Request) {
     let Some((number, _)) = text::cseq(&request.headers) else { return };
     set_cseq(request, number.wrapping_add(1));

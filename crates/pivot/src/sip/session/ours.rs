@@ -62,7 +62,8 @@ impl Session {
         let token = self.inner.number();
         ours.tries += 1;
         ours.stop = stop();
-        let way = Way::To { uri: dialog.next_hop().into(), flow: dialog.flow.clone(), contact_user: None };
+        let way =
+            Way::To { uri: dialog.next_hop().into(), flow: dialog.flow.clone().map(Box::new), contact_user: None };
         ask(&self.inner.net, ours.request.clone(), way, token, &self.to, ours.stop.clone());
         self.ours.insert(token, ours);
     }

@@ -1,5 +1,7 @@
 //! Requests of theirs in the dialog.
 
+use std::borrow::Cow;
+
 use rsipstack::sip::{HasHeaders as _, Method, Request};
 use rsipstack::transaction::transaction::Transaction;
 
@@ -24,7 +26,7 @@ impl Theirs {
 }
 
 /// A refusal: code, phrase, and a header field besides.
-type Refusal = (u16, &'static str, Option<(&'static str, &'static str)>);
+type Refusal = (u16, &'static str, Option<(&'static str, Cow<'static, str>)>);
 
 impl Session {
     /// A request of theirs.
@@ -33,7 +35,7 @@ impl Session {
         if let Some((code, phrase, besides)) = self.objection(&request) {
             let mut response = self.response(&request, code, phrase);
             if let Some((name, value)) = besides {
-                response.headers.push(field(name, value));
+                response.headers.push(field(name, &value));
             }
             return answer_at_once(transaction, response);
         }
@@ -93,9 +95,9 @@ impl Session {
             (None, Some(calling)) if calling.early.iter().any(|(early, _)| *early.remote_tag == *from_tag) => {
                 return match request.method {
                     Method::Options => None,
-                    Method::Update => Some((500, "Server Internal Error", Some(("Retry-After", "5")))),
+                    Method::Update => Some((500, "Server Internal Error", Some(("Retry-After", "5".into())))),
                     Method::Bye => Some((200, "OK", None)),
-                    _ => Some((405, "Method Not Allowed", Some(("Allow", ALLOW)))),
+                    _ => Some((405, "Method Not Allowed", Some(("Allow", ALLOW.into())))),
                 };
             }
             _ => return Some(NO_DIALOG),
@@ -110,27 +112,27 @@ impl Session {
             let unanswered = |theirs: &Theirs| matches!(theirs.method(), Method::Invite | Method::Update);
             let is_early = self.called.as_ref().is_some_and(|called| !called.is_accepted);
             if is_early || self.theirs.values().any(unanswered) {
-                return Some((500, "Server Internal Error", Some(("Retry-After", "3"))));
+                return Some((500, "Server Internal Error", Some(("Retry-After", "3".into()))));
             }
             if let Err((code, phrase)) = build::body_sdp(headers, &request.body) {
-                return Some((code, phrase, Some(("Accept", build::ACCEPT))));
+                return Some((code, phrase, Some(("Accept", build::ACCEPT.into()))));
             }
         }
-        if is_offer && self.too_short(headers).is_some() {
-            return Some((422, "Session Interval Too Small", Some(("Min-SE", "90"))));
+        if is_offer && let Some(least) = self.too_short(headers) {
+            return Some((422, "Session Interval Too Small", Some(("Min-SE", least.to_string().into()))));
         }
         let is_ending = self.phase == Phase::Ending;
         match request.method {
             Method::Bye | Method::Options => return None,
             Method::PRack | Method::Update if !is_ending => return None,
             Method::Invite | Method::Refer if self.phase == Phase::Subscription => {
-                return Some((405, "Method Not Allowed", Some(("Allow", ALLOW))));
+                return Some((405, "Method Not Allowed", Some(("Allow", ALLOW.into()))));
             }
             // What a NOTIFY says is of use after the BYE, too.
             Method::Notify => {
                 let event = text::value(headers, "Event").unwrap_or_default();
                 if !event.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("refer") {
-                    return Some((489, "Bad Event", Some(("Allow-Events", "refer"))));
+                    return Some((489, "Bad Event", Some(("Allow-Events", "refer".into()))));
                 }
                 if text::value(headers, "Subscription-State").is_none() {
                     return Some((400, "A Subscription-State Is Needed", None));
@@ -138,10 +140,10 @@ impl Session {
             }
             Method::Invite | Method::Refer | Method::Info | Method::Message if is_ending => return Some(NO_DIALOG),
             Method::Invite | Method::Refer | Method::Info | Method::Message => {}
-            _ => return Some((405, "Method Not Allowed", Some(("Allow", ALLOW)))),
+            _ => return Some((405, "Method Not Allowed", Some(("Allow", ALLOW.into())))),
         }
         let limit = self.inner.net.config.limits.requests;
-        (self.theirs.len() >= limit).then_some((503, "Too Many Requests Wait", Some(("Retry-After", "5"))))
+        (self.theirs.len() >= limit).then_some((503, "Too Many Requests Wait", Some(("Retry-After", "5".into()))))
     }
 
     async fn said_bye(&mut self, transaction: Transaction, request: &Request) {

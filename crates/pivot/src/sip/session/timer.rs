@@ -18,6 +18,8 @@ pub(super) enum Timer {
     Provisional,
     /// An offer that met one of theirs is made again.
     Offer(RequestId, Sdp, u8),
+    /// No fork answers any more, and no 2xx to the INVITE comes again.
+    Forks,
     /// We refresh the session.
     Refresh,
     /// They have not refreshed it.
@@ -40,6 +42,11 @@ impl Session {
                 Timer::Cancelled => self.cancelled_unheard().await,
                 Timer::Provisional => self.provisional_again().await,
                 Timer::Offer(request, offer, tries) => self.offer_again(request, offer, tries).await,
+                Timer::Forks => {
+                    self.calling_was = None;
+                    self.forget_forks();
+                    self.linger = None;
+                }
                 Timer::Refresh => self.refresh(),
                 Timer::Expired => self.end(408, "The session timer ran out").await,
             }
