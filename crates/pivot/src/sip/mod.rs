@@ -10,6 +10,7 @@ mod config;
 mod dialog;
 mod digest;
 mod net;
+mod registration;
 mod session;
 mod stack;
 mod stream;
@@ -22,6 +23,7 @@ mod vet;
 
 pub use auth::{Accounts, Passwords};
 pub use config::{Allows, Certificate, Config, Limits, Listen, StackError, Trace, Traced};
+pub use registration::{Registered, Registering, Registration};
 pub use stack::Stack;
 
 use crate::message::{Action, DialogId, RequestId};

@@ -2,7 +2,7 @@
 //! concerns a dialog happens in one order.
 
 mod callee;
-mod caller;
+pub(super) mod caller;
 mod ours;
 mod theirs;
 mod timer;

@@ -20,6 +20,7 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use super::auth::Proof;
 use super::config::{Config, StackError};
 use super::net::{Net, SOURCE, read_source, sip_address};
+use super::registration::{self, Registering, Registration};
 use super::session::{Input, Session};
 use super::text::{self, field};
 use super::transaction::{Marker, answer_at_once};
@@ -149,6 +150,12 @@ impl Stack {
     #[must_use]
     pub fn addresses(&self) -> Vec<(Transport, SocketAddr)> {
         self.inner.net.addresses()
+    }
+
+    /// Registers, and keeps it registered until what is given back is dropped.
+    #[must_use]
+    pub fn register(&self, registration: Registration) -> Registering {
+        registration::register(&self.inner.net, registration)
     }
 
     /// How many dialogs there are, with what is about to become one and what has just ended.

@@ -36,14 +36,33 @@ async fn a_call_comes_in_and_the_caller_ends_it() {
     assert!(ok.get("Allow").contains("REFER"), "{ok:?}");
     let mut call = peer.acknowledge(call, &ok, "").await;
     assert_eq!(pivot.acknowledged().await, None);
-    peer.request(&mut call, "BYE", "Reason: Q.850;cause=16;text=\"bye\"\r\n", "").await;
+    let bye = peer.request(&mut call, "BYE", "Reason: Q.850;cause=16;text=\"bye\"\r\n", "").await;
     assert!(peer.expect("SIP/2.0 200").await.get("CSeq").ends_with("BYE"));
     match pivot.next().await {
         Event::Ended(ended, Some(reason)) => assert_eq!((ended, reason.cause), (dialog, 16)),
         other => panic!("{other:?}"),
     }
+    // A BYE whose 200 was lost gets it again, though the dialog is gone; what is new does not.
+    assert_eq!(pivot.stack.dialogs(), 0);
+    peer.send(&bye).await;
+    assert_eq!(peer.receive().await.0.start, "SIP/2.0 200 OK");
     peer.request(&mut call, "INFO", "", "").await;
     peer.expect("SIP/2.0 481").await;
+}
+
+#[tokio::test]
+async fn who_rings_for_long_says_so_every_minute() {
+    let mut pivot = Pivot::with(|config| config.t1 = std::time::Duration::from_millis(2)).await;
+    let mut peer = Peer::new(pivot.address).await;
+    peer.invite(&sdp("caller")).await;
+    let (dialog, _) = pivot.invited().await;
+    pivot.act(Action::Progress { dialog, status: Status { code: 180, phrase: "Ringing".into() }, sdp: None });
+    let ringing = peer.expect("SIP/2.0 180").await;
+    for _ in 0..2 {
+        assert_eq!(peer.receive().await.0.start, ringing.start);
+    }
+    pivot.accept(dialog);
+    peer.expect("SIP/2.0 200").await;
 }
 
 #[tokio::test]

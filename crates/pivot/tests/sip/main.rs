@@ -4,6 +4,7 @@ mod calls;
 mod hostile;
 mod load;
 mod offers;
+mod registrations;
 mod sipp;
 mod support;
 mod transfers;

@@ -25,6 +25,8 @@ pub(super) struct Called {
     /// They want provisional responses reliably (RFC 3262 3).
     is_reliable: bool,
     rseq: u32,
+    /// What is sent again every minute, so that no proxy gives up.
+    latest: Option<(Response, Option<Sdp>)>,
     /// What is sent again until its PRACK.
     unacknowledged: Option<Provisional>,
     held: VecDeque<Action>,
@@ -83,6 +85,7 @@ impl Session {
                 had_offer: incoming.offer.is_some(),
                 is_reliable,
                 rseq: 0,
+                latest: None,
                 unacknowledged: None,
                 held: VecDeque::new(),
             });
@@ -169,10 +172,22 @@ impl Session {
                 give_up: Instant::now() + patience,
             });
         }
-        called.answerer.respond(response, build::sdp(sdp.as_ref()));
+        called.answerer.respond(response.clone(), build::sdp(sdp.as_ref()));
         if called.is_reliable {
             self.at(t1, Timer::Provisional);
+        } else {
+            called.latest = Some((response, sdp));
+            self.timers.retain(|(_, timer)| !matches!(timer, Timer::Ringing));
+            self.at(t1 * MINUTE, Timer::Ringing);
         }
+    }
+
+    /// It has rung for another minute (RFC 3261 13.3.1.1).
+    pub(super) fn still_rings(&mut self) {
+        let Some(called) = self.called.as_ref().filter(|called| !called.is_accepted) else { return };
+        let Some((response, sdp)) = &called.latest else { return };
+        called.answerer.respond(response.clone(), build::sdp(sdp.as_ref()));
+        self.at(self.inner.net.config.t1 * MINUTE, Timer::Ringing);
     }
 
     /// A reliable response has had no PRACK yet.
@@ -304,6 +319,9 @@ impl Session {
         (asked < least && text::has(headers, "Supported", "timer")).then_some(least)
     }
 }
+
+/// A minute, in T1s of 500 ms.
+const MINUTE: u32 = 120;
 
 /// Responses that wait for a PRACK.
 const FORGOTTEN: usize = 16;

@@ -405,14 +405,14 @@ pub(super) fn next_cseq(request: &mut Request) {
     set_cseq(request, number.wrapping_add(1));
 }
 
-pub(super) fn set_cseq(request: &mut Request, number: u32) {
+pub(in crate::sip) fn set_cseq(request: &mut Request, number: u32) {
     let value = format!("{number} {}", request.method);
     request.headers.retain(|field| !matches!(field, Field::CSeq(_)));
     request.headers.push(field("CSeq", &value));
 }
 
 /// A number, with what may follow it.
-pub(super) fn number(value: &str) -> Option<u32> {
+pub(in crate::sip) fn number(value: &str) -> Option<u32> {
     let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
     value[..end].parse().ok()
 }

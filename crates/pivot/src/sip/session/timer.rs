@@ -16,6 +16,8 @@ pub(super) enum Timer {
     Cancelled,
     /// A reliable provisional response is sent again.
     Provisional,
+    /// It rings for long.
+    Ringing,
     /// An offer that met one of theirs is made again.
     Offer(RequestId, Sdp, u8),
     /// No fork answers any more, and no 2xx to the INVITE comes again.
@@ -42,6 +44,7 @@ impl Session {
                 Timer::Cancelled => self.cancelled_unheard().await,
                 Timer::Provisional => self.provisional_again().await,
                 Timer::Offer(request, offer, tries) => self.offer_again(request, offer, tries).await,
+                Timer::Ringing => self.still_rings(),
                 Timer::Forks => {
                     self.calling_was = None;
                     self.forget_forks();
