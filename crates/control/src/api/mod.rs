@@ -2,6 +2,7 @@
 
 mod address;
 mod answer;
+mod audio;
 mod codec;
 mod command;
 mod defaults;
@@ -22,6 +23,7 @@ pub use answer::{
     CallCreated, CheckResult, CommandAnswer, CutOverResult, CutOverState, Detail, LegCreated, LegDeleted, Outcome,
     PartyDone, ReceiptView, Verdict,
 };
+pub use audio::{AudioList, AudioSource, AudioState, AudioUrl};
 pub use codec::{CodecParts, CodecSpec, rtpmap};
 pub use command::{
     Bridge, Command, CommandName, Conference, Hold, LegCodecs, LegCreate, LegDirection, LegDoor, LegLatch, LegRemote,

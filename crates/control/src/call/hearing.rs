@@ -298,29 +298,17 @@ impl Plan<'_> {
     fn default_hold(&self, id: LegId) -> Hold {
         let sound = self.env.library.named(audio::HOLD);
         let codecs = self.model.legs.get(id).map(|leg| &leg.codecs);
-        Hold(
-            sound
-                .zip(codecs)
-                .filter(|(sound, codecs)| sound.frames_for(codecs).is_some())
-                .map(|(sound, _)| sound.clone()),
-        )
+        Hold(sound.zip(codecs).filter(|(sound, codecs)| sound.frames_for(codecs).is_some()).map(|(sound, _)| sound))
     }
 
     /// The audio of that name, if the party can hear it.
     fn sound(&self, leg: &Leg, name: &str) -> Result<Arc<Sound>, ApiError> {
         let library = &self.env.library;
-        let sound = library.named(name).ok_or_else(|| {
-            let known: Vec<_> = library.names().collect();
-            let known = known.join(", ");
-            ApiError::new(
-                ErrorCode::UnknownAudio,
-                format!("no audio is named {name:?}; there are: {known}; more can be given in `[audio.files]`"),
-            )
-        })?;
+        let sound = library.named(name).ok_or_else(|| library.unknown(name))?;
         if sound.frames_for(&leg.codecs).is_none() {
             return Err(no_encoding(&leg.party, name));
         }
-        Ok(Arc::clone(sound))
+        Ok(sound)
     }
 
     /// Whether something with an end is being played to the leg.

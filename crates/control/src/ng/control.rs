@@ -95,7 +95,7 @@ impl Ng {
 
     async fn sound(&self, options: &Options) -> Result<Arc<Sound>, Refused> {
         if let Some(blob) = options.blob.clone() {
-            let sound = self.0.control.blocking(move || Sound::from_wav_bytes("blob", &blob)).await;
+            let sound = self.0.control.blocking(move || Sound::from_bytes("blob", &blob, None, 0)).await;
             return sound.map_err(|error| format!("Failed to start media playback from blob: {error}").as_str().into());
         }
         if options.db_id.is_some() {
@@ -108,7 +108,7 @@ impl Ng {
             return Ok(sound);
         }
         let path = std::path::PathBuf::from(&file);
-        let sound = self.0.control.blocking(move || Sound::from_wav_file(&path)).await;
+        let sound = self.0.control.blocking(move || Sound::from_file(&file, &path, 0)).await;
         sound.map_err(|error| format!("Failed to start media playback from file: {error}").as_str().into())
     }
 
