@@ -274,7 +274,7 @@ fn encode(name: &str, audio: &Audio) -> Result<Arc<Sound>, AudioError> {
 
 #[cfg(test)]
 mod tests {
-    use patchcord_relay::media::{Codec, EncodingName};
+    use patchcord_relay::media::{Codec, EncodingName, Frames};
     use patchcord_rtp::PayloadType;
 
     use super::*;
@@ -322,7 +322,7 @@ mod tests {
         assert_eq!((&*joined.name, joined.duration_ms(), joined.bytes), ("a, b", 140, 0));
         assert!(Sound::joined(None, &[]).is_err());
         let opus = Codec { clock_rate: 48_000, channels: 2, ..codec("opus") };
-        assert_eq!(joined.frames_for(&[opus]).map(|frames| frames.count()), Some(7));
+        assert_eq!(joined.frames_for(&[opus]).map(Frames::count), Some(7));
     }
 
     #[test]

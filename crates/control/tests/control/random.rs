@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use patchcord_control::api::{CommandAnswer, CutOverState, Detail, Outcome};
+use patchcord_control::api::{CommandAnswer, CutOverState, Detail, EventKind, Outcome, PlayEnd};
 use patchcord_control::{ApiError, ErrorCode};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -511,7 +511,7 @@ impl Run {
     /// Tells the model when something happened that it knew would happen at some time.
     async fn catch_up(&mut self) {
         for event in told(&mut self.events) {
-            if event.kind.name() == "play-finished"
+            if event.kind == (EventKind::PlayFinished { ended: PlayEnd::Finished })
                 && let Some(ears) = event.party.and_then(|party| self.model.ears.get_mut(&*party))
             {
                 ears.play = Some((ENDED, false));
