@@ -72,6 +72,22 @@ impl Format {
         })
     }
 
+    /// The content type that says this; `None`: none does.
+    #[must_use]
+    pub fn content_type(self) -> Option<String> {
+        Some(match self {
+            Self::Wav => "audio/wav".to_owned(),
+            Self::OggOpus => "audio/ogg".to_owned(),
+            Self::Raw(Raw::G711(Law::Mu)) => "audio/PCMU".to_owned(),
+            Self::Raw(Raw::G711(Law::A)) => "audio/PCMA".to_owned(),
+            Self::Raw(Raw::G722) => "audio/G722".to_owned(),
+            Self::Raw(Raw::Linear { sample_rate, channels, big_endian: true }) => {
+                format!("audio/L16;rate={sample_rate};channels={channels}")
+            }
+            Self::Raw(Raw::Linear { big_endian: false, .. }) => return None,
+        })
+    }
+
     /// What a content type says (RFC 9110 8.3): `audio/wav`, `audio/ogg`, `audio/PCMU` and `audio/PCMA` (RFC 4856), `audio/basic` (RFC 2046
     /// 4.3), `audio/G722`, `audio/L16` with `rate` and `channels` (RFC 2586). `None`: it says nothing, as `application/octet-stream`.
     ///
@@ -129,6 +145,15 @@ mod tests {
         assert_eq!(of("b.l16"), Some(linear(8000, true)));
         for unknown in ["b.mp3", "b", ".wav", "b.sln7", "b.raw"] {
             assert_eq!(of(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn content_types_say_what_they_are_read_as() {
+        for name in ["a.wav", "a.opus", "a.ulaw", "a.alaw", "a.g722", "a.l16", "a.sln16"] {
+            let format = Format::of_path(Path::new(name)).expect(name);
+            let read = format.content_type().map(|content_type| Format::of_content_type(&content_type));
+            assert_eq!(read, (name != "a.sln16").then_some(Ok(Some(format))), "{name}");
         }
     }
 
