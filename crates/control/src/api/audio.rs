@@ -19,7 +19,7 @@ pub struct AudioState {
     pub source: AudioSource,
     /// How long it plays.
     pub duration_ms: u64,
-    /// Memory that it takes, encoded; 0 for what is made of several files.
+    /// Memory that it takes, encoded.
     pub bytes: usize,
     /// What it is encoded in: `PCMU/8000`.
     pub formats: Vec<String>,

@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn several_sounds_are_one() {
         let joined = Sound::joined(None, &[sound("a", 100), sound("b", 40)]).expect("two");
-        assert_eq!((&*joined.name, joined.duration_ms(), joined.bytes), ("a, b", 140, 0));
+        assert_eq!((&*joined.name, joined.duration_ms(), joined.bytes), ("a, b", 140, 3920));
         assert!(Sound::joined(None, &[]).is_err());
         let opus = Codec { clock_rate: 48_000, channels: 2, ..codec("opus") };
         assert_eq!(joined.frames_for(&[opus]).map(Frames::count), Some(7));

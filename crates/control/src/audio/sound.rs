@@ -24,7 +24,7 @@ pub(crate) struct Sound {
     /// `hold`, `busy`, `us`: without what it is used for.
     pub(crate) name: Box<str>,
     frames: [Frames; 4],
-    /// Of the frames in all formats; none where they are those of other sounds.
+    /// Of the frames in all formats.
     pub(crate) bytes: usize,
 }
 
@@ -84,7 +84,8 @@ impl Sound {
         };
         let frames = [join(0)?, join(1)?, join(2)?, join(3)?];
         let names = || sounds.iter().map(|sound| &*sound.name).collect::<Vec<_>>().join(", ");
-        Ok(Arc::new(Self { name: name.map_or_else(names, str::to_owned).into(), frames, bytes: 0 }))
+        let bytes = sounds.iter().map(|sound| sound.bytes).sum();
+        Ok(Arc::new(Self { name: name.map_or_else(names, str::to_owned).into(), frames, bytes }))
     }
 
     /// How long it plays, milliseconds.
