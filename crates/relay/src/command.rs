@@ -199,6 +199,21 @@ pub enum Command {
         /// What a new source must prove first.
         gate: RelatchGate,
     },
+    /// Plays something more where a player with an end plays: it follows without a gap when all before it has been played. Nothing can
+    /// follow what repeats for ever. Another source in the player's place ends all of it.
+    PlayNext {
+        /// The leg.
+        leg: LegId,
+        /// The frames, in a format that the leg's codec list has, on the clock rate of what plays.
+        frames: Frames,
+        /// How often.
+        repeat: Repeat,
+    },
+    /// What plays to the leg, and what was to follow it, is over, as if it had been played to its end.
+    EndPlay {
+        /// The leg.
+        leg: LegId,
+    },
     /// Changes sources: the one command behind bridge, swap, hold, play and the rest.
     CutOver(CutOver),
     /// Does a cut-over that waits for this ([`Trigger::OnCommand`]).
@@ -236,6 +251,9 @@ pub enum DtmfStep {
         ms: u16,
     },
 }
+
+/// The most [`Command::PlayNext`] that can wait for one leg.
+pub const PLAY_NEXT_MAX: usize = 64;
 
 /// The most steps of [`Command::SendDtmf`] that can wait for one leg.
 pub const DTMF_STEPS_MAX: usize = 256;
@@ -617,6 +635,14 @@ pub enum Refusal {
         sink: LegId,
         /// What is in the way.
         reason: String,
+    },
+    /// No player plays there, or none that anything can follow.
+    #[error("{leg}: {reason}")]
+    NotPlaying {
+        /// The leg.
+        leg: LegId,
+        /// What is in the way.
+        reason: &'static str,
     },
     /// The party cannot be sent key presses, or not these.
     #[error("{leg} cannot be sent key presses: {reason}")]

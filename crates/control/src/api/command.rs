@@ -446,9 +446,10 @@ pub struct Swap {
 pub struct Hold {
     /// The party.
     pub party: String,
-    /// A named audio; absent: the server's hold audio, or silence where it cannot be encoded for the party.
+    /// A named audio, or several, one after the other; absent: the server's hold audio, or silence where it cannot be encoded for the
+    /// party.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio: Option<String>,
+    pub audio: Option<OneOrMore>,
 }
 
 /// Fields of `play`.
@@ -457,11 +458,34 @@ pub struct Hold {
 pub struct Play {
     /// The party.
     pub party: String,
-    /// A named audio.
-    pub audio: String,
-    /// How often; absent: once.
+    /// A named audio, or several, one after the other without a gap.
+    pub audio: OneOrMore,
+    /// How often, all of it; absent: once.
     #[serde(default = "once")]
     pub repeat: Repeat,
+    /// It follows what is being played, without a gap, instead of taking its place. If nothing is, it begins at once.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub queue: bool,
+    /// What the party may do to end it, and all that it follows or is to follow it; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub barge_in: Option<BargeIn>,
+}
+
+/// What of a party ends what is played to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BargeIn {
+    /// A key that it has pressed, as an event (RFC 4733) or as tones.
+    Key,
+    /// That it begins to speak.
+    Speech,
+    /// Either.
+    Any,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 const fn once() -> Repeat {
@@ -489,7 +513,7 @@ pub struct Monitor {
     pub of: OneOrMore,
 }
 
-/// A party, or a list of them.
+/// A name of a party or of audio, or a list of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum OneOrMore {
@@ -504,8 +528,8 @@ impl OneOrMore {
     #[must_use]
     pub fn as_slice(&self) -> &[String] {
         match self {
-            Self::One(party) => core::slice::from_ref(party),
-            Self::More(parties) => parties,
+            Self::One(name) => core::slice::from_ref(name),
+            Self::More(names) => names,
         }
     }
 }

@@ -99,7 +99,9 @@ impl Plan<'_> {
             self.mark_changed(&parts, id);
         }
         let receipts = Vec::with_capacity(changes.len());
+        let begun: Vec<LegId> = changes.iter().filter(|_| immediate).map(|change| change.sink).collect();
         self.tell_engine(command::Command::CutOver(CutOver { id, changes, trigger }));
+        begun.into_iter().for_each(|leg| self.play_what_follows(leg));
         self.model.records.push(Record {
             id,
             request: self.request.clone(),
@@ -117,6 +119,18 @@ impl Plan<'_> {
             receipts,
         });
         Ok(Draft::CutOver(vec![id]))
+    }
+
+    /// What was queued behind what is played to a leg, which has just begun.
+    fn play_what_follows(&mut self, id: LegId) {
+        let Some(leg) = self.model.legs.get(id) else { return };
+        let Some(play) = leg.hearing.play.as_ref().filter(|play| !play.finished) else { return };
+        let next = play.then.iter().filter_map(|(sound, repeat)| {
+            let frames = sound.frames_for(&leg.codecs)?.clone();
+            Some(command::Command::PlayNext { leg: id, frames, repeat: *repeat })
+        });
+        let next: Vec<_> = next.collect();
+        next.into_iter().for_each(|command| self.tell_engine(command));
     }
 
     fn mark_changed(&mut self, parts: &[Part], id: CutOverId) {

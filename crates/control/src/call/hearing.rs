@@ -9,7 +9,7 @@
 //!   keeps its place: `resume` brings it together with its peer again, whoever that talks to by then. Thus a customer can be
 //!   held, the agent consult with an expert, and either be swapped for the other or come back.
 //! - `hold` takes away what is played; `resume` takes away hold and play. `play` and `ringback` replace each other; `stop`, or
-//!   the end of a prompt, uncovers what is below.
+//!   the end of a prompt, uncovers what is below; with `queue` a `play` follows what is played instead.
 //! - `swap survivor old new`: a bridge of `survivor` and `new` that parks `old` with hold audio or silence. It needs
 //!   `old` as the survivor's peer, or none.
 //! - `monitor party of`: the party hears what `of` sends, whatever `of` hears or is bridged with, until `unmonitor`, which
@@ -34,17 +34,30 @@
 //! - `keep_old` `drop` deletes the old leg after the switch, unless the swap has been undone by then.
 
 use patchcord_codec::Country;
-use patchcord_relay::command::{GAIN_DB, Talker};
+use patchcord_relay::command::{self, GAIN_DB, PLAY_NEXT_MAX, Talker};
 use patchcord_relay::ids::LegId;
 use patchcord_relay::media::Repeat;
+use patchcord_relay::time::MonoTime;
 use std::sync::Arc;
 
 use super::change::{How, no_encoding};
-use super::model::{Company, Hearing, Hold, Leg, Play};
+use super::model::{Company, Hearing, Hold, Leg, PROMPT, Play};
 use super::plan::{Draft, Plan};
 use crate::api::{self, CommandName, KeepOld, Trigger};
 use crate::audio::{self, Sound};
 use crate::error::{ApiError, ErrorCode};
+
+/// The most names of a list of audio.
+const LIST_MAX: usize = 64;
+
+impl Play {
+    /// Audio that has yet to begin.
+    fn new(sound: Arc<Sound>, kind: &'static str, repeat: Repeat) -> Self {
+        let (then, barge_in) = (Vec::new(), None);
+        let since = MonoTime::default();
+        Self { sound, kind, repeat, serial: 0, since, then, barge_in, barged_in: false, finished: false }
+    }
+}
 
 impl Plan<'_> {
     pub(super) fn bridge(&mut self, fields: &api::Bridge) -> Result<Draft, ApiError> {
@@ -113,7 +126,7 @@ impl Plan<'_> {
         let id = leg.id;
         let hold = match &fields.audio {
             None => self.default_hold(id),
-            Some(name) => Hold(Some(self.sound(leg, name)?)),
+            Some(names) => Hold(Some(self.sounds(leg, names.as_slice())?)),
         };
         let mut after = self.model.legs.clone();
         if let Some(leg) = after.get_mut(id) {
@@ -136,8 +149,44 @@ impl Plan<'_> {
 
     pub(super) fn play(&mut self, fields: &api::Play) -> Result<Draft, ApiError> {
         let leg = self.leg(&fields.party)?;
-        let (id, sound) = (leg.id, self.sound(leg, &fields.audio)?);
-        self.start(id, sound, "play", fields.repeat.into(), CommandName::Play)
+        let (id, sound) = (leg.id, self.sounds(leg, fields.audio.as_slice())?);
+        let (repeat, barge_in) = (fields.repeat.into(), fields.barge_in);
+        if barge_in.is_some() {
+            leg.can_be_listened_to()?;
+        }
+        if fields.queue && leg.hearing.play.as_ref().is_some_and(|play| !play.finished) {
+            return self.queue(id, sound, repeat, barge_in);
+        }
+        let play = Play { barge_in, ..Play::new(sound, PROMPT, repeat) };
+        self.start(id, play, CommandName::Play)
+    }
+
+    /// Has something follow what is played.
+    fn queue(
+        &mut self,
+        id: LegId,
+        sound: Arc<Sound>,
+        repeat: Repeat,
+        barge_in: Option<api::BargeIn>,
+    ) -> Result<Draft, ApiError> {
+        let mut after = self.model.legs.clone();
+        let Some(leg) = after.get_mut(id) else { return Ok(Draft::CutOver(Vec::new())) };
+        let Some(play) = &mut leg.hearing.play else { return Ok(Draft::CutOver(Vec::new())) };
+        let never = |why: &str| Err(ApiError::new(ErrorCode::BadRequest, format!("{}: {why}", leg.party)));
+        if !play.has_an_end() {
+            return never("what is played to it repeats for ever, so that nothing can follow; play without `queue`");
+        }
+        if play.then.len() >= PLAY_NEXT_MAX {
+            return never("as much as can is queued for it already; wait for its end");
+        }
+        let Some(frames) = sound.frames_for(&leg.codecs).cloned() else {
+            return Err(no_encoding(&leg.party, &sound.name));
+        };
+        play.then.push((sound, repeat));
+        play.barge_in = barge_in.or(play.barge_in);
+        let draft = self.change(after, &How::now(CommandName::Play))?;
+        self.tell_engine(command::Command::PlayNext { leg: id, frames, repeat });
+        Ok(draft)
     }
 
     pub(super) fn ringback(&mut self, fields: &api::Ringback) -> Result<Draft, ApiError> {
@@ -148,7 +197,7 @@ impl Plan<'_> {
         if sound.frames_for(&leg.codecs).is_none() {
             return Err(no_encoding(&leg.party, "the ringing tone"));
         }
-        self.start(leg.id, sound, "ringback", Repeat::Forever, CommandName::Ringback)
+        self.start(leg.id, Play::new(sound, "ringback", Repeat::Forever), CommandName::Ringback)
     }
 
     pub(super) fn monitor(&mut self, fields: &api::Monitor) -> Result<Draft, ApiError> {
@@ -232,7 +281,7 @@ impl Plan<'_> {
         if sound.frames_for(&leg.codecs).is_none() {
             return Err(no_encoding(&leg.party, &sound.name));
         }
-        let draft = self.start(leg.id, sound, "play", repeat.into(), CommandName::Play)?;
+        let draft = self.start(leg.id, Play::new(sound, PROMPT, repeat.into()), CommandName::Play)?;
         self.drafts.push(draft);
         Ok(())
     }
@@ -277,19 +326,12 @@ impl Plan<'_> {
         self.change(after, &How::now(CommandName::Stop))
     }
 
-    fn start(
-        &mut self,
-        id: LegId,
-        sound: Arc<Sound>,
-        kind: &'static str,
-        repeat: Repeat,
-        command: CommandName,
-    ) -> Result<Draft, ApiError> {
+    fn start(&mut self, id: LegId, play: Play, command: CommandName) -> Result<Draft, ApiError> {
         self.model.serials += 1;
         let (serial, since) = (self.model.serials, self.now);
         let mut after = self.model.legs.clone();
         if let Some(leg) = after.get_mut(id) {
-            leg.hearing.play = Some(Box::new(Play { sound, kind, repeat, serial, since, finished: false }));
+            leg.hearing.play = Some(Box::new(Play { serial, since, ..play }));
         }
         self.change(after, &How::now(command))
     }
@@ -298,35 +340,33 @@ impl Plan<'_> {
     fn default_hold(&self, id: LegId) -> Hold {
         let sound = self.env.library.named(audio::HOLD);
         let codecs = self.model.legs.get(id).map(|leg| &leg.codecs);
-        Hold(
-            sound
-                .zip(codecs)
-                .filter(|(sound, codecs)| sound.frames_for(codecs).is_some())
-                .map(|(sound, _)| sound.clone()),
-        )
+        Hold(sound.zip(codecs).filter(|(sound, codecs)| sound.frames_for(codecs).is_some()).map(|(sound, _)| sound))
+    }
+
+    /// The audio of these names, one after the other, if the party can hear it.
+    fn sounds(&self, leg: &Leg, names: &[String]) -> Result<Arc<Sound>, ApiError> {
+        let bad = |why: String| ApiError::new(ErrorCode::BadRequest, why);
+        if names.is_empty() || names.len() > LIST_MAX {
+            return Err(bad(format!("`audio` is a name, or a list of 1 to {LIST_MAX}, and not of {}", names.len())));
+        }
+        let sounds = names.iter().map(|name| self.sound(leg, name)).collect::<Result<Vec<_>, _>>()?;
+        Sound::joined(None, &sounds).map_err(bad)
     }
 
     /// The audio of that name, if the party can hear it.
     fn sound(&self, leg: &Leg, name: &str) -> Result<Arc<Sound>, ApiError> {
         let library = &self.env.library;
-        let sound = library.named(name).ok_or_else(|| {
-            let known: Vec<_> = library.names().collect();
-            let known = known.join(", ");
-            ApiError::new(
-                ErrorCode::UnknownAudio,
-                format!("no audio is named {name:?}; there are: {known}; more can be given in `[audio.files]`"),
-            )
-        })?;
+        let sound = library.named(name).ok_or_else(|| library.unknown(name))?;
         if sound.frames_for(&leg.codecs).is_none() {
             return Err(no_encoding(&leg.party, name));
         }
-        Ok(Arc::clone(sound))
+        Ok(sound)
     }
 
     /// Whether something with an end is being played to the leg.
     fn hears_prompt(&self, id: LegId) -> bool {
         let play = self.model.legs.get(id).and_then(|leg| leg.hearing.play.as_ref());
-        play.is_some_and(|play| matches!(play.repeat, Repeat::Times(_)) && !play.finished)
+        play.is_some_and(|play| play.has_an_end() && !play.finished)
     }
 
     fn not_bridged(&self, a: &str, b: &str, id: LegId) -> ApiError {

@@ -78,6 +78,7 @@ impl Plan<'_> {
             srtp: None,
             dtls: None,
             ears: Ears::NONE,
+            only_barges_in: false,
             is_human: false,
             hearing: Hearing::default(),
             changed_by: None,

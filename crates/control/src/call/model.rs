@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use patchcord_relay::command::{IceCredentials, SrtpKeys, Talker};
+use patchcord_relay::detection::What;
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::{Codec, Repeat};
 use patchcord_relay::overhearing::Ears;
@@ -14,6 +15,7 @@ use patchcord_relay::time::MonoTime;
 
 use super::dtls::Dtls;
 use super::record::Records;
+use crate::api::BargeIn;
 use crate::audio::Sound;
 use crate::interfaces::Lease;
 use crate::recording::CallRecording;
@@ -53,6 +55,8 @@ pub(crate) struct Leg {
     pub(crate) dtls: Option<Arc<Dtls>>,
     /// Who hears it beside its listeners; the engine has been told so.
     pub(crate) ears: Ears,
+    /// It is listened to for nothing but what is played to it and may be ended by it (`barge_in`).
+    pub(crate) only_barges_in: bool,
     /// A human was heard to have answered.
     pub(crate) is_human: bool,
     pub(crate) hearing: Hearing,
@@ -97,6 +101,12 @@ impl Hearing {
         self.company = Some(company).filter(|company| **company != Company::default());
     }
 
+    /// Whether a prompt has not come to its end that was played until this took its place.
+    pub(crate) fn is_stopped_by(&self, after: &Self) -> bool {
+        let still = after.play.as_ref().map(|play| play.serial);
+        self.play.as_ref().is_some_and(|play| play.kind == PROMPT && !play.finished && Some(play.serial) != still)
+    }
+
     /// Whether it is in this conference; nobody is in none.
     pub(crate) fn confers(&self, conference: Option<u32>) -> bool {
         conference.is_some() && self.company().conference == conference
@@ -113,6 +123,9 @@ impl PartialEq for Hold {
     }
 }
 
+/// What `play` plays, as it is shown.
+pub(crate) const PROMPT: &str = "play";
+
 /// Audio that is played.
 #[derive(Clone, Debug)]
 pub(crate) struct Play {
@@ -124,13 +137,51 @@ pub(crate) struct Play {
     pub(crate) serial: u32,
     /// When the engine began; the end of something that was played before is older.
     pub(crate) since: MonoTime,
+    /// What follows it, without a gap, and how often.
+    pub(crate) then: Vec<(Arc<Sound>, Repeat)>,
+    /// What of the party ends it.
+    pub(crate) barge_in: Option<BargeIn>,
+    /// That has happened, and the engine is being told to end it.
+    pub(crate) barged_in: bool,
     /// It has ended, and what was heard before is not back yet.
     pub(crate) finished: bool,
 }
 
+impl Play {
+    /// Whether it comes to an end by itself.
+    pub(crate) fn has_an_end(&self) -> bool {
+        let last = self.then.last().map_or(self.repeat, |(_, repeat)| *repeat);
+        matches!(last, Repeat::Times(_))
+    }
+
+    /// Whether what was heard of the party ends it.
+    pub(crate) fn ends_by(&self, what: What) -> bool {
+        let (key, speech) = match self.barge_in {
+            None => (false, false),
+            Some(BargeIn::Key) => (true, false),
+            Some(BargeIn::Speech) => (false, true),
+            Some(BargeIn::Any) => (true, true),
+        };
+        !self.finished
+            && match what {
+                What::Key { .. } => key,
+                What::SpeechBegins | What::Human => speech,
+                _ => false,
+            }
+    }
+
+    /// What is played, in its order.
+    pub(crate) fn names(&self) -> String {
+        let names = core::iter::once(&self.sound).chain(self.then.iter().map(|(sound, _)| sound));
+        names.map(|sound| &*sound.name).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl PartialEq for Play {
     fn eq(&self, other: &Self) -> bool {
-        self.serial == other.serial && self.finished == other.finished
+        // What follows is only ever added to.
+        let what = |play: &Self| (play.serial, play.finished, play.then.len(), play.barge_in);
+        what(self) == what(other)
     }
 }
 
@@ -184,6 +235,11 @@ impl Heard {
 }
 
 impl Leg {
+    /// Whether something is played to it that it may end.
+    pub(super) fn may_barge_in(&self) -> bool {
+        self.hearing.play.as_ref().is_some_and(|play| play.barge_in.is_some() && !play.finished)
+    }
+
     /// The number of this media, empty for the first one, if it is a media of `party`.
     pub(super) fn media_of(&self, party: &str) -> Option<&str> {
         let rest = self.party.strip_prefix(party)?;

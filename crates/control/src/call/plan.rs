@@ -107,6 +107,7 @@ impl<'a> Plan<'a> {
 
     /// The commands for the engine, which are gone from the plan then.
     pub(crate) fn take_engine_commands(&mut self) -> Vec<command::Command> {
+        self.listen_for_barge_in();
         core::mem::take(&mut self.engine)
     }
 

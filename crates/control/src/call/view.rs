@@ -87,8 +87,8 @@ pub(super) fn hears(legs: &Legs, leg: &Leg) -> String {
         Heard::Leg(id) => legs.get(id).map_or("silence", |peer| &peer.party).to_owned(),
         Heard::Mix(talkers) => names(legs, talkers.iter().map(|talker| talker.leg)),
         Heard::Player { sound, .. } => {
-            let kind = leg.hearing.play.as_ref().map_or("hold", |play| play.kind);
-            format!("{kind}:{}", sound.name)
+            let play = leg.hearing.play.as_ref();
+            play.map_or_else(|| format!("hold:{}", sound.name), |play| format!("{}:{}", play.kind, play.names()))
         }
     }
 }

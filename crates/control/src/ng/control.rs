@@ -8,7 +8,7 @@ use super::Ng;
 use super::call::said;
 use super::refuse::Refused;
 use super::session::{Party, Session};
-use crate::api::{Command, Forever, OneParty, Play, Repeat};
+use crate::api::{Command, Forever, OneOrMore, OneParty, Play, Repeat};
 use crate::audio::{SILENCE, Sound};
 use crate::call::{Call, Plan};
 
@@ -42,8 +42,9 @@ impl Ng {
                     Gate::UnblockDtmf => plan.add(&Command::DtmfUnblock(OneParty { party: leg }))?,
                     Gate::Silence => {
                         for party in plan.listeners_of(&leg) {
-                            let audio = SILENCE.to_owned();
-                            plan.add(&Command::Play(Play { party, audio, repeat: Repeat::Forever(Forever::Forever) }))?;
+                            let audio = OneOrMore::One(SILENCE.to_owned());
+                            let repeat = Repeat::Forever(Forever::Forever);
+                            plan.add(&Command::Play(Play { party, audio, repeat, queue: false, barge_in: None }))?;
                         }
                     }
                     Gate::Unsilence => {
@@ -95,7 +96,7 @@ impl Ng {
 
     async fn sound(&self, options: &Options) -> Result<Arc<Sound>, Refused> {
         if let Some(blob) = options.blob.clone() {
-            let sound = self.0.control.blocking(move || Sound::from_wav_bytes("blob", &blob)).await;
+            let sound = self.0.control.blocking(move || Sound::from_bytes("blob", &blob, None, 0)).await;
             return sound.map_err(|error| format!("Failed to start media playback from blob: {error}").as_str().into());
         }
         if options.db_id.is_some() {
@@ -108,7 +109,7 @@ impl Ng {
             return Ok(sound);
         }
         let path = std::path::PathBuf::from(&file);
-        let sound = self.0.control.blocking(move || Sound::from_wav_file(&path)).await;
+        let sound = self.0.control.blocking(move || Sound::from_file(&file, &path, 0)).await;
         sound.map_err(|error| format!("Failed to start media playback from file: {error}").as_str().into())
     }
 

@@ -88,6 +88,9 @@ pub(crate) enum ClientCommand {
         #[command(flatten)]
         to: Connection,
     },
+    /// The audio that can be played.
+    #[command(subcommand)]
+    Audio(AudioCommand),
     /// Follow the events, one line each.
     Events {
         /// Only of this call.
@@ -176,9 +179,9 @@ pub(crate) enum ClientCommand {
     Hold {
         #[command(flatten)]
         on: PartyTarget,
-        /// A named audio instead of the server's hold audio.
+        /// A named audio instead of the server's hold audio; repeat for several, one after the other.
         #[arg(long)]
-        audio: Option<String>,
+        audio: Vec<String>,
     },
     /// Take a party off hold.
     Resume(PartyTarget),
@@ -186,11 +189,18 @@ pub(crate) enum ClientCommand {
     Play {
         #[command(flatten)]
         on: PartyTarget,
-        /// The audio's name.
-        audio: String,
+        /// The audio's name, or several, one after the other.
+        #[arg(required = true)]
+        audio: Vec<String>,
         /// How often; a number or `forever`.
         #[arg(long)]
         repeat: Option<String>,
+        /// Behind what is being played, instead of in its place.
+        #[arg(long)]
+        queue: bool,
+        /// What of the party ends it: key, speech or any.
+        #[arg(long, value_name = "WHAT")]
+        barge_in: Option<String>,
     },
     /// Stop what is being played to a party.
     Stop(PartyTarget),
@@ -313,6 +323,36 @@ pub(crate) enum ClientCommand {
         on: Target,
         /// The JSON.
         body: String,
+    },
+}
+
+/// Commands about the audio that can be played.
+#[derive(Subcommand, Debug)]
+pub(crate) enum AudioCommand {
+    /// List it.
+    List {
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Upload a file, or have the relay fetch a URL.
+    Put {
+        /// WAV, Ogg/Opus, or without a header: .ulaw, .alaw, .g722, .l16, .sln, .sln16; or http://...
+        file: String,
+        /// Its name; that of the file without its extension if absent.
+        #[arg(long)]
+        name: Option<String>,
+        /// Rise at its beginning and fall at its end within this many milliseconds.
+        #[arg(long, value_name = "MS")]
+        fade_ms: Option<u16>,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Delete what was uploaded. Calls that play it go on with it.
+    Delete {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        to: Connection,
     },
 }
 

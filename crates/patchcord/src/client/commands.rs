@@ -46,13 +46,15 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
         }
         ClientCommand::Hold { on, audio } => {
             let mut request = party("hold", on);
-            put(&mut request.body, "audio", audio);
+            put(&mut request.body, "audio", Some(one_or_more(&audio)).filter(|_| !audio.is_empty()));
             request
         }
         ClientCommand::Resume(on) => party("resume", on),
-        ClientCommand::Play { on, audio, repeat } => {
+        ClientCommand::Play { on, audio, repeat, queue, barge_in } => {
             let mut request = party("play", on);
-            request.body["audio"] = json!(audio);
+            request.body["audio"] = one_or_more(&audio);
+            put(&mut request.body, "queue", queue.then_some(true));
+            put(&mut request.body, "barge_in", barge_in);
             let repeat = repeat.map(|text| text.parse::<u32>().map_or_else(|_| json!(text), |n| json!(n)));
             put(&mut request.body, "repeat", repeat);
             request
@@ -65,10 +67,7 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
         }
         ClientCommand::Monitor { on, of } => {
             let mut request = party("monitor", on);
-            request.body["of"] = match &of[..] {
-                [one] => json!(one),
-                several => json!(several),
-            };
+            request.body["of"] = one_or_more(&of);
             request
         }
         ClientCommand::Unmonitor(on) => party("unmonitor", on),
@@ -122,7 +121,8 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
         ClientCommand::Rollback { on, of } => finish(on.call, on.meta, json!({ "command": "rollback", "of": of })),
         ClientCommand::Command { on, body } => raw(on, &body)?,
         // These are no bridge commands; `client::run` has answered them.
-        ClientCommand::Calls { .. }
+        ClientCommand::Audio(_)
+        | ClientCommand::Calls { .. }
         | ClientCommand::Show { .. }
         | ClientCommand::Explain { .. }
         | ClientCommand::Dump(_)
@@ -191,6 +191,14 @@ fn put<T: serde::Serialize>(body: &mut Value, field: &str, value: Option<T>) {
     }
 }
 
+/// A name, or a list of names.
+fn one_or_more(names: &[String]) -> Value {
+    match names {
+        [one] => json!(one),
+        several => json!(several),
+    }
+}
+
 /// `immediate`, `on-first-packet`, `on-human`, `after-prompt`, `after=MS`.
 fn trigger_value(text: &str) -> Result<Value, Failure> {
     match text.strip_prefix("after=") {
@@ -245,6 +253,12 @@ mod tests {
         assert_eq!(body("relatch|c|p")["gate"], json!("signalled"));
         assert_eq!(body("play|c|p|welcome|--repeat|3")["repeat"], json!(3));
         assert_eq!(body("play|c|p|welcome|--repeat|forever")["repeat"], json!("forever"));
+        assert_eq!(
+            body("play|c|p|a|b|--queue|--barge-in|key"),
+            json!({ "command": "play", "party": "p", "audio": ["a", "b"], "queue": true, "barge_in": "key" })
+        );
+        assert_eq!(body("hold|c|p"), json!({ "command": "hold", "party": "p" }));
+        assert_eq!(body("hold|c|p|--audio|a")["audio"], json!("a"));
         assert_eq!(
             body("dtmf|c|p|12w#|--duration-ms|80|--volume-dbm0|-10"),
             json!({ "command": "dtmf-send", "party": "p", "digits": "12w#", "duration_ms": 80, "volume_dbm0": -10 })

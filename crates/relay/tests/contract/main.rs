@@ -14,6 +14,7 @@ mod modes;
 mod opaque;
 mod overhearing;
 mod players;
+mod playlists;
 mod receipts;
 mod refusals;
 mod relaying;

@@ -28,6 +28,8 @@ mod opaque;
 mod overhearing;
 #[path = "../contract/players.rs"]
 mod players;
+#[path = "../contract/playlists.rs"]
+mod playlists;
 #[path = "../contract/receipts.rs"]
 mod receipts;
 #[path = "../contract/refusals.rs"]
