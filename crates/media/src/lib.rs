@@ -9,6 +9,7 @@
 //!         order,    gaps are   where no                        DTX        one SSRC, one count,
 //!         SSRC      filled     rate is shared                             the source's time
 //!             \-> telephone-event, comfort noise: renumbered, scaled -------^
+//!              \-> telephone-event that the listener does not know: tones --^
 //! ```
 //!
 //! A [`Mixer`] is driven by a tick of 20 ms: parties have clocks of their own, so that what each sends goes through a jitter buffer
@@ -29,7 +30,9 @@ mod intake;
 mod marks;
 mod mixer;
 mod outlet;
+mod presses;
 mod random;
+mod sounding;
 mod timeline;
 mod transcoder;
 mod voice;

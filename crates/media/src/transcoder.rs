@@ -6,6 +6,8 @@ use patchcord_rtp::{PayloadType, RtpHeader, RtpPacket, Ssrc};
 use crate::format::{Format, Meaning};
 use crate::intake::{Intake, encoder_rate};
 use crate::outlet::{Emit, Outlet};
+use crate::presses::Presses;
+use crate::sounding::Sounding;
 use crate::timeline::Timeline;
 use crate::window::{Place, Window};
 use crate::{CannotTranscode, Counts};
@@ -34,6 +36,9 @@ pub struct Transcoder {
     pub(crate) timeline: Option<Timeline>,
     /// The timestamp of the latest event, and its place.
     pub(crate) event: Option<(u32, i64)>,
+    /// Keys of a source whose listener knows no events.
+    pub(crate) presses: Presses,
+    pub(crate) sounding: Option<Sounding>,
     pub(crate) outlet: Outlet,
     pub(crate) counts: Counts,
 }
@@ -75,6 +80,8 @@ impl Transcoder {
             intake,
             timeline: None,
             event: None,
+            presses: Presses::default(),
+            sounding: None,
             outlet,
             counts: Counts::default(),
         })
@@ -140,6 +147,7 @@ impl Transcoder {
         if self.ssrc.is_some() {
             self.begin_anew(emit);
         }
+        self.presses = Presses::default();
         self.ssrc = Some(header.ssrc);
         self.window.begin(header.sequence);
     }
