@@ -18,6 +18,7 @@
 //! ```text
 //!  RTP -> jitter buffer -> decoder -> 8 and 16 kHz -+-> sum for each listener -> encoder -> RTP
 //!  RTP -> jitter buffer -> decoder -> 8 and 16 kHz -+
+//!     \-> telephone-event: one key at a time, in the place of the sum; an event, or a tone
 //! ```
 
 #![forbid(unsafe_code)]
@@ -26,11 +27,13 @@ mod audio;
 mod counts;
 mod error;
 mod format;
+mod heard_key;
 mod intake;
 mod marks;
 mod mixer;
 mod outlet;
 mod presses;
+mod pressing;
 mod random;
 mod sounding;
 mod timeline;

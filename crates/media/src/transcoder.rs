@@ -50,6 +50,17 @@ pub(crate) struct Named {
     pub(crate) clock_rate: u32,
 }
 
+impl Named {
+    /// The events of a listener, if it knows any: of the clock rate of its audio, if it has the choice (RFC 4733 2.1).
+    pub(crate) fn events(formats: &[Format], audio_clock_rate: u32) -> Option<Self> {
+        let events = formats.iter().filter_map(|format| match format.meaning {
+            Meaning::TelephoneEvent { clock_rate } => Some(Self { payload_type: format.payload_type, clock_rate }),
+            _ => None,
+        });
+        events.min_by_key(|named| named.clock_rate != audio_clock_rate)
+    }
+}
+
 impl Transcoder {
     /// From one party's formats to the first audio format of the other's. The stream's SSRC, first sequence number and first timestamp
     /// come of `seed`.
@@ -64,15 +75,10 @@ impl Transcoder {
             .ok_or(CannotTranscode::NoListener)?;
         let outlet = Outlet::new(payload_type, codec, encoder_rate(&source, &codec), seed)?;
         let intake = Intake::new(source, outlet.sample_rate())?;
-        let events = to.iter().filter_map(|format| match format.meaning {
-            Meaning::TelephoneEvent { clock_rate } => Some(Named { payload_type: format.payload_type, clock_rate }),
-            _ => None,
-        });
         let noise = Meaning::ComfortNoise { clock_rate: codec.clock_rate() };
         Ok(Self {
             from: from.into(),
-            // RFC 4733 2.1: of the clock rate of the audio, if it has the choice.
-            events: events.min_by_key(|named| named.clock_rate != codec.clock_rate()),
+            events: Named::events(to, codec.clock_rate()),
             comfort_noise: to.iter().find(|format| format.meaning == noise).map(|format| format.payload_type),
             ssrc: None,
             window: Window::new(),
