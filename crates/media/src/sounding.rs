@@ -95,7 +95,7 @@ impl Transcoder {
     fn hear_key(&mut self) {
         let (clock_rate, rate) = (u64::from(self.from().clock_rate()), u64::from(self.outlet.sample_rate()));
         let Some(sounding) = &mut self.sounding else { return };
-        let heard = i64::try_from(sounding.made * clock_rate / u64::from(rate.max(1))).unwrap_or(i64::MAX);
+        let heard = i64::try_from(sounding.made * clock_rate / rate.max(1)).unwrap_or(i64::MAX);
         let new = heard - core::mem::replace(&mut sounding.heard, heard);
         self.hear(new);
     }
