@@ -9,7 +9,9 @@ use patchcord_rtp::RtpHeader;
 
 use crate::CannotTranscode;
 use crate::format::Format;
-use crate::outlet::Outlet;
+use crate::heard_key::HeardKey;
+use crate::outlet::{Emit, Outlet};
+use crate::transcoder::Named;
 use crate::voice::{NARROW, Noticed, Voice, WIDE};
 
 /// How often [`Mixer::tick`] is to be called: RFC 3551 4.2 has packets of 20 ms as the default.
@@ -18,7 +20,8 @@ pub const TICK: Duration = Duration::from_millis(20);
 /// Mixes parties for each other. `V` names those who speak, `L` those who listen: mostly the same people.
 ///
 /// Each voice is decoded once in a tick and each listener is encoded once for, so that a party more is a decoder and an encoder
-/// more; the sums are little beside these. What is mixed has 8 kHz where the listener or all talkers have no more, else 16 kHz. Once
+/// more; the sums are little beside these. Keys that a talker tells of by events (RFC 4733) are heard as such by who knows these, as
+/// tones by others, one at a time: whoever presses one while another is down is not heard pressing. What is mixed has 8 kHz where the listener or all talkers have no more, else 16 kHz. Once
 /// warm a tick allocates nothing.
 #[derive(Debug)]
 pub struct Mixer<V, L> {
@@ -30,6 +33,10 @@ pub struct Mixer<V, L> {
 #[derive(Debug)]
 struct Listener<V> {
     talkers: Vec<(V, Gain)>,
+    /// Its events; nothing: it hears tones in their place.
+    events: Option<Named>,
+    /// The key that it hears at present.
+    key: Option<HeardKey<V>>,
     /// Samples a second of the sums; 0 until that is known.
     mixed_at: u32,
     outlet: Outlet,
@@ -120,7 +127,9 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
                     .find_map(|format| Some((format.payload_type, format.meaning.audio()?)))
                     .ok_or(CannotTranscode::NoListener)?;
                 let outlet = Outlet::new(payload_type, codec, codec.sample_rate_for(WIDE), seed)?;
-                let heard = Listener { talkers, mixed_at: 0, outlet, resampler: None, mixed: Vec::new() };
+                let events = Named::events(to, codec.clock_rate());
+                let heard =
+                    Listener { talkers, events, key: None, mixed_at: 0, outlet, resampler: None, mixed: Vec::new() };
                 self.listeners.insert(listener, heard);
             }
         }
@@ -161,8 +170,7 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
             voice.tick(now_ns, &mut |noticed| notice(name, noticed));
         }
         for (&name, listener) in &mut self.listeners {
-            listener.hear(&self.voices, &mut self.sum);
-            listener.outlet.send(&mut |header, payload| emit(name, header, payload));
+            listener.tick(&self.voices, &mut self.sum, &mut |header, payload| emit(name, header, payload));
         }
     }
 
@@ -200,7 +208,39 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
     }
 }
 
-impl<V: Ord> Listener<V> {
+impl<V: Copy + Ord> Listener<V> {
+    /// Sends what it hears in this tick: a key that a talker presses, or else all of them.
+    fn tick(&mut self, voices: &BTreeMap<V, Voice>, sum: &mut Vec<i32>, emit: &mut Emit<'_>) {
+        let press_of = |voice: &V| voices.get(voice)?.press();
+        let mut key = self.key.take();
+        let mut up = None;
+        if let Some(HeardKey { voice, number, .. }) = &key {
+            let is_heard = self.talkers.iter().any(|(talker, _)| talker == voice);
+            let press = press_of(voice).filter(|press| is_heard && press.number == *number);
+            if press.is_none_or(|press| press.is_up) {
+                up = key.take().map(|key| (key, press.and_then(|press| press.length_ms)));
+            }
+        } else {
+            // Others' keys that go down in this tick are lost to it, as are those that go down while this one is.
+            key = self.talkers.iter().find_map(|&(talker, _)| {
+                let press = press_of(&talker).filter(|press| press.elapsed_ms == 0)?;
+                Some(HeardKey::new(talker, press, self.events, &self.outlet))
+            });
+        }
+        if let Some(mut key) = key
+            && let Some(press) = press_of(&key.voice)
+        {
+            key.hold(press, &mut self.outlet, emit);
+            self.key = Some(key);
+            return;
+        }
+        self.hear(voices, sum);
+        if let Some((mut key, length_ms)) = up {
+            key.release(length_ms, &mut self.outlet, emit);
+        }
+        self.outlet.send(emit);
+    }
+
     /// Adds up what it hears.
     fn hear(&mut self, voices: &BTreeMap<V, Voice>, sum: &mut Vec<i32>) {
         sum.clear();

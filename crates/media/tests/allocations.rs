@@ -62,7 +62,9 @@ fn a_warm_transcoder_allocates_nothing() {
             // A pause.
             source.timestamp = source.timestamp.wrapping_add(support::codec(from).clock_rate());
         }
-        let mut transcoder = support::transcoder(&[from, EVENT], &[to, EVENT, EVENT_48]);
+        // Who knows no events hears tones.
+        let to = if from == PCMU { vec![to] } else { vec![to, EVENT, EVENT_48] };
+        let mut transcoder = support::transcoder(&[from, EVENT], &to);
         let mut made = 0_u64;
         let mut run = |packets: &[Vec<u8>]| {
             for (at, packet) in packets.iter().enumerate() {
@@ -79,9 +81,12 @@ fn a_warm_transcoder_allocates_nothing() {
         run(&packets[..half]);
         let before = CALLS.get();
         run(&packets[half..]);
-        assert_eq!(CALLS.get() - before, 0, "{from} to {to}");
+        assert_eq!(CALLS.get() - before, 0, "{from} to {to:?}");
         let counts = transcoder.counts();
-        assert!(made > 0 && counts.concealed + counts.recovered > 5 && counts.events_out > 4, "{counts:?}");
+        assert!(
+            made > 0 && counts.concealed + counts.recovered > 5 && counts.events_out + counts.keys_sounded > 4,
+            "{counts:?}"
+        );
         assert_eq!(counts.restarts, 0);
     }
 }

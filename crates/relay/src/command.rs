@@ -177,8 +177,8 @@ pub enum Command {
         /// On or off.
         blocked: bool,
     },
-    /// Sends the party key presses: telephone-events (RFC 4733) in the stream that it receives, one after the other, behind
-    /// those that it is being sent already. While a key is down what the source sends is dropped
+    /// Sends the party key presses: telephone-events (RFC 4733) or tones (ITU-T Q.23) in the stream that it receives, one after the
+    /// other, behind those that it is being sent already. While a key is down what the source sends is dropped
     /// ([`crate::verdict::DropReason::ReplacedByDtmf`]). They stay when the source is replaced; the key that is down then comes up
     /// first.
     SendDtmf {
@@ -232,7 +232,7 @@ pub enum Command {
 }
 
 /// One step of [`Command::SendDtmf`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DtmfStep {
     /// A key goes down and comes up.
     Key {
@@ -240,10 +240,12 @@ pub enum DtmfStep {
         event: u8,
         /// Power as dBm0 with the sign dropped, 0 (loud) to 63.
         volume: u8,
-        /// How long it is down; not 0.
+        /// How long it is down; not 0. A tone lasts for whole frames, and is played to its end.
         duration_ms: u16,
         /// How long at least until the next one goes down.
         pause_ms: u16,
+        /// How the party is told.
+        how: DtmfHow,
     },
     /// Nothing, for so long.
     Pause {
@@ -254,6 +256,28 @@ pub enum DtmfStep {
 
 /// The most [`Command::PlayNext`] that can wait for one leg.
 pub const PLAY_NEXT_MAX: usize = 64;
+
+/// How a party is told of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DtmfHow {
+    /// By a telephone-event (RFC 4733).
+    Event,
+    /// By the tone of the key (ITU-T Q.23): these frames in the place of the audio, which begin anew if the key is down for longer.
+    Tone(Frames),
+    /// By a telephone-event if the party has that beside its audio when the key goes down, else by the tone.
+    EventOrTone(Frames),
+}
+
+impl DtmfHow {
+    /// The frames of the tone, where it can be one.
+    #[must_use]
+    pub const fn tone(&self) -> Option<&Frames> {
+        match self {
+            Self::Event => None,
+            Self::Tone(frames) | Self::EventOrTone(frames) => Some(frames),
+        }
+    }
+}
 
 /// The most steps of [`Command::SendDtmf`] that can wait for one leg.
 pub const DTMF_STEPS_MAX: usize = 256;

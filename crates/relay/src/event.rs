@@ -63,6 +63,8 @@ pub enum Event {
         leg: LegId,
         /// How many were sent since it began, one that was cut short included.
         sent: u16,
+        /// How many of these were tones.
+        tones: u16,
         /// How many were not: they were stopped, or the leg could not be sent them any more.
         dropped: u16,
     },

@@ -107,6 +107,8 @@ pub enum EventKind {
     DtmfFinished {
         /// How many keys were sent, one that was cut short included.
         sent: u16,
+        /// How many of these were tones.
+        tones: u16,
         /// How many were not: they were stopped, or the party could not be sent them any more.
         dropped: u16,
     },

@@ -33,8 +33,8 @@ pub use command::{
 pub(crate) use detection::{ANSWER_TIMEOUT_MS, default_answer_timeout_ms};
 pub use detection::{Detect, Sound};
 pub use dtls::{DtlsRemote, DtlsState, LegDtls, LegDtlsDone};
-pub(crate) use dtmf::within;
-pub use dtmf::{DTMF_DIGITS_MAX, DtmfSend};
+pub(crate) use dtmf::{BadKeys, within};
+pub use dtmf::{DTMF_DIGITS_MAX, DtmfHowName, DtmfSend};
 pub use event::{CallEvent, CutOverEvent, EventKind, PlayEnd, ReceiptFields};
 pub use ice::{IceState, LegIce, LegIceDone};
 pub use latch::{Direction, EgressName, GateSpec, LatchModeName, LatchSpec, LearnFromName, RelayingName};

@@ -62,8 +62,8 @@ impl Inner {
                 let failing = EventKind::SrtpFailing { reason: reason.name().to_owned(), packets };
                 self.plain(call, at, leg, failing, tell);
             }
-            Event::DtmfFinished { leg, sent, dropped } => {
-                self.plain(call, at, leg, EventKind::DtmfFinished { sent, dropped }, tell);
+            Event::DtmfFinished { leg, sent, tones, dropped } => {
+                self.plain(call, at, leg, EventKind::DtmfFinished { sent, tones, dropped }, tell);
             }
             other => tracing::debug!(call = %call.name.name, event = ?other, "the engine told something unknown"),
         }

@@ -283,7 +283,7 @@ pub(crate) enum ClientCommand {
     Mute(PartyTarget),
     /// The party is heard again.
     Unmute(PartyTarget),
-    /// Send a party key presses, as RFC 4733 telephone-events.
+    /// Send a party key presses: as RFC 4733 telephone-events, or as tones.
     Dtmf {
         #[command(flatten)]
         on: PartyTarget,
@@ -298,6 +298,9 @@ pub(crate) enum ClientCommand {
         /// The power of the tones that the keys stand for, 0 to -63.
         #[arg(long, value_name = "DBM0", allow_negative_numbers = true)]
         volume_dbm0: Option<i64>,
+        /// `event`, `tone`, or `auto`: as a tone if the party has no telephone-event.
+        #[arg(long, value_name = "HOW")]
+        how: Option<String>,
     },
     /// End the key presses that a party is being sent.
     DtmfStop(PartyTarget),

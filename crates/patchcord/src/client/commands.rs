@@ -101,12 +101,13 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
         ClientCommand::RecordStop(on) => call("record-stop", on),
         ClientCommand::Mute(on) => party("mute", on),
         ClientCommand::Unmute(on) => party("unmute", on),
-        ClientCommand::Dtmf { on, digits, duration_ms, pause_ms, volume_dbm0 } => {
+        ClientCommand::Dtmf { on, digits, duration_ms, pause_ms, volume_dbm0, how } => {
             let mut request = party("dtmf-send", on);
             request.body["digits"] = json!(digits);
             put(&mut request.body, "duration_ms", duration_ms);
             put(&mut request.body, "pause_ms", pause_ms);
             put(&mut request.body, "volume_dbm0", volume_dbm0);
+            put(&mut request.body, "how", how);
             request
         }
         ClientCommand::DtmfStop(on) => party("dtmf-stop", on),
@@ -260,8 +261,10 @@ mod tests {
         assert_eq!(body("hold|c|p"), json!({ "command": "hold", "party": "p" }));
         assert_eq!(body("hold|c|p|--audio|a")["audio"], json!("a"));
         assert_eq!(
-            body("dtmf|c|p|12w#|--duration-ms|80|--volume-dbm0|-10"),
-            json!({ "command": "dtmf-send", "party": "p", "digits": "12w#", "duration_ms": 80, "volume_dbm0": -10 })
+            body("dtmf|c|p|12w#|--duration-ms|80|--volume-dbm0|-10|--how|tone"),
+            json!({
+                "command": "dtmf-send", "party": "p", "digits": "12w#", "duration_ms": 80, "volume_dbm0": -10, "how": "tone"
+            })
         );
         assert_eq!(body("dtmf-stop|c|p"), json!({ "command": "dtmf-stop", "party": "p" }));
         assert_eq!(body("monitor|c|p|q"), json!({ "command": "monitor", "party": "p", "of": "q" }));

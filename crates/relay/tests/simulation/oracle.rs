@@ -47,6 +47,7 @@ pub(crate) struct Tally {
     pub(crate) refused: u64,
     pub(crate) stale: u64,
     pub(crate) dialled: u64,
+    pub(crate) sounded: u64,
     /// Keys that were cut short, by a switch or because they were stopped.
     pub(crate) cut_short: u64,
 }
@@ -143,9 +144,10 @@ impl Oracle {
                     assert!(matches!(ear.source, Hears::Player(_, Some(_))), "{leg} hears {:?}", ear.source);
                     ear.hear_from_now_on(Hears::Silence);
                 }
-                Event::DtmfFinished { leg, sent, dropped } => {
+                Event::DtmfFinished { leg, sent, tones, dropped } => {
                     self.leg(leg.0).ear.finish_keys(dropped);
-                    self.tally.dialled += u64::from(sent);
+                    self.tally.dialled += u64::from(sent - tones);
+                    self.tally.sounded += u64::from(tones);
                 }
                 Event::MediaTimeout { .. } => panic!("nobody has a timeout: {event:?}"),
                 _ => {}
