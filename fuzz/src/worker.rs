@@ -236,10 +236,14 @@ impl TestWorker {
                         .map_or_else(String::new, |leg| leg.party.to_string())
                 }
             };
-            let is_mixed = leg.hears.contains(" + ") || leg.whisperer.as_deref() == Some(&*leg.hears);
+            let is_louder = state.legs.iter().any(|other| *other.party == *leg.hears && other.gain_db.is_some());
+            let is_whispered = leg.whisperer.as_deref() == Some(&*leg.hears);
             let said = match &*leg.hears {
                 hears if hears.contains(':') => "a player",
-                _ if is_mixed && engine == "a mix" => "a mix",
+                hears if hears.contains(" + ") => "a mix",
+                _ if is_louder && !is_whispered => "a mix",
+                // With a gain of its own, or the two gains together none.
+                _ if is_whispered && engine == "a mix" => "a mix",
                 hears => hears,
             };
             assert_eq!(engine, said, "what {} hears in {state:#?}", leg.party);

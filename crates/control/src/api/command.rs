@@ -94,6 +94,8 @@ pub enum Command {
     Whisper(Whisper),
     /// Undoes `whisper`.
     Unwhisper(OneParty),
+    /// Whoever hears the party hears it louder or softer than it speaks.
+    Gain(Gain),
     /// Records the call from now on.
     RecordStart(RecordStart),
     /// Leaves out of the recording what comes from now on.
@@ -147,6 +149,7 @@ impl Command {
             Self::Leave(_) => CommandName::Leave,
             Self::Whisper(_) => CommandName::Whisper,
             Self::Unwhisper(_) => CommandName::Unwhisper,
+            Self::Gain(_) => CommandName::Gain,
             Self::RecordStart(_) => CommandName::RecordStart,
             Self::RecordPause(_) => CommandName::RecordPause,
             Self::RecordResume(_) => CommandName::RecordResume,
@@ -197,6 +200,7 @@ pub enum CommandName {
     Leave,
     Whisper,
     Unwhisper,
+    Gain,
     RecordStart,
     RecordPause,
     RecordResume,
@@ -245,6 +249,7 @@ impl CommandName {
             Self::Leave => "leave",
             Self::Whisper => "whisper",
             Self::Unwhisper => "unwhisper",
+            Self::Gain => "gain",
             Self::RecordStart => "record-start",
             Self::RecordPause => "record-pause",
             Self::RecordResume => "record-resume",
@@ -526,8 +531,19 @@ pub struct Whisper {
     pub party: String,
     /// The party that whispers. What it hears does not change.
     pub by: String,
-    /// How much louder it is heard than it speaks, in dB, -60 to 24.
+    /// How much louder it is heard than it speaks, in dB, -60 to 24; its own gain comes on top of that.
     #[serde(default)]
+    #[schema(minimum = -60, maximum = 24)]
+    pub gain_db: i8,
+}
+
+/// Fields of `gain`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gain {
+    /// The party that is heard.
+    pub party: String,
+    /// How much louder it is heard than it speaks, in dB, -60 to 24; 0: as loud as it speaks.
     #[schema(minimum = -60, maximum = 24)]
     pub gain_db: i8,
 }

@@ -24,9 +24,9 @@ pub use answer::{
 };
 pub use codec::{CodecParts, CodecSpec, rtpmap};
 pub use command::{
-    Bridge, Command, CommandName, Conference, Hold, LegCodecs, LegCreate, LegDirection, LegDoor, LegLatch, LegRemote,
-    LegRtcpMux, Monitor, OneOrMore, OneParty, PartyRename, Play, Relatch, Ringback, Rollback, Swap, TwoParties,
-    Whisper,
+    Bridge, Command, CommandName, Conference, Gain, Hold, LegCodecs, LegCreate, LegDirection, LegDoor, LegLatch,
+    LegRemote, LegRtcpMux, Monitor, OneOrMore, OneParty, PartyRename, Play, Relatch, Ringback, Rollback, Swap,
+    TwoParties, Whisper,
 };
 pub(crate) use detection::{ANSWER_TIMEOUT_MS, default_answer_timeout_ms};
 pub use detection::{Detect, Sound};

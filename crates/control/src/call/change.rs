@@ -47,6 +47,7 @@ impl Plan<'_> {
         if !before.0.iter().zip(&after.0).any(|(was, will)| differs(was, will)) {
             return Ok(Draft::CutOver(Vec::new()));
         }
+        self.gains_must_not_wait(&after)?;
         let mut parts = Vec::new();
         let mut changes = Vec::new();
         let immediate = how.trigger == Trigger::Immediate;
@@ -146,6 +147,20 @@ impl Plan<'_> {
             }
         }
         Ok(())
+    }
+
+    /// While a cut-over waits, whoever it concerns is heard as loud as before, and hears the others so: the engine will set just the
+    /// sources that were planned.
+    fn gains_must_not_wait(&self, after: &Legs) -> Result<(), ApiError> {
+        let before = &self.model.legs;
+        let legs = || before.0.iter().zip(&after.0);
+        let is_set = |was: &Leg, will: &Leg| was.hearing.company().gain_db != will.hearing.company().gain_db;
+        if !legs().any(|(was, will)| is_set(was, will)) {
+            return Ok(());
+        }
+        let concerned = legs().filter(|(was, will)| is_set(was, will) || before.heard(was) != after.heard(will));
+        let mut waiting = concerned.filter_map(|(was, _)| Some((was, self.model.records.pending_for(was.id)?)));
+        waiting.next().map_or(Ok(()), |(was, record)| Err(pending(&was.party, record)))
     }
 
     fn trigger(&self, how: &How) -> Result<(command::Trigger, TriggerName), ApiError> {

@@ -21,6 +21,9 @@
 //!   anew for them. Who is deleted, bridged or swapped is out of it, as after `leave`; two that are left hear each other as in a bridge.
 //! - `whisper party by`: the party hears another one besides; nobody else does. `bridge`, `swap` and `conference` end it for the
 //!   party that hears it.
+//! - `gain party`: whoever hears the party, in a conference, by a monitor or in a bridge, hears it louder by so many dB, until another
+//!   `gain`; a whisper's own gain comes on top. It is heard mixed then, alone too; at 0 dB it is relayed as it is again. No bridge and
+//!   no swap changes it. Who waits for a cut-over keeps its gain, and whom it hears theirs.
 //!
 //! A cut-over with a trigger changes nothing until the trigger fires: with `on-first-packet` the survivor goes on hearing the
 //! old party, hold audio or ringback up to the new party's first packet, which is then the first that it hears. Until then:
@@ -168,7 +171,7 @@ impl Plan<'_> {
         self.change_company(party, CommandName::Unmonitor, |company| company.monitor = None)
     }
 
-    /// Changes whom a party hears beyond its peer.
+    /// Changes whom a party hears beyond its peer, or how loud it is heard.
     fn change_company(
         &mut self,
         party: LegId,
@@ -219,6 +222,12 @@ impl Plan<'_> {
         api::within("gain_db", &fields.gain_db, &GAIN_DB).map_err(|why| ApiError::new(ErrorCode::BadRequest, why))?;
         let whisper = Talker { leg: by, gain_db: fields.gain_db };
         self.change_company(party, CommandName::Whisper, |company| company.whisper = Some(whisper))
+    }
+
+    pub(super) fn gain(&mut self, fields: &api::Gain) -> Result<Draft, ApiError> {
+        let party = self.leg(&fields.party)?.id;
+        api::within("gain_db", &fields.gain_db, &GAIN_DB).map_err(|why| ApiError::new(ErrorCode::BadRequest, why))?;
+        self.change_company(party, CommandName::Gain, |company| company.gain_db = fields.gain_db)
     }
 
     pub(super) fn unwhisper(&mut self, party: &str) -> Result<Draft, ApiError> {

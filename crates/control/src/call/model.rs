@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use patchcord_relay::command::{IceCredentials, SrtpKeys, Talker};
+use patchcord_relay::command::{GAIN_DB, IceCredentials, SrtpKeys, Talker};
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::{Codec, Repeat};
 use patchcord_relay::overhearing::Ears;
@@ -66,7 +66,8 @@ pub(crate) struct Hearing {
     /// Whom it is bridged with: they hear each other if both have the other as peer. A party on hold keeps its peer here
     /// even while that peer is bridged with somebody else.
     pub(crate) peer: Option<LegId>,
-    /// Whom it hears beyond its peer. Few do, so that it is kept elsewhere; never one that says nothing.
+    /// Whom it hears beyond its peer, and how loud others hear it. Few have any of it, so that it is kept elsewhere; never one that
+    /// says nothing.
     company: Option<Box<Company>>,
     /// It is on hold.
     pub(crate) hold: Option<Hold>,
@@ -81,13 +82,15 @@ pub(crate) struct Company {
     pub(crate) conference: Option<u32>,
     /// Whom it hears without being heard.
     pub(crate) monitor: Option<Box<[LegId]>>,
-    /// Whom it hears besides all others.
+    /// Whom it hears besides all others, and how much louder than these would.
     pub(crate) whisper: Option<Talker>,
+    /// How much louder it is heard itself than it speaks, in dB, by whoever hears it. No bridge changes that.
+    pub(crate) gain_db: i8,
 }
 
 impl Hearing {
     pub(crate) fn company(&self) -> &Company {
-        const NONE: &Company = &Company { conference: None, monitor: None, whisper: None };
+        const NONE: &Company = &Company { conference: None, monitor: None, whisper: None, gain_db: 0 };
         self.company.as_deref().unwrap_or(NONE)
     }
 
@@ -258,7 +261,7 @@ impl Legs {
     /// The parties that a leg hears while nothing covers them.
     fn talkers(&self, leg: &Leg) -> Vec<Talker> {
         let peer = &leg.hearing.peer;
-        let Company { conference, monitor, whisper } = leg.hearing.company();
+        let Company { conference, monitor, whisper, .. } = leg.hearing.company();
         let speaks = |other: &&Leg| other.hearing.hold.is_none();
         let mut heard: Vec<LegId> = if let Some(of) = monitor {
             of.iter().copied().filter(|of| self.get(*of).is_some()).collect()
@@ -275,7 +278,13 @@ impl Legs {
         };
         let whisper = whisper.filter(|whisper| self.get(whisper.leg).is_some());
         heard.retain(|heard| whisper.is_none_or(|whisper| whisper.leg != *heard));
-        heard.into_iter().map(|leg| Talker { leg, gain_db: 0 }).chain(whisper).collect()
+        let heard = heard.into_iter().map(|leg| Talker { leg, gain_db: 0 }).chain(whisper);
+        heard.map(|Talker { leg, gain_db }| Talker { leg, gain_db: sum_db(gain_db, self.gain_of(leg)) }).collect()
+    }
+
+    /// How much louder a leg is heard than it speaks.
+    fn gain_of(&self, leg: LegId) -> i8 {
+        self.get(leg).map_or(0, |leg| leg.hearing.company().gain_db)
     }
 
     /// The others that a leg is in a conference with.
@@ -361,9 +370,12 @@ impl Legs {
         }
     }
 
+    /// The leg hears this from now on; how loud it is heard stays.
     pub(crate) fn set(&mut self, id: LegId, hearing: Hearing) {
         if let Some(leg) = self.get_mut(id) {
+            let gain_db = leg.hearing.company().gain_db;
             leg.hearing = hearing;
+            leg.hearing.change_company(|company| company.gain_db = gain_db);
         }
     }
 
@@ -380,4 +392,9 @@ impl Legs {
             leg.hearing.peer = leg.hearing.peer.filter(|peer| alive.contains(peer));
         }
     }
+}
+
+/// Both gains, within what is possible.
+fn sum_db(one: i8, other: i8) -> i8 {
+    one.saturating_add(other).clamp(*GAIN_DB.start(), *GAIN_DB.end())
 }

@@ -152,6 +152,7 @@ fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, env: &Env) ->
         held: leg.hearing.hold.is_some(),
         conference: model.legs.conference_of(leg).map(|other| Arc::clone(&other.party)).collect(),
         monitors: monitors.filter(|names| !names.is_empty()),
+        gain_db: Some(leg.hearing.company().gain_db).filter(|gain_db| *gain_db != 0),
         whisperer: whisperer.map(|by| Arc::clone(&by.party)),
         hears: hears(&model.legs, leg),
         transcoded: snapshot.transcoded,

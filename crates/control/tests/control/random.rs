@@ -60,6 +60,10 @@ enum Step {
         gain_db: i8,
     },
     Unwhisper(&'static str),
+    Gain {
+        party: &'static str,
+        gain_db: i8,
+    },
     Mute {
         party: &'static str,
         muted: bool,
@@ -87,6 +91,8 @@ struct Ears {
     conference: Option<usize>,
     monitors: Option<&'static str>,
     whisperer: Option<&'static str>,
+    /// How much louder it is heard; no bridge changes that.
+    gain_db: i8,
     held: bool,
     /// What is played, and whether it goes on for ever.
     play: Option<(&'static str, bool)>,
@@ -179,6 +185,7 @@ fn command() -> impl Strategy<Value = Step> {
         1 => party().prop_map(Step::Leave),
         2 => (party(), party(), 0..2_i8).prop_map(|(party, by, gain)| Step::Whisper { party, by, gain_db: gain * 6 }),
         1 => party().prop_map(Step::Unwhisper),
+        2 => (party(), 0..3_i8).prop_map(|(party, gain)| Step::Gain { party, gain_db: gain * 6 - 6 }),
         1 => (party(), any::<bool>()).prop_map(|(party, muted)| Step::Mute { party, muted }),
         2 => (0..6_usize).prop_map(Step::Rollback),
     ]
@@ -219,6 +226,7 @@ impl Step {
                 json!({"command": "whisper", "party": party, "by": by, "gain_db": gain_db})
             }
             Self::Unwhisper(party) => json!({"command": "unwhisper", "party": party}),
+            Self::Gain { party, gain_db } => json!({"command": "gain", "party": party, "gain_db": gain_db}),
             Self::Mute { party, muted } => json!({"command": if *muted { "mute" } else { "unmute" }, "party": party}),
             Self::Rollback(back) => {
                 let of = asked.iter().rev().nth(*back)?;
@@ -275,8 +283,14 @@ impl Model {
         self.part(a);
         self.part(b);
         for (one, other) in [(a, b), (b, a)] {
-            self.ears.insert(one, Ears { peer: Some(other), ..Ears::default() });
+            self.reset(one, Ears { peer: Some(other), ..Ears::default() });
         }
+    }
+
+    /// The party hears just this from now on; its gain stays.
+    fn reset(&mut self, name: &'static str, ears: Ears) {
+        let gain_db = self.ears.get(name).map_or(0, |ears| ears.gain_db);
+        self.ears.insert(name, Ears { gain_db, ..ears });
     }
 
     fn remove(&mut self, name: &str) {
@@ -302,7 +316,7 @@ impl Model {
                 self.bridge(survivor, new);
                 if old != GONE {
                     self.part(old);
-                    self.ears.insert(old, Ears { held: becomes == Old::Hold, ..Ears::default() });
+                    self.reset(old, Ears { held: becomes == Old::Hold, ..Ears::default() });
                 }
             }
         }
@@ -386,12 +400,13 @@ impl Model {
                 for &party in parties {
                     self.part(party);
                     let conference = Some(self.conferences);
-                    self.ears.insert(party, Ears { conference, ..Ears::default() });
+                    self.reset(party, Ears { conference, ..Ears::default() });
                 }
             }
             Step::Leave(party) => self.ears.entry(party).or_default().conference = None,
             Step::Whisper { party, by, .. } => self.ears.entry(party).or_default().whisperer = Some(by),
             Step::Unwhisper(party) => self.ears.entry(party).or_default().whisperer = None,
+            Step::Gain { party, gain_db } => self.ears.entry(party).or_default().gain_db = gain_db,
             _ => {}
         }
     }
@@ -564,6 +579,16 @@ impl Run {
         let heard: BTreeMap<_, _> =
             self.relay.hears().await.into_iter().map(|(name, hears)| (name, in_order(hears))).collect();
         assert_eq!(heard, self.model.heard());
+        let gains: BTreeMap<_, _> = self
+            .relay
+            .state()
+            .await
+            .legs
+            .iter()
+            .map(|leg| (leg.party.to_string(), leg.gain_db.unwrap_or_default()))
+            .collect();
+        let expected = self.model.ears.iter().map(|(name, ears)| ((*name).to_owned(), ears.gain_db)).collect();
+        assert_eq!(gains, expected);
     }
 }
 

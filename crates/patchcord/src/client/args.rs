@@ -236,6 +236,14 @@ pub(crate) enum ClientCommand {
     },
     /// End that.
     Unwhisper(PartyTarget),
+    /// Let whoever hears a party hear it louder or softer than it speaks.
+    Gain {
+        #[command(flatten)]
+        on: PartyTarget,
+        /// By how many dB, -60 to 24; 0 is as loud as it speaks.
+        #[arg(value_name = "DB", allow_negative_numbers = true)]
+        gain_db: i8,
+    },
     /// Find out what a party says, and whether a human or a machine has answered: see `patchcord events`.
     Detect {
         #[command(flatten)]

@@ -83,6 +83,11 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
             request
         }
         ClientCommand::Unwhisper(on) => party("unwhisper", on),
+        ClientCommand::Gain { on, gain_db } => {
+            let mut request = party("gain", on);
+            request.body["gain_db"] = json!(gain_db);
+            request
+        }
         ClientCommand::Detect { on, answer_timeout_ms } => {
             let mut request = party("detect", on);
             put(&mut request.body, "answer_timeout_ms", answer_timeout_ms);
@@ -266,6 +271,7 @@ mod tests {
             body("whisper|c|p|q|--gain-db|-6"),
             json!({ "command": "whisper", "party": "p", "by": "q", "gain_db": -6 })
         );
+        assert_eq!(body("gain|c|p|-6"), json!({ "command": "gain", "party": "p", "gain_db": -6 }));
         assert_eq!(body("rollback|c|--of|x"), json!({ "command": "rollback", "of": "x" }));
     }
 

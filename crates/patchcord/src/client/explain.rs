@@ -77,6 +77,9 @@ fn explain(call: &Call, worker: Option<&Worker>) -> Vec<Finding> {
         if leg.detecting {
             say(&about, "is listened to: what it says and presses is told by `patchcord events`".to_owned());
         }
+        if let Some(gain_db) = leg.gain_db {
+            say(&about, format!("is heard mixed, {gain_db} dB louder than it speaks, until `patchcord gain` with 0"));
+        }
         if leg.muted {
             say(&about, "is muted: nobody hears it until `patchcord unmute`".to_owned());
         }
