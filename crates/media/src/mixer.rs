@@ -10,6 +10,7 @@ use patchcord_rtp::RtpHeader;
 use crate::CannotTranscode;
 use crate::format::Format;
 use crate::outlet::Outlet;
+use crate::prompt::Prompt;
 use crate::voice::{NARROW, Noticed, Voice, WIDE};
 
 /// How often [`Mixer::tick`] is to be called: RFC 3551 4.2 has packets of 20 ms as the default.
@@ -32,6 +33,8 @@ struct Listener<V> {
     talkers: Vec<(V, Gain)>,
     /// Samples a second of the sums; 0 until that is known.
     mixed_at: u32,
+    /// What is played to it over these, until it ends. Few are played anything.
+    prompt: Option<Box<Prompt>>,
     outlet: Outlet,
     /// From the sums to what is encoded, if that has another rate.
     resampler: Option<Resampler>,
@@ -120,12 +123,20 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
                     .find_map(|format| Some((format.payload_type, format.meaning.audio()?)))
                     .ok_or(CannotTranscode::NoListener)?;
                 let outlet = Outlet::new(payload_type, codec, codec.sample_rate_for(WIDE), seed)?;
-                let heard = Listener { talkers, mixed_at: 0, outlet, resampler: None, mixed: Vec::new() };
+                let heard = Listener { talkers, mixed_at: 0, prompt: None, outlet, resampler: None, mixed: Vec::new() };
                 self.listeners.insert(listener, heard);
             }
         }
         self.agree_on_rates();
         Ok(())
+    }
+
+    /// `listener`, who is there, is played this over what it hears, until it ends: other talkers change nothing about that.
+    pub fn overlay(&mut self, listener: L, prompt: Prompt) {
+        if let Some(known) = self.listeners.get_mut(&listener) {
+            known.prompt = Some(Box::new(prompt));
+            self.agree_on_rates();
+        }
     }
 
     /// `listener` hears nothing more of it.
@@ -170,6 +181,9 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
     pub fn skip(&mut self, ticks: u64) {
         for listener in self.listeners.values_mut() {
             listener.outlet.skip(ticks);
+            if let Some(prompt) = &mut listener.prompt {
+                prompt.leave_out(ticks.saturating_mul(TICK.as_millis() as u64));
+            }
         }
     }
 
@@ -179,7 +193,8 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
         for listener in listeners.values_mut() {
             let hears_wide = |(voice, _): &(V, Gain)| voices.get(voice).is_some_and(Voice::is_wide);
             let rate = listener.outlet.sample_rate();
-            let is_wide = rate > NARROW && listener.talkers.iter().any(hears_wide);
+            let is_played_wide = listener.prompt.as_ref().is_some_and(|prompt| prompt.sample_rate() > NARROW);
+            let is_wide = rate > NARROW && (is_played_wide || listener.talkers.iter().any(hears_wide));
             let mixed_at = if is_wide { WIDE } else { NARROW };
             if mixed_at != listener.mixed_at {
                 listener.mixed_at = mixed_at;
@@ -214,7 +229,15 @@ impl<V: Ord> Listener<V> {
                 samples.for_each(|(sum, &sample)| *sum += gain.apply(sample));
             }
         }
-        // 16 of the loudest samples 24 dB louder are far from what 32 bits hold.
+        if let Some(prompt) = &mut self.prompt {
+            if prompt.take(self.mixed_at, sum.len()) {
+                let gain = Gain::of_db(prompt.gain_db());
+                sum.iter_mut().zip(prompt.samples()).for_each(|(sum, &sample)| *sum += gain.apply(sample));
+            } else {
+                self.prompt = None;
+            }
+        }
+        // 17 of the loudest samples 24 dB louder are far from what 32 bits hold.
         let mixed = sum.iter().map(|&sample| sample.clamp(i16::MIN.into(), i16::MAX.into()) as i16);
         match &mut self.resampler {
             None => self.outlet.samples().extend(mixed),

@@ -467,6 +467,27 @@ pub struct Play {
     /// How often; absent: once.
     #[serde(default = "once")]
     pub repeat: Repeat,
+    /// Over what the party hears, which goes on, and not in its place.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub overlay: bool,
+    /// With `overlay`: how much louder the audio is heard, in dB, -60 to 24.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schema(minimum = -60, maximum = 24)]
+    pub gain_db: i8,
+    /// With `overlay`: how much louder whatever else the party hears is heard meanwhile, in dB: -60 to 0, which is softer.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schema(minimum = -60, maximum = 0)]
+    pub duck_db: i8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(value: &i8) -> bool {
+    *value == 0
 }
 
 const fn once() -> Repeat {

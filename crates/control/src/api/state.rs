@@ -119,7 +119,8 @@ pub struct LegState {
     /// The party that whispers to it.
     #[schema(value_type = Option<String>)]
     pub whisperer: Option<Arc<str>>,
-    /// A party, several that are mixed for it (`agent + target`), `silence`, `hold:NAME`, `play:NAME` or `ringback:COUNTRY`.
+    /// A party, several that are mixed for it (`agent + target`), `silence`, `hold:NAME`, `play:NAME` or `ringback:COUNTRY`; with
+    /// audio over it `agent + play:NAME`.
     pub hears: String,
     /// Whether it hears that transcoded, for they have no format in common.
     pub transcoded: bool,

@@ -3,10 +3,10 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use patchcord_relay::command::{self, CutOver, Source, SourceChange};
+use patchcord_relay::command::{self, CutOver, Prompt, Source, SourceChange};
 use patchcord_relay::ids::{CutOverId, LegId};
 
-use super::model::{Heard, Leg, Legs};
+use super::model::{Heard, HeardOver, Leg, Legs};
 use super::plan::{Draft, Plan};
 use super::record::{Part, Record};
 use crate::api::{CommandName, CutOverState, Trigger, TriggerName};
@@ -61,8 +61,8 @@ impl Plan<'_> {
             // While a cut-over waits, other commands may change what its parties hear: all of them are given their source
             // explicitly when it happens. Only audio that goes on is left alone, or it would begin anew; and whoever goes on
             // monitoring somebody, which has nothing to do with the cut-over.
-            let left_alone =
-                matches!(heard, Heard::Player { .. }) || (!settled && matches!(heard, Heard::Leg(_) | Heard::Mix(_)));
+            let left_alone = matches!(heard, Heard::Player { .. })
+                || (!settled && matches!(heard, Heard::Leg(_) | Heard::Mix(_) | Heard::Overlay(_)));
             let goes_on = heard == will_hear && (immediate || left_alone);
             if !goes_on {
                 let source = match will_hear {
@@ -73,6 +73,7 @@ impl Plan<'_> {
                         Some(frames) => Source::Player { frames: frames.clone(), repeat },
                         None => return Err(no_encoding(&will.party, &sound.name)),
                     },
+                    Heard::Overlay(over) => overlay(*over, will)?,
                 };
                 changes.push(SourceChange { sink: was.id, source });
             }
@@ -182,6 +183,13 @@ impl Plan<'_> {
             }
         })
     }
+}
+
+/// The same audio goes on in the engine where the others over whom it is played change.
+fn overlay(over: HeardOver, leg: &Leg) -> Result<Source, ApiError> {
+    let HeardOver { talkers, sound, repeat, gain_db, serial: id } = over;
+    let frames = sound.frames_for(&leg.codecs).ok_or_else(|| no_encoding(&leg.party, &sound.name))?.clone();
+    Ok(Source::Overlay(Box::new(command::Overlay { talkers, prompt: Prompt { id, frames, repeat, gain_db } })))
 }
 
 fn pending(party: &Arc<str>, record: &Record) -> ApiError {

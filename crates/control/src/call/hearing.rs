@@ -8,6 +8,8 @@
 //! - `bridge a b`: each is the other's peer; both lose hold and play. A former peer is left with silence, but on hold it
 //!   keeps its place: `resume` brings it together with its peer again, whoever that talks to by then. Thus a customer can be
 //!   held, the agent consult with an expert, and either be swapped for the other or come back.
+//! - `play` with `overlay` covers nothing: the party goes on hearing what it hears, with the audio over it, and commands that change
+//!   what it hears leave the audio playing, from where it is. A party on hold has nothing that it could be played over.
 //! - `hold` takes away what is played; `resume` takes away hold and play. `play` and `ringback` replace each other; `stop`, or
 //!   the end of a prompt, uncovers what is below.
 //! - `swap survivor old new`: a bridge of `survivor` and `new` that parks `old` with hold audio or silence. It needs
@@ -43,7 +45,7 @@ use patchcord_relay::media::Repeat;
 use std::sync::Arc;
 
 use super::change::{How, no_encoding};
-use super::model::{Company, Hearing, Hold, Leg, Play};
+use super::model::{Company, Hearing, Hold, Leg, Overlay, Play};
 use super::plan::{Draft, Plan};
 use crate::api::{self, CommandName, KeepOld, Trigger};
 use crate::audio::{self, Sound};
@@ -140,7 +142,8 @@ impl Plan<'_> {
     pub(super) fn play(&mut self, fields: &api::Play) -> Result<Draft, ApiError> {
         let leg = self.leg(&fields.party)?;
         let (id, sound) = (leg.id, self.sound(leg, &fields.audio)?);
-        self.start(id, sound, "play", fields.repeat.into(), CommandName::Play)
+        let overlay = overlay(leg, fields)?;
+        self.start(id, sound, "play", fields.repeat.into(), overlay, CommandName::Play)
     }
 
     pub(super) fn ringback(&mut self, fields: &api::Ringback) -> Result<Draft, ApiError> {
@@ -151,7 +154,7 @@ impl Plan<'_> {
         if sound.frames_for(&leg.codecs).is_none() {
             return Err(no_encoding(&leg.party, "the ringing tone"));
         }
-        self.start(leg.id, sound, "ringback", Repeat::Forever, CommandName::Ringback)
+        self.start(leg.id, sound, "ringback", Repeat::Forever, None, CommandName::Ringback)
     }
 
     pub(super) fn monitor(&mut self, fields: &api::Monitor) -> Result<Draft, ApiError> {
@@ -241,7 +244,7 @@ impl Plan<'_> {
         if sound.frames_for(&leg.codecs).is_none() {
             return Err(no_encoding(&leg.party, &sound.name));
         }
-        let draft = self.start(leg.id, sound, "play", repeat.into(), CommandName::Play)?;
+        let draft = self.start(leg.id, sound, "play", repeat.into(), None, CommandName::Play)?;
         self.drafts.push(draft);
         Ok(())
     }
@@ -292,13 +295,14 @@ impl Plan<'_> {
         sound: Arc<Sound>,
         kind: &'static str,
         repeat: Repeat,
+        overlay: Option<Overlay>,
         command: CommandName,
     ) -> Result<Draft, ApiError> {
         self.model.serials += 1;
         let (serial, since) = (self.model.serials, self.now);
         let mut after = self.model.legs.clone();
         if let Some(leg) = after.get_mut(id) {
-            leg.hearing.play = Some(Box::new(Play { sound, kind, repeat, serial, since, finished: false }));
+            leg.hearing.play = Some(Box::new(Play { sound, kind, repeat, overlay, serial, since, finished: false }));
         }
         self.change(after, &How::now(command))
     }
@@ -345,4 +349,23 @@ impl Plan<'_> {
         };
         ApiError::new(ErrorCode::NotBridged, format!("{a} is not bridged with {b} but {with}"))
     }
+}
+
+/// How audio is to be played over what the party hears; `None`: in its place.
+fn overlay(leg: &Leg, fields: &api::Play) -> Result<Option<Overlay>, ApiError> {
+    let bad = |why: String| ApiError::new(ErrorCode::BadRequest, why);
+    let &api::Play { overlay, gain_db, duck_db, .. } = fields;
+    if !overlay {
+        return match (gain_db, duck_db) {
+            (0, 0) => Ok(None),
+            _ => Err(bad("`gain_db` and `duck_db` go with `\"overlay\": true`".to_owned())),
+        };
+    }
+    api::within("gain_db", &gain_db, &GAIN_DB).map_err(bad)?;
+    api::within("duck_db", &duck_db, &(*GAIN_DB.start()..=0)).map_err(bad)?;
+    if leg.hearing.hold.is_some() {
+        let party = &leg.party;
+        return Err(bad(format!("{party} is on hold, where nobody is heard; play without `overlay`, or resume first")));
+    }
+    Ok(Some(Overlay { gain_db, duck_db }))
 }

@@ -123,12 +123,23 @@ pub(crate) struct Play {
     /// `play` or `ringback`.
     pub(crate) kind: &'static str,
     pub(crate) repeat: Repeat,
+    /// It is played over what the party hears, and not in its place.
+    pub(crate) overlay: Option<Overlay>,
     /// Tells it from other things that the call plays; never 0.
     pub(crate) serial: u32,
     /// When the engine began; the end of something that was played before is older.
     pub(crate) since: MonoTime,
     /// It has ended, and what was heard before is not back yet.
     pub(crate) finished: bool,
+}
+
+/// How audio is played over what a party hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overlay {
+    /// How much louder it is.
+    pub(crate) gain_db: i8,
+    /// How much louder everything else is meanwhile; not above 0.
+    pub(crate) duck_db: i8,
 }
 
 impl PartialEq for Play {
@@ -150,6 +161,18 @@ pub(crate) enum Heard {
         repeat: Repeat,
         serial: u32,
     },
+    /// Several legs, one or none, and audio over them.
+    Overlay(Box<HeardOver>),
+}
+
+/// See [`Heard::Overlay`].
+#[derive(Clone, Debug)]
+pub(crate) struct HeardOver {
+    pub(crate) talkers: Vec<Talker>,
+    pub(crate) sound: Arc<Sound>,
+    pub(crate) repeat: Repeat,
+    pub(crate) gain_db: i8,
+    pub(crate) serial: u32,
 }
 
 impl PartialEq for Heard {
@@ -161,6 +184,7 @@ impl PartialEq for Heard {
             (Self::Player { sound: one, serial: a, .. }, Self::Player { sound: other, serial: b, .. }) => {
                 a == b && Arc::ptr_eq(one, other)
             }
+            (Self::Overlay(one), Self::Overlay(other)) => (one.serial, &one.talkers) == (other.serial, &other.talkers),
             _ => false,
         }
     }
@@ -182,6 +206,7 @@ impl Heard {
             Self::Silence | Self::Player { .. } => false,
             Self::Leg(heard) => *heard == leg,
             Self::Mix(talkers) => talkers.iter().any(|talker| talker.leg == leg),
+            Self::Overlay(over) => over.talkers.iter().any(|talker| talker.leg == leg),
         }
     }
 }
@@ -245,7 +270,9 @@ impl Legs {
 
     /// What feeds the leg.
     pub(crate) fn heard(&self, leg: &Leg) -> Heard {
-        match (&leg.hearing.play, &leg.hearing.hold) {
+        let play = leg.hearing.play.as_deref();
+        let covers = |play: &&Play| play.overlay.is_none();
+        match (play.filter(covers), &leg.hearing.hold) {
             (Some(play), _) if play.finished => Heard::Silence,
             (Some(play), _) => {
                 Heard::Player { sound: Arc::clone(&play.sound), repeat: play.repeat, serial: play.serial }
@@ -254,7 +281,28 @@ impl Legs {
                 Heard::Player { sound: Arc::clone(sound), repeat: Repeat::Forever, serial: 0 }
             }
             (None, Some(Hold(None))) => Heard::Silence,
-            (None, None) => Heard::of(self.talkers(leg)),
+            (None, None) => match play.and_then(|play| Some((play, play.overlay?))) {
+                Some((play, overlay)) => self.heard_under(leg, play, overlay),
+                None => Heard::of(self.talkers(leg)),
+            },
+        }
+    }
+
+    /// What feeds the leg while audio is played over it. When that has ended the others are heard mixed until what was heard before is
+    /// back, as by the engine.
+    fn heard_under(&self, leg: &Leg, play: &Play, overlay: Overlay) -> Heard {
+        let ducked = |talker: Talker| Talker { gain_db: sum_db(talker.gain_db, overlay.duck_db), ..talker };
+        let talkers: Vec<_> = self.talkers(leg).into_iter().map(ducked).collect();
+        match (play.finished, talkers.is_empty()) {
+            (true, true) => Heard::Silence,
+            (true, false) => Heard::Mix(talkers),
+            (false, _) => Heard::Overlay(Box::new(HeardOver {
+                talkers,
+                sound: Arc::clone(&play.sound),
+                repeat: play.repeat,
+                gain_db: overlay.gain_db,
+                serial: play.serial,
+            })),
         }
     }
 

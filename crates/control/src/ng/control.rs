@@ -43,7 +43,9 @@ impl Ng {
                     Gate::Silence => {
                         for party in plan.listeners_of(&leg) {
                             let audio = SILENCE.to_owned();
-                            plan.add(&Command::Play(Play { party, audio, repeat: Repeat::Forever(Forever::Forever) }))?;
+                            let repeat = Repeat::Forever(Forever::Forever);
+                            let (overlay, gain_db, duck_db) = (false, 0, 0);
+                            plan.add(&Command::Play(Play { party, audio, repeat, overlay, gain_db, duck_db }))?;
                         }
                     }
                     Gate::Unsilence => {

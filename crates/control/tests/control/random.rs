@@ -44,6 +44,7 @@ enum Step {
     Play {
         party: &'static str,
         forever: bool,
+        overlay: bool,
     },
     Ringback(&'static str),
     Stop(&'static str),
@@ -81,6 +82,9 @@ enum Step {
 
 /// Stands for a prompt that is over.
 const ENDED: &str = "ended";
+/// One over what the party hears, and what it is when it has ended.
+const OVERLAY: &str = "overlay";
+const ENDED_OVERLAY: &str = "ended overlay";
 /// A party that was deleted, whoever comes to have its name: whom another one monitors, or whom a swap was to leave.
 const GONE: &str = "gone";
 
@@ -176,7 +180,8 @@ fn command() -> impl Strategy<Value = Step> {
             .prop_map(|(survivor, old, new, trigger, keep_old)| Step::Swap { parties: [survivor, old, new], trigger, keep_old }),
         2 => party().prop_map(Step::Hold),
         2 => party().prop_map(Step::Resume),
-        2 => (party(), any::<bool>()).prop_map(|(party, forever)| Step::Play { party, forever }),
+        4 => (party(), any::<[bool; 2]>())
+            .prop_map(|(party, [forever, overlay])| Step::Play { party, forever, overlay }),
         1 => party().prop_map(Step::Ringback),
         1 => party().prop_map(Step::Stop),
         3 => (party(), party()).prop_map(|(party, of)| Step::Monitor { party, of }),
@@ -212,9 +217,15 @@ impl Step {
             }
             Self::Hold(party) => json!({"command": "hold", "party": party}),
             Self::Resume(party) => json!({"command": "resume", "party": party}),
-            Self::Play { party, forever } => {
+            Self::Play { party, forever, overlay } => {
                 let repeat = if *forever { json!("forever") } else { json!(1) };
-                json!({"command": "play", "party": party, "audio": "silence", "repeat": repeat})
+                let mut play = json!({"command": "play", "party": party, "audio": "silence", "repeat": repeat});
+                if *overlay {
+                    play["overlay"] = json!(true);
+                    // Else the engine hears no difference at the end of one over a conference.
+                    play["duck_db"] = json!(if *forever { -12 } else { 0 });
+                }
+                play
             }
             Self::Ringback(party) => json!({"command": "ringback", "party": party, "country": "us"}),
             Self::Stop(party) => json!({"command": "stop", "party": party}),
@@ -242,6 +253,10 @@ impl Model {
     fn heard(&self) -> BTreeMap<String, String> {
         let heard = |name: &str, ears: &Ears| match ears {
             Ears { play: Some((ENDED, _)), .. } => "silence".to_owned(),
+            Ears { play: Some((OVERLAY, _)), .. } => {
+                in_order(&format!("{} + play:silence", self.parties_heard(name, ears)))
+            }
+            Ears { play: Some((ENDED_OVERLAY, _)), .. } => self.parties_heard(name, ears),
             Ears { play: Some(("us", _)), .. } => "ringback:us".to_owned(),
             Ears { play: Some((audio, _)), .. } => format!("play:{audio}"),
             Ears { held: true, .. } => "hold:hold".to_owned(),
@@ -390,7 +405,10 @@ impl Model {
                     self.ears.entry(peer).or_default().peer = Some(party);
                 }
             }
-            Step::Play { party, forever } => self.ears.entry(party).or_default().play = Some(("silence", forever)),
+            Step::Play { party, forever, overlay } => {
+                let audio = if overlay { OVERLAY } else { "silence" };
+                self.ears.entry(party).or_default().play = Some((audio, forever));
+            }
             Step::Ringback(party) => self.ears.entry(party).or_default().play = Some(("us", true)),
             Step::Stop(party) => self.ears.entry(party).or_default().play = None,
             Step::Monitor { party, of } => self.ears.entry(party).or_default().monitors = Some(of),
@@ -529,7 +547,8 @@ impl Run {
             if event.kind.name() == "play-finished"
                 && let Some(ears) = event.party.and_then(|party| self.model.ears.get_mut(&*party))
             {
-                ears.play = Some((ENDED, false));
+                let overlay = matches!(ears.play, Some((OVERLAY, _)));
+                ears.play = Some((if overlay { ENDED_OVERLAY } else { ENDED }, false));
             }
         }
         let state = self.relay.state().await;
@@ -551,7 +570,7 @@ impl Run {
             let loses_peer = ears.peer.is_some_and(|peer| about_to_leave.contains(&peer));
             let loses_others = ears.conference.is_some_and(|conference| leaving.contains(&conference));
             let left = (loses_peer || loses_others) && !about_to_leave.contains(name);
-            if ears.play == Some((ENDED, false)) && !left {
+            if matches!(ears.play, Some((ENDED | ENDED_OVERLAY, _))) && !left {
                 ears.play = None;
             }
         }
@@ -571,13 +590,8 @@ impl Run {
         };
         assert_eq!(total, PORTS);
         assert_eq!(leased as usize, self.relay.workers[0].open_ports(), "leases and open ports");
-        let in_order = |hears: String| {
-            let mut names: Vec<_> = hears.split(" + ").collect();
-            names.sort_unstable();
-            names.join(" + ")
-        };
         let heard: BTreeMap<_, _> =
-            self.relay.hears().await.into_iter().map(|(name, hears)| (name, in_order(hears))).collect();
+            self.relay.hears().await.into_iter().map(|(name, hears)| (name, in_order(&hears))).collect();
         assert_eq!(heard, self.model.heard());
         let gains: BTreeMap<_, _> = self
             .relay
@@ -590,6 +604,12 @@ impl Run {
         let expected = self.model.ears.iter().map(|(name, ears)| ((*name).to_owned(), ears.gain_db)).collect();
         assert_eq!(gains, expected);
     }
+}
+
+fn in_order(hears: &str) -> String {
+    let mut names: Vec<_> = hears.split(" + ").collect();
+    names.sort_unstable();
+    names.join(" + ")
 }
 
 proptest! {

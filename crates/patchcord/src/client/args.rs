@@ -191,6 +191,15 @@ pub(crate) enum ClientCommand {
         /// How often; a number or `forever`.
         #[arg(long)]
         repeat: Option<String>,
+        /// Over what the party hears, and not in its place.
+        #[arg(long)]
+        overlay: bool,
+        /// With --overlay: how much louder the audio is heard, in dB.
+        #[arg(long, value_name = "DB", allow_negative_numbers = true, requires = "overlay")]
+        gain_db: Option<i8>,
+        /// With --overlay: how much louder everything else is heard meanwhile, in dB: -12 is softer.
+        #[arg(long, value_name = "DB", allow_negative_numbers = true, requires = "overlay")]
+        duck_db: Option<i8>,
     },
     /// Stop what is being played to a party.
     Stop(PartyTarget),

@@ -50,11 +50,14 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
             request
         }
         ClientCommand::Resume(on) => party("resume", on),
-        ClientCommand::Play { on, audio, repeat } => {
+        ClientCommand::Play { on, audio, repeat, overlay, gain_db, duck_db } => {
             let mut request = party("play", on);
             request.body["audio"] = json!(audio);
             let repeat = repeat.map(|text| text.parse::<u32>().map_or_else(|_| json!(text), |n| json!(n)));
             put(&mut request.body, "repeat", repeat);
+            put(&mut request.body, "overlay", overlay.then_some(true));
+            put(&mut request.body, "gain_db", gain_db);
+            put(&mut request.body, "duck_db", duck_db);
             request
         }
         ClientCommand::Stop(on) => party("stop", on),
@@ -250,6 +253,10 @@ mod tests {
         assert_eq!(body("relatch|c|p")["gate"], json!("signalled"));
         assert_eq!(body("play|c|p|welcome|--repeat|3")["repeat"], json!(3));
         assert_eq!(body("play|c|p|welcome|--repeat|forever")["repeat"], json!("forever"));
+        assert_eq!(
+            body("play|c|p|welcome|--overlay|--duck-db|-12"),
+            json!({ "command": "play", "party": "p", "audio": "welcome", "overlay": true, "duck_db": -12 })
+        );
         assert_eq!(
             body("dtmf|c|p|12w#|--duration-ms|80|--volume-dbm0|-10"),
             json!({ "command": "dtmf-send", "party": "p", "digits": "12w#", "duration_ms": 80, "volume_dbm0": -10 })

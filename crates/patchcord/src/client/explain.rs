@@ -122,6 +122,10 @@ fn forwarded(offload: &Offload) -> String {
 
 fn hears(call: &Call, leg: &Leg) -> String {
     let source = match leg.hears.split_once(':') {
+        Some((over, audio)) if over.ends_with(" + play") => {
+            let others = over.trim_end_matches(" + play");
+            format!("hears {others}, and {audio} over it until that ends or `patchcord stop`")
+        }
         Some(("hold", audio)) => format!("hears hold audio ({audio}) until `patchcord resume`"),
         Some(("play", audio)) => format!("hears {audio}, and afterwards what it heard before"),
         Some(("ringback", country)) => {
@@ -336,6 +340,7 @@ mod tests {
         };
         let call = Call::default();
         assert!(hears(&call, &leg("hold:hold", None)).contains("patchcord resume"));
+        assert!(hears(&call, &leg("agent + play:welcome", None)).contains("hears agent, and welcome over it"));
         assert!(hears(&call, &leg("ringback:us", None)).contains("ringing tone of us"));
         assert!(hears(&call, &leg("silence", Some("b"))).contains("peer b is on hold"));
         assert!(hears(&call, &leg("silence", None)).contains("bridged to nobody"));

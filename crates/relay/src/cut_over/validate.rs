@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use crate::command::{
-    CUT_OVER_CHANGES_MAX, Command, CutOver, EgressMode, LegSpec, Refusal, RelatchGate, Relaying, Source, SourceChange,
-    SrtpKeys, Trigger,
+    CUT_OVER_CHANGES_MAX, Command, CutOver, EgressMode, LegSpec, Prompt, Refusal, RelatchGate, Relaying, Source,
+    SourceChange, SrtpKeys, Talker, Trigger,
 };
 use crate::ids::{AssociationId, CutOverId, LegId};
 use crate::leg::SourceSlot;
@@ -231,14 +231,8 @@ impl<'a> Plan<'a> {
                 );
                 Err(Refusal::Incompatible { sink: change.sink, reason })
             }
-            Source::Mix(talkers) => {
-                for talker in talkers {
-                    self.must_exist(talker.leg)?;
-                }
-                let (sink, mode) = (change.sink, self.mode_of(change.sink));
-                let fault = self.shard.mix_fault(talkers, sink_codecs, mode, |leg| self.codecs_of(leg));
-                fault.map_or(Ok(()), |reason| Err(Refusal::BadMix { sink, reason }))
-            }
+            Source::Mix(talkers) => self.must_mix(change.sink, talkers, None),
+            Source::Overlay(overlay) => self.must_mix(change.sink, &overlay.talkers, Some(&overlay.prompt)),
             Source::Player { frames, .. } => {
                 if payload_type_for(frames, sink_codecs).is_some() {
                     return Ok(());
@@ -248,6 +242,15 @@ impl<'a> Plan<'a> {
                 Err(Refusal::Incompatible { sink: change.sink, reason })
             }
         }
+    }
+
+    fn must_mix(&self, sink: LegId, talkers: &[Talker], prompt: Option<&Prompt>) -> Result<(), Refusal> {
+        for talker in talkers {
+            self.must_exist(talker.leg)?;
+        }
+        let (to, mode) = (self.codecs_of(sink), self.mode_of(sink));
+        let fault = self.shard.mix_fault(talkers, prompt, to, mode, |leg| self.codecs_of(leg));
+        fault.map_or(Ok(()), |reason| Err(Refusal::BadMix { sink, reason }))
     }
 
     fn trigger(&self, cut_over: &CutOver) -> Result<(), Refusal> {
@@ -385,7 +388,7 @@ impl<'a> Plan<'a> {
     pub(crate) fn source_of(&self, sink: LegId) -> Option<LegId> {
         let source = match self.planned_source(sink) {
             Some(Source::Leg(source)) => *source,
-            Some(Source::Silence | Source::Mix(_) | Source::Player { .. }) => return None,
+            Some(Source::Silence | Source::Mix(_) | Source::Overlay(_) | Source::Player { .. }) => return None,
             None => {
                 let slot = self.shard.legs.slot(sink)?;
                 let SourceSlot::Leg(source) = self.shard.legs.egress[slot as usize].source else { return None };
@@ -419,10 +422,15 @@ impl<'a> Plan<'a> {
 
     fn hears_a_prompt(&self, leg: LegId) -> bool {
         if let Some(source) = self.planned_source(leg) {
-            return matches!(source, Source::Player { repeat: Repeat::Times(_), .. });
+            return match source {
+                Source::Player { repeat, .. } => matches!(repeat, Repeat::Times(_)),
+                Source::Overlay(overlay) => matches!(overlay.prompt.repeat, Repeat::Times(_)),
+                Source::Silence | Source::Leg(_) | Source::Mix(_) => false,
+            };
         }
-        let player = self.shard.legs.slot(leg).and_then(|slot| self.shard.legs.cold[slot as usize].player.as_ref());
-        player.is_some_and(crate::player::Player::has_an_end)
+        let Some(slot) = self.shard.legs.slot(leg) else { return false };
+        let player = self.shard.legs.cold[slot as usize].player.as_ref();
+        player.is_some_and(crate::player::Player::has_an_end) || self.shard.legs.hears_a_prompt_with_an_end(slot)
     }
 }
 

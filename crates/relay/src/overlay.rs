@@ -1,0 +1,99 @@
+//! Prompts over what a leg hears.
+//!
+//! A leg with a prompt hears a mix ([`crate::mixing`]), of one other or none too. The mixer plays the prompt, from frames that it is
+//! given with the mix. When that is through is the engine's own matter: it goes by the time, so that no answer can be lost, and a mixer
+//! that is late leaves out what it has missed. The mix goes on without it, until somebody gives the leg another source.
+
+use core::time::Duration;
+
+use crate::command::Prompt;
+use crate::event::Event;
+use crate::leg::{Legs, Slot};
+use crate::media::Repeat;
+use crate::mixing::Mix;
+use crate::shard::Shard;
+use crate::time::MonoTime;
+
+/// A prompt that plays.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Begun {
+    /// What, how often and how loud.
+    pub prompt: Prompt,
+    /// When it began. That is longer ago where a new stream goes on with it.
+    pub at: MonoTime,
+}
+
+/// How much later than it should be a prompt is taken to be through: a mixer begins with its next packet, and takes a moment.
+const BEGINS_LATE: Duration = Duration::from_millis(40);
+
+/// A prompt over a mix.
+#[derive(Debug)]
+pub(crate) struct Playing {
+    pub(crate) begun: Begun,
+    /// `None`: never.
+    pub(crate) ends_at: Option<MonoTime>,
+    /// That has been told.
+    pub(crate) has_ended: bool,
+}
+
+impl Playing {
+    pub(crate) fn begin(prompt: &Prompt, now: MonoTime) -> Box<Self> {
+        let ends_at = match prompt.repeat {
+            Repeat::Forever => None,
+            Repeat::Times(times) => {
+                let frames = u64::from(times.max(1)).saturating_mul(prompt.frames.count().into());
+                let nanos = frames.saturating_mul(prompt.frames.ptime().as_nanos() as u64);
+                Some(now.after_nanos(nanos).after(BEGINS_LATE))
+            }
+        };
+        Box::new(Self { begun: Begun { prompt: prompt.clone(), at: now }, ends_at, has_ended: false })
+    }
+}
+
+impl Legs {
+    /// Takes the prompt of this id from what a leg hears, through or not.
+    pub(crate) fn take_prompt(&mut self, sink: Slot, id: u32) -> Option<Box<Playing>> {
+        let prompt = &mut self.mixes.get_mut(&sink)?.prompt;
+        let playing = prompt.take_if(|playing| playing.begun.prompt.id == id)?;
+        self.forget_prompt_end(sink, &playing);
+        Some(playing)
+    }
+
+    pub(crate) fn hears_a_prompt_with_an_end(&self, sink: Slot) -> bool {
+        self.mixes.get(&sink).and_then(Mix::playing).is_some_and(|playing| playing.ends_at.is_some())
+    }
+
+    pub(crate) fn forget_prompt_end(&mut self, sink: Slot, playing: &Playing) {
+        if let Some(at) = playing.ends_at {
+            self.prompt_ends.remove(&(at, sink));
+        }
+    }
+}
+
+impl Shard {
+    /// Prompts over what legs hear that are through by `now`: whoever waited for that goes on.
+    pub(crate) fn end_prompts(&mut self, now: MonoTime) {
+        while let Some(&(at, sink)) = self.legs.prompt_ends.first()
+            && at <= now
+        {
+            self.legs.prompt_ends.pop_first();
+            self.end_prompt(sink, now);
+        }
+    }
+
+    /// The leg goes on hearing the others, mixed; nothing, if there are none.
+    fn end_prompt(&mut self, sink: Slot, now: MonoTime) {
+        let Some(playing) = self.legs.mixes.get_mut(&sink).and_then(|mix| mix.prompt.as_mut()) else { return };
+        playing.has_ended = true;
+        let cold = &self.legs.cold[sink as usize];
+        let (leg, awaited_by) = (cold.id, cold.prompt_awaited_by);
+        self.outbox.event(Event::PlayFinished { leg });
+        if let Some(id) = awaited_by {
+            self.fire(id, now);
+        }
+        let is_left = |mix: &Mix| mix.talkers.is_empty() && mix.playing().is_none();
+        if self.legs.mixes.get(&sink).is_some_and(is_left) {
+            self.detach(sink, None);
+        }
+    }
+}
