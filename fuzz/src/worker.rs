@@ -242,8 +242,8 @@ impl TestWorker {
             let waits = state.cut_overs.iter().any(|cut_over| cut_over.state == CutOverState::Pending);
             let said = match &*leg.hears {
                 hears if hears.contains(" + ") => "a mix",
-                hears if hears.contains(':') => "a player",
                 _ if waits && engine == "a mix" => "a mix",
+                hears if hears.contains(':') => "a player",
                 _ if is_louder && !is_whispered => "a mix",
                 // With a gain of its own, or the two gains together none.
                 _ if is_whispered && engine == "a mix" => "a mix",

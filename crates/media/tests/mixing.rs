@@ -261,7 +261,7 @@ fn prompt_levels(ear: &Ear) -> Vec<f64> {
 
 #[test]
 fn a_prompt_is_heard_over_those_who_speak_and_they_under_it_until_it_ends() {
-    for (to, of) in [(PCMU, PCMU), (PCMA, PCMU), (OPUS, OPUS), (G722, G722), (PCMU, G722), (L16, OPUS)] {
+    for (to, of) in [(PCMU, PCMU), (OPUS, OPUS), (PCMA, G722), (L16, PCMU)] {
         let mut room = Room::new(&[to, PCMU]);
         room.listen(0, to, &[(1, -12)]);
         room.mixer.overlay(0, announcement(of, 1, 3, 20, -3));

@@ -521,8 +521,20 @@ pub struct Talker {
 pub struct Overlay {
     /// Whom the leg hears besides: at most [`MIX_TALKERS_MAX`], each once.
     pub talkers: Vec<Talker>,
-    /// What is played over them.
+    /// Audio without an end that is heard besides, as hold audio is. Where the leg hears these frames already, be it by a player, they
+    /// go on from where they are.
+    pub under: Option<Under>,
+    /// What is played over all of it.
     pub prompt: Prompt,
+}
+
+/// Audio that a prompt is played over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Under {
+    /// The frames, as those of a [`Prompt`].
+    pub frames: Frames,
+    /// How much louder it is heard, in dB; within [`GAIN_DB`].
+    pub gain_db: i8,
 }
 
 /// Audio encoded ahead of time that is played over what a leg hears.

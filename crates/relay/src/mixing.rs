@@ -10,12 +10,12 @@
 //!
 //! A prompt over them: [`crate::overlay`].
 
-use crate::command::{EgressMode, GAIN_DB, MIX_TALKERS_MAX, Overlay, Prompt, Source, Talker};
+use crate::command::{EgressMode, GAIN_DB, MIX_TALKERS_MAX, Overlay, Source, Talker, Under};
 use crate::ids::{CutOverId, LegId, MadeId};
 use crate::leg::egress::Hearing;
 use crate::leg::{Slot, SourceSlot};
-use crate::media::Codec;
-use crate::overlay::{Begun, Playing};
+use crate::media::{Codec, Repeat};
+use crate::overlay::{Begun, Beneath, Playing};
 use crate::shard::Shard;
 use crate::time::MonoTime;
 
@@ -28,8 +28,8 @@ pub struct Mixing {
     pub talkers: Vec<Talker>,
     /// Formats of the leg that hears it, by its payload types.
     pub to: Vec<Codec>,
-    /// What is played to it over them; `None` too where the name is known, and then what is played goes on.
-    pub prompt: Option<Begun>,
+    /// What is played to it beside them; nothing too where the name is known, and then what is played goes on.
+    pub prompts: Vec<Begun>,
     /// For the stream's SSRC and first numbers.
     pub seed: u64,
 }
@@ -38,6 +38,7 @@ pub struct Mixing {
 #[derive(Debug)]
 pub(crate) struct Mix {
     pub(crate) talkers: Vec<Talker>,
+    pub(crate) beneath: Option<Box<Beneath>>,
     pub(crate) prompt: Option<Box<Playing>>,
 }
 
@@ -45,10 +46,19 @@ impl Mix {
     /// In the words of the command that would bring it back.
     pub(crate) fn as_source(&self) -> Source {
         let talkers = self.talkers.clone();
-        match self.playing() {
-            Some(playing) => Source::Overlay(Box::new(Overlay { talkers, prompt: playing.begun.prompt.clone() })),
-            None => Source::Mix(talkers),
+        let under = self.beneath.as_ref().map(|beneath| beneath.under.clone());
+        match (self.playing(), under) {
+            (Some(Playing { prompt, .. }), under) => {
+                Source::Overlay(Box::new(Overlay { talkers, under, prompt: prompt.clone() }))
+            }
+            (None, Some(Under { frames, .. })) => Source::Player { frames, repeat: Repeat::Forever },
+            (None, None) => Source::Mix(talkers),
         }
+    }
+
+    /// Whether nothing is heard beside the talkers.
+    pub(crate) fn plays_nothing(&self) -> bool {
+        self.beneath.is_none() && self.playing().is_none()
     }
 
     /// The prompt, while it is not through.
@@ -62,13 +72,13 @@ impl Shard {
     pub(crate) fn mix_fault<'a>(
         &self,
         talkers: &[Talker],
-        prompt: Option<&Prompt>,
+        overlay: Option<&Overlay>,
         to: &[Codec],
         mode: EgressMode,
         formats_of: impl Fn(LegId) -> &'a [Codec],
     ) -> Option<String> {
         let Some(can) = self.transcodable else { return Some("nothing is mixed here".to_owned()) };
-        if (talkers.is_empty() && prompt.is_none()) || talkers.len() > MIX_TALKERS_MAX {
+        if (talkers.is_empty() && overlay.is_none()) || talkers.len() > MIX_TALKERS_MAX {
             return Some(format!("a mix has 1 to {MIX_TALKERS_MAX} talkers, not {}", talkers.len()));
         }
         if mode == EgressMode::Transparent {
@@ -77,7 +87,9 @@ impl Shard {
         if !to.iter().any(can) {
             return Some("it has no format that can be encoded".to_owned());
         }
-        if let Some(Prompt { frames, gain_db, .. }) = prompt {
+        let prompt = overlay.map(|overlay| (&overlay.prompt.frames, overlay.prompt.gain_db));
+        let under = overlay.and_then(|overlay| overlay.under.as_ref()).map(|under| (&under.frames, under.gain_db));
+        for (frames, gain_db) in prompt.into_iter().chain(under) {
             if !frames.format().as_ref().is_some_and(can) {
                 return Some(format!(
                     "the prompt is {}/{}, which cannot be decoded",
@@ -85,7 +97,7 @@ impl Shard {
                     frames.clock_rate()
                 ));
             }
-            if let Some(fault) = gain_fault(*gain_db) {
+            if let Some(fault) = gain_fault(gain_db) {
                 return Some(fault);
             }
         }
@@ -102,7 +114,13 @@ impl Shard {
     }
 
     /// A leg hears these from here on; those that are gone by now are left out. This allocates, once for each.
-    pub(crate) fn begin_mix(&mut self, sink: Slot, talkers: &[Talker], prompt: Option<Box<Playing>>) {
+    pub(crate) fn begin_mix(
+        &mut self,
+        sink: Slot,
+        talkers: &[Talker],
+        beneath: Option<Box<Beneath>>,
+        prompt: Option<Box<Playing>>,
+    ) {
         for talker in talkers {
             let Some(slot) = self.legs.slot(talker.leg) else { continue };
             self.legs.cold[slot as usize].mixes += 1;
@@ -114,7 +132,7 @@ impl Shard {
         if let Some(Playing { ends_at: Some(at), has_ended: false, .. }) = prompt.as_deref() {
             self.legs.prompt_ends.insert((*at, sink));
         }
-        self.legs.mixes.insert(sink, Mix { talkers, prompt });
+        self.legs.mixes.insert(sink, Mix { talkers, beneath, prompt });
         self.legs.cold[sink as usize].made = Some(id);
         self.legs.egress[sink as usize].source = SourceSlot::Mix;
         self.legs.egress[sink as usize].hearing = Hearing::Made;
@@ -131,7 +149,7 @@ impl Shard {
 
     /// A leg no longer hears its mix; `by` says which cut-over did it, so that late packets can be told.
     pub(crate) fn end_mix(&mut self, sink: Slot, by: Option<(CutOverId, MonoTime)>) {
-        let Some(Mix { talkers, prompt }) = self.legs.mixes.remove(&sink) else { return };
+        let Some(Mix { talkers, prompt, .. }) = self.legs.mixes.remove(&sink) else { return };
         if let Some(playing) = prompt {
             self.legs.forget_prompt_end(sink, &playing);
         }
@@ -153,8 +171,8 @@ impl Shard {
             let Some((sink, mix)) = mixes.find(|(_, mix)| hears(mix)) else { return };
             mix.talkers.retain(|talker| talker.leg != leg);
             let left = match mix.talkers[..] {
-                [] if mix.playing().is_none() => None,
-                [Talker { leg, gain_db: 0 }] if mix.playing().is_none() => self.legs.slot(leg),
+                [] if mix.plays_nothing() => None,
+                [Talker { leg, gain_db: 0 }] if mix.plays_nothing() => self.legs.slot(leg),
                 _ => {
                     self.legs.cold[slot as usize].mixes -= 1;
                     self.tell_mix(sink, false);
@@ -181,8 +199,9 @@ impl Shard {
         let seed = self.rng.next_u64();
         let cold = &self.legs.cold[sink as usize];
         if let (Some(id), Some(mix)) = (cold.made, self.legs.mixes.get(&sink)) {
-            let prompt = mix.playing().filter(|_| begins).map(|playing| playing.begun.clone());
-            self.outbox.mix(Mixing { id, talkers: mix.talkers.clone(), to: cold.codecs.clone(), prompt, seed });
+            let beneath = mix.beneath.as_deref().map(Beneath::begun);
+            let prompts = beneath.into_iter().chain(mix.playing().map(Playing::begun)).filter(|_| begins).collect();
+            self.outbox.mix(Mixing { id, talkers: mix.talkers.clone(), to: cold.codecs.clone(), prompts, seed });
         }
     }
 }

@@ -6,19 +6,23 @@
 
 use core::time::Duration;
 
-use crate::command::Prompt;
+use crate::command::{Prompt, Under};
 use crate::event::Event;
 use crate::leg::{Legs, Slot};
-use crate::media::Repeat;
+use crate::media::{Frames, Repeat};
 use crate::mixing::Mix;
 use crate::shard::Shard;
 use crate::time::MonoTime;
 
-/// A prompt that plays.
+/// Audio that whoever mixes is to play.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Begun {
-    /// What, how often and how loud.
-    pub prompt: Prompt,
+    /// The frames.
+    pub frames: Frames,
+    /// How often.
+    pub repeat: Repeat,
+    /// How much louder it is heard, in dB.
+    pub gain_db: i8,
     /// When it began. That is longer ago where a new stream goes on with it.
     pub at: MonoTime,
 }
@@ -29,7 +33,8 @@ const BEGINS_LATE: Duration = Duration::from_millis(40);
 /// A prompt over a mix.
 #[derive(Debug)]
 pub(crate) struct Playing {
-    pub(crate) begun: Begun,
+    pub(crate) prompt: Prompt,
+    at: MonoTime,
     /// `None`: never.
     pub(crate) ends_at: Option<MonoTime>,
     /// That has been told.
@@ -46,7 +51,26 @@ impl Playing {
                 Some(now.after_nanos(nanos).after(BEGINS_LATE))
             }
         };
-        Box::new(Self { begun: Begun { prompt: prompt.clone(), at: now }, ends_at, has_ended: false })
+        Box::new(Self { prompt: prompt.clone(), at: now, ends_at, has_ended: false })
+    }
+
+    pub(crate) fn begun(&self) -> Begun {
+        let Prompt { frames, repeat, gain_db, .. } = &self.prompt;
+        Begun { frames: frames.clone(), repeat: *repeat, gain_db: *gain_db, at: self.at }
+    }
+}
+
+/// What a prompt is played over beside the talkers.
+#[derive(Debug)]
+pub(crate) struct Beneath {
+    pub(crate) under: Under,
+    pub(crate) at: MonoTime,
+}
+
+impl Beneath {
+    pub(crate) fn begun(&self) -> Begun {
+        let Under { frames, gain_db } = &self.under;
+        Begun { frames: frames.clone(), repeat: Repeat::Forever, gain_db: *gain_db, at: self.at }
     }
 }
 
@@ -54,9 +78,16 @@ impl Legs {
     /// Takes the prompt of this id from what a leg hears, through or not.
     pub(crate) fn take_prompt(&mut self, sink: Slot, id: u32) -> Option<Box<Playing>> {
         let prompt = &mut self.mixes.get_mut(&sink)?.prompt;
-        let playing = prompt.take_if(|playing| playing.begun.prompt.id == id)?;
+        let playing = prompt.take_if(|playing| playing.prompt.id == id)?;
         self.forget_prompt_end(sink, &playing);
         Some(playing)
+    }
+
+    /// Since when a leg has been hearing these frames, which have no end.
+    pub(crate) fn hears_since(&self, sink: Slot, frames: &Frames) -> Option<MonoTime> {
+        let beneath = || self.mixes.get(&sink)?.beneath.as_deref().filter(|beneath| beneath.under.frames == *frames);
+        let player = || self.cold[sink as usize].player.as_ref()?.since(frames);
+        beneath().map(|beneath| beneath.at).or_else(player)
     }
 
     pub(crate) fn hears_a_prompt_with_an_end(&self, sink: Slot) -> bool {
@@ -81,7 +112,7 @@ impl Shard {
         }
     }
 
-    /// The leg goes on hearing the others, mixed; nothing, if there are none.
+    /// The leg goes on hearing the rest, mixed; nothing, if there is none.
     fn end_prompt(&mut self, sink: Slot, now: MonoTime) {
         let Some(playing) = self.legs.mixes.get_mut(&sink).and_then(|mix| mix.prompt.as_mut()) else { return };
         playing.has_ended = true;
@@ -91,8 +122,7 @@ impl Shard {
         if let Some(id) = awaited_by {
             self.fire(id, now);
         }
-        let is_left = |mix: &Mix| mix.talkers.is_empty() && mix.playing().is_none();
-        if self.legs.mixes.get(&sink).is_some_and(is_left) {
+        if self.legs.mixes.get(&sink).is_some_and(|mix| mix.talkers.is_empty() && mix.plays_nothing()) {
             self.detach(sink, None);
         }
     }

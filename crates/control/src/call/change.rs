@@ -3,13 +3,14 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use patchcord_relay::command::{self, CutOver, Prompt, Source, SourceChange};
+use patchcord_relay::command::{self, CutOver, Prompt, Source, SourceChange, Under};
 use patchcord_relay::ids::{CutOverId, LegId};
 
 use super::model::{Heard, HeardOver, Leg, Legs};
 use super::plan::{Draft, Plan};
 use super::record::{Part, Record};
 use crate::api::{CommandName, CutOverState, Trigger, TriggerName};
+use crate::audio::Sound;
 use crate::error::{ApiError, ErrorCode};
 
 /// How a change happens.
@@ -187,9 +188,13 @@ impl Plan<'_> {
 
 /// The same audio goes on in the engine where the others over whom it is played change.
 fn overlay(over: HeardOver, leg: &Leg) -> Result<Source, ApiError> {
-    let HeardOver { talkers, sound, repeat, gain_db, serial: id } = over;
-    let frames = sound.frames_for(&leg.codecs).ok_or_else(|| no_encoding(&leg.party, &sound.name))?.clone();
-    Ok(Source::Overlay(Box::new(command::Overlay { talkers, prompt: Prompt { id, frames, repeat, gain_db } })))
+    let HeardOver { talkers, under, sound, repeat, gain_db, serial: id, finished: _ } = over;
+    let frames =
+        |sound: &Sound| sound.frames_for(&leg.codecs).cloned().ok_or_else(|| no_encoding(&leg.party, &sound.name));
+    let beneath = |(sound, gain_db): (Arc<Sound>, i8)| frames(&sound).map(|frames| Under { frames, gain_db });
+    let under = under.map(beneath).transpose()?;
+    let prompt = Prompt { id, frames: frames(&sound)?, repeat, gain_db };
+    Ok(Source::Overlay(Box::new(command::Overlay { talkers, under, prompt })))
 }
 
 fn pending(party: &Arc<str>, record: &Record) -> ApiError {

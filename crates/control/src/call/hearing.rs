@@ -9,7 +9,7 @@
 //!   keeps its place: `resume` brings it together with its peer again, whoever that talks to by then. Thus a customer can be
 //!   held, the agent consult with an expert, and either be swapped for the other or come back.
 //! - `play` with `overlay` covers nothing: the party goes on hearing what it hears, with the audio over it, and commands that change
-//!   what it hears leave the audio playing, from where it is. A party on hold has nothing that it could be played over.
+//!   what it hears leave the audio playing, from where it is. On hold that is the hold audio.
 //! - `hold` takes away what is played; `resume` takes away hold and play. `play` and `ringback` replace each other; `stop`, or
 //!   the end of a prompt, uncovers what is below.
 //! - `swap survivor old new`: a bridge of `survivor` and `new` that parks `old` with hold audio or silence. It needs
@@ -142,7 +142,7 @@ impl Plan<'_> {
     pub(super) fn play(&mut self, fields: &api::Play) -> Result<Draft, ApiError> {
         let leg = self.leg(&fields.party)?;
         let (id, sound) = (leg.id, self.sound(leg, &fields.audio)?);
-        let overlay = overlay(leg, fields)?;
+        let overlay = overlay(fields)?;
         self.start(id, sound, "play", fields.repeat.into(), overlay, CommandName::Play)
     }
 
@@ -352,7 +352,7 @@ impl Plan<'_> {
 }
 
 /// How audio is to be played over what the party hears; `None`: in its place.
-fn overlay(leg: &Leg, fields: &api::Play) -> Result<Option<Overlay>, ApiError> {
+fn overlay(fields: &api::Play) -> Result<Option<Overlay>, ApiError> {
     let bad = |why: String| ApiError::new(ErrorCode::BadRequest, why);
     let &api::Play { overlay, gain_db, duck_db, .. } = fields;
     if !overlay {
@@ -363,9 +363,5 @@ fn overlay(leg: &Leg, fields: &api::Play) -> Result<Option<Overlay>, ApiError> {
     }
     api::within("gain_db", &gain_db, &GAIN_DB).map_err(bad)?;
     api::within("duck_db", &duck_db, &(*GAIN_DB.start()..=0)).map_err(bad)?;
-    if leg.hearing.hold.is_some() {
-        let party = &leg.party;
-        return Err(bad(format!("{party} is on hold, where nobody is heard; play without `overlay`, or resume first")));
-    }
     Ok(Some(Overlay { gain_db, duck_db }))
 }

@@ -169,10 +169,22 @@ pub(crate) enum Heard {
 #[derive(Clone, Debug)]
 pub(crate) struct HeardOver {
     pub(crate) talkers: Vec<Talker>,
+    /// Hold audio that goes on, and how much louder.
+    pub(crate) under: Option<(Arc<Sound>, i8)>,
     pub(crate) sound: Arc<Sound>,
     pub(crate) repeat: Repeat,
     pub(crate) gain_db: i8,
     pub(crate) serial: u32,
+    /// It has ended, and the hold audio goes on for the time being as it was with it.
+    pub(crate) finished: bool,
+}
+
+impl PartialEq for HeardOver {
+    fn eq(&self, other: &Self) -> bool {
+        let under = |over: &Self| over.under.as_ref().map(|(sound, gain_db)| (Arc::as_ptr(sound), *gain_db));
+        (self.serial, self.finished, &self.talkers, under(self))
+            == (other.serial, other.finished, &other.talkers, under(other))
+    }
 }
 
 impl PartialEq for Heard {
@@ -184,7 +196,7 @@ impl PartialEq for Heard {
             (Self::Player { sound: one, serial: a, .. }, Self::Player { sound: other, serial: b, .. }) => {
                 a == b && Arc::ptr_eq(one, other)
             }
-            (Self::Overlay(one), Self::Overlay(other)) => (one.serial, &one.talkers) == (other.serial, &other.talkers),
+            (Self::Overlay(one), Self::Overlay(other)) => one == other,
             _ => false,
         }
     }
@@ -271,8 +283,10 @@ impl Legs {
     /// What feeds the leg.
     pub(crate) fn heard(&self, leg: &Leg) -> Heard {
         let play = leg.hearing.play.as_deref();
-        let covers = |play: &&Play| play.overlay.is_none();
-        match (play.filter(covers), &leg.hearing.hold) {
+        match (play, &leg.hearing.hold) {
+            (Some(play @ Play { overlay: Some(overlay), .. }), hold) => {
+                self.heard_under(leg, play, *overlay, hold.as_ref())
+            }
             (Some(play), _) if play.finished => Heard::Silence,
             (Some(play), _) => {
                 Heard::Player { sound: Arc::clone(&play.sound), repeat: play.repeat, serial: play.serial }
@@ -281,28 +295,26 @@ impl Legs {
                 Heard::Player { sound: Arc::clone(sound), repeat: Repeat::Forever, serial: 0 }
             }
             (None, Some(Hold(None))) => Heard::Silence,
-            (None, None) => match play.and_then(|play| Some((play, play.overlay?))) {
-                Some((play, overlay)) => self.heard_under(leg, play, overlay),
-                None => Heard::of(self.talkers(leg)),
-            },
+            (None, None) => Heard::of(self.talkers(leg)),
         }
     }
 
-    /// What feeds the leg while audio is played over it. When that has ended the others are heard mixed until what was heard before is
-    /// back, as by the engine.
-    fn heard_under(&self, leg: &Leg, play: &Play, overlay: Overlay) -> Heard {
-        let ducked = |talker: Talker| Talker { gain_db: sum_db(talker.gain_db, overlay.duck_db), ..talker };
-        let talkers: Vec<_> = self.talkers(leg).into_iter().map(ducked).collect();
-        match (play.finished, talkers.is_empty()) {
-            (true, true) => Heard::Silence,
-            (true, false) => Heard::Mix(talkers),
-            (false, _) => Heard::Overlay(Box::new(HeardOver {
-                talkers,
-                sound: Arc::clone(&play.sound),
-                repeat: play.repeat,
-                gain_db: overlay.gain_db,
-                serial: play.serial,
-            })),
+    /// What feeds the leg while audio is played over it. When that has ended the rest is heard as it was with it until what was heard
+    /// before is back, as by the engine.
+    fn heard_under(&self, leg: &Leg, play: &Play, overlay: Overlay, hold: Option<&Hold>) -> Heard {
+        let Overlay { gain_db, duck_db } = overlay;
+        let ducked = |talker: Talker| Talker { gain_db: sum_db(talker.gain_db, duck_db), ..talker };
+        let talkers = if hold.is_some() { Vec::new() } else { self.talkers(leg) };
+        let talkers: Vec<_> = talkers.into_iter().map(ducked).collect();
+        let under = hold.and_then(|hold| hold.0.as_ref()).map(|sound| (Arc::clone(sound), duck_db));
+        match (play.finished, under.is_some(), talkers.is_empty()) {
+            (true, false, true) => Heard::Silence,
+            (true, false, false) => Heard::Mix(talkers),
+            (finished, ..) => {
+                let &Play { ref sound, repeat, serial, .. } = play;
+                let sound = Arc::clone(sound);
+                Heard::Overlay(Box::new(HeardOver { talkers, under, sound, repeat, gain_db, serial, finished }))
+            }
         }
     }
 

@@ -87,9 +87,12 @@ pub(super) fn hears(legs: &Legs, leg: &Leg) -> String {
         Heard::Leg(id) => legs.get(id).map_or("silence", |peer| &peer.party).to_owned(),
         Heard::Mix(talkers) => names(legs, talkers.iter().map(|talker| talker.leg)),
         Heard::Overlay(over) => {
-            let others = names(legs, over.talkers.iter().map(|talker| talker.leg));
-            let others = if others.is_empty() { "silence" } else { &others };
-            format!("{others} + play:{}", over.sound.name)
+            let others = match &over.under {
+                Some((sound, _)) => format!("hold:{}", sound.name),
+                None if over.talkers.is_empty() => "silence".to_owned(),
+                None => names(legs, over.talkers.iter().map(|talker| talker.leg)),
+            };
+            if over.finished { others } else { format!("{others} + play:{}", over.sound.name) }
         }
         Heard::Player { sound, .. } => {
             let kind = leg.hearing.play.as_ref().map_or("hold", |play| play.kind);

@@ -13,6 +13,7 @@ mod idempotency;
 mod mixing;
 mod ng;
 mod ng_codecs;
+mod overlay;
 mod random;
 mod recording;
 mod refusals;

@@ -251,18 +251,22 @@ impl Step {
 impl Model {
     /// What everybody hears, in the words of the API.
     fn heard(&self) -> BTreeMap<String, String> {
-        let heard = |name: &str, ears: &Ears| match ears {
+        self.ears.iter().map(|(name, ears)| ((*name).to_owned(), self.heard_by(name, ears))).collect()
+    }
+
+    fn heard_by(&self, name: &str, ears: &Ears) -> String {
+        match ears {
             Ears { play: Some((ENDED, _)), .. } => "silence".to_owned(),
             Ears { play: Some((OVERLAY, _)), .. } => {
-                in_order(&format!("{} + play:silence", self.parties_heard(name, ears)))
+                let others = Ears { play: None, ..ears.clone() };
+                in_order(&format!("{} + play:silence", self.heard_by(name, &others)))
             }
-            Ears { play: Some((ENDED_OVERLAY, _)), .. } => self.parties_heard(name, ears),
+            Ears { play: Some((ENDED_OVERLAY, _)), .. } => self.heard_by(name, &Ears { play: None, ..ears.clone() }),
             Ears { play: Some(("us", _)), .. } => "ringback:us".to_owned(),
             Ears { play: Some((audio, _)), .. } => format!("play:{audio}"),
             Ears { held: true, .. } => "hold:hold".to_owned(),
             Ears { .. } => self.parties_heard(name, ears),
-        };
-        self.ears.iter().map(|(name, ears)| ((*name).to_owned(), heard(name, ears))).collect()
+        }
     }
 
     fn parties_heard(&self, name: &str, ears: &Ears) -> String {

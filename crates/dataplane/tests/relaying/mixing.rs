@@ -151,7 +151,7 @@ over_all!(a_prompt_is_heard_over_who_speaks_and_its_end_is_told, |config| {
     tone.chunks_exact(160).for_each(|samples| encoder.encode(samples, &mut bytes).expect("20 ms"));
     let frames = Frames::new("PCMU", 8000, 20, 160, &bytes).expect("whole frames");
     let prompt = Prompt { id: 1, frames, repeat: Repeat::Times(1), gain_db: 0 };
-    let overlay = Overlay { talkers: vec![Talker { leg: legs[1], gain_db: -12 }], prompt };
+    let overlay = Overlay { talkers: vec![Talker { leg: legs[1], gain_db: -12 }], under: None, prompt };
     relay.apply(vec![cut_over(vec![(legs[0], Source::Overlay(Box::new(overlay)))])]).expect("it can be mixed");
     speak(&parties, 85);
     relay.event(|event| *event == Event::PlayFinished { leg: legs[0] });

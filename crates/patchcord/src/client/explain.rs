@@ -122,8 +122,8 @@ fn forwarded(offload: &Offload) -> String {
 
 fn hears(call: &Call, leg: &Leg) -> String {
     let source = match leg.hears.split_once(':') {
-        Some((over, audio)) if over.ends_with(" + play") => {
-            let others = over.trim_end_matches(" + play");
+        _ if leg.hears.contains(" + play:") => {
+            let (others, audio) = leg.hears.split_once(" + play:").unwrap_or_default();
             format!("hears {others}, and {audio} over it until that ends or `patchcord stop`")
         }
         Some(("hold", audio)) => format!("hears hold audio ({audio}) until `patchcord resume`"),

@@ -19,7 +19,7 @@ use crate::leg::egress::Hearing;
 use crate::leg::formats::PayloadTypeMap;
 use crate::leg::{Draft, Slot, SourceSlot, Undo};
 use crate::mixing::Mix;
-use crate::overlay::Playing;
+use crate::overlay::{Beneath, Playing};
 use crate::shard::Shard;
 use crate::time::MonoTime;
 
@@ -235,6 +235,17 @@ impl Shard {
             Source::Overlay(overlay) => self.legs.take_prompt(sink, overlay.prompt.id),
             _ => None,
         };
+        let since = match source {
+            Source::Overlay(overlay) => {
+                overlay.under.as_ref().and_then(|under| self.legs.hears_since(sink, &under.frames))
+            }
+            // A player after a player begins anew.
+            Source::Player { frames, .. } if self.legs.egress[at].source == SourceSlot::Mix => {
+                self.legs.hears_since(sink, frames)
+            }
+            _ => None,
+        }
+        .unwrap_or(now);
         self.detach(sink, Some((draft.id, now)));
         match source {
             Source::Silence => self.conclude_without_a_packet(sink, draft),
@@ -249,16 +260,17 @@ impl Shard {
             }
             Source::Mix(talkers) => {
                 self.legs.cold[at].draft = Some(draft);
-                self.begin_mix(sink, talkers, None);
+                self.begin_mix(sink, talkers, None, None);
             }
             Source::Overlay(overlay) => {
                 self.legs.cold[at].draft = Some(draft);
                 let playing = going_on.unwrap_or_else(|| Playing::begin(&overlay.prompt, now));
-                self.begin_mix(sink, &overlay.talkers, Some(playing));
+                let beneath = overlay.under.clone().map(|under| Box::new(Beneath { under, at: since }));
+                self.begin_mix(sink, &overlay.talkers, beneath, Some(playing));
             }
             Source::Player { frames, repeat } => {
                 self.legs.cold[at].draft = Some(draft);
-                if !self.start_player(sink, frames.clone(), *repeat, now) {
+                if !self.start_player(sink, frames.clone(), *repeat, since, now) {
                     // Its codecs were replaced while the cut-over waited.
                     self.legs.cold[at].draft = None;
                     self.conclude_without_a_packet(sink, draft);

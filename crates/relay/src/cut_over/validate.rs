@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::command::{
-    CUT_OVER_CHANGES_MAX, Command, CutOver, EgressMode, LegSpec, Prompt, Refusal, RelatchGate, Relaying, Source,
+    CUT_OVER_CHANGES_MAX, Command, CutOver, EgressMode, LegSpec, Overlay, Refusal, RelatchGate, Relaying, Source,
     SourceChange, SrtpKeys, Talker, Trigger,
 };
 use crate::ids::{AssociationId, CutOverId, LegId};
@@ -232,7 +232,7 @@ impl<'a> Plan<'a> {
                 Err(Refusal::Incompatible { sink: change.sink, reason })
             }
             Source::Mix(talkers) => self.must_mix(change.sink, talkers, None),
-            Source::Overlay(overlay) => self.must_mix(change.sink, &overlay.talkers, Some(&overlay.prompt)),
+            Source::Overlay(overlay) => self.must_mix(change.sink, &overlay.talkers, Some(overlay)),
             Source::Player { frames, .. } => {
                 if payload_type_for(frames, sink_codecs).is_some() {
                     return Ok(());
@@ -244,12 +244,12 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn must_mix(&self, sink: LegId, talkers: &[Talker], prompt: Option<&Prompt>) -> Result<(), Refusal> {
+    fn must_mix(&self, sink: LegId, talkers: &[Talker], overlay: Option<&Overlay>) -> Result<(), Refusal> {
         for talker in talkers {
             self.must_exist(talker.leg)?;
         }
         let (to, mode) = (self.codecs_of(sink), self.mode_of(sink));
-        let fault = self.shard.mix_fault(talkers, prompt, to, mode, |leg| self.codecs_of(leg));
+        let fault = self.shard.mix_fault(talkers, overlay, to, mode, |leg| self.codecs_of(leg));
         fault.map_or(Ok(()), |reason| Err(Refusal::BadMix { sink, reason }))
     }
 

@@ -47,6 +47,13 @@ impl Player {
         self.frames.clock_rate()
     }
 
+    /// When it began with these frames, if it plays them without an end.
+    pub(crate) fn since(&self, frames: &Frames) -> Option<MonoTime> {
+        let played = u64::from(self.index).saturating_mul(self.frames.ptime().as_nanos() as u64);
+        let plays = self.repeat == Repeat::Forever && self.frames == *frames;
+        plays.then(|| MonoTime::from_nanos(self.due.as_nanos().saturating_sub(played)))
+    }
+
     pub(crate) const fn has_an_end(&self) -> bool {
         matches!(self.repeat, Repeat::Times(_))
     }
@@ -85,9 +92,16 @@ impl Player {
 }
 
 impl Shard {
-    /// Makes a player the source of a leg. `false` if the leg has no format for the frames (any more), and is silent.
+    /// Makes a player the source of a leg, that goes on where it would be if it had begun at `since`. `false` if the leg has no format for the frames (any more), and is silent.
     #[must_use]
-    pub(crate) fn start_player(&mut self, sink: Slot, frames: Frames, repeat: Repeat, now: MonoTime) -> bool {
+    pub(crate) fn start_player(
+        &mut self,
+        sink: Slot,
+        frames: Frames,
+        repeat: Repeat,
+        since: MonoTime,
+        now: MonoTime,
+    ) -> bool {
         let at = sink as usize;
         let Some(payload_type) = payload_type_for(&frames, &self.legs.cold[at].codecs) else { return false };
         let egress = &mut self.legs.egress[at];
@@ -100,11 +114,12 @@ impl Shard {
             Repeat::Forever => 1,
         };
         let frame_count = frames.count();
+        let played = now.nanos_since(since) / frames.ptime().as_nanos().max(1) as u64;
         self.legs.cold[at].player = Some(Player {
             frames,
             repeat,
             rounds_left,
-            index: 0,
+            index: (played % u64::from(frame_count)) as u32,
             payload_type,
             ssrc: Ssrc(self.rng.next_u32()),
             sequence: SequenceNumber(self.rng.next_u32() as u16),

@@ -1,14 +1,15 @@
 //! Prompts over what a leg hears: what is handed out, when they are through, and what becomes of the others.
 
-use patchcord_relay::command::{Command, EgressMode, Overlay, Prompt, Refusal, Source, Talker, Trigger};
+use patchcord_relay::command::{Command, EgressMode, Overlay, Prompt, Refusal, Source, Talker, Trigger, Under};
 use patchcord_relay::event::Event;
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::{Frames, Repeat};
 use patchcord_relay::mixing::Mixing;
 use patchcord_relay::snapshot::SourceSnapshot;
+use patchcord_relay::time::MonoTime;
 
-use crate::support::wire::{Stream, assert_continuous, origins};
-use crate::support::{Given, MS, World, add, clip, clip_of, codec, cut_over, leg, set_codecs, spec};
+use crate::support::wire::{Stream, assert_continuous, numbers, origins};
+use crate::support::{Given, MS, World, add, clip, clip_of, codec, cut_over, leg, play, set_codecs, spec};
 
 fn world(legs: u64) -> World {
     let mut world = World::new();
@@ -28,7 +29,7 @@ fn prompt(id: u32, frames: Frames, repeat: Repeat) -> Prompt {
 }
 
 fn over<const N: usize>(talkers: [Talker; N], prompt: Prompt) -> Source {
-    Source::Overlay(Box::new(Overlay { talkers: talkers.to_vec(), prompt }))
+    Source::Overlay(Box::new(Overlay { talkers: talkers.to_vec(), under: None, prompt }))
 }
 
 fn mixes(world: &mut World) -> Vec<Mixing> {
@@ -37,9 +38,14 @@ fn mixes(world: &mut World) -> Vec<Mixing> {
     mixes.collect()
 }
 
+/// When what is played has begun.
+fn since(mixing: &Mixing) -> Vec<MonoTime> {
+    mixing.prompts.iter().map(|begun| begun.at).collect()
+}
+
 fn finished(world: &mut World) -> Vec<u64> {
     let began = world.now;
-    let at = move |at: patchcord_relay::time::MonoTime| at.nanos_since(began) / MS;
+    let at = move |at: MonoTime| at.nanos_since(began) / MS;
     let events = world.timed_events();
     let finished = events.into_iter().filter(|(_, event)| matches!(event, Event::PlayFinished { leg: LegId(1) }));
     finished.map(|(then, _)| at(then)).collect()
@@ -57,8 +63,8 @@ fn a_prompt_over_a_bridge_is_handed_to_the_mixer_and_told_when_it_is_through() {
     let given = mixes(&mut world);
     let [mix] = &given[..] else { panic!("{given:?}") };
     assert_eq!(mix.talkers, [talker(2, -12)]);
-    let begun = mix.prompt.as_ref().expect("it is to be played");
-    assert_eq!((&begun.prompt, begun.at), (&said, began));
+    let [begun] = &mix.prompts[..] else { panic!("{given:?}") };
+    assert_eq!((&begun.frames, begun.repeat, begun.gain_db, begun.at), (&said.frames, said.repeat, -3, began));
     let mut made = Stream::of(51).under(0x317e_0001).numbered(20_000, 700_000);
     world.made(mix.id, &made.packet());
     assert_eq!(world.receipt(1).seq_step, Some(1));
@@ -103,14 +109,14 @@ fn the_same_prompt_goes_on_over_others_and_another_one_begins() {
     mixes(&mut world);
     world.cut(Trigger::Immediate, &[(1, over([talker(2, 0), talker(3, 0)], said()))]);
     let given = mixes(&mut world);
-    assert_eq!(given[0].prompt.as_ref().map(|begun| begun.at), Some(began), "it is half through");
+    assert_eq!(since(&given[0]), [began], "it is half through");
     // Other formats: another stream, and the prompt is where it was.
     world.must(&[set_codecs(1, &[(0, "PCMU"), (8, "PCMA")])]);
-    assert_eq!(mixes(&mut world)[0].prompt.as_ref().map(|begun| begun.at), Some(began));
+    assert_eq!(since(&mixes(&mut world)[0]), [began]);
     // Who goes away is left out of the same stream.
     world.must(&[Command::RemoveLeg { leg: LegId(3) }]);
     let given = mixes(&mut world);
-    assert_eq!((&given[0].prompt, &given[0].talkers[..]), (&None, &[talker(2, 0)][..]));
+    assert_eq!((since(&given[0]), &given[0].talkers[..]), (vec![], &[talker(2, 0)][..]));
     assert_eq!(world.leg(1).source, SourceSnapshot::Mix, "it is not over yet");
     world.pass(539);
     assert!(finished(&mut world).is_empty());
@@ -118,10 +124,10 @@ fn the_same_prompt_goes_on_over_others_and_another_one_begins() {
     assert_eq!(finished(&mut world), [0]);
     // What is through does not begin anew because the others are to be heard otherwise; what has another id does.
     world.cut(Trigger::Immediate, &[(1, over([talker(2, 6)], said()))]);
-    assert_eq!(mixes(&mut world)[0].prompt, None);
+    assert!(mixes(&mut world)[0].prompts.is_empty());
     let now = world.now;
     world.cut(Trigger::Immediate, &[(1, over([talker(2, 6)], prompt(8, clip(1, 50), Repeat::Times(1))))]);
-    assert_eq!(mixes(&mut world)[0].prompt.as_ref().map(|begun| begun.at), Some(now));
+    assert_eq!(since(&mixes(&mut world)[0]), [now]);
     world.pass(3000);
     assert_eq!(finished(&mut world).len(), 1);
 }
@@ -150,6 +156,36 @@ fn the_end_of_a_prompt_that_was_replaced_ends_nothing() {
 }
 
 #[test]
+fn hold_audio_goes_on_beneath_a_prompt_and_behind_it() {
+    let mut world = world(2);
+    let music = clip(3, 100);
+    let held = || play(music.clone(), Repeat::Forever);
+    let began = world.now;
+    world.cut(Trigger::Immediate, &[(1, held())]);
+    // 21 frames; the next one is due in 20 ms.
+    world.pass(410);
+    let said = prompt(7, clip(1, 10), Repeat::Times(1));
+    let under = Some(Under { frames: music.clone(), gain_db: -12 });
+    let source = Source::Overlay(Box::new(Overlay { talkers: vec![], under, prompt: said }));
+    world.cut(Trigger::Immediate, &[(1, source)]);
+    let given = mixes(&mut world);
+    let prompts = &given[0].prompts;
+    assert_eq!((&prompts[0].frames, prompts[0].repeat, prompts[0].gain_db), (&music, Repeat::Forever, -12));
+    assert_eq!((prompts[0].at, prompts[1].at), (began, world.now));
+    world.forget();
+    world.pass(1000);
+    assert_eq!(finished(&mut world).len(), 1);
+    assert_eq!(world.leg(1).source, SourceSnapshot::Mix, "the music goes on");
+    let id = world.cut(Trigger::Immediate, &[(1, held())]);
+    world.pass(10);
+    // 1410 ms are 70 frames.
+    assert_eq!(numbers(&world.rtp(1)), [70]);
+    // What was undone is what was to come back: the prompt is over.
+    world.must(&[Command::Rollback { id, by: CutOverId(id.0 + 5000) }]);
+    assert_eq!(world.leg(1).source, SourceSnapshot::Player);
+}
+
+#[test]
 fn a_cut_over_waits_for_the_end_of_a_prompt_over_others() {
     let mut world = world(3);
     world.cut(Trigger::Immediate, &[(1, over([talker(2, 0)], prompt(1, clip(1, 5), Repeat::Times(1))))]);
@@ -174,7 +210,7 @@ fn a_rollback_of_what_replaced_a_prompt_plays_it_from_its_beginning() {
     world.pass(100);
     mixes(&mut world);
     world.must(&[Command::Rollback { id, by: CutOverId(id.0 + 5000) }]);
-    assert_eq!(mixes(&mut world)[0].prompt.as_ref().map(|begun| begun.at), Some(world.now));
+    assert_eq!(since(&mixes(&mut world)[0]), [world.now]);
     world.pass(1040);
     assert_eq!(finished(&mut world), [0]);
 }

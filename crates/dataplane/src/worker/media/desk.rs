@@ -68,15 +68,16 @@ impl Desk {
                     Err(error) => tracing::error!(%error, "a party is not heard"),
                 }
             }
-            News::Mix(Mixing { id, talkers, to, prompt, seed }) => {
+            News::Mix(Mixing { id, talkers, to, prompts, seed }) => {
                 let talkers = talkers.iter().map(|&Talker { leg, gain_db }| (leg, gain_db.into()));
                 if let Err(error) = self.mixer.listen(id, &formats(&to), talkers, seed) {
                     tracing::error!(%error, "a party hears nothing");
                 }
-                match prompt.and_then(|begun| played(begun, now)).transpose() {
-                    Ok(Some(prompt)) => self.mixer.overlay(id, prompt),
-                    Ok(None) => {}
-                    Err(error) => tracing::error!(%error, "a party does not hear a prompt"),
+                for prompt in prompts.into_iter().filter_map(|begun| played(begun, now)) {
+                    match prompt {
+                        Ok(prompt) => self.mixer.overlay(id, prompt),
+                        Err(error) => tracing::error!(%error, "a party does not hear a prompt"),
+                    }
                 }
             }
             News::Overhear(overhearing) if needs_codecs(&overhearing) => {
@@ -146,12 +147,12 @@ impl Clip for Rounds {
 
 /// In the mixer's words; `None`: the engine has asked for what is not decoded here.
 fn played(begun: Begun, now: MonoTime) -> Option<Result<Prompt, CannotTranscode>> {
-    let frames = begun.prompt.frames;
+    let Begun { frames, repeat, gain_db, at } = begun;
     let Meaning::Audio(codec) = format_of(&frames.format()?).meaning else { return None };
     let frame_ms = u32::try_from(frames.ptime().as_millis()).ok()?;
-    let clip = Box::new(Rounds { frames, repeat: begun.prompt.repeat });
-    let late = Duration::from_nanos(now.nanos_since(begun.at));
-    Some(Prompt::new(codec, frame_ms, clip, begun.prompt.gain_db.into()).map(|mut prompt| {
+    let clip = Box::new(Rounds { frames, repeat });
+    let late = Duration::from_nanos(now.nanos_since(at));
+    Some(Prompt::new(codec, frame_ms, clip, gain_db.into()).map(|mut prompt| {
         // The same prompt in another stream than before goes on where it was; one that begins is not cut because of a moment.
         if late > LATE_MAX {
             prompt.leave_out(u64::try_from(late.as_millis()).unwrap_or(u64::MAX));
