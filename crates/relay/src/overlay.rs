@@ -6,7 +6,7 @@
 
 use core::time::Duration;
 
-use crate::command::{Prompt, Under};
+use crate::command::{Prompt, Source, Under};
 use crate::event::Event;
 use crate::leg::{Legs, Slot};
 use crate::media::{Frames, Repeat};
@@ -84,7 +84,7 @@ impl Legs {
     }
 
     /// Since when a leg has been hearing these frames, which have no end.
-    pub(crate) fn hears_since(&self, sink: Slot, frames: &Frames) -> Option<MonoTime> {
+    fn hears_since(&self, sink: Slot, frames: &Frames) -> Option<MonoTime> {
         let beneath = || self.mixes.get(&sink)?.beneath.as_deref().filter(|beneath| beneath.under.frames == *frames);
         let player = || self.cold[sink as usize].player.as_ref()?.since(frames);
         beneath().map(|beneath| beneath.at).or_else(player)
@@ -102,6 +102,17 @@ impl Legs {
 }
 
 impl Shard {
+    /// Since when a leg has been hearing what has no end in `source`, so that it goes on. A player after a player begins anew.
+    pub(crate) fn goes_on_since(&self, sink: Slot, source: &Source) -> Option<MonoTime> {
+        match source {
+            Source::Overlay(overlay) => self.legs.hears_since(sink, &overlay.under.as_ref()?.frames),
+            Source::Player { frames, repeat: Repeat::Forever } if self.legs.mixes.contains_key(&sink) => {
+                self.legs.hears_since(sink, frames)
+            }
+            _ => None,
+        }
+    }
+
     /// Prompts over what legs hear that are through by `now`: whoever waited for that goes on.
     pub(crate) fn end_prompts(&mut self, now: MonoTime) {
         while let Some(&(at, sink)) = self.legs.prompt_ends.first()

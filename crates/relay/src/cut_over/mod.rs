@@ -235,17 +235,7 @@ impl Shard {
             Source::Overlay(overlay) => self.legs.take_prompt(sink, overlay.prompt.id),
             _ => None,
         };
-        let since = match source {
-            Source::Overlay(overlay) => {
-                overlay.under.as_ref().and_then(|under| self.legs.hears_since(sink, &under.frames))
-            }
-            // A player after a player begins anew.
-            Source::Player { frames, .. } if self.legs.egress[at].source == SourceSlot::Mix => {
-                self.legs.hears_since(sink, frames)
-            }
-            _ => None,
-        }
-        .unwrap_or(now);
+        let since = self.goes_on_since(sink, source).unwrap_or(now);
         self.detach(sink, Some((draft.id, now)));
         match source {
             Source::Silence => self.conclude_without_a_packet(sink, draft),
