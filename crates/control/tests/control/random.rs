@@ -307,9 +307,9 @@ impl Model {
     }
 
     /// The party hears just this from now on; its gain stays.
-    fn reset(&mut self, name: &'static str, ears: Ears) {
-        let gain_db = self.ears.get(name).map_or(0, |ears| ears.gain_db);
-        self.ears.insert(name, Ears { gain_db, ..ears });
+    fn reset(&mut self, name: &'static str, mut ears: Ears) {
+        ears.gain_db = self.ears.get(name).map_or(0, |ears| ears.gain_db);
+        self.ears.insert(name, ears);
     }
 
     fn remove(&mut self, name: &str) {
