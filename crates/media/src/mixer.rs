@@ -11,6 +11,7 @@ use crate::CannotTranscode;
 use crate::format::Format;
 use crate::heard_key::HeardKey;
 use crate::outlet::{Emit, Outlet};
+use crate::prompt::Prompt;
 use crate::transcoder::Named;
 use crate::voice::{NARROW, Noticed, Voice, WIDE};
 
@@ -39,6 +40,8 @@ struct Listener<V> {
     key: Option<HeardKey<V>>,
     /// Samples a second of the sums; 0 until that is known.
     mixed_at: u32,
+    /// What is played to it over these, until it ends. Few are played anything.
+    prompts: Vec<Prompt>,
     outlet: Outlet,
     /// From the sums to what is encoded, if that has another rate.
     resampler: Option<Resampler>,
@@ -128,13 +131,29 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
                     .ok_or(CannotTranscode::NoListener)?;
                 let outlet = Outlet::new(payload_type, codec, codec.sample_rate_for(WIDE), seed)?;
                 let events = Named::events(to, codec.clock_rate());
-                let heard =
-                    Listener { talkers, events, key: None, mixed_at: 0, outlet, resampler: None, mixed: Vec::new() };
+                let heard = Listener {
+                    talkers,
+                    events,
+                    key: None,
+                    mixed_at: 0,
+                    prompts: Vec::new(),
+                    outlet,
+                    resampler: None,
+                    mixed: Vec::new(),
+                };
                 self.listeners.insert(listener, heard);
             }
         }
         self.agree_on_rates();
         Ok(())
+    }
+
+    /// `listener`, who is there, is played this too over what it hears, until it ends: other talkers change nothing about that.
+    pub fn overlay(&mut self, listener: L, prompt: Prompt) {
+        if let Some(known) = self.listeners.get_mut(&listener) {
+            known.prompts.push(prompt);
+            self.agree_on_rates();
+        }
     }
 
     /// `listener` hears nothing more of it.
@@ -178,6 +197,9 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
     pub fn skip(&mut self, ticks: u64) {
         for listener in self.listeners.values_mut() {
             listener.outlet.skip(ticks);
+            for prompt in &mut listener.prompts {
+                prompt.leave_out(ticks.saturating_mul(TICK.as_millis() as u64));
+            }
         }
     }
 
@@ -187,7 +209,8 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
         for listener in listeners.values_mut() {
             let hears_wide = |(voice, _): &(V, Gain)| voices.get(voice).is_some_and(Voice::is_wide);
             let rate = listener.outlet.sample_rate();
-            let is_wide = rate > NARROW && listener.talkers.iter().any(hears_wide);
+            let is_played_wide = listener.prompts.iter().any(|prompt| prompt.sample_rate() > NARROW);
+            let is_wide = rate > NARROW && (is_played_wide || listener.talkers.iter().any(hears_wide));
             let mixed_at = if is_wide { WIDE } else { NARROW };
             if mixed_at != listener.mixed_at {
                 listener.mixed_at = mixed_at;
@@ -254,7 +277,13 @@ impl<V: Copy + Ord> Listener<V> {
                 samples.for_each(|(sum, &sample)| *sum += gain.apply(sample));
             }
         }
-        // 16 of the loudest samples 24 dB louder are far from what 32 bits hold.
+        self.prompts.retain_mut(|prompt| {
+            let plays = prompt.take(self.mixed_at, sum.len());
+            let gain = Gain::of_db(prompt.gain_db());
+            sum.iter_mut().zip(prompt.samples()).for_each(|(sum, &sample)| *sum += gain.apply(sample));
+            plays
+        });
+        // Some 20 of the loudest samples 24 dB louder are far from what 32 bits hold.
         let mixed = sum.iter().map(|&sample| sample.clamp(i16::MIN.into(), i16::MAX.into()) as i16);
         match &mut self.resampler {
             None => self.outlet.samples().extend(mixed),

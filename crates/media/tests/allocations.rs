@@ -7,8 +7,8 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use patchcord_media::{Mixer, TICK};
-use support::{EVENT, EVENT_48, G722, L16, OPUS, OPUS_FEC, PCMA, PCMU, Source, format, packet, speech};
+use patchcord_media::{Mixer, Prompt, TICK};
+use support::{Announcement, EVENT, EVENT_48, G722, L16, OPUS, OPUS_FEC, PCMA, PCMU, Source, format, packet, speech};
 
 /// Passes everything on to the system's allocator and counts per thread, so that tests do not see each other.
 struct Counting;
@@ -100,6 +100,9 @@ fn a_warm_mixer_allocates_nothing() {
         mixer.set_voice(name, &[format(number)]);
         let others = (0..numbers.len()).filter(|&other| other != name).map(|other| (other, -3));
         mixer.listen(name, &[format(number)], others, 1).expect("each can be encoded");
+        let said = Announcement::of(number, 20, u64::MAX, speech);
+        let prompt = Prompt::new(support::codec(number), 20, Box::new(said), -6);
+        mixer.overlay(name, prompt.expect("a decoder"));
         let mut source = Source::new(number, 16_000);
         let said = speech(source.rate());
         packets.push(source.say_all(&said, 20));

@@ -537,6 +537,9 @@ pub enum Source {
     /// What several legs receive, added up: at most [`MIX_TALKERS_MAX`], each once. It is made by whoever has the codecs
     /// ([`crate::HandOut::Mix`]), and refused where nobody has.
     Mix(Vec<Talker>),
+    /// What several legs receive, or one or none, with a prompt over it. Made as [`Source::Mix`]; when the prompt is through it goes on
+    /// without.
+    Overlay(Box<Overlay>),
     /// Audio encoded ahead of time.
     Player {
         /// The frames, in a format that the sink's codec list has.
@@ -555,6 +558,40 @@ pub struct Talker {
     pub gain_db: i8,
 }
 
+/// See [`Source::Overlay`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overlay {
+    /// Whom the leg hears besides: at most [`MIX_TALKERS_MAX`], each once.
+    pub talkers: Vec<Talker>,
+    /// Audio without an end that is heard besides, as hold audio is. Where the leg hears these frames already, be it by a player, they
+    /// go on from where they are.
+    pub under: Option<Under>,
+    /// What is played over all of it.
+    pub prompt: Prompt,
+}
+
+/// Audio that a prompt is played over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Under {
+    /// The frames, as those of a [`Prompt`].
+    pub frames: Frames,
+    /// How much louder it is heard, in dB; within [`GAIN_DB`].
+    pub gain_db: i8,
+}
+
+/// Audio encoded ahead of time that is played over what a leg hears.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prompt {
+    /// One of the same id that the leg hears already goes on where it is, instead of beginning anew.
+    pub id: u32,
+    /// The frames, in a format that whoever mixes can decode; the sink need not have it.
+    pub frames: Frames,
+    /// How often.
+    pub repeat: Repeat,
+    /// How much louder it is heard, in dB; within [`GAIN_DB`].
+    pub gain_db: i8,
+}
+
 impl Source {
     /// Whether what the leg receives is heard, be it with others.
     #[must_use]
@@ -562,18 +599,23 @@ impl Source {
         match self {
             Self::Silence | Self::Player { .. } => false,
             Self::Leg(source) => *source == leg,
-            Self::Mix(talkers) => talkers.iter().any(|talker| talker.leg == leg),
+            Self::Mix(talkers) => has(talkers, leg),
+            Self::Overlay(overlay) => has(&overlay.talkers, leg),
         }
     }
 
     /// Whether nothing of it is left when legs go away.
     pub(crate) fn is_void_without(&self, gone: impl Fn(LegId) -> bool) -> bool {
         match self {
-            Self::Silence | Self::Player { .. } => false,
+            Self::Silence | Self::Overlay(_) | Self::Player { .. } => false,
             Self::Leg(source) => gone(*source),
             Self::Mix(talkers) => talkers.iter().all(|talker| gone(talker.leg)),
         }
     }
+}
+
+fn has(talkers: &[Talker], leg: LegId) -> bool {
+    talkers.iter().any(|talker| talker.leg == leg)
 }
 
 /// What makes a cut-over happen.
@@ -590,7 +632,7 @@ pub enum Trigger {
     At(MonoTime),
     /// [`Command::Fire`].
     OnCommand,
-    /// When the player that feeds `leg` has finished; refused if none with an end is playing there.
+    /// When the player that feeds `leg`, or the prompt over what it hears, has finished; refused if none with an end is playing there.
     AfterPrompt {
         /// The leg that hears the prompt.
         leg: LegId,

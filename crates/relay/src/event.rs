@@ -52,7 +52,8 @@ pub enum Event {
         /// Packets refused since this was last said.
         packets: u32,
     },
-    /// The player that fed the leg is through; the leg falls silent unless a cut-over waited for this.
+    /// The player that fed the leg is through; the leg falls silent unless a cut-over waited for this. Or the prompt over what it hears
+    /// is, and it goes on hearing that.
     PlayFinished {
         /// The leg that heard it.
         leg: LegId,

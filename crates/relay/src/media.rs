@@ -232,11 +232,22 @@ impl Frames {
     /// Whether they are in this format.
     #[must_use]
     pub fn are_in(&self, codec: &Codec) -> bool {
-        // All are mono, but RFC 7587 7 has Opus in two channels whatever it carries.
-        let channels = if codec.encoding.eq_ignore_ascii_case("opus") { 2 } else { 1 };
         codec.encoding.eq_ignore_ascii_case(self.encoding())
             && codec.clock_rate == self.clock_rate()
-            && codec.channels == channels
+            && codec.channels == self.channels()
+    }
+
+    /// Their format, under a payload type that means nothing; `None`: no codec has such a long name.
+    #[must_use]
+    pub fn format(&self) -> Option<Codec> {
+        let (encoding, clock_rate) = (EncodingName::new(self.encoding())?, self.clock_rate());
+        let (payload_type, channels) = (PayloadType::default(), self.channels());
+        Some(Codec { payload_type, encoding, clock_rate, channels, fmtp: None })
+    }
+
+    /// All are mono, but RFC 7587 7 has Opus in two channels whatever it carries.
+    fn channels(&self) -> u8 {
+        if self.encoding().eq_ignore_ascii_case("opus") { 2 } else { 1 }
     }
 
     /// Duration of one frame.

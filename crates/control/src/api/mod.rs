@@ -26,9 +26,9 @@ pub use answer::{
 pub use audio::{AudioList, AudioSource, AudioState, AudioUrl};
 pub use codec::{CodecParts, CodecSpec, rtpmap};
 pub use command::{
-    BargeIn, Bridge, Command, CommandName, Conference, Hold, LegCodecs, LegCreate, LegDirection, LegDoor, LegLatch,
-    LegRemote, LegRtcpMux, Monitor, OneOrMore, OneParty, PartyRename, Play, Relatch, Ringback, Rollback, Swap,
-    TwoParties, Whisper,
+    BargeIn, Bridge, Command, CommandName, Conference, Gain, Hold, LegCodecs, LegCreate, LegDirection, LegDoor,
+    LegLatch, LegRemote, LegRtcpMux, Monitor, OneOrMore, OneParty, PartyRename, Play, Relatch, Ringback, Rollback,
+    Swap, TwoParties, Whisper,
 };
 pub(crate) use detection::{ANSWER_TIMEOUT_MS, default_answer_timeout_ms};
 pub use detection::{Detect, Sound};

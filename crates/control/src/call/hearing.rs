@@ -8,6 +8,8 @@
 //! - `bridge a b`: each is the other's peer; both lose hold and play. A former peer is left with silence, but on hold it
 //!   keeps its place: `resume` brings it together with its peer again, whoever that talks to by then. Thus a customer can be
 //!   held, the agent consult with an expert, and either be swapped for the other or come back.
+//! - `play` with `overlay` covers nothing: the party goes on hearing what it hears, with the audio over it, and commands that change
+//!   what it hears leave the audio playing, from where it is. On hold that is the hold audio.
 //! - `hold` takes away what is played; `resume` takes away hold and play. `play` and `ringback` replace each other; `stop`, or
 //!   the end of a prompt, uncovers what is below; with `queue` a `play` follows what is played instead.
 //! - `swap survivor old new`: a bridge of `survivor` and `new` that parks `old` with hold audio or silence. It needs
@@ -21,6 +23,9 @@
 //!   anew for them. Who is deleted, bridged or swapped is out of it, as after `leave`; two that are left hear each other as in a bridge.
 //! - `whisper party by`: the party hears another one besides; nobody else does. `bridge`, `swap` and `conference` end it for the
 //!   party that hears it.
+//! - `gain party`: whoever hears the party, in a conference, by a monitor or in a bridge, hears it louder by so many dB, until another
+//!   `gain`; a whisper's own gain comes on top. It is heard mixed then, alone too; at 0 dB it is relayed as it is again. No bridge and
+//!   no swap changes it. Who waits for a cut-over keeps its gain, and whom it hears theirs.
 //!
 //! A cut-over with a trigger changes nothing until the trigger fires: with `on-first-packet` the survivor goes on hearing the
 //! old party, hold audio or ringback up to the new party's first packet, which is then the first that it hears. Until then:
@@ -41,7 +46,7 @@ use patchcord_relay::time::MonoTime;
 use std::sync::Arc;
 
 use super::change::{How, no_encoding};
-use super::model::{Company, Hearing, Hold, Leg, PROMPT, Play};
+use super::model::{Company, Hearing, Hold, Leg, Overlay, PROMPT, Play};
 use super::plan::{Draft, Plan};
 use crate::api::{self, CommandName, KeepOld, Trigger};
 use crate::audio::{self, Sound};
@@ -55,7 +60,7 @@ impl Play {
     fn new(sound: Arc<Sound>, kind: &'static str, repeat: Repeat) -> Self {
         let (then, barge_in) = (Vec::new(), None);
         let since = MonoTime::default();
-        Self { sound, kind, repeat, serial: 0, since, then, barge_in, barged_in: false, finished: false }
+        Self { sound, kind, repeat, overlay: None, serial: 0, since, then, barge_in, barged_in: false, finished: false }
     }
 }
 
@@ -150,14 +155,20 @@ impl Plan<'_> {
     pub(super) fn play(&mut self, fields: &api::Play) -> Result<Draft, ApiError> {
         let leg = self.leg(&fields.party)?;
         let (id, sound) = (leg.id, self.sounds(leg, fields.audio.as_slice())?);
-        let (repeat, barge_in) = (fields.repeat.into(), fields.barge_in);
+        let (repeat, barge_in, overlay) = (fields.repeat.into(), fields.barge_in, overlay(fields)?);
         if barge_in.is_some() {
             leg.can_be_listened_to()?;
+        }
+        if overlay.is_some() && fields.queue {
+            return Err(ApiError::new(
+                ErrorCode::BadRequest,
+                "`overlay` and `queue` do not go together: leave one out",
+            ));
         }
         if fields.queue && leg.hearing.play.as_ref().is_some_and(|play| !play.finished) {
             return self.queue(id, sound, repeat, barge_in);
         }
-        let play = Play { barge_in, ..Play::new(sound, PROMPT, repeat) };
+        let play = Play { barge_in, overlay, ..Play::new(sound, PROMPT, repeat) };
         self.start(id, play, CommandName::Play)
     }
 
@@ -173,6 +184,11 @@ impl Plan<'_> {
         let Some(leg) = after.get_mut(id) else { return Ok(Draft::CutOver(Vec::new())) };
         let Some(play) = &mut leg.hearing.play else { return Ok(Draft::CutOver(Vec::new())) };
         let never = |why: &str| Err(ApiError::new(ErrorCode::BadRequest, format!("{}: {why}", leg.party)));
+        if play.overlay.is_some() {
+            return never(
+                "what is played to it is played over what it hears, which nothing can follow; play without `queue`",
+            );
+        }
         if !play.has_an_end() {
             return never("what is played to it repeats for ever, so that nothing can follow; play without `queue`");
         }
@@ -217,7 +233,7 @@ impl Plan<'_> {
         self.change_company(party, CommandName::Unmonitor, |company| company.monitor = None)
     }
 
-    /// Changes whom a party hears beyond its peer.
+    /// Changes whom a party hears beyond its peer, or how loud it is heard.
     fn change_company(
         &mut self,
         party: LegId,
@@ -268,6 +284,12 @@ impl Plan<'_> {
         api::within("gain_db", &fields.gain_db, &GAIN_DB).map_err(|why| ApiError::new(ErrorCode::BadRequest, why))?;
         let whisper = Talker { leg: by, gain_db: fields.gain_db };
         self.change_company(party, CommandName::Whisper, |company| company.whisper = Some(whisper))
+    }
+
+    pub(super) fn gain(&mut self, fields: &api::Gain) -> Result<Draft, ApiError> {
+        let party = self.leg(&fields.party)?.id;
+        api::within("gain_db", &fields.gain_db, &GAIN_DB).map_err(|why| ApiError::new(ErrorCode::BadRequest, why))?;
+        self.change_company(party, CommandName::Gain, |company| company.gain_db = fields.gain_db)
     }
 
     pub(super) fn unwhisper(&mut self, party: &str) -> Result<Draft, ApiError> {
@@ -376,4 +398,19 @@ impl Plan<'_> {
         };
         ApiError::new(ErrorCode::NotBridged, format!("{a} is not bridged with {b} but {with}"))
     }
+}
+
+/// How audio is to be played over what the party hears; `None`: in its place.
+fn overlay(fields: &api::Play) -> Result<Option<Overlay>, ApiError> {
+    let bad = |why: String| ApiError::new(ErrorCode::BadRequest, why);
+    let &api::Play { overlay, gain_db, duck_db, .. } = fields;
+    if !overlay {
+        return match (gain_db, duck_db) {
+            (0, 0) => Ok(None),
+            _ => Err(bad("`gain_db` and `duck_db` go with `\"overlay\": true`".to_owned())),
+        };
+    }
+    api::within("gain_db", &gain_db, &GAIN_DB).map_err(bad)?;
+    api::within("duck_db", &duck_db, &(*GAIN_DB.start()..=0)).map_err(bad)?;
+    Ok(Some(Overlay { gain_db, duck_db }))
 }

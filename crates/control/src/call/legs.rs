@@ -204,7 +204,7 @@ impl Plan<'_> {
         let legs = &self.model.legs;
         let hears_mixed = |other: &Leg| {
             let heard = legs.heard(other);
-            matches!(heard, Heard::Mix(_)) && heard.has(leg.id)
+            matches!(heard, Heard::Mix(_) | Heard::Overlay(_)) && heard.has(leg.id)
         };
         if legs.0.iter().any(hears_mixed) {
             let mut after = legs.clone();

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use patchcord_relay::command::{IceCredentials, SrtpKeys, Talker};
+use patchcord_relay::command::{GAIN_DB, IceCredentials, SrtpKeys, Talker};
 use patchcord_relay::detection::What;
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::{Codec, Repeat};
@@ -70,7 +70,8 @@ pub(crate) struct Hearing {
     /// Whom it is bridged with: they hear each other if both have the other as peer. A party on hold keeps its peer here
     /// even while that peer is bridged with somebody else.
     pub(crate) peer: Option<LegId>,
-    /// Whom it hears beyond its peer. Few do, so that it is kept elsewhere; never one that says nothing.
+    /// Whom it hears beyond its peer, and how loud others hear it. Few have any of it, so that it is kept elsewhere; never one that
+    /// says nothing.
     company: Option<Box<Company>>,
     /// It is on hold.
     pub(crate) hold: Option<Hold>,
@@ -85,13 +86,15 @@ pub(crate) struct Company {
     pub(crate) conference: Option<u32>,
     /// Whom it hears without being heard.
     pub(crate) monitor: Option<Box<[LegId]>>,
-    /// Whom it hears besides all others.
+    /// Whom it hears besides all others, and how much louder than these would.
     pub(crate) whisper: Option<Talker>,
+    /// How much louder it is heard itself than it speaks, in dB, by whoever hears it. No bridge changes that.
+    pub(crate) gain_db: i8,
 }
 
 impl Hearing {
     pub(crate) fn company(&self) -> &Company {
-        const NONE: &Company = &Company { conference: None, monitor: None, whisper: None };
+        const NONE: &Company = &Company { conference: None, monitor: None, whisper: None, gain_db: 0 };
         self.company.as_deref().unwrap_or(NONE)
     }
 
@@ -133,6 +136,8 @@ pub(crate) struct Play {
     /// `play` or `ringback`.
     pub(crate) kind: &'static str,
     pub(crate) repeat: Repeat,
+    /// It is played over what the party hears, and not in its place.
+    pub(crate) overlay: Option<Overlay>,
     /// Tells it from other things that the call plays; never 0.
     pub(crate) serial: u32,
     /// When the engine began; the end of something that was played before is older.
@@ -177,6 +182,15 @@ impl Play {
     }
 }
 
+/// How audio is played over what a party hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overlay {
+    /// How much louder it is.
+    pub(crate) gain_db: i8,
+    /// How much louder everything else is meanwhile; not above 0.
+    pub(crate) duck_db: i8,
+}
+
 impl PartialEq for Play {
     fn eq(&self, other: &Self) -> bool {
         // What follows is only ever added to.
@@ -198,6 +212,30 @@ pub(crate) enum Heard {
         repeat: Repeat,
         serial: u32,
     },
+    /// Several legs, one or none, and audio over them.
+    Overlay(Box<HeardOver>),
+}
+
+/// See [`Heard::Overlay`].
+#[derive(Clone, Debug)]
+pub(crate) struct HeardOver {
+    pub(crate) talkers: Vec<Talker>,
+    /// Hold audio that goes on, and how much louder.
+    pub(crate) under: Option<(Arc<Sound>, i8)>,
+    pub(crate) sound: Arc<Sound>,
+    pub(crate) repeat: Repeat,
+    pub(crate) gain_db: i8,
+    pub(crate) serial: u32,
+    /// It has ended, and the hold audio goes on for the time being as it was with it.
+    pub(crate) finished: bool,
+}
+
+impl PartialEq for HeardOver {
+    fn eq(&self, other: &Self) -> bool {
+        let under = |over: &Self| over.under.as_ref().map(|(sound, gain_db)| (Arc::as_ptr(sound), *gain_db));
+        (self.serial, self.finished, &self.talkers, under(self))
+            == (other.serial, other.finished, &other.talkers, under(other))
+    }
 }
 
 impl PartialEq for Heard {
@@ -209,6 +247,7 @@ impl PartialEq for Heard {
             (Self::Player { sound: one, serial: a, .. }, Self::Player { sound: other, serial: b, .. }) => {
                 a == b && Arc::ptr_eq(one, other)
             }
+            (Self::Overlay(one), Self::Overlay(other)) => one == other,
             _ => false,
         }
     }
@@ -230,6 +269,7 @@ impl Heard {
             Self::Silence | Self::Player { .. } => false,
             Self::Leg(heard) => *heard == leg,
             Self::Mix(talkers) => talkers.iter().any(|talker| talker.leg == leg),
+            Self::Overlay(over) => over.talkers.iter().any(|talker| talker.leg == leg),
         }
     }
 }
@@ -298,7 +338,11 @@ impl Legs {
 
     /// What feeds the leg.
     pub(crate) fn heard(&self, leg: &Leg) -> Heard {
-        match (&leg.hearing.play, &leg.hearing.hold) {
+        let play = leg.hearing.play.as_deref();
+        match (play, &leg.hearing.hold) {
+            (Some(play @ Play { overlay: Some(overlay), .. }), hold) => {
+                self.heard_under(leg, play, *overlay, hold.as_ref())
+            }
             (Some(play), _) if play.finished => Heard::Silence,
             (Some(play), _) => {
                 Heard::Player { sound: Arc::clone(&play.sound), repeat: play.repeat, serial: play.serial }
@@ -311,10 +355,29 @@ impl Legs {
         }
     }
 
+    /// What feeds the leg while audio is played over it. When that has ended the rest is heard as it was with it until what was heard
+    /// before is back, as by the engine.
+    fn heard_under(&self, leg: &Leg, play: &Play, overlay: Overlay, hold: Option<&Hold>) -> Heard {
+        let Overlay { gain_db, duck_db } = overlay;
+        let ducked = |talker: Talker| Talker { gain_db: sum_db(talker.gain_db, duck_db), ..talker };
+        let talkers = if hold.is_some() { Vec::new() } else { self.talkers(leg) };
+        let talkers: Vec<_> = talkers.into_iter().map(ducked).collect();
+        let under = hold.and_then(|hold| hold.0.as_ref()).map(|sound| (Arc::clone(sound), duck_db));
+        match (play.finished, under.is_some(), talkers.is_empty()) {
+            (true, false, true) => Heard::Silence,
+            (true, false, false) => Heard::Mix(talkers),
+            (finished, ..) => {
+                let &Play { ref sound, repeat, serial, .. } = play;
+                let sound = Arc::clone(sound);
+                Heard::Overlay(Box::new(HeardOver { talkers, under, sound, repeat, gain_db, serial, finished }))
+            }
+        }
+    }
+
     /// The parties that a leg hears while nothing covers them.
     fn talkers(&self, leg: &Leg) -> Vec<Talker> {
         let peer = &leg.hearing.peer;
-        let Company { conference, monitor, whisper } = leg.hearing.company();
+        let Company { conference, monitor, whisper, .. } = leg.hearing.company();
         let speaks = |other: &&Leg| other.hearing.hold.is_none();
         let mut heard: Vec<LegId> = if let Some(of) = monitor {
             of.iter().copied().filter(|of| self.get(*of).is_some()).collect()
@@ -331,7 +394,13 @@ impl Legs {
         };
         let whisper = whisper.filter(|whisper| self.get(whisper.leg).is_some());
         heard.retain(|heard| whisper.is_none_or(|whisper| whisper.leg != *heard));
-        heard.into_iter().map(|leg| Talker { leg, gain_db: 0 }).chain(whisper).collect()
+        let heard = heard.into_iter().map(|leg| Talker { leg, gain_db: 0 }).chain(whisper);
+        heard.map(|Talker { leg, gain_db }| Talker { leg, gain_db: sum_db(gain_db, self.gain_of(leg)) }).collect()
+    }
+
+    /// How much louder a leg is heard than it speaks.
+    fn gain_of(&self, leg: LegId) -> i8 {
+        self.get(leg).map_or(0, |leg| leg.hearing.company().gain_db)
     }
 
     /// The others that a leg is in a conference with.
@@ -417,9 +486,12 @@ impl Legs {
         }
     }
 
+    /// The leg hears this from now on; how loud it is heard stays.
     pub(crate) fn set(&mut self, id: LegId, hearing: Hearing) {
         if let Some(leg) = self.get_mut(id) {
+            let gain_db = leg.hearing.company().gain_db;
             leg.hearing = hearing;
+            leg.hearing.change_company(|company| company.gain_db = gain_db);
         }
     }
 
@@ -436,4 +508,9 @@ impl Legs {
             leg.hearing.peer = leg.hearing.peer.filter(|peer| alive.contains(peer));
         }
     }
+}
+
+/// Both gains, within what is possible.
+fn sum_db(one: i8, other: i8) -> i8 {
+    one.saturating_add(other).clamp(*GAIN_DB.start(), *GAIN_DB.end())
 }

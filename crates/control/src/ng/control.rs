@@ -8,7 +8,7 @@ use super::Ng;
 use super::call::said;
 use super::refuse::Refused;
 use super::session::{Party, Session};
-use crate::api::{Command, Forever, OneOrMore, OneParty, Play, Repeat};
+use crate::api::{Command, Forever, OneParty, Play, Repeat};
 use crate::audio::{SILENCE, Sound};
 use crate::call::{Call, Plan};
 
@@ -42,9 +42,9 @@ impl Ng {
                     Gate::UnblockDtmf => plan.add(&Command::DtmfUnblock(OneParty { party: leg }))?,
                     Gate::Silence => {
                         for party in plan.listeners_of(&leg) {
-                            let audio = OneOrMore::One(SILENCE.to_owned());
+                            let audio = SILENCE.to_owned();
                             let repeat = Repeat::Forever(Forever::Forever);
-                            plan.add(&Command::Play(Play { party, audio, repeat, queue: false, barge_in: None }))?;
+                            plan.add(&Command::Play(Play::covering(party, audio, repeat)))?;
                         }
                     }
                     Gate::Unsilence => {

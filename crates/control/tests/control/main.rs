@@ -14,6 +14,7 @@ mod idempotency;
 mod mixing;
 mod ng;
 mod ng_codecs;
+mod overlay;
 mod playing;
 mod random;
 mod recording;

@@ -6,11 +6,11 @@ use patchcord_codec::analysis::tone_dbfs;
 use patchcord_codec::dtmf;
 use patchcord_codec::tone::sine;
 use patchcord_codec::{Codec, Decoder, Encoder, EncoderOptions, Law};
-use patchcord_relay::command::{Command, Source, Talker};
+use patchcord_relay::command::{Command, Overlay, Prompt, Source, Talker};
 use patchcord_relay::detection::What;
 use patchcord_relay::event::Event;
 use patchcord_relay::ids::LegId;
-use patchcord_relay::media::{self, EncodingName};
+use patchcord_relay::media::{self, EncodingName, Frames, Repeat};
 use patchcord_relay::overhearing::{Detecting, Ears};
 use patchcord_rtp::PayloadType;
 
@@ -207,4 +207,39 @@ over_all!(keys_are_events_for_who_knows_them_and_tones_for_others_mixed_and_tran
         let audio: Vec<_> = heard.iter().filter(|packet| packet[1] & 0x7f == 8).cloned().collect();
         assert_eq!(tones(&audio, Law::A), "7");
     }
+});
+
+over_all!(a_prompt_is_heard_over_who_speaks_and_its_end_is_told, |config| {
+    const PROMPT_HZ: f64 = 1900.0;
+    let mut relay = Relay::start(&config);
+    let mut parties = Vec::new();
+    let mut legs = Vec::new();
+    for _ in 0..2 {
+        let party = Party::new(LOOPBACKS[0]);
+        let (leg, local) = relay.add(LOOPBACKS[0], Some(party.addr()));
+        relay.apply(vec![Command::SetCodecs { leg, codecs: pcmu() }]).expect("it is there");
+        parties.push((party, local));
+        legs.push(leg);
+    }
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(Codec::G711(Law::Mu), 8000, EncoderOptions::default()).expect("PCMU");
+    let tone = sine(PROMPT_HZ, LEVEL_DBFS, 1000, 8000).samples;
+    tone.chunks_exact(160).for_each(|samples| encoder.encode(samples, &mut bytes).expect("20 ms"));
+    let frames = Frames::new("PCMU", 8000, 20, 160, &bytes).expect("whole frames");
+    let prompt = Prompt { id: 1, frames, repeat: Repeat::Times(1), gain_db: 0 };
+    let overlay = Overlay { talkers: vec![Talker { leg: legs[1], gain_db: -12 }], under: None, prompt };
+    relay.apply(vec![cut_over(vec![(legs[0], Source::Overlay(Box::new(overlay)))])]).expect("it can be mixed");
+    speak(&parties, 85);
+    relay.event(|event| *event == Event::PlayFinished { leg: legs[0] });
+    let mut decoder = Decoder::new(Codec::G711(Law::Mu), 8000).expect("PCMU");
+    let mut samples = Vec::new();
+    let heard: Vec<_> = parties[0].0.receive_all().into_iter().filter(|packet| packet[1] & 0x7f == 0).collect();
+    heard.iter().for_each(|packet| decoder.decode(&packet[12..], &mut samples).expect("PCMU"));
+    let pieces: Vec<_> = samples.chunks_exact(2000).collect();
+    let loudest = |hz: f64| pieces.iter().map(|piece| tone_dbfs(piece, 8000, hz)).fold(f64::MIN, f64::max);
+    assert!((loudest(PROMPT_HZ) - LEVEL_DBFS).abs() < 2.0, "the prompt has {} dB", loudest(PROMPT_HZ));
+    assert!((loudest(HZ[1]) - LEVEL_DBFS + 12.0).abs() < 2.0, "the other has {} dB", loudest(HZ[1]));
+    // Behind it the other alone is heard.
+    let last = pieces.last().expect("more than a second");
+    assert!(tone_dbfs(last, 8000, PROMPT_HZ) < LEVEL_DBFS - 30.0);
 });

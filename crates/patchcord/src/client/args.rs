@@ -201,6 +201,15 @@ pub(crate) enum ClientCommand {
         /// What of the party ends it: key, speech or any.
         #[arg(long, value_name = "WHAT")]
         barge_in: Option<String>,
+        /// Over what the party hears, and not in its place.
+        #[arg(long)]
+        overlay: bool,
+        /// With --overlay: how much louder the audio is heard, in dB.
+        #[arg(long, value_name = "DB", allow_negative_numbers = true, requires = "overlay")]
+        gain_db: Option<i8>,
+        /// With --overlay: how much louder everything else is heard meanwhile, in dB: -12 is softer.
+        #[arg(long, value_name = "DB", allow_negative_numbers = true, requires = "overlay")]
+        duck_db: Option<i8>,
     },
     /// Stop what is being played to a party.
     Stop(PartyTarget),
@@ -246,6 +255,14 @@ pub(crate) enum ClientCommand {
     },
     /// End that.
     Unwhisper(PartyTarget),
+    /// Let whoever hears a party hear it louder or softer than it speaks.
+    Gain {
+        #[command(flatten)]
+        on: PartyTarget,
+        /// By how many dB, -60 to 24; 0 is as loud as it speaks.
+        #[arg(value_name = "DB", allow_negative_numbers = true)]
+        gain_db: i8,
+    },
     /// Find out what a party says, and whether a human or a machine has answered: see `patchcord events`.
     Detect {
         #[command(flatten)]

@@ -50,13 +50,16 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
             request
         }
         ClientCommand::Resume(on) => party("resume", on),
-        ClientCommand::Play { on, audio, repeat, queue, barge_in } => {
+        ClientCommand::Play { on, audio, repeat, queue, barge_in, overlay, gain_db, duck_db } => {
             let mut request = party("play", on);
             request.body["audio"] = one_or_more(&audio);
             put(&mut request.body, "queue", queue.then_some(true));
             put(&mut request.body, "barge_in", barge_in);
             let repeat = repeat.map(|text| text.parse::<u32>().map_or_else(|_| json!(text), |n| json!(n)));
             put(&mut request.body, "repeat", repeat);
+            put(&mut request.body, "overlay", overlay.then_some(true));
+            put(&mut request.body, "gain_db", gain_db);
+            put(&mut request.body, "duck_db", duck_db);
             request
         }
         ClientCommand::Stop(on) => party("stop", on),
@@ -82,6 +85,11 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
             request
         }
         ClientCommand::Unwhisper(on) => party("unwhisper", on),
+        ClientCommand::Gain { on, gain_db } => {
+            let mut request = party("gain", on);
+            request.body["gain_db"] = json!(gain_db);
+            request
+        }
         ClientCommand::Detect { on, answer_timeout_ms } => {
             let mut request = party("detect", on);
             put(&mut request.body, "answer_timeout_ms", answer_timeout_ms);
@@ -261,6 +269,10 @@ mod tests {
         assert_eq!(body("hold|c|p"), json!({ "command": "hold", "party": "p" }));
         assert_eq!(body("hold|c|p|--audio|a")["audio"], json!("a"));
         assert_eq!(
+            body("play|c|p|welcome|--overlay|--duck-db|-12"),
+            json!({ "command": "play", "party": "p", "audio": "welcome", "overlay": true, "duck_db": -12 })
+        );
+        assert_eq!(
             body("dtmf|c|p|12w#|--duration-ms|80|--volume-dbm0|-10|--how|tone"),
             json!({
                 "command": "dtmf-send", "party": "p", "digits": "12w#", "duration_ms": 80, "volume_dbm0": -10, "how": "tone"
@@ -283,6 +295,7 @@ mod tests {
             body("whisper|c|p|q|--gain-db|-6"),
             json!({ "command": "whisper", "party": "p", "by": "q", "gain_db": -6 })
         );
+        assert_eq!(body("gain|c|p|-6"), json!({ "command": "gain", "party": "p", "gain_db": -6 }));
         assert_eq!(body("rollback|c|--of|x"), json!({ "command": "rollback", "of": "x" }));
     }
 

@@ -90,6 +90,9 @@ fn state(leg: &super::model::Leg) -> String {
     if leg.direction != "sendrecv" {
         words.push(leg.direction.clone());
     }
+    if let Some(gain_db) = leg.gain_db {
+        words.push(format!("heard {gain_db:+} dB"));
+    }
     if leg.muted {
         words.push("muted".to_owned());
     }

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use crate::command::{
-    CUT_OVER_CHANGES_MAX, Command, CutOver, EgressMode, LegSpec, PLAY_NEXT_MAX, Refusal, RelatchGate, Relaying, Source,
-    SourceChange, SrtpKeys, Trigger,
+    CUT_OVER_CHANGES_MAX, Command, CutOver, EgressMode, LegSpec, Overlay, PLAY_NEXT_MAX, Refusal, RelatchGate,
+    Relaying, Source, SourceChange, SrtpKeys, Talker, Trigger,
 };
 use crate::ids::{AssociationId, CutOverId, LegId};
 use crate::leg::SourceSlot;
@@ -135,7 +135,8 @@ impl<'a> Plan<'a> {
             Command::EndPlay { leg } => {
                 self.must_exist(*leg)?;
                 let reason = "nothing is played to it";
-                self.last_played(*leg).map_or(Err(Refusal::NotPlaying { leg: *leg, reason }), |_| Ok(()))
+                let plays = self.last_played(*leg).is_some() || self.prompt_over(*leg).is_some();
+                if plays { Ok(()) } else { Err(Refusal::NotPlaying { leg: *leg, reason }) }
             }
             Command::CutOver(cut_over) => self.cut_over(cut_over),
             Command::Fire { id } => self.fire(*id),
@@ -272,7 +273,7 @@ impl<'a> Plan<'a> {
         }
         match self.planned_source(leg) {
             Some(Source::Player { repeat, .. }) => Some(*repeat),
-            Some(_) => None,
+            Some(Source::Silence | Source::Leg(_) | Source::Mix(_) | Source::Overlay(_)) => None,
             None => self.shard.last_played(self.shard.legs.slot(leg)?),
         }
     }
@@ -307,16 +308,19 @@ impl<'a> Plan<'a> {
                 );
                 Err(Refusal::Incompatible { sink: change.sink, reason })
             }
-            Source::Mix(talkers) => {
-                for talker in talkers {
-                    self.must_exist(talker.leg)?;
-                }
-                let (sink, mode) = (change.sink, self.mode_of(change.sink));
-                let fault = self.shard.mix_fault(talkers, sink_codecs, mode, |leg| self.codecs_of(leg));
-                fault.map_or(Ok(()), |reason| Err(Refusal::BadMix { sink, reason }))
-            }
+            Source::Mix(talkers) => self.must_mix(change.sink, talkers, None),
+            Source::Overlay(overlay) => self.must_mix(change.sink, &overlay.talkers, Some(overlay)),
             Source::Player { frames, .. } => self.hears_player(change.sink, frames),
         }
+    }
+
+    fn must_mix(&self, sink: LegId, talkers: &[Talker], overlay: Option<&Overlay>) -> Result<(), Refusal> {
+        for talker in talkers {
+            self.must_exist(talker.leg)?;
+        }
+        let (to, mode) = (self.codecs_of(sink), self.mode_of(sink));
+        let fault = self.shard.mix_fault(talkers, overlay, to, mode, |leg| self.codecs_of(leg));
+        fault.map_or(Ok(()), |reason| Err(Refusal::BadMix { sink, reason }))
     }
 
     fn trigger(&self, cut_over: &CutOver) -> Result<(), Refusal> {
@@ -454,7 +458,7 @@ impl<'a> Plan<'a> {
     pub(crate) fn source_of(&self, sink: LegId) -> Option<LegId> {
         let source = match self.planned_source(sink) {
             Some(Source::Leg(source)) => *source,
-            Some(Source::Silence | Source::Mix(_) | Source::Player { .. }) => return None,
+            Some(Source::Silence | Source::Mix(_) | Source::Overlay(_) | Source::Player { .. }) => return None,
             None => {
                 let slot = self.shard.legs.slot(sink)?;
                 let SourceSlot::Leg(source) = self.shard.legs.egress[slot as usize].source else { return None };
@@ -486,8 +490,17 @@ impl<'a> Plan<'a> {
         self.shard.legs.cold[slot as usize].pending.filter(|id| !self.rolled_back.contains(id))
     }
 
+    /// How often a prompt is played over what a leg hears, if one is.
+    fn prompt_over(&self, leg: LegId) -> Option<Repeat> {
+        match self.planned_source(leg) {
+            Some(Source::Overlay(overlay)) => Some(overlay.prompt.repeat),
+            Some(_) => None,
+            None => self.shard.legs.prompt_over(self.shard.legs.slot(leg)?),
+        }
+    }
+
     fn hears_a_prompt(&self, leg: LegId) -> bool {
-        matches!(self.last_played(leg), Some(Repeat::Times(_)))
+        matches!(self.last_played(leg).or_else(|| self.prompt_over(leg)), Some(Repeat::Times(_)))
     }
 }
 

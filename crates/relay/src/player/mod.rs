@@ -50,6 +50,13 @@ impl Player {
         self.frames.clock_rate()
     }
 
+    /// When it began with these frames, if it plays them without an end.
+    pub(crate) fn since(&self, frames: &Frames) -> Option<MonoTime> {
+        let played = u64::from(self.index).saturating_mul(self.frames.ptime().as_nanos() as u64);
+        let plays = self.repeat == Repeat::Forever && self.frames == *frames;
+        plays.then(|| MonoTime::from_nanos(self.due.as_nanos().saturating_sub(played)))
+    }
+
     /// Goes on to the next frame; `false` when the last one has been played.
     fn advance(&mut self) -> bool {
         self.due = self.due.after(self.frames.ptime());
@@ -92,9 +99,16 @@ const fn rounds(repeat: Repeat) -> u32 {
 }
 
 impl Shard {
-    /// Makes a player the source of a leg. `false` if the leg has no format for the frames (any more), and is silent.
+    /// Makes a player the source of a leg, that goes on where it would be if it had begun at `since`. `false` if the leg has no format for the frames (any more), and is silent.
     #[must_use]
-    pub(crate) fn start_player(&mut self, sink: Slot, frames: Frames, repeat: Repeat, now: MonoTime) -> bool {
+    pub(crate) fn start_player(
+        &mut self,
+        sink: Slot,
+        frames: Frames,
+        repeat: Repeat,
+        since: MonoTime,
+        now: MonoTime,
+    ) -> bool {
         let at = sink as usize;
         let Some(payload_type) = payload_type_for(&frames, &self.legs.cold[at].codecs) else { return false };
         let egress = &mut self.legs.egress[at];
@@ -103,11 +117,12 @@ impl Shard {
         egress.source = SourceSlot::Player;
         egress.hearing = Hearing::AsIs;
         let frame_count = frames.count();
+        let played = now.nanos_since(since) / frames.ptime().as_nanos().max(1) as u64;
         self.legs.cold[at].player = Some(Player {
             frames,
             repeat,
             rounds_left: rounds(repeat),
-            index: 0,
+            index: (played % u64::from(frame_count)) as u32,
             payload_type,
             ssrc: Ssrc(self.rng.next_u32()),
             sequence: SequenceNumber(self.rng.next_u32() as u16),
@@ -153,6 +168,8 @@ impl Shard {
         if self.legs.cold[sink as usize].player.is_some() {
             self.stop_player(sink);
             self.finish_player(sink, now);
+        } else {
+            self.end_prompt_now(sink, now);
         }
     }
 

@@ -13,6 +13,7 @@ mod mixing;
 mod modes;
 mod opaque;
 mod overhearing;
+mod overlay;
 mod players;
 mod playlists;
 mod receipts;

@@ -26,6 +26,8 @@ mod modes;
 mod opaque;
 #[path = "../contract/overhearing.rs"]
 mod overhearing;
+#[path = "../contract/overlay.rs"]
+mod overlay;
 #[path = "../contract/players.rs"]
 mod players;
 #[path = "../contract/playlists.rs"]

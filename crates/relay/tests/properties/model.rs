@@ -309,7 +309,7 @@ impl Model {
                 Source::Silence => Hears::Silence,
                 Source::Leg(leg) => Hears::Leg(leg.0),
                 // Here nobody mixes.
-                Source::Mix(_) => return Err(vec!["BadMix"]),
+                Source::Mix(_) | Source::Overlay(_) => return Err(vec!["BadMix"]),
                 Source::Player { frames, repeat } => Hears::Player { frames: frames.clone(), repeat: *repeat },
             };
             self.judge_change(sink, &hears)?;

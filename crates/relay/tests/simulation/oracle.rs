@@ -360,7 +360,7 @@ fn hears(change: &SourceChange) -> Hears {
     match &change.source {
         Source::Silence => Hears::Silence,
         Source::Leg(leg) => Hears::Leg(leg.0),
-        Source::Mix(_) => unreachable!("nobody mixes here"),
+        Source::Mix(_) | Source::Overlay(_) => unreachable!("nobody mixes here"),
         Source::Player { frames, repeat } => {
             let clip = Payload::read(frames.payload(0)).expect("a clip of ours").origin - PLAYER;
             let rounds = if let Repeat::Times(rounds) = repeat { Some(*rounds) } else { None };
