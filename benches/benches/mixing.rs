@@ -1,6 +1,7 @@
 //! Mixing, for one tick of 20 ms: conferences in which each party hears all the others.
 //!
-//! Names read `mixing/CODEC/PARTIES`; a tick takes a packet of each party, and makes one for each.
+//! Names read `mixing/CODEC/PARTIES`; a tick takes a packet of each party, and makes one for each. `mixing/CODEC/alone` is two parties
+//! of whom one hears the other, and `mixing/CODEC/overlay` the same with a prompt over it.
 
 #![allow(missing_docs, reason = "criterion's macros make items without documentation")]
 #![allow(clippy::unwrap_used, reason = "a benchmark may stop at what it did not expect")]
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use patchcord_codec::{Codec, Encoder, EncoderOptions, music, resample};
-use patchcord_media::{Format, Meaning, Mixer, TICK};
+use patchcord_media::{Clip, Format, Meaning, Mixer, Prompt, TICK};
 use patchcord_rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 
 criterion_group!(benches, mixing);
@@ -33,7 +34,30 @@ fn mixing(criterion: &mut Criterion) {
                 bencher.iter(|| conference.tick());
             });
         }
+        group.throughput(Throughput::Elements(1));
+        for (name, overlay) in [("alone", false), ("overlay", true)] {
+            group.bench_function(name, |bencher| {
+                let mut pair = Conference::new(format, 2);
+                pair.mixer.end(1);
+                if overlay {
+                    let frames = pair.payloads.clone();
+                    let prompt = Prompt::new(pair.codec, 20, Box::new(Frames(frames)), 0).unwrap();
+                    pair.mixer.overlay(0, prompt);
+                }
+                bencher.iter(|| pair.tick());
+            });
+        }
         group.finish();
+    }
+}
+
+/// A prompt without an end.
+#[derive(Debug)]
+struct Frames(Vec<Vec<u8>>);
+
+impl Clip for Frames {
+    fn frame(&self, index: u64) -> Option<&[u8]> {
+        self.0.get(index as usize % self.0.len()).map(Vec::as_slice)
     }
 }
 

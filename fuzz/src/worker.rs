@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use patchcord_control::api::CallState;
+use patchcord_control::api::{CallState, CutOverState};
 use patchcord_control::{Control, Worker};
 use patchcord_relay::command::{Command, Refusal};
 use patchcord_relay::exchange::{Applied, Overheard, Reply, Request};
@@ -236,10 +236,17 @@ impl TestWorker {
                         .map_or_else(String::new, |leg| leg.party.to_string())
                 }
             };
-            let is_mixed = leg.hears.contains(" + ") || leg.whisperer.as_deref() == Some(&*leg.hears);
+            let is_louder = state.legs.iter().any(|other| *other.party == *leg.hears && other.gain_db.is_some());
+            let is_whispered = leg.whisperer.as_deref() == Some(&*leg.hears);
+            // A prompt over it may be through, and what was heard before not be back before a waiting cut-over is settled.
+            let waits = state.cut_overs.iter().any(|cut_over| cut_over.state == CutOverState::Pending);
             let said = match &*leg.hears {
+                hears if hears.contains(" + ") => "a mix",
+                _ if waits && engine == "a mix" => "a mix",
                 hears if hears.contains(':') => "a player",
-                _ if is_mixed && engine == "a mix" => "a mix",
+                _ if is_louder && !is_whispered => "a mix",
+                // With a gain of its own, or the two gains together none.
+                _ if is_whispered && engine == "a mix" => "a mix",
                 hears => hears,
             };
             assert_eq!(engine, said, "what {} hears in {state:#?}", leg.party);

@@ -40,6 +40,23 @@ impl Audio {
         resample(self, TELEPHONE_RATE)
     }
 
+    /// The same sound, rising from silence within `duration` at its beginning and falling to silence at its end, by a raised cosine. Of
+    /// what is shorter than twice that, one half rises and the other falls.
+    #[must_use]
+    pub fn faded(mut self, duration: Duration) -> Self {
+        let wanted = (duration.as_secs_f64() * f64::from(self.sample_rate)).round() as usize;
+        let len = wanted.min(self.samples.len() / 2);
+        let gain = |at: usize| 0.5 - 0.5 * (core::f64::consts::PI * (at as f64 + 0.5) / len as f64).cos();
+        let quieter = |sample: &mut i16, at: usize| *sample = (f64::from(*sample) * gain(at)).round() as i16;
+        for (at, sample) in self.samples.iter_mut().take(len).enumerate() {
+            quieter(sample, at);
+        }
+        for (at, sample) in self.samples.iter_mut().rev().take(len).enumerate() {
+            quieter(sample, at);
+        }
+        self
+    }
+
     /// As many repetitions as fill `duration`, the last one cut: what a listener to looped audio hears. Audio without
     /// samples stays empty.
     #[must_use]
@@ -57,6 +74,20 @@ mod tests {
     fn duration_follows_the_sample_rate() {
         assert_eq!(Audio::telephone(vec![0; 4000]).duration(), Duration::from_millis(500));
         assert_eq!(Audio { samples: vec![0; 4000], sample_rate: 0 }.duration(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_fade_rises_and_falls_and_leaves_the_middle_alone() {
+        let audio = Audio::telephone(vec![10_000; 8000]).faded(Duration::from_millis(100));
+        assert!(audio.samples[0] < 10 && audio.samples[7999] < 10);
+        assert!(audio.samples[..800].is_sorted() && audio.samples[7200..].iter().rev().is_sorted());
+        assert!(audio.samples[800..7200].iter().all(|&sample| sample == 10_000));
+        assert!(audio.samples[400].abs_diff(5000) < 50);
+        let short = Audio::telephone(vec![10_000; 5]).faded(Duration::from_secs(5));
+        assert_eq!((short.samples[2], short.samples[0]), (10_000, short.samples[4]));
+        assert_eq!(Audio::telephone(Vec::new()).faded(Duration::from_secs(1)).samples, []);
+        let same = Audio::telephone(vec![7; 10]);
+        assert_eq!(same.clone().faded(Duration::ZERO), same);
     }
 
     #[test]

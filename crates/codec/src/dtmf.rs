@@ -87,21 +87,72 @@ impl fmt::Display for Digit {
 }
 
 /// The samples of a key held for `length_ms`, whose two tones together have `level_dbm0`, as the volume of RFC 4733 2.3.4
-/// is meant. Both tones are equally loud. It is fading in and out within 2 ms each.
+/// is meant. Both tones are equally loud, in the middle of what receivers take (ITU-T Q.24). It is fading in and out within 2 ms each.
 pub fn samples(digit: Digit, level_dbm0: f64, length_ms: u32, sample_rate: u32) -> impl Iterator<Item = i16> {
-    let (row, column) = digit.frequencies_hz();
+    let wave = Wave::new(digit, level_dbm0, sample_rate);
     let len = u64::from(sample_rate) * u64::from(length_ms) / 1000;
-    let rate = f64::from(sample_rate);
-    // The power of two sines of amplitude A is A^2.
-    let amplitude = 32768.0 * 10_f64.powf((level_dbm0 - DBM0_BELOW_FULL_SCALE_DB) / 20.0);
-    (0..len).map(move |n| {
-        let seconds = n as f64 / rate;
-        let from_end = (n.min(len - 1 - n) as f64 + 0.5) / rate;
-        let ramp = (from_end / RAMP_S).min(1.0);
-        let both = (TAU * row * seconds).sin() + (TAU * column * seconds).sin();
+    (0..len).map(move |n| wave.sample(n, wave.ramp(n.min(len - 1 - n))))
+}
+
+/// The same for a key of which nobody knows yet how long it is held: piece by piece. It allocates nothing.
+#[derive(Clone, Debug)]
+pub struct Tone {
+    wave: Wave,
+    /// Samples so far.
+    position: u64,
+}
+
+impl Tone {
+    /// The tone of a key as of [`samples`]; it has not begun yet.
+    #[must_use]
+    pub fn new(digit: Digit, level_dbm0: f64, sample_rate: u32) -> Self {
+        Self { wave: Wave::new(digit, level_dbm0, sample_rate), position: 0 }
+    }
+
+    /// The next `len` samples of it.
+    pub fn samples(&mut self, len: usize) -> impl Iterator<Item = i16> + use<> {
+        let (wave, from) = (self.wave.clone(), self.position);
+        self.position += len as u64;
+        (from..self.position).map(move |n| wave.sample(n, wave.ramp(n)))
+    }
+
+    /// The key is let go: samples of 2 ms in which it fades out. It can begin anew behind them.
+    pub fn release(&mut self) -> impl Iterator<Item = i16> + use<> {
+        let (wave, from) = (self.wave.clone(), core::mem::take(&mut self.position));
+        let len = if from == 0 { 0 } else { (wave.rate * RAMP_S) as u64 };
+        (0..len).map(move |n| wave.sample(from + n, wave.ramp(len - 1 - n)))
+    }
+}
+
+/// Two sines.
+#[derive(Clone, Debug)]
+struct Wave {
+    row_hz: f64,
+    column_hz: f64,
+    /// Of each.
+    amplitude: f64,
+    rate: f64,
+}
+
+impl Wave {
+    fn new(digit: Digit, level_dbm0: f64, sample_rate: u32) -> Self {
+        let (row_hz, column_hz) = digit.frequencies_hz();
+        // The power of two sines of amplitude A is A^2.
+        let amplitude = 32768.0 * 10_f64.powf((level_dbm0 - DBM0_BELOW_FULL_SCALE_DB) / 20.0);
+        Self { row_hz, column_hz, amplitude, rate: sample_rate.into() }
+    }
+
+    /// What is left of a sample that is so many from the beginning or the end.
+    fn ramp(&self, from_end: u64) -> f64 {
+        ((from_end as f64 + 0.5) / self.rate / RAMP_S).min(1.0)
+    }
+
+    fn sample(&self, n: u64, ramp: f64) -> i16 {
+        let seconds = n as f64 / self.rate;
+        let both = (TAU * self.row_hz * seconds).sin() + (TAU * self.column_hz * seconds).sin();
         // A cast from a float saturates.
-        (amplitude * ramp * both).round() as i16
-    })
+        (self.amplitude * ramp * both).round() as i16
+    }
 }
 
 #[cfg(test)]
@@ -147,9 +198,24 @@ mod tests {
     }
 
     #[test]
+    fn a_tone_in_pieces_is_the_same_tone() {
+        let digit = Digit::from_char('7').expect("a key");
+        let whole: Vec<i16> = samples(digit, -9.0, 100, 8000).collect();
+        let mut tone = Tone::new(digit, -9.0, 8000);
+        let pieces: Vec<i16> = [1, 0, 319, 464].into_iter().flat_map(|len| tone.samples(len)).collect();
+        assert_eq!(pieces, whole[..784]);
+        let faded: Vec<i16> = tone.release().collect();
+        assert_eq!(faded, whole[784..]);
+        assert_eq!(tone.release().count(), 0, "it is up");
+        assert_eq!(tone.samples(3).collect::<Vec<_>>(), whole[..3]);
+    }
+
+    #[test]
     fn extremes_are_borne() {
         let digit = Digit::from_event(0).expect("an event");
         assert_eq!(samples(digit, 0.0, 0, 8000).count() + samples(digit, 0.0, 10, 0).count(), 0);
         assert_eq!(samples(digit, 1e9, 1, 8000).count(), 8);
+        let mut silent = Tone::new(digit, 0.0, 0);
+        assert_eq!((silent.samples(5).count(), silent.release().count()), (5, 0));
     }
 }

@@ -1,4 +1,4 @@
-//! Codecs, tones and WAV: audio in, frames out, and back.
+//! Codecs, tones, WAV and Ogg/Opus: audio in, frames out, and back.
 //!
 //! Half of this works on whole pieces of audio, before a call needs them or after it has ended: a file or a tone is
 //! brought to 8 kHz, encoded once and cut into [`frames::EncodedFrames`], which all calls then share. [`analysis`] goes the
@@ -28,6 +28,7 @@ pub mod g722;
 pub mod jitter_buffer;
 pub mod music;
 mod opus_stream;
+pub mod prompt;
 pub mod resample;
 pub mod tone;
 pub mod wav;

@@ -92,7 +92,7 @@ pub enum ConfigError {
     /// There is no worker.
     #[error("there is no worker")]
     NoWorker,
-    /// A WAV file cannot be used.
+    /// Audio cannot be used.
     #[error(transparent)]
     Audio(#[from] AudioError),
     /// Recordings cannot be written.
@@ -281,7 +281,7 @@ impl Control {
 
     /// Audio that has a name.
     pub(crate) fn named_sound(&self, name: &str) -> Option<Arc<Sound>> {
-        self.0.env.library.named(name).cloned()
+        self.0.env.library.named(name)
     }
 
     /// Has another thread work on something that takes its time, such as reading a file.

@@ -11,12 +11,14 @@ use crate::audio::Library;
 use crate::dtls::Handshakes;
 use crate::interfaces::Interfaces;
 use crate::recording::Recorder;
+use crate::tones::Tones;
 
 /// Shared by all calls.
 #[derive(Debug)]
 pub(crate) struct Env {
     pub(crate) interfaces: Arc<Interfaces>,
     pub(crate) library: Library,
+    pub(crate) tones: Tones,
     pub(crate) latch: LatchPolicy,
     pub(crate) egress: EgressMode,
     pub(crate) media_timeout: Option<Duration>,
@@ -29,7 +31,7 @@ pub(crate) struct Env {
 
 impl Env {
     #[allow(clippy::too_many_arguments, reason = "it is put together at one place, field by field")]
-    pub(crate) const fn new(
+    pub(crate) fn new(
         interfaces: Arc<Interfaces>,
         library: Library,
         latch: LatchPolicy,
@@ -39,8 +41,18 @@ impl Env {
         handshakes: Arc<Handshakes>,
         recorder: Recorder,
     ) -> Self {
-        let cut_overs = AtomicU64::new(1);
-        Self { interfaces, library, latch, egress, media_timeout, allows_weak_srtp, handshakes, recorder, cut_overs }
+        Self {
+            interfaces,
+            library,
+            tones: Tones::default(),
+            latch,
+            egress,
+            media_timeout,
+            allows_weak_srtp,
+            handshakes,
+            recorder,
+            cut_overs: AtomicU64::new(1),
+        }
     }
 
     /// Whether packets leave a leg as they came, unless it is to be another way.

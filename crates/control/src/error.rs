@@ -33,6 +33,10 @@ pub enum ErrorCode {
     IdReused,
     /// A call has this name.
     CallExists,
+    /// Audio of the server's own has this name.
+    AudioExists,
+    /// There is no room for more audio.
+    AudioFull,
     /// A party of the call has this name.
     PartyExists,
     /// The two are not each other's peer.
@@ -75,6 +79,12 @@ pub enum ErrorCode {
     UnknownInterface,
     /// No audio has this name.
     UnknownAudio,
+    /// What was uploaded cannot be played.
+    BadAudio,
+    /// Nothing is fetched from this host.
+    FetchRefused,
+    /// The audio could not be fetched.
+    FetchFailed,
     /// The audio cannot be encoded for this party.
     NoEncoding,
     /// The server records nothing.
@@ -113,6 +123,8 @@ impl ErrorCode {
             Self::MethodNotAllowed => 405,
             Self::IdReused
             | Self::CallExists
+            | Self::AudioExists
+            | Self::AudioFull
             | Self::PartyExists
             | Self::NotBridged
             | Self::NotHeld
@@ -135,11 +147,14 @@ impl ErrorCode {
             | Self::BadChanges
             | Self::UnknownInterface
             | Self::UnknownAudio
+            | Self::BadAudio
+            | Self::FetchRefused
             | Self::NoEncoding
             | Self::RecordingOff
             | Self::BadTags
             | Self::BadTarget
             | Self::Refused => 422,
+            Self::FetchFailed => 502,
             Self::PortsExhausted | Self::NoRoom | Self::Draining | Self::WorkerUnavailable => 503,
         }
     }
@@ -159,6 +174,8 @@ impl ErrorCode {
             Self::UnknownId => "unknown-id",
             Self::IdReused => "id-reused",
             Self::CallExists => "call-exists",
+            Self::AudioExists => "audio-exists",
+            Self::AudioFull => "audio-full",
             Self::PartyExists => "party-exists",
             Self::NotBridged => "not-bridged",
             Self::NotHeld => "not-held",
@@ -180,6 +197,9 @@ impl ErrorCode {
             Self::BadChanges => "bad-changes",
             Self::UnknownInterface => "unknown-interface",
             Self::UnknownAudio => "unknown-audio",
+            Self::BadAudio => "bad-audio",
+            Self::FetchRefused => "fetch-refused",
+            Self::FetchFailed => "fetch-failed",
             Self::NoEncoding => "no-encoding",
             Self::RecordingOff => "recording-off",
             Self::BadTags => "bad-tags",

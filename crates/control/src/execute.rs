@@ -87,6 +87,7 @@ impl Control {
     ) -> Result<Settled, ApiError> {
         let shared = &self.0;
         let tell = |event| shared.tell(event);
+        let mut has_ended = false;
         loop {
             let model = {
                 let mut inner = call.inner();
@@ -131,6 +132,8 @@ impl Control {
                 (_, Refusal::PortUnavailable { addr, busy: true, .. }) if plan.leases.busy(addr, shared.now()) => {
                     tracing::debug!(call = %call.name.name, %addr, "port is in use by another program, trying another");
                 }
+                // What was to be followed has just come to its end, which the model knows by now.
+                (_, Refusal::NotPlaying { .. }) if !has_ended => has_ended = true,
                 (at, refusal) => return Err(plan.refused(at, &refusal)),
             }
         }
@@ -155,6 +158,11 @@ impl Control {
             let mut add = |plan: &mut Plan<'_>| match chore {
                 Chore::Fire { cut_over } => plan.fire(cut_over),
                 Chore::FinishPlay { leg, serial } => plan.finish_play(leg, serial),
+                Chore::BargeIn { leg, serial } => {
+                    plan.barge_in(leg, serial);
+                    Ok(())
+                }
+                Chore::EndListening => Ok(()),
                 Chore::EndRecording { id } => plan.end_recording(id),
                 Chore::DropLeg { leg, cut_over, .. } => plan.drop_leg(leg, cut_over),
             };

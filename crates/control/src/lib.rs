@@ -29,6 +29,7 @@ pub mod ng;
 mod ports;
 mod random;
 mod recording;
+mod tones;
 
 pub use audio::{AudioConfig, AudioError};
 pub use control::{Config, ConfigError, Control};

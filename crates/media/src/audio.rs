@@ -9,17 +9,17 @@ use crate::timeline::Timeline;
 use crate::{CannotTranscode, Transcoder};
 
 /// The longest gap that is filled, in milliseconds. Nothing that is made up is heard for as long.
-const FILLED_MAX_MS: u32 = 200;
+pub(crate) const FILLED_MAX_MS: u32 = 200;
 /// Shorter gaps in the timestamps alone are no pause of the source, in milliseconds: a packet of what waits must fit in.
 const PAUSE_MIN_MS: u32 = 20;
 /// Sources whose timestamps are off by this much or less are believed to go on evenly, in milliseconds.
-const UNEVEN_MAX_MS: u32 = 5;
+pub(crate) const UNEVEN_MAX_MS: u32 = 5;
 /// The longest that a source is believed to be silent, in milliseconds; timestamps beyond are of another time.
 const PAUSE_MAX_MS: u32 = 600_000;
 
 /// How a packet's timestamp follows from the audio before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Follows {
+pub(crate) enum Follows {
     /// Directly.
     On,
     /// After so many units of the source's timestamp that must be filled.
@@ -33,7 +33,7 @@ enum Follows {
 }
 
 impl Follows {
-    const fn of(timeline: &Timeline, timestamp: RtpTimestamp, is_lossy: bool) -> Self {
+    pub(crate) const fn of(timeline: &Timeline, timestamp: RtpTimestamp, is_lossy: bool) -> Self {
         let gap = timeline.gap(timestamp);
         let (filled_max, uneven_max) = (timeline.units(FILLED_MAX_MS), timeline.units(UNEVEN_MAX_MS));
         if gap < -filled_max || gap > timeline.units(PAUSE_MAX_MS) {
@@ -59,6 +59,9 @@ impl Transcoder {
         if self.timeline.is_some_and(|timeline| timeline.clock_rate() != codec.clock_rate()) {
             // RFC 7160 4: where its timestamps go on in another clock nobody can know.
             self.begin_anew(emit);
+        }
+        if self.take_beside_key(codec, header, payload, emit) {
+            return;
         }
         let follows = self.timeline.map(|timeline| Follows::of(&timeline, header.timestamp, self.missing > 0));
         match follows {
@@ -99,6 +102,7 @@ impl Transcoder {
         }
         self.timeline = None;
         self.event = None;
+        self.sounding = None;
         self.missing = 0;
         self.outlet.begin_talkspurt();
         self.counts.restarts += 1;
@@ -127,7 +131,7 @@ impl Transcoder {
     }
 
     /// Puts something in the place of what did not come; `next` is what came after it.
-    fn fill(&mut self, units: i64, next: Option<&[u8]>, emit: &mut Emit<'_>) {
+    pub(crate) fn fill(&mut self, units: i64, next: Option<&[u8]>, emit: &mut Emit<'_>) {
         let recovered = u64::from(self.missing > 0 && next.is_some_and(|next| self.intake.has_fec(next)));
         self.counts.recovered += recovered;
         self.counts.concealed += self.missing - recovered;
@@ -136,7 +140,7 @@ impl Transcoder {
         self.outlet.send(emit);
     }
 
-    fn pause(&mut self, timestamp: RtpTimestamp, emit: &mut Emit<'_>) {
+    pub(crate) fn pause(&mut self, timestamp: RtpTimestamp, emit: &mut Emit<'_>) {
         self.finish(emit);
         if let Some(timeline) = &mut self.timeline {
             timeline.hear(timeline.gap(timestamp));
@@ -157,7 +161,7 @@ impl Transcoder {
         Ok(())
     }
 
-    fn hear(&mut self, units: i64) {
+    pub(crate) fn hear(&mut self, units: i64) {
         if let Some(timeline) = &mut self.timeline {
             timeline.hear(units);
         }

@@ -23,7 +23,9 @@ pub struct Counts {
     pub malformed: u64,
     /// Packets of payload types that the source has not, or that nothing can be made of.
     pub unknown: u64,
-    /// Events and comfort noise that the listener has no format for.
+    /// Keys of events that were made tones.
+    pub keys_sounded: u64,
+    /// Events that are no keys, and comfort noise, that the listener has no format for.
     pub untranslated: u64,
     /// Times that the source began anew: with another SSRC, other sequence numbers, other timestamps or another clock.
     pub restarts: u64,

@@ -9,6 +9,7 @@
 //!         order,    gaps are   where no                        DTX        one SSRC, one count,
 //!         SSRC      filled     rate is shared                             the source's time
 //!             \-> telephone-event, comfort noise: renumbered, scaled -------^
+//!              \-> telephone-event that the listener does not know: tones --^
 //! ```
 //!
 //! A [`Mixer`] is driven by a tick of 20 ms: parties have clocks of their own, so that what each sends goes through a jitter buffer
@@ -17,6 +18,7 @@
 //! ```text
 //!  RTP -> jitter buffer -> decoder -> 8 and 16 kHz -+-> sum for each listener -> encoder -> RTP
 //!  RTP -> jitter buffer -> decoder -> 8 and 16 kHz -+
+//!     \-> telephone-event: one key at a time, in the place of the sum; an event, or a tone
 //! ```
 
 #![forbid(unsafe_code)]
@@ -25,11 +27,16 @@ mod audio;
 mod counts;
 mod error;
 mod format;
+mod heard_key;
 mod intake;
 mod marks;
 mod mixer;
 mod outlet;
+mod presses;
+mod pressing;
+mod prompt;
 mod random;
+mod sounding;
 mod timeline;
 mod transcoder;
 mod voice;
@@ -40,5 +47,6 @@ pub use error::CannotTranscode;
 pub use format::{Format, Meaning, is_transcodable};
 pub use mixer::{Mixer, TICK};
 pub use patchcord_codec::detect;
+pub use prompt::{Clip, Prompt};
 pub use transcoder::Transcoder;
 pub use voice::Noticed;

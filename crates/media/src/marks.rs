@@ -1,5 +1,6 @@
 //! Telephone-events and comfort noise on their way through a [`Transcoder`]: other numbers, another clock, the same content.
 
+use patchcord_codec::dtmf::Digit;
 use patchcord_rtp::{RtpHeader, RtpTimestamp, TelephoneEvent};
 
 use crate::Transcoder;
@@ -17,7 +18,10 @@ impl Transcoder {
             return;
         };
         let Some(named) = self.events else {
-            self.counts.untranslated += 1;
+            self.counts.untranslated += u64::from(Digit::from_event(event.event).is_none());
+            if let Some(told) = self.presses.take(header, &event, clock_rate) {
+                self.take_key(told, header.timestamp, clock_rate, emit);
+            }
             return;
         };
         // All packets of an event have one timestamp (RFC 4733 2.5.1.2).

@@ -9,7 +9,10 @@ use patchcord_rtp::RtpHeader;
 
 use crate::CannotTranscode;
 use crate::format::Format;
-use crate::outlet::Outlet;
+use crate::heard_key::HeardKey;
+use crate::outlet::{Emit, Outlet};
+use crate::prompt::Prompt;
+use crate::transcoder::Named;
 use crate::voice::{NARROW, Noticed, Voice, WIDE};
 
 /// How often [`Mixer::tick`] is to be called: RFC 3551 4.2 has packets of 20 ms as the default.
@@ -18,7 +21,8 @@ pub const TICK: Duration = Duration::from_millis(20);
 /// Mixes parties for each other. `V` names those who speak, `L` those who listen: mostly the same people.
 ///
 /// Each voice is decoded once in a tick and each listener is encoded once for, so that a party more is a decoder and an encoder
-/// more; the sums are little beside these. What is mixed has 8 kHz where the listener or all talkers have no more, else 16 kHz. Once
+/// more; the sums are little beside these. Keys that a talker tells of by events (RFC 4733) are heard as such by who knows these, as
+/// tones by others, one at a time: whoever presses one while another is down is not heard pressing. What is mixed has 8 kHz where the listener or all talkers have no more, else 16 kHz. Once
 /// warm a tick allocates nothing.
 #[derive(Debug)]
 pub struct Mixer<V, L> {
@@ -30,8 +34,14 @@ pub struct Mixer<V, L> {
 #[derive(Debug)]
 struct Listener<V> {
     talkers: Vec<(V, Gain)>,
+    /// Its events; nothing: it hears tones in their place.
+    events: Option<Named>,
+    /// The key that it hears at present.
+    key: Option<HeardKey<V>>,
     /// Samples a second of the sums; 0 until that is known.
     mixed_at: u32,
+    /// What is played to it over these, until it ends. Few are played anything.
+    prompts: Vec<Prompt>,
     outlet: Outlet,
     /// From the sums to what is encoded, if that has another rate.
     resampler: Option<Resampler>,
@@ -120,12 +130,30 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
                     .find_map(|format| Some((format.payload_type, format.meaning.audio()?)))
                     .ok_or(CannotTranscode::NoListener)?;
                 let outlet = Outlet::new(payload_type, codec, codec.sample_rate_for(WIDE), seed)?;
-                let heard = Listener { talkers, mixed_at: 0, outlet, resampler: None, mixed: Vec::new() };
+                let events = Named::events(to, codec.clock_rate());
+                let heard = Listener {
+                    talkers,
+                    events,
+                    key: None,
+                    mixed_at: 0,
+                    prompts: Vec::new(),
+                    outlet,
+                    resampler: None,
+                    mixed: Vec::new(),
+                };
                 self.listeners.insert(listener, heard);
             }
         }
         self.agree_on_rates();
         Ok(())
+    }
+
+    /// `listener`, who is there, is played this too over what it hears, until it ends: other talkers change nothing about that.
+    pub fn overlay(&mut self, listener: L, prompt: Prompt) {
+        if let Some(known) = self.listeners.get_mut(&listener) {
+            known.prompts.push(prompt);
+            self.agree_on_rates();
+        }
     }
 
     /// `listener` hears nothing more of it.
@@ -161,8 +189,7 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
             voice.tick(now_ns, &mut |noticed| notice(name, noticed));
         }
         for (&name, listener) in &mut self.listeners {
-            listener.hear(&self.voices, &mut self.sum);
-            listener.outlet.send(&mut |header, payload| emit(name, header, payload));
+            listener.tick(&self.voices, &mut self.sum, &mut |header, payload| emit(name, header, payload));
         }
     }
 
@@ -170,6 +197,9 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
     pub fn skip(&mut self, ticks: u64) {
         for listener in self.listeners.values_mut() {
             listener.outlet.skip(ticks);
+            for prompt in &mut listener.prompts {
+                prompt.leave_out(ticks.saturating_mul(TICK.as_millis() as u64));
+            }
         }
     }
 
@@ -179,7 +209,8 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
         for listener in listeners.values_mut() {
             let hears_wide = |(voice, _): &(V, Gain)| voices.get(voice).is_some_and(Voice::is_wide);
             let rate = listener.outlet.sample_rate();
-            let is_wide = rate > NARROW && listener.talkers.iter().any(hears_wide);
+            let is_played_wide = listener.prompts.iter().any(|prompt| prompt.sample_rate() > NARROW);
+            let is_wide = rate > NARROW && (is_played_wide || listener.talkers.iter().any(hears_wide));
             let mixed_at = if is_wide { WIDE } else { NARROW };
             if mixed_at != listener.mixed_at {
                 listener.mixed_at = mixed_at;
@@ -200,7 +231,39 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
     }
 }
 
-impl<V: Ord> Listener<V> {
+impl<V: Copy + Ord> Listener<V> {
+    /// Sends what it hears in this tick: a key that a talker presses, or else all of them.
+    fn tick(&mut self, voices: &BTreeMap<V, Voice>, sum: &mut Vec<i32>, emit: &mut Emit<'_>) {
+        let press_of = |voice: &V| voices.get(voice)?.press();
+        let mut key = self.key.take();
+        let mut up = None;
+        if let Some(HeardKey { voice, number, .. }) = &key {
+            let is_heard = self.talkers.iter().any(|(talker, _)| talker == voice);
+            let press = press_of(voice).filter(|press| is_heard && press.number == *number);
+            if press.is_none_or(|press| press.is_up) {
+                up = key.take().map(|key| (key, press.and_then(|press| press.length_ms)));
+            }
+        } else {
+            // Others' keys that go down in this tick are lost to it, as are those that go down while this one is.
+            key = self.talkers.iter().find_map(|&(talker, _)| {
+                let press = press_of(&talker).filter(|press| press.elapsed_ms == 0)?;
+                Some(HeardKey::new(talker, press, self.events, &self.outlet))
+            });
+        }
+        if let Some(mut key) = key
+            && let Some(press) = press_of(&key.voice)
+        {
+            key.hold(press, &mut self.outlet, emit);
+            self.key = Some(key);
+            return;
+        }
+        self.hear(voices, sum);
+        if let Some((mut key, length_ms)) = up {
+            key.release(length_ms, &mut self.outlet, emit);
+        }
+        self.outlet.send(emit);
+    }
+
     /// Adds up what it hears.
     fn hear(&mut self, voices: &BTreeMap<V, Voice>, sum: &mut Vec<i32>) {
         sum.clear();
@@ -214,7 +277,13 @@ impl<V: Ord> Listener<V> {
                 samples.for_each(|(sum, &sample)| *sum += gain.apply(sample));
             }
         }
-        // 16 of the loudest samples 24 dB louder are far from what 32 bits hold.
+        self.prompts.retain_mut(|prompt| {
+            let plays = prompt.take(self.mixed_at, sum.len());
+            let gain = Gain::of_db(prompt.gain_db());
+            sum.iter_mut().zip(prompt.samples()).for_each(|(sum, &sample)| *sum += gain.apply(sample));
+            plays
+        });
+        // Some 20 of the loudest samples 24 dB louder are far from what 32 bits hold.
         let mixed = sum.iter().map(|&sample| sample.clamp(i16::MIN.into(), i16::MAX.into()) as i16);
         match &mut self.resampler {
             None => self.outlet.samples().extend(mixed),

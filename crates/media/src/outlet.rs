@@ -73,6 +73,11 @@ impl Outlet {
         self.packets
     }
 
+    /// Samples of a whole packet.
+    pub(crate) const fn frame(&self) -> usize {
+        self.frame
+    }
+
     /// From here on samples have another rate; there must be none that wait.
     pub(crate) fn set_sample_rate(&mut self, sample_rate: u32) -> Result<(), CannotTranscode> {
         self.encoder = Encoder::new(*self.encoder.codec(), sample_rate, EncoderOptions::default())?;

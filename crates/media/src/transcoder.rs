@@ -6,6 +6,8 @@ use patchcord_rtp::{PayloadType, RtpHeader, RtpPacket, Ssrc};
 use crate::format::{Format, Meaning};
 use crate::intake::{Intake, encoder_rate};
 use crate::outlet::{Emit, Outlet};
+use crate::presses::Presses;
+use crate::sounding::Sounding;
 use crate::timeline::Timeline;
 use crate::window::{Place, Window};
 use crate::{CannotTranscode, Counts};
@@ -34,6 +36,9 @@ pub struct Transcoder {
     pub(crate) timeline: Option<Timeline>,
     /// The timestamp of the latest event, and its place.
     pub(crate) event: Option<(u32, i64)>,
+    /// Keys of a source whose listener knows no events.
+    pub(crate) presses: Presses,
+    pub(crate) sounding: Option<Sounding>,
     pub(crate) outlet: Outlet,
     pub(crate) counts: Counts,
 }
@@ -43,6 +48,17 @@ pub struct Transcoder {
 pub(crate) struct Named {
     pub(crate) payload_type: PayloadType,
     pub(crate) clock_rate: u32,
+}
+
+impl Named {
+    /// The events of a listener, if it knows any: of the clock rate of its audio, if it has the choice (RFC 4733 2.1).
+    pub(crate) fn events(formats: &[Format], audio_clock_rate: u32) -> Option<Self> {
+        let events = formats.iter().filter_map(|format| match format.meaning {
+            Meaning::TelephoneEvent { clock_rate } => Some(Self { payload_type: format.payload_type, clock_rate }),
+            _ => None,
+        });
+        events.min_by_key(|named| named.clock_rate != audio_clock_rate)
+    }
 }
 
 impl Transcoder {
@@ -59,15 +75,10 @@ impl Transcoder {
             .ok_or(CannotTranscode::NoListener)?;
         let outlet = Outlet::new(payload_type, codec, encoder_rate(&source, &codec), seed)?;
         let intake = Intake::new(source, outlet.sample_rate())?;
-        let events = to.iter().filter_map(|format| match format.meaning {
-            Meaning::TelephoneEvent { clock_rate } => Some(Named { payload_type: format.payload_type, clock_rate }),
-            _ => None,
-        });
         let noise = Meaning::ComfortNoise { clock_rate: codec.clock_rate() };
         Ok(Self {
             from: from.into(),
-            // RFC 4733 2.1: of the clock rate of the audio, if it has the choice.
-            events: events.min_by_key(|named| named.clock_rate != codec.clock_rate()),
+            events: Named::events(to, codec.clock_rate()),
             comfort_noise: to.iter().find(|format| format.meaning == noise).map(|format| format.payload_type),
             ssrc: None,
             window: Window::new(),
@@ -75,6 +86,8 @@ impl Transcoder {
             intake,
             timeline: None,
             event: None,
+            presses: Presses::default(),
+            sounding: None,
             outlet,
             counts: Counts::default(),
         })
@@ -140,6 +153,7 @@ impl Transcoder {
         if self.ssrc.is_some() {
             self.begin_anew(emit);
         }
+        self.presses = Presses::default();
         self.ssrc = Some(header.ssrc);
         self.window.begin(header.sequence);
     }

@@ -8,6 +8,7 @@ use patchcord_rtp::{RtpPacket, Ssrc, TelephoneEvent};
 
 use crate::CannotTranscode;
 use crate::format::{Format, Meaning};
+use crate::pressing::{Press, Pressing};
 
 /// Samples a second of telephony, and of wideband speech: what is mixed has one of the two.
 pub(crate) const NARROW: u32 = 8000;
@@ -59,6 +60,7 @@ pub(crate) struct Voice {
     detecting: Option<Box<Detecting>>,
     /// The timestamp of the latest event whose end was seen.
     ended_event: Option<u32>,
+    pressing: Pressing,
 }
 
 /// One codec of it.
@@ -95,6 +97,7 @@ impl Voice {
             wide: lane(WIDE),
             detecting: None,
             ended_event: None,
+            pressing: Pressing::default(),
         }
     }
 
@@ -147,14 +150,20 @@ impl Voice {
         }
     }
 
-    /// Takes a packet that arrived at `at_ns`. Of events it is found out which keys they are; what is no audio is left out otherwise.
+    /// Takes a packet that arrived at `at_ns`. What is neither audio nor an event is left out.
     pub(crate) fn push(&mut self, packet: &[u8], at_ns: u64, notice: &mut dyn FnMut(Noticed)) {
         let Ok(packet) = RtpPacket::parse(packet) else { return };
         let (header, payload) = (packet.header(), packet.payload());
         let codec = match Meaning::of(header.payload_type, &self.formats) {
             Meaning::Audio(codec) => codec,
-            Meaning::TelephoneEvent { clock_rate } if self.detecting.is_some() => {
-                return self.note_event(header.timestamp.0, clock_rate, payload, notice);
+            Meaning::TelephoneEvent { clock_rate } => {
+                if let Some(event) = TelephoneEvent::read(payload) {
+                    self.pressing.take(header, &event, clock_rate);
+                }
+                if self.detecting.is_some() {
+                    self.note_event(header.timestamp.0, clock_rate, payload, notice);
+                }
+                return;
             }
             _ => return,
         };
@@ -205,6 +214,7 @@ impl Voice {
     /// Has the samples of the next tick ready, at `now_ns` of the packets' clock.
     pub(crate) fn tick(&mut self, now_ns: u64, notice: &mut dyn FnMut(Noticed)) {
         self.play(now_ns);
+        self.pressing.tick();
         if let Some(detecting) = &mut self.detecting {
             detecting.hear(&self.narrow.waiting[..self.narrow.taken], notice);
         }
@@ -226,6 +236,11 @@ impl Voice {
                 lane.append(&stream.decoded);
             }
         }
+    }
+
+    /// The key of this tick, if there is one.
+    pub(crate) const fn press(&self) -> Option<&Press> {
+        self.pressing.now.as_ref()
     }
 
     /// The samples of this tick at one of the two rates; none if nobody wanted it.

@@ -152,7 +152,7 @@ fn what_the_listener_cannot_have_is_counted_and_leaves_no_gap() {
     let mut transcoder = transcoder(&[PCMU, EVENT], &[PCMA]);
     let packets = [
         hum(PCMU, 1, 0, 1),
-        packet(false, EVENT, 2, 0, 1, &event(false, 160)),
+        packet(false, EVENT, 2, 0, 1, &[16, 10, 0, 160]),
         packet(false, UNKNOWN, 3, 0, 1, &[1, 2, 3]),
         hum(PCMU, 4, 160, 1),
         packet(false, EVENT, 5, 0, 1, &[1, 2]),

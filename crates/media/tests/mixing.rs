@@ -6,10 +6,10 @@ use patchcord_codec::Decoder;
 use patchcord_codec::analysis::tone_dbfs;
 use patchcord_codec::dtmf::{self, Digit};
 use patchcord_codec::tone::sine;
-use patchcord_media::{Mixer, Noticed, TICK, detect};
+use patchcord_media::{Mixer, Noticed, Prompt, TICK, detect};
 use patchcord_rtp::RtpHeader;
 use proptest::prelude::*;
-use support::{EVENT, G722, L16, OPUS, PCMA, PCMU, Source, codec, format};
+use support::{Announcement, EVENT, G722, L16, OPUS, PCMA, PCMU, Source, codec, format};
 
 /// Microphones of the parties, in Hz: all of them pass telephony.
 const HZ: [f64; 4] = [440.0, 700.0, 1100.0, 1900.0];
@@ -242,6 +242,81 @@ fn who_cannot_be_encoded_for_is_refused_and_who_is_unknown_is_silent() {
     assert_eq!(made, [vec![0xff; 160]], "silence");
     mixer.end(1);
     assert!(mixer.is_idle());
+}
+
+const PROMPT_HZ: f64 = 2500.0;
+
+/// A tone of its own, as loud as those who speak.
+fn announcement(number: u8, seconds: usize, rounds: u64, frame_ms: u32, gain_db: i32) -> Prompt {
+    let tone = |rate| sine(PROMPT_HZ, LEVEL_DBFS, 1000, rate).samples.repeat(seconds);
+    let said = Announcement::of(number, frame_ms, rounds, tone);
+    Prompt::new(codec(number), frame_ms, Box::new(said), gain_db).expect("a decoder")
+}
+
+/// How loud the prompt is in each second of what was heard.
+fn prompt_levels(ear: &Ear) -> Vec<f64> {
+    let rate = ear.decoder.sample_rate();
+    ear.samples.chunks_exact(rate as usize).map(|second| tone_dbfs(second, rate, PROMPT_HZ)).collect()
+}
+
+#[test]
+fn a_prompt_is_heard_over_those_who_speak_and_they_under_it_until_it_ends() {
+    for (to, of) in [(PCMU, PCMU), (OPUS, OPUS), (PCMA, G722), (L16, PCMU)] {
+        let mut room = Room::new(&[to, PCMU]);
+        room.listen(0, to, &[(1, -12)]);
+        room.mixer.overlay(0, announcement(of, 1, 3, 20, -3));
+        room.pass(3, |_, _| Some(0));
+        assert_heard(room.ears[0].levels(), [None, Some(LEVEL_DBFS - 12.0), None, None]);
+        let levels = prompt_levels(&room.ears[0]);
+        // A codec's delay is in the first second.
+        assert!(
+            (levels[1] - LEVEL_DBFS + 3.0).abs() < 1.5 && (levels[2] - LEVEL_DBFS + 3.0).abs() < 1.5,
+            "{of} to {to}: {levels:?}"
+        );
+        // It is over; the voices are as loud as the listener is told next, by the same stream.
+        room.listen(0, to, &[(1, 0)]);
+        room.pass(2, |_, _| Some(0));
+        assert_heard(room.ears[0].levels(), [None, Some(LEVEL_DBFS), None, None]);
+        assert!(prompt_levels(&room.ears[0])[4] < -45.0);
+        let headers = &room.ears[0].headers;
+        assert_eq!(headers.len(), 250);
+        assert!(headers.windows(2).all(|pair| pair[1].sequence.0.wrapping_sub(pair[0].sequence.0) == 1));
+    }
+}
+
+#[test]
+fn a_prompt_goes_on_while_talkers_come_and_go_and_leaves_out_what_nobody_played() {
+    let mut room = Room::new(&[OPUS, PCMU, OPUS]);
+    room.listen(0, OPUS, &[(1, 0)]);
+    // Four seconds in frames that are no ticks.
+    room.mixer.overlay(0, announcement(PCMU, 4, 1, 30, 0));
+    room.pass(1, |_, _| Some(0));
+    // From 8 to 16 kHz.
+    room.listen(0, OPUS, &[(1, 0), (2, 0)]);
+    room.pass(1, |_, _| Some(0));
+    assert_heard(room.ears[0].levels(), [None, Some(LEVEL_DBFS), Some(LEVEL_DBFS), None]);
+    room.mixer.skip(50);
+    room.listen(0, OPUS, &[]);
+    room.pass(2, |_, _| Some(0));
+    let levels = prompt_levels(&room.ears[0]);
+    // Of the fourth second the third was left out.
+    assert!(levels[..3].iter().all(|level| (level - LEVEL_DBFS).abs() < 1.5), "{levels:?}");
+    assert!(levels[3] < -40.0, "{levels:?}");
+}
+
+#[test]
+fn a_prompt_that_cannot_be_decoded_takes_its_time_and_one_without_end_goes_on() {
+    let mut room = Room::new(&[PCMU, PCMU]);
+    room.listen(0, PCMU, &[(1, 0)]);
+    let odd = Announcement { frames: vec![vec![1], vec![]], rounds: u64::MAX };
+    room.mixer.overlay(0, Prompt::new(codec(L16), 20, Box::new(odd), 0).expect("a decoder"));
+    room.mixer.skip(u64::MAX);
+    room.pass(1, |_, _| Some(0));
+    assert_heard(room.ears[0].levels(), [None, Some(LEVEL_DBFS), None, None]);
+    room.mixer.overlay(1, announcement(PCMU, 1, 1, 20, 0));
+    room.mixer.end(1);
+    room.pass(1, |_, _| Some(0));
+    assert!(room.ears[1].samples.is_empty());
 }
 
 fn any_packet() -> impl Strategy<Value = Vec<u8>> {

@@ -66,6 +66,9 @@ fn a_whole_transfer_can_be_driven_from_the_command_line() {
     relay.ok(&["unbridge", "c1", "transferee", "target"]);
     relay.ok(&["play", "c1", "transferee", "silence", "--repeat", "forever"]);
     assert_eq!(hears(&relay, "transferee"), "play:silence");
+    relay.ok(&["play", "c1", "transferee", "silence", "hold"]);
+    relay.ok(&["play", "c1", "transferee", "silence", "--queue", "--barge-in", "key", "--repeat", "forever"]);
+    assert_eq!(hears(&relay, "transferee"), "play:silence, hold, silence");
     let batch = r#"{"commands": [{"command": "stop", "party": "transferee"}, {"command": "mute", "party": "target"}]}"#;
     assert_eq!(relay.json(&["command", "c1", batch])["results"].as_array().map(Vec::len), Some(2));
 
@@ -74,6 +77,26 @@ fn a_whole_transfer_can_be_driven_from_the_command_line() {
     assert!(relay.ok(&["top", "--once"]).contains("transferee"));
     assert!(relay.ok(&["delete", "c1"]).contains("call c1"));
     assert_eq!(relay.ok(&["calls"]), "no calls\n");
+}
+
+#[test]
+fn audio_is_uploaded_listed_and_deleted() {
+    let relay = Relay::start(&[]);
+    // Half a second of a square wave, little-endian.
+    let name = format!("patchcord-{}-menu.sln16", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    let samples = (0..8000_i16).flat_map(|n| if n / 20 % 2 == 0 { 9000_i16 } else { -9000 }.to_le_bytes());
+    std::fs::write(&file, samples.collect::<Vec<_>>()).expect("the folder for temporary files can be written to");
+    let path = file.to_str().expect("a plain name");
+    let put = relay.json(&["audio", "put", path, "--name", "menu", "--fade-ms", "50"]);
+    assert_eq!((put["duration_ms"].as_u64(), put["source"].as_str()), (Some(500), Some("upload")), "{put}");
+    let list = relay.ok(&["audio", "list"]);
+    assert!(list.contains("menu") && list.contains("0.50") && list.contains("built-in"), "{list}");
+    let url = relay.client(&["audio", "put", "http://127.0.0.1:1/menu.wav"]);
+    assert!(stderr(&url).contains("fetch-refused"), "{}", stderr(&url));
+    assert!(relay.ok(&["audio", "delete", "menu"]).contains("menu"));
+    assert_eq!(relay.json(&["audio", "list"])["audio"].as_array().map(Vec::len), Some(2));
+    std::fs::remove_file(&file).expect("it was written");
 }
 
 #[test]

@@ -177,8 +177,8 @@ pub enum Command {
         /// On or off.
         blocked: bool,
     },
-    /// Sends the party key presses: telephone-events (RFC 4733) in the stream that it receives, one after the other, behind
-    /// those that it is being sent already. While a key is down what the source sends is dropped
+    /// Sends the party key presses: telephone-events (RFC 4733) or tones (ITU-T Q.23) in the stream that it receives, one after the
+    /// other, behind those that it is being sent already. While a key is down what the source sends is dropped
     /// ([`crate::verdict::DropReason::ReplacedByDtmf`]). They stay when the source is replaced; the key that is down then comes up
     /// first.
     SendDtmf {
@@ -199,6 +199,21 @@ pub enum Command {
         /// What a new source must prove first.
         gate: RelatchGate,
     },
+    /// Plays something more where a player with an end plays: it follows without a gap when all before it has been played. Nothing can
+    /// follow what repeats for ever. Another source in the player's place ends all of it.
+    PlayNext {
+        /// The leg.
+        leg: LegId,
+        /// The frames, in a format that the leg's codec list has, on the clock rate of what plays.
+        frames: Frames,
+        /// How often.
+        repeat: Repeat,
+    },
+    /// What plays to the leg, and what was to follow it, is over, as if it had been played to its end.
+    EndPlay {
+        /// The leg.
+        leg: LegId,
+    },
     /// Changes sources: the one command behind bridge, swap, hold, play and the rest.
     CutOver(CutOver),
     /// Does a cut-over that waits for this ([`Trigger::OnCommand`]).
@@ -217,7 +232,7 @@ pub enum Command {
 }
 
 /// One step of [`Command::SendDtmf`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DtmfStep {
     /// A key goes down and comes up.
     Key {
@@ -225,16 +240,43 @@ pub enum DtmfStep {
         event: u8,
         /// Power as dBm0 with the sign dropped, 0 (loud) to 63.
         volume: u8,
-        /// How long it is down; not 0.
+        /// How long it is down; not 0. A tone lasts for whole frames, and is played to its end.
         duration_ms: u16,
         /// How long at least until the next one goes down.
         pause_ms: u16,
+        /// How the party is told.
+        how: DtmfHow,
     },
     /// Nothing, for so long.
     Pause {
         /// Milliseconds.
         ms: u16,
     },
+}
+
+/// The most [`Command::PlayNext`] that can wait for one leg.
+pub const PLAY_NEXT_MAX: usize = 64;
+
+/// How a party is told of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DtmfHow {
+    /// By a telephone-event (RFC 4733).
+    Event,
+    /// By the tone of the key (ITU-T Q.23): these frames in the place of the audio, which begin anew if the key is down for longer.
+    Tone(Frames),
+    /// By a telephone-event if the party has that beside its audio when the key goes down, else by the tone.
+    EventOrTone(Frames),
+}
+
+impl DtmfHow {
+    /// The frames of the tone, where it can be one.
+    #[must_use]
+    pub const fn tone(&self) -> Option<&Frames> {
+        match self {
+            Self::Event => None,
+            Self::Tone(frames) | Self::EventOrTone(frames) => Some(frames),
+        }
+    }
 }
 
 /// The most steps of [`Command::SendDtmf`] that can wait for one leg.
@@ -495,6 +537,9 @@ pub enum Source {
     /// What several legs receive, added up: at most [`MIX_TALKERS_MAX`], each once. It is made by whoever has the codecs
     /// ([`crate::HandOut::Mix`]), and refused where nobody has.
     Mix(Vec<Talker>),
+    /// What several legs receive, or one or none, with a prompt over it. Made as [`Source::Mix`]; when the prompt is through it goes on
+    /// without.
+    Overlay(Box<Overlay>),
     /// Audio encoded ahead of time.
     Player {
         /// The frames, in a format that the sink's codec list has.
@@ -513,6 +558,40 @@ pub struct Talker {
     pub gain_db: i8,
 }
 
+/// See [`Source::Overlay`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overlay {
+    /// Whom the leg hears besides: at most [`MIX_TALKERS_MAX`], each once.
+    pub talkers: Vec<Talker>,
+    /// Audio without an end that is heard besides, as hold audio is. Where the leg hears these frames already, be it by a player, they
+    /// go on from where they are.
+    pub under: Option<Under>,
+    /// What is played over all of it.
+    pub prompt: Prompt,
+}
+
+/// Audio that a prompt is played over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Under {
+    /// The frames, as those of a [`Prompt`].
+    pub frames: Frames,
+    /// How much louder it is heard, in dB; within [`GAIN_DB`].
+    pub gain_db: i8,
+}
+
+/// Audio encoded ahead of time that is played over what a leg hears.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prompt {
+    /// One of the same id that the leg hears already goes on where it is, instead of beginning anew.
+    pub id: u32,
+    /// The frames, in a format that whoever mixes can decode; the sink need not have it.
+    pub frames: Frames,
+    /// How often.
+    pub repeat: Repeat,
+    /// How much louder it is heard, in dB; within [`GAIN_DB`].
+    pub gain_db: i8,
+}
+
 impl Source {
     /// Whether what the leg receives is heard, be it with others.
     #[must_use]
@@ -520,18 +599,23 @@ impl Source {
         match self {
             Self::Silence | Self::Player { .. } => false,
             Self::Leg(source) => *source == leg,
-            Self::Mix(talkers) => talkers.iter().any(|talker| talker.leg == leg),
+            Self::Mix(talkers) => has(talkers, leg),
+            Self::Overlay(overlay) => has(&overlay.talkers, leg),
         }
     }
 
     /// Whether nothing of it is left when legs go away.
     pub(crate) fn is_void_without(&self, gone: impl Fn(LegId) -> bool) -> bool {
         match self {
-            Self::Silence | Self::Player { .. } => false,
+            Self::Silence | Self::Overlay(_) | Self::Player { .. } => false,
             Self::Leg(source) => gone(*source),
             Self::Mix(talkers) => talkers.iter().all(|talker| gone(talker.leg)),
         }
     }
+}
+
+fn has(talkers: &[Talker], leg: LegId) -> bool {
+    talkers.iter().any(|talker| talker.leg == leg)
 }
 
 /// What makes a cut-over happen.
@@ -548,7 +632,7 @@ pub enum Trigger {
     At(MonoTime),
     /// [`Command::Fire`].
     OnCommand,
-    /// When the player that feeds `leg` has finished; refused if none with an end is playing there.
+    /// When the player that feeds `leg`, or the prompt over what it hears, has finished; refused if none with an end is playing there.
     AfterPrompt {
         /// The leg that hears the prompt.
         leg: LegId,
@@ -617,6 +701,14 @@ pub enum Refusal {
         sink: LegId,
         /// What is in the way.
         reason: String,
+    },
+    /// No player plays there, or none that anything can follow.
+    #[error("{leg}: {reason}")]
+    NotPlaying {
+        /// The leg.
+        leg: LegId,
+        /// What is in the way.
+        reason: &'static str,
     },
     /// The party cannot be sent key presses, or not these.
     #[error("{leg} cannot be sent key presses: {reason}")]

@@ -52,7 +52,8 @@ pub enum Event {
         /// Packets refused since this was last said.
         packets: u32,
     },
-    /// The player that fed the leg is through; the leg falls silent unless a cut-over waited for this.
+    /// The player that fed the leg is through; the leg falls silent unless a cut-over waited for this. Or the prompt over what it hears
+    /// is, and it goes on hearing that.
     PlayFinished {
         /// The leg that heard it.
         leg: LegId,
@@ -63,6 +64,8 @@ pub enum Event {
         leg: LegId,
         /// How many were sent since it began, one that was cut short included.
         sent: u16,
+        /// How many of these were tones.
+        tones: u16,
         /// How many were not: they were stopped, or the leg could not be sent them any more.
         dropped: u16,
     },

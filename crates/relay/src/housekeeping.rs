@@ -18,6 +18,7 @@ impl Shard {
         self.play_due(now);
         self.dial_due(now);
         self.fire_timed(now);
+        self.end_prompts(now);
         // After a stall one step is enough: what it finds is found by its times, not by how often it looks.
         if self.legs.in_use() > 0 && now >= self.next_inspection {
             self.next_inspection = now.after(ROUND / STEPS_PER_ROUND);
@@ -33,7 +34,9 @@ impl Shard {
     /// When something is next to be done.
     pub(crate) fn next_chore(&self) -> Option<MonoTime> {
         let inspection = (self.legs.in_use() > 0).then_some(self.next_inspection);
-        [self.wheel.next_due(), self.dials.next_due(), self.next_timed, inspection].into_iter().flatten().min()
+        let prompt_end = self.legs.prompt_ends.first().map(|(at, _)| *at);
+        let due = [self.wheel.next_due(), self.dials.next_due(), self.next_timed, prompt_end, inspection];
+        due.into_iter().flatten().min()
     }
 
     fn inspect(&mut self, slot: Slot, now: MonoTime) {

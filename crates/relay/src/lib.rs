@@ -20,6 +20,7 @@ pub mod ids;
 pub mod media;
 pub mod mixing;
 pub mod overhearing;
+pub mod overlay;
 pub mod scope;
 pub mod snapshot;
 pub mod time;

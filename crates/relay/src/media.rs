@@ -149,7 +149,8 @@ impl Direction {
 
 /// Audio encoded once, cut into frames, shared by every leg that plays it: a clone is a reference.
 ///
-/// All frames have the same size in bytes and in time; the bytes lie one frame after the other.
+/// All frames have the same size in time. They lie in one piece or in several ([`Frames::joined`]), and within a piece all have the same
+/// size in bytes and lie one after the other.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frames(Arc<Encoded>);
 
@@ -158,8 +159,16 @@ struct Encoded {
     encoding: String,
     clock_rate: u32,
     ptime_ms: u32,
+    /// At least one.
+    pieces: Box<[Piece]>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Piece {
+    /// Frames of this piece and those before it.
+    until: u32,
     frame_len: usize,
-    bytes: Box<[u8]>,
+    bytes: Arc<[u8]>,
 }
 
 impl Frames {
@@ -178,7 +187,34 @@ impl Frames {
         }
         let whole = bytes.len() - bytes.len() % frame_len;
         let encoding = encoding.to_owned();
-        Some(Self(Arc::new(Encoded { encoding, clock_rate, ptime_ms, frame_len, bytes: bytes[..whole].into() })))
+        let until = u32::try_from(whole / frame_len).ok()?;
+        let pieces = Box::new([Piece { until, frame_len, bytes: bytes[..whole].into() }]);
+        Some(Self(Arc::new(Encoded { encoding, clock_rate, ptime_ms, pieces })))
+    }
+
+    /// All of these, one after the other, without copying any. `None` if there are none, if they are in different formats or of different
+    /// packet times, or if they are more frames than can be counted.
+    #[must_use]
+    pub fn joined(list: &[Self]) -> Option<Self> {
+        let first = list.first()?;
+        if list.len() == 1 {
+            return Some(first.clone());
+        }
+        let mut pieces: Vec<Piece> = Vec::new();
+        for Self(next) in list {
+            if (&next.encoding, next.clock_rate, next.ptime_ms)
+                != (&first.0.encoding, first.0.clock_rate, first.0.ptime_ms)
+            {
+                return None;
+            }
+            let before = pieces.last().map_or(0, |piece| piece.until);
+            for piece in &next.pieces {
+                pieces.push(Piece { until: before.checked_add(piece.until)?, ..piece.clone() });
+            }
+        }
+        let Encoded { encoding, clock_rate, ptime_ms, .. } = &*first.0;
+        let (encoding, clock_rate, ptime_ms) = (encoding.clone(), *clock_rate, *ptime_ms);
+        Some(Self(Arc::new(Encoded { encoding, clock_rate, ptime_ms, pieces: pieces.into() })))
     }
 
     /// Encoding name, as in [`Codec::encoding`].
@@ -196,11 +232,22 @@ impl Frames {
     /// Whether they are in this format.
     #[must_use]
     pub fn are_in(&self, codec: &Codec) -> bool {
-        // All are mono, but RFC 7587 7 has Opus in two channels whatever it carries.
-        let channels = if codec.encoding.eq_ignore_ascii_case("opus") { 2 } else { 1 };
         codec.encoding.eq_ignore_ascii_case(self.encoding())
             && codec.clock_rate == self.clock_rate()
-            && codec.channels == channels
+            && codec.channels == self.channels()
+    }
+
+    /// Their format, under a payload type that means nothing; `None`: no codec has such a long name.
+    #[must_use]
+    pub fn format(&self) -> Option<Codec> {
+        let (encoding, clock_rate) = (EncodingName::new(self.encoding())?, self.clock_rate());
+        let (payload_type, channels) = (PayloadType::default(), self.channels());
+        Some(Codec { payload_type, encoding, clock_rate, channels, fmtp: None })
+    }
+
+    /// All are mono, but RFC 7587 7 has Opus in two channels whatever it carries.
+    fn channels(&self) -> u8 {
+        if self.encoding().eq_ignore_ascii_case("opus") { 2 } else { 1 }
     }
 
     /// Duration of one frame.
@@ -218,14 +265,19 @@ impl Frames {
     /// How many frames there are, at least 1.
     #[must_use]
     pub fn count(&self) -> u32 {
-        (self.0.bytes.len() / self.0.frame_len) as u32
+        self.0.pieces.last().map_or(1, |piece| piece.until)
     }
 
     /// The payload of frame `index`, counted modulo [`Frames::count`].
     #[must_use]
     pub fn payload(&self, index: u32) -> &[u8] {
-        let at = (index % self.count()) as usize * self.0.frame_len;
-        &self.0.bytes[at..at + self.0.frame_len]
+        let index = index % self.count();
+        let pieces = &self.0.pieces;
+        let at = pieces.partition_point(|piece| piece.until <= index);
+        let before = at.checked_sub(1).map_or(0, |before| pieces[before].until);
+        let Piece { frame_len, bytes, .. } = &pieces[at];
+        let start = (index - before) as usize * frame_len;
+        &bytes[start..start + frame_len]
     }
 }
 

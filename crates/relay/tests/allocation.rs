@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use patchcord_relay::command::{Command, DtmfStep, EgressMode, IceCredentials, LegSpec, Source, Trigger};
+use patchcord_relay::command::{Command, DtmfHow, DtmfStep, EgressMode, IceCredentials, LegSpec, Source, Trigger};
 use patchcord_relay::ids::{AssociationId, Component, LegId, PortId};
 use patchcord_relay::media::Repeat;
 use patchcord_relay::time::MonoTime;
@@ -241,7 +241,10 @@ fn ticks_of_players_allocate_nothing() {
 
 #[test]
 fn key_presses_allocate_nothing_once_they_are_commanded() {
-    let key = |event| DtmfStep::Key { event, volume: 10, duration_ms: 100, pause_ms: 40 };
+    let with = |event, how| DtmfStep::Key { event, volume: 10, duration_ms: 100, pause_ms: 40, how };
+    let key = |event| with(event, DtmfHow::Event);
+    let frames = clip(1, 5);
+    let tone = |event| with(event, DtmfHow::Tone(frames.clone()));
     for mode in [EgressMode::Continuity, EgressMode::NewSsrc, EgressMode::Transparent] {
         let mut bare = Bare::with_legs(vec![LegSpec { egress_mode: mode, ..spec(1) }, spec(2), spec(3)]);
         bare.must(&[cut_over(1, Trigger::Immediate, &[(1, leg(2)), (3, hold())])]);
@@ -252,7 +255,8 @@ fn key_presses_allocate_nothing_once_they_are_commanded() {
         }
         let target = Stream::of(3).packet();
         for leg in [1, 3] {
-            let steps = [&[key(1); 3][..], &[DtmfStep::Pause { ms: 500 }], &[key(2); 3]].concat();
+            let pause = DtmfStep::Pause { ms: 300 };
+            let steps = vec![key(1), tone(1), key(1), key(3), pause, tone(2), key(2), key(2)];
             bare.must(&[Command::SendDtmf { leg: LegId(leg), steps }]);
         }
         let made = bare.made;

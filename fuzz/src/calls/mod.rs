@@ -335,7 +335,7 @@ fn control_config() -> Config {
         latch: LatchPolicy::default(),
         egress: EgressMode::default(),
         media_timeout: Some(Duration::from_secs(30)),
-        audio: AudioConfig { hold: Some(hold_file().to_owned()), ..AudioConfig::default() },
+        audio: AudioConfig { hold: vec![hold_file().to_owned()], ..AudioConfig::default() },
         token: None,
         version: "0.0.0-test".to_owned(),
     }

@@ -94,6 +94,8 @@ pub enum Command {
     Whisper(Whisper),
     /// Undoes `whisper`.
     Unwhisper(OneParty),
+    /// Whoever hears the party hears it louder or softer than it speaks.
+    Gain(Gain),
     /// Records the call from now on.
     RecordStart(RecordStart),
     /// Leaves out of the recording what comes from now on.
@@ -147,6 +149,7 @@ impl Command {
             Self::Leave(_) => CommandName::Leave,
             Self::Whisper(_) => CommandName::Whisper,
             Self::Unwhisper(_) => CommandName::Unwhisper,
+            Self::Gain(_) => CommandName::Gain,
             Self::RecordStart(_) => CommandName::RecordStart,
             Self::RecordPause(_) => CommandName::RecordPause,
             Self::RecordResume(_) => CommandName::RecordResume,
@@ -197,6 +200,7 @@ pub enum CommandName {
     Leave,
     Whisper,
     Unwhisper,
+    Gain,
     RecordStart,
     RecordPause,
     RecordResume,
@@ -245,6 +249,7 @@ impl CommandName {
             Self::Leave => "leave",
             Self::Whisper => "whisper",
             Self::Unwhisper => "unwhisper",
+            Self::Gain => "gain",
             Self::RecordStart => "record-start",
             Self::RecordPause => "record-pause",
             Self::RecordResume => "record-resume",
@@ -446,9 +451,10 @@ pub struct Swap {
 pub struct Hold {
     /// The party.
     pub party: String,
-    /// A named audio; absent: the server's hold audio, or silence where it cannot be encoded for the party.
+    /// A named audio, or several, one after the other; absent: the server's hold audio, or silence where it cannot be encoded for the
+    /// party.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio: Option<String>,
+    pub audio: Option<OneOrMore>,
 }
 
 /// Fields of `play`.
@@ -457,11 +463,58 @@ pub struct Hold {
 pub struct Play {
     /// The party.
     pub party: String,
-    /// A named audio.
-    pub audio: String,
-    /// How often; absent: once.
+    /// A named audio, or several, one after the other without a gap.
+    pub audio: OneOrMore,
+    /// How often, all of it; absent: once.
     #[serde(default = "once")]
     pub repeat: Repeat,
+    /// It follows what is being played, without a gap, instead of taking its place. If nothing is, it begins at once.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub queue: bool,
+    /// What the party may do to end it, and all that it follows or is to follow it; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub barge_in: Option<BargeIn>,
+    /// Over what the party hears, which goes on, and not in its place.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub overlay: bool,
+    /// With `overlay`: how much louder the audio is heard, in dB, -60 to 24.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schema(minimum = -60, maximum = 24)]
+    pub gain_db: i8,
+    /// With `overlay`: how much louder whatever else the party hears is heard meanwhile, in dB: -60 to 0, which is softer.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schema(minimum = -60, maximum = 0)]
+    pub duck_db: i8,
+}
+
+impl Play {
+    /// One audio in the place of what the party hears.
+    pub(crate) const fn covering(party: String, audio: String, repeat: Repeat) -> Self {
+        let audio = OneOrMore::One(audio);
+        Self { party, audio, repeat, queue: false, barge_in: None, overlay: false, gain_db: 0, duck_db: 0 }
+    }
+}
+
+/// What of a party ends what is played to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BargeIn {
+    /// A key that it has pressed, as an event (RFC 4733) or as tones.
+    Key,
+    /// That it begins to speak.
+    Speech,
+    /// Either.
+    Any,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(value: &i8) -> bool {
+    *value == 0
 }
 
 const fn once() -> Repeat {
@@ -489,7 +542,7 @@ pub struct Monitor {
     pub of: OneOrMore,
 }
 
-/// A party, or a list of them.
+/// A name of a party or of audio, or a list of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum OneOrMore {
@@ -504,8 +557,8 @@ impl OneOrMore {
     #[must_use]
     pub fn as_slice(&self) -> &[String] {
         match self {
-            Self::One(party) => core::slice::from_ref(party),
-            Self::More(parties) => parties,
+            Self::One(name) => core::slice::from_ref(name),
+            Self::More(names) => names,
         }
     }
 }
@@ -526,8 +579,19 @@ pub struct Whisper {
     pub party: String,
     /// The party that whispers. What it hears does not change.
     pub by: String,
-    /// How much louder it is heard than it speaks, in dB, -60 to 24.
+    /// How much louder it is heard than it speaks, in dB, -60 to 24; its own gain comes on top of that.
     #[serde(default)]
+    #[schema(minimum = -60, maximum = 24)]
+    pub gain_db: i8,
+}
+
+/// Fields of `gain`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gain {
+    /// The party that is heard.
+    pub party: String,
+    /// How much louder it is heard than it speaks, in dB, -60 to 24; 0: as loud as it speaks.
     #[schema(minimum = -60, maximum = 24)]
     pub gain_db: i8,
 }

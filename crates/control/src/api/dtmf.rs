@@ -3,9 +3,11 @@
 use core::ops::RangeInclusive;
 
 use patchcord_codec::dtmf::Digit;
-use patchcord_relay::command::DtmfStep;
+use patchcord_relay::command::{DtmfHow, DtmfStep};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::tones::Tone;
 
 /// The most keys and pauses of one command.
 pub const DTMF_DIGITS_MAX: usize = 128;
@@ -36,6 +38,37 @@ pub struct DtmfSend {
     #[serde(default = "default_volume_dbm0")]
     #[schema(minimum = -63, maximum = 0)]
     pub volume_dbm0: i16,
+    /// How the party is told.
+    #[serde(default)]
+    pub how: DtmfHowName,
+}
+
+/// How a party is told of a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DtmfHowName {
+    /// By an event if it has `telephone-event` of the clock rate of its audio, else by a tone.
+    #[default]
+    Auto,
+    /// By an RFC 4733 event.
+    Event,
+    /// By a tone in the audio (ITU-T Q.23).
+    Tone,
+}
+
+/// Why there are no keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BadKeys {
+    /// Which field cannot be, and why.
+    Fields(String),
+    /// They are to be tones, and the party has no format for these.
+    NoTone,
+}
+
+impl From<String> for BadKeys {
+    fn from(why: String) -> Self {
+        Self::Fields(why)
+    }
 }
 
 const fn default_duration_ms() -> u16 {
@@ -51,18 +84,15 @@ const fn default_volume_dbm0() -> i16 {
 }
 
 impl DtmfSend {
-    /// The keys and pauses, one after the other.
-    ///
-    /// # Errors
-    /// Which field cannot be, and why.
-    pub fn steps(&self) -> Result<Vec<DtmfStep>, String> {
+    /// The keys and pauses, one after the other. `how` says how the party is told of one, if it can be.
+    pub(crate) fn steps(&self, how: impl Fn(Tone) -> Option<DtmfHow>) -> Result<Vec<DtmfStep>, BadKeys> {
         let &Self { duration_ms, pause_ms, volume_dbm0, .. } = self;
         within("duration_ms", &duration_ms, &DURATION_MS)?;
         within("pause_ms", &pause_ms, &PAUSE_MS)?;
         within("volume_dbm0", &volume_dbm0, &VOLUME_DBM0)?;
         let count = self.digits.chars().count();
         if !(1..=DTMF_DIGITS_MAX).contains(&count) {
-            return Err(format!("`digits` has {count} characters; 1 to {DTMF_DIGITS_MAX} are possible"));
+            return Err(format!("`digits` has {count} characters; 1 to {DTMF_DIGITS_MAX} are possible").into());
         }
         let volume = u8::try_from(volume_dbm0.unsigned_abs()).unwrap_or(u8::MAX);
         let step = |(at, digit): (usize, char)| match digit {
@@ -70,11 +100,14 @@ impl DtmfSend {
             'W' => Ok(DtmfStep::Pause { ms: 1000 }),
             ',' => Ok(DtmfStep::Pause { ms: 2000 }),
             _ => match Digit::from_char(digit) {
-                Some(key) => Ok(DtmfStep::Key { event: key.event(), volume, duration_ms, pause_ms }),
-                None => Err(format!(
+                Some(key) => {
+                    let how = how(Tone { digit: key, volume, duration_ms }).ok_or(BadKeys::NoTone)?;
+                    Ok(DtmfStep::Key { event: key.event(), volume, duration_ms, pause_ms, how })
+                }
+                None => Err(BadKeys::Fields(format!(
                     "`digits` has {digit:?} at place {}: keys are 0 to 9, *, #, A to D, and pauses w, W and a comma",
                     at + 1
-                )),
+                ))),
             },
         };
         self.digits.chars().enumerate().map(step).collect()
@@ -100,15 +133,26 @@ mod tests {
 
     fn send(digits: &str) -> DtmfSend {
         let digits = digits.to_owned();
-        DtmfSend { party: "a".to_owned(), digits, duration_ms: 100, pause_ms: 50, volume_dbm0: -10 }
+        DtmfSend {
+            party: "a".to_owned(),
+            digits,
+            duration_ms: 100,
+            pause_ms: 50,
+            volume_dbm0: -10,
+            how: DtmfHowName::Event,
+        }
+    }
+
+    fn steps(send: &DtmfSend) -> Result<Vec<DtmfStep>, BadKeys> {
+        send.steps(|_| Some(DtmfHow::Event))
     }
 
     #[test]
     fn digits_are_keys_and_pauses() {
-        let key = |event| DtmfStep::Key { event, volume: 10, duration_ms: 100, pause_ms: 50 };
+        let key = |event| DtmfStep::Key { event, volume: 10, duration_ms: 100, pause_ms: 50, how: DtmfHow::Event };
         let pause = |ms| DtmfStep::Pause { ms };
-        assert_eq!(send("0*#aD").steps(), Ok(vec![key(0), key(10), key(11), key(12), key(15)]));
-        assert_eq!(send("wW,9").steps(), Ok(vec![pause(500), pause(1000), pause(2000), key(9)]));
+        assert_eq!(steps(&send("0*#aD")), Ok(vec![key(0), key(10), key(11), key(12), key(15)]));
+        assert_eq!(steps(&send("wW,9")), Ok(vec![pause(500), pause(1000), pause(2000), key(9)]));
     }
 
     #[test]
@@ -122,8 +166,11 @@ mod tests {
             (DtmfSend { volume_dbm0: 1, ..send("1") }, "`volume_dbm0` is 1; -63 to 0"),
             (DtmfSend { volume_dbm0: -64, ..send("1") }, "`volume_dbm0` is -64"),
         ] {
-            let error = command.steps().expect_err(words);
-            assert!(error.contains(words), "{error}");
+            match steps(&command) {
+                Err(BadKeys::Fields(error)) => assert!(error.contains(words), "{error}"),
+                other => panic!("{words}: {other:?}"),
+            }
         }
+        assert_eq!(send("1").steps(|_| None), Err(BadKeys::NoTone));
     }
 }

@@ -99,11 +99,16 @@ pub enum EventKind {
     /// The party has ended the association.
     DtlsClosed,
     /// What was played to the party has ended.
-    PlayFinished,
+    PlayFinished {
+        /// How.
+        ended: PlayEnd,
+    },
     /// The key presses for the party are through, or will not be sent any more.
     DtmfFinished {
         /// How many keys were sent, one that was cut short included.
         sent: u16,
+        /// How many of these were tones.
+        tones: u16,
         /// How many were not: they were stopped, or the party could not be sent them any more.
         dropped: u16,
     },
@@ -186,6 +191,18 @@ pub enum EventKind {
     },
 }
 
+/// How what was played has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlayEnd {
+    /// It was played to its end.
+    Finished,
+    /// The party has pressed a key or spoken (`barge_in`).
+    BargedIn,
+    /// A command has ended it, or put something else in its place.
+    Stopped,
+}
+
 /// A receipt, with the cut-over it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CutOverEvent {
@@ -250,7 +267,7 @@ impl EventKind {
             Self::DtlsConnected { .. } => "dtls-connected",
             Self::DtlsFailed { .. } => "dtls-failed",
             Self::DtlsClosed => "dtls-closed",
-            Self::PlayFinished => "play-finished",
+            Self::PlayFinished { .. } => "play-finished",
             Self::DtmfFinished { .. } => "dtmf-finished",
             Self::Detected { .. } => "detected",
             Self::DtmfReceived { .. } => "dtmf-received",

@@ -2,6 +2,7 @@
 
 mod address;
 mod answer;
+mod audio;
 mod codec;
 mod command;
 mod defaults;
@@ -22,18 +23,19 @@ pub use answer::{
     CallCreated, CheckResult, CommandAnswer, CutOverResult, CutOverState, Detail, LegCreated, LegDeleted, Outcome,
     PartyDone, ReceiptView, Verdict,
 };
+pub use audio::{AudioList, AudioSource, AudioState, AudioUrl};
 pub use codec::{CodecParts, CodecSpec, rtpmap};
 pub use command::{
-    Bridge, Command, CommandName, Conference, Hold, LegCodecs, LegCreate, LegDirection, LegDoor, LegLatch, LegRemote,
-    LegRtcpMux, Monitor, OneOrMore, OneParty, PartyRename, Play, Relatch, Ringback, Rollback, Swap, TwoParties,
-    Whisper,
+    BargeIn, Bridge, Command, CommandName, Conference, Gain, Hold, LegCodecs, LegCreate, LegDirection, LegDoor,
+    LegLatch, LegRemote, LegRtcpMux, Monitor, OneOrMore, OneParty, PartyRename, Play, Relatch, Ringback, Rollback,
+    Swap, TwoParties, Whisper,
 };
 pub(crate) use detection::{ANSWER_TIMEOUT_MS, default_answer_timeout_ms};
 pub use detection::{Detect, Sound};
 pub use dtls::{DtlsRemote, DtlsState, LegDtls, LegDtlsDone};
-pub(crate) use dtmf::within;
-pub use dtmf::{DTMF_DIGITS_MAX, DtmfSend};
-pub use event::{CallEvent, CutOverEvent, EventKind, ReceiptFields};
+pub(crate) use dtmf::{BadKeys, within};
+pub use dtmf::{DTMF_DIGITS_MAX, DtmfHowName, DtmfSend};
+pub use event::{CallEvent, CutOverEvent, EventKind, PlayEnd, ReceiptFields};
 pub use ice::{IceState, LegIce, LegIceDone};
 pub use latch::{Direction, EgressName, GateSpec, LatchModeName, LatchSpec, LearnFromName, RelayingName};
 pub use recording::{NoFields, RecordStart, RecordingDone, RecordingFormat, RecordingLayout, RecordingState};

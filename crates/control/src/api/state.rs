@@ -113,10 +113,14 @@ pub struct LegState {
     pub conference: Vec<Arc<str>>,
     /// The party that it monitors, or several: `agent + target`.
     pub monitors: Option<String>,
+    /// How much louder it is heard than it speaks, in dB; absent: as loud as it speaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain_db: Option<i8>,
     /// The party that whispers to it.
     #[schema(value_type = Option<String>)]
     pub whisperer: Option<Arc<str>>,
-    /// A party, several that are mixed for it (`agent + target`), `silence`, `hold:NAME`, `play:NAME` or `ringback:COUNTRY`.
+    /// A party, several that are mixed for it (`agent + target`), `silence`, `hold:NAME`, `play:NAME` or `ringback:COUNTRY`; with
+    /// audio over it `agent + play:NAME`.
     pub hears: String,
     /// Whether it hears that transcoded, for they have no format in common.
     pub transcoded: bool,

@@ -3,13 +3,14 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use patchcord_relay::command::{self, CutOver, Source, SourceChange};
+use patchcord_relay::command::{self, CutOver, Prompt, Source, SourceChange, Under};
 use patchcord_relay::ids::{CutOverId, LegId};
 
-use super::model::{Heard, Leg, Legs};
+use super::model::{Heard, HeardOver, Leg, Legs};
 use super::plan::{Draft, Plan};
 use super::record::{Part, Record};
 use crate::api::{CommandName, CutOverState, Trigger, TriggerName};
+use crate::audio::Sound;
 use crate::error::{ApiError, ErrorCode};
 
 /// How a change happens.
@@ -47,6 +48,7 @@ impl Plan<'_> {
         if !before.0.iter().zip(&after.0).any(|(was, will)| differs(was, will)) {
             return Ok(Draft::CutOver(Vec::new()));
         }
+        self.gains_must_not_wait(&after)?;
         let mut parts = Vec::new();
         let mut changes = Vec::new();
         let immediate = how.trigger == Trigger::Immediate;
@@ -60,8 +62,8 @@ impl Plan<'_> {
             // While a cut-over waits, other commands may change what its parties hear: all of them are given their source
             // explicitly when it happens. Only audio that goes on is left alone, or it would begin anew; and whoever goes on
             // monitoring somebody, which has nothing to do with the cut-over.
-            let left_alone =
-                matches!(heard, Heard::Player { .. }) || (!settled && matches!(heard, Heard::Leg(_) | Heard::Mix(_)));
+            let left_alone = matches!(heard, Heard::Player { .. })
+                || (!settled && matches!(heard, Heard::Leg(_) | Heard::Mix(_) | Heard::Overlay(_)));
             let goes_on = heard == will_hear && (immediate || left_alone);
             if !goes_on {
                 let source = match will_hear {
@@ -72,6 +74,7 @@ impl Plan<'_> {
                         Some(frames) => Source::Player { frames: frames.clone(), repeat },
                         None => return Err(no_encoding(&will.party, &sound.name)),
                     },
+                    Heard::Overlay(over) => overlay(*over, will)?,
                 };
                 changes.push(SourceChange { sink: was.id, source });
             }
@@ -99,7 +102,9 @@ impl Plan<'_> {
             self.mark_changed(&parts, id);
         }
         let receipts = Vec::with_capacity(changes.len());
+        let begun: Vec<LegId> = changes.iter().filter(|_| immediate).map(|change| change.sink).collect();
         self.tell_engine(command::Command::CutOver(CutOver { id, changes, trigger }));
+        begun.into_iter().for_each(|leg| self.play_what_follows(leg));
         self.model.records.push(Record {
             id,
             request: self.request.clone(),
@@ -117,6 +122,18 @@ impl Plan<'_> {
             receipts,
         });
         Ok(Draft::CutOver(vec![id]))
+    }
+
+    /// What was queued behind what is played to a leg, which has just begun.
+    fn play_what_follows(&mut self, id: LegId) {
+        let Some(leg) = self.model.legs.get(id) else { return };
+        let Some(play) = leg.hearing.play.as_ref().filter(|play| !play.finished) else { return };
+        let next = play.then.iter().filter_map(|(sound, repeat)| {
+            let frames = sound.frames_for(&leg.codecs)?.clone();
+            Some(command::Command::PlayNext { leg: id, frames, repeat: *repeat })
+        });
+        let next: Vec<_> = next.collect();
+        next.into_iter().for_each(|command| self.tell_engine(command));
     }
 
     fn mark_changed(&mut self, parts: &[Part], id: CutOverId) {
@@ -150,6 +167,20 @@ impl Plan<'_> {
         Ok(())
     }
 
+    /// While a cut-over waits, whoever it concerns is heard as loud as before, and hears the others so: the engine will set just the
+    /// sources that were planned.
+    fn gains_must_not_wait(&self, after: &Legs) -> Result<(), ApiError> {
+        let before = &self.model.legs;
+        let legs = || before.0.iter().zip(&after.0);
+        let is_set = |was: &Leg, will: &Leg| was.hearing.company().gain_db != will.hearing.company().gain_db;
+        if !legs().any(|(was, will)| is_set(was, will)) {
+            return Ok(());
+        }
+        let concerned = legs().filter(|(was, will)| is_set(was, will) || before.heard(was) != after.heard(will));
+        let mut waiting = concerned.filter_map(|(was, _)| Some((was, self.model.records.pending_for(was.id)?)));
+        waiting.next().map_or(Ok(()), |(was, record)| Err(pending(&was.party, record)))
+    }
+
     fn trigger(&self, how: &How) -> Result<(command::Trigger, TriggerName), ApiError> {
         let never = |why: &str| ApiError::new(ErrorCode::BadTrigger, format!("the trigger can never fire: {why}"));
         Ok(match how.trigger {
@@ -169,6 +200,17 @@ impl Plan<'_> {
             }
         })
     }
+}
+
+/// The same audio goes on in the engine where the others over whom it is played change.
+fn overlay(over: HeardOver, leg: &Leg) -> Result<Source, ApiError> {
+    let HeardOver { talkers, under, sound, repeat, gain_db, serial: id, finished: _ } = over;
+    let frames =
+        |sound: &Sound| sound.frames_for(&leg.codecs).cloned().ok_or_else(|| no_encoding(&leg.party, &sound.name));
+    let beneath = |(sound, gain_db): (Arc<Sound>, i8)| frames(&sound).map(|frames| Under { frames, gain_db });
+    let under = under.map(beneath).transpose()?;
+    let prompt = Prompt { id, frames: frames(&sound)?, repeat, gain_db };
+    Ok(Source::Overlay(Box::new(command::Overlay { talkers, under, prompt })))
 }
 
 fn pending(party: &Arc<str>, record: &Record) -> ApiError {

@@ -7,12 +7,12 @@ use patchcord_relay::ids::CutOverId;
 use patchcord_relay::time::MonoTime;
 
 use super::happened::Chore;
-use super::model::CallModel;
+use super::model::{CallModel, Leg};
 use super::plan::{Draft, Plan};
 use super::record::Record;
 use super::{Call, Inner, Tell};
 use crate::api::{
-    Command, CommandAnswer, CutOverResult, CutOverState, Detail, EventKind, LegDeleted, Outcome, PartyDone,
+    Command, CommandAnswer, CutOverResult, CutOverState, Detail, EventKind, LegDeleted, Outcome, PartyDone, PlayEnd,
     RecordingDone,
 };
 
@@ -51,6 +51,7 @@ impl Inner {
     ) -> (Settled, Vec<Chore>) {
         let serials_before = self.model.serials;
         let was_recorded = self.model.recording.is_some();
+        let stopped = self.stopped_by(&plan.model);
         let Plan { env, model, drafts, news, leases, freed, associations, ended, .. } = plan;
         self.model = model;
         // A call lives long and changes seldom.
@@ -80,6 +81,9 @@ impl Inner {
         for (at, event) in before {
             chores.extend(self.happened(call, at, event, tell));
         }
+        for party in stopped {
+            tell(call.event(at, Some(party), EventKind::PlayFinished { ended: PlayEnd::Stopped }));
+        }
         for (party, kind) in news {
             // What was to be cancelled may have happened just before.
             if !matches!(kind, EventKind::CutOverCancelled { cut_over, .. } if !self.is_cancelled(CutOverId(cut_over)))
@@ -100,6 +104,12 @@ impl Inner {
     fn land(&mut self) -> Vec<(MonoTime, Event)> {
         self.in_flight = false;
         core::mem::take(&mut self.put_off)
+    }
+
+    /// The parties whose prompts are played no longer after this, without having come to their end.
+    fn stopped_by(&self, after: &CallModel) -> Vec<Arc<str>> {
+        let stopped = |was: &&Leg| after.legs.get(was.id).is_some_and(|will| was.hearing.is_stopped_by(&will.hearing));
+        self.model.legs.0.iter().filter(stopped).map(|leg| Arc::clone(&leg.party)).collect()
     }
 
     fn is_cancelled(&self, id: CutOverId) -> bool {

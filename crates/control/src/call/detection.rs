@@ -7,6 +7,7 @@ use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::overhearing::Detecting;
 
 use super::check::is_transcodable;
+use super::model::Leg;
 use super::plan::{Draft, Plan};
 use crate::api::{
     ANSWER_TIMEOUT_MS, CutOverState, Detect, EventKind, Sound, Trigger, TriggerName, default_answer_timeout_ms, within,
@@ -36,11 +37,9 @@ impl Plan<'_> {
 
     fn listen_to(&mut self, leg: LegId, answer_timeout_ms: u16) -> Result<(), ApiError> {
         let Some(found) = self.model.legs.get_mut(leg) else { return Ok(()) };
-        if !found.codecs.iter().any(is_transcodable) {
-            let why = format!("{} cannot be listened to: none of its formats can be decoded", found.party);
-            return Err(ApiError::new(ErrorCode::Incompatible, why));
-        }
+        found.can_be_listened_to()?;
         found.is_human = false;
+        found.only_barges_in = false;
         let answers = found.ears.detector.map_or(0, |before| before.answers).wrapping_add(1);
         self.overhear(leg, |ears| ears.detector = Some(Detecting { answer_timeout_ms, answers }));
         Ok(())
@@ -52,10 +51,37 @@ impl Plan<'_> {
         if found.is_human {
             return Ok(Trigger::Immediate);
         }
-        if found.ears.detector.is_none() {
+        if found.ears.detector.is_none() || found.only_barges_in {
             self.listen_to(leg, default_answer_timeout_ms())?;
         }
         Ok(trigger)
+    }
+
+    /// Has those legs listened to that may end what is played to them, while it is; but not those of which somebody else wants to know
+    /// something.
+    pub(super) fn listen_for_barge_in(&mut self) {
+        let differs = |leg: &&Leg| leg.only_barges_in || leg.may_barge_in();
+        let legs: Vec<LegId> = self.model.legs.0.iter().filter(differs).map(|leg| leg.id).collect();
+        for id in legs {
+            let Some(leg) = self.model.legs.get_mut(id) else { continue };
+            let (wanted, listened_to) = (leg.may_barge_in(), leg.ears.detector.is_some());
+            if wanted && !listened_to {
+                leg.only_barges_in = true;
+                let answer_timeout_ms = default_answer_timeout_ms();
+                self.overhear(id, |ears| ears.detector = Some(Detecting { answer_timeout_ms, answers: 0 }));
+            } else if !wanted && leg.only_barges_in {
+                leg.only_barges_in = false;
+                self.overhear(id, |ears| ears.detector = None);
+            }
+        }
+    }
+
+    /// The party has done what ends what is played to it.
+    pub(crate) fn barge_in(&mut self, leg: LegId, serial: u32) {
+        let play = self.model.legs.get(leg).and_then(|leg| leg.hearing.play.as_ref());
+        if play.is_some_and(|play| play.serial == serial && !play.finished) {
+            self.tell_engine(command::Command::EndPlay { leg });
+        }
     }
 
     /// A human has answered for whom a cut-over has waited.
@@ -65,6 +91,18 @@ impl Plan<'_> {
             self.tell_engine(command::Command::Fire { id: cut_over });
         }
         Ok(())
+    }
+}
+
+impl Leg {
+    /// # Errors
+    /// Nobody can decode what it sends.
+    pub(super) fn can_be_listened_to(&self) -> Result<(), ApiError> {
+        if self.codecs.iter().any(is_transcodable) {
+            return Ok(());
+        }
+        let why = format!("{} cannot be listened to: none of its formats can be decoded", self.party);
+        Err(ApiError::new(ErrorCode::Incompatible, why))
     }
 }
 

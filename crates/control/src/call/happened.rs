@@ -8,19 +8,22 @@ use patchcord_recording::RecordingId;
 use patchcord_relay::detection::{Detection, What};
 use patchcord_relay::event::{Event, Receipt};
 use patchcord_relay::ids::{CutOverId, LegId};
-use patchcord_relay::media::Repeat;
 use patchcord_relay::time::MonoTime;
 
 use super::model::Hearing;
 use super::record::{Proof, Record};
 use super::{Call, Inner, Tell};
-use crate::api::{CutOverEvent, CutOverState, EventKind, ReceiptView, TriggerName};
+use crate::api::{CutOverEvent, CutOverState, EventKind, PlayEnd, ReceiptView, TriggerName};
 
 /// Something that is left to be done about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Chore {
     /// What was played to the leg is over: put back what it heard before.
     FinishPlay { leg: LegId, serial: u32 },
+    /// The party has done what ends what is played to it.
+    BargeIn { leg: LegId, serial: u32 },
+    /// Something that could have been ended so is not played any more: parties are perhaps listened to for nothing.
+    EndListening,
     /// A recording has failed: the call is not recorded any more.
     EndRecording { id: RecordingId },
     /// Delete the old leg of a swap, unless the swap is undone by then.
@@ -40,7 +43,7 @@ impl Inner {
             return Vec::new();
         }
         match event {
-            Event::Switched { id } => return self.switched(call, id),
+            Event::Switched { id } => return self.switched(call, at, id, tell),
             Event::CutOver(receipt) => return self.proven(call, at, receipt, tell),
             Event::CutOverCancelled { id, gone } => return self.cancelled(call, at, id, gone, tell),
             Event::PlayFinished { leg } => return self.play_finished(call, at, leg, tell),
@@ -59,8 +62,8 @@ impl Inner {
                 let failing = EventKind::SrtpFailing { reason: reason.name().to_owned(), packets };
                 self.plain(call, at, leg, failing, tell);
             }
-            Event::DtmfFinished { leg, sent, dropped } => {
-                self.plain(call, at, leg, EventKind::DtmfFinished { sent, dropped }, tell);
+            Event::DtmfFinished { leg, sent, tones, dropped } => {
+                self.plain(call, at, leg, EventKind::DtmfFinished { sent, tones, dropped }, tell);
             }
             other => tracing::debug!(call = %call.name.name, event = ?other, "the engine told something unknown"),
         }
@@ -68,7 +71,7 @@ impl Inner {
     }
 
     /// The trigger of a waiting cut-over has fired: the model takes the step that the engine took.
-    pub(crate) fn fire(&mut self, call: &Call, id: CutOverId) -> Vec<Chore> {
+    fn fire(&mut self, call: &Call, at: MonoTime, id: CutOverId, tell: Tell<'_>) -> Vec<Chore> {
         let Some(record) = self.model.records.get_mut(id) else { return Vec::new() };
         if record.state != CutOverState::Pending {
             return Vec::new();
@@ -80,6 +83,10 @@ impl Inner {
             let Some(leg) = legs.get_mut(part.leg) else { continue };
             if part.settled {
                 core::mem::swap(&mut leg.hearing, &mut part.hearing);
+                if part.hearing.is_stopped_by(&leg.hearing) {
+                    let stopped = EventKind::PlayFinished { ended: PlayEnd::Stopped };
+                    tell(call.event(at, Some(Arc::clone(&leg.party)), stopped));
+                }
             } else {
                 // It loses or gets a peer; what is played to it may have ended since.
                 let (peer, conference) = (part.hearing.peer, part.hearing.company().conference);
@@ -89,6 +96,7 @@ impl Inner {
             }
             part.changed_by = leg.changed_by.replace(id);
             chores.extend(finished(part.leg, &leg.hearing));
+            chores.extend((leg.only_barges_in && !leg.may_barge_in()).then_some(Chore::EndListening));
         }
         legs.forget_the_gone();
         call.changed.notify_waiters();
@@ -116,10 +124,10 @@ impl Inner {
     }
 
     /// A waiting cut-over has happened.
-    fn switched(&mut self, call: &Call, id: CutOverId) -> Vec<Chore> {
+    fn switched(&mut self, call: &Call, at: MonoTime, id: CutOverId, tell: Tell<'_>) -> Vec<Chore> {
         let Some(record) = self.model.records.get_mut(id) else { return Vec::new() };
         if record.state != CutOverState::Cancelled {
-            return self.fire(call, id);
+            return self.fire(call, at, id, tell);
         }
         // It happened before what was to cancel it reached the engine. A rollback has undone all of it; after the
         // deletion of one of its legs, those that nothing has changed since are as it left them.
@@ -166,12 +174,13 @@ impl Inner {
         let party = Arc::clone(&found.party);
         let Some(play) = &mut found.hearing.play else { return Vec::new() };
         // The end of something that was played before.
-        if at < play.since || play.repeat == Repeat::Forever || play.finished {
+        if at < play.since || !(play.has_an_end() || play.barged_in) || play.finished {
             return Vec::new();
         }
         play.finished = true;
+        let ended = if play.barged_in { PlayEnd::BargedIn } else { PlayEnd::Finished };
         let chore = finished(leg, &found.hearing);
-        tell(call.event(at, Some(party), EventKind::PlayFinished));
+        tell(call.event(at, Some(party), EventKind::PlayFinished { ended }));
         let waiting = self
             .model
             .records
@@ -179,7 +188,7 @@ impl Inner {
             .find(|record| record.awaits(TriggerName::AfterPrompt, leg))
             .map(|record| record.id);
         match waiting {
-            Some(id) => self.fire(call, id),
+            Some(id) => self.fire(call, at, id, tell),
             None => chore.into_iter().collect(),
         }
     }
@@ -192,11 +201,20 @@ impl Inner {
         };
         let is_human = detection.what == What::Human;
         found.is_human |= is_human;
+        let mut chores = Vec::new();
+        if let Some(play) = &mut found.hearing.play
+            && play.ends_by(detection.what)
+            && !play.barged_in
+        {
+            play.barged_in = true;
+            chores.push(Chore::BargeIn { leg, serial: play.serial });
+        }
         if let Some(kind) = super::detection::event_of(detection) {
             self.plain(call, at, leg, kind, tell);
         }
         let waits = self.model.records.pending().filter(|record| is_human && record.awaits(TriggerName::OnHuman, leg));
-        waits.map(|record| Chore::Fire { cut_over: record.id }).collect()
+        chores.extend(waits.map(|record| Chore::Fire { cut_over: record.id }));
+        chores
     }
 
     fn plain(&self, call: &Call, at: MonoTime, leg: LegId, kind: EventKind, tell: Tell<'_>) {

@@ -8,8 +8,10 @@
 //! - `bridge a b`: each is the other's peer; both lose hold and play. A former peer is left with silence, but on hold it
 //!   keeps its place: `resume` brings it together with its peer again, whoever that talks to by then. Thus a customer can be
 //!   held, the agent consult with an expert, and either be swapped for the other or come back.
+//! - `play` with `overlay` covers nothing: the party goes on hearing what it hears, with the audio over it, and commands that change
+//!   what it hears leave the audio playing, from where it is. On hold that is the hold audio.
 //! - `hold` takes away what is played; `resume` takes away hold and play. `play` and `ringback` replace each other; `stop`, or
-//!   the end of a prompt, uncovers what is below.
+//!   the end of a prompt, uncovers what is below; with `queue` a `play` follows what is played instead.
 //! - `swap survivor old new`: a bridge of `survivor` and `new` that parks `old` with hold audio or silence. It needs
 //!   `old` as the survivor's peer, or none.
 //! - `monitor party of`: the party hears what `of` sends, whatever `of` hears or is bridged with, until `unmonitor`, which
@@ -21,6 +23,9 @@
 //!   anew for them. Who is deleted, bridged or swapped is out of it, as after `leave`; two that are left hear each other as in a bridge.
 //! - `whisper party by`: the party hears another one besides; nobody else does. `bridge`, `swap` and `conference` end it for the
 //!   party that hears it.
+//! - `gain party`: whoever hears the party, in a conference, by a monitor or in a bridge, hears it louder by so many dB, until another
+//!   `gain`; a whisper's own gain comes on top. It is heard mixed then, alone too; at 0 dB it is relayed as it is again. No bridge and
+//!   no swap changes it. Who waits for a cut-over keeps its gain, and whom it hears theirs.
 //!
 //! A cut-over with a trigger changes nothing until the trigger fires: with `on-first-packet` the survivor goes on hearing the
 //! old party, hold audio or ringback up to the new party's first packet, which is then the first that it hears. Until then:
@@ -34,17 +39,30 @@
 //! - `keep_old` `drop` deletes the old leg after the switch, unless the swap has been undone by then.
 
 use patchcord_codec::Country;
-use patchcord_relay::command::{GAIN_DB, Talker};
+use patchcord_relay::command::{self, GAIN_DB, PLAY_NEXT_MAX, Talker};
 use patchcord_relay::ids::LegId;
 use patchcord_relay::media::Repeat;
+use patchcord_relay::time::MonoTime;
 use std::sync::Arc;
 
 use super::change::{How, no_encoding};
-use super::model::{Company, Hearing, Hold, Leg, Play};
+use super::model::{Company, Hearing, Hold, Leg, Overlay, PROMPT, Play};
 use super::plan::{Draft, Plan};
 use crate::api::{self, CommandName, KeepOld, Trigger};
 use crate::audio::{self, Sound};
 use crate::error::{ApiError, ErrorCode};
+
+/// The most names of a list of audio.
+const LIST_MAX: usize = 64;
+
+impl Play {
+    /// Audio that has yet to begin.
+    fn new(sound: Arc<Sound>, kind: &'static str, repeat: Repeat) -> Self {
+        let (then, barge_in) = (Vec::new(), None);
+        let since = MonoTime::default();
+        Self { sound, kind, repeat, overlay: None, serial: 0, since, then, barge_in, barged_in: false, finished: false }
+    }
+}
 
 impl Plan<'_> {
     pub(super) fn bridge(&mut self, fields: &api::Bridge) -> Result<Draft, ApiError> {
@@ -113,7 +131,7 @@ impl Plan<'_> {
         let id = leg.id;
         let hold = match &fields.audio {
             None => self.default_hold(id),
-            Some(name) => Hold(Some(self.sound(leg, name)?)),
+            Some(names) => Hold(Some(self.sounds(leg, names.as_slice())?)),
         };
         let mut after = self.model.legs.clone();
         if let Some(leg) = after.get_mut(id) {
@@ -136,8 +154,55 @@ impl Plan<'_> {
 
     pub(super) fn play(&mut self, fields: &api::Play) -> Result<Draft, ApiError> {
         let leg = self.leg(&fields.party)?;
-        let (id, sound) = (leg.id, self.sound(leg, &fields.audio)?);
-        self.start(id, sound, "play", fields.repeat.into(), CommandName::Play)
+        let (id, sound) = (leg.id, self.sounds(leg, fields.audio.as_slice())?);
+        let (repeat, barge_in, overlay) = (fields.repeat.into(), fields.barge_in, overlay(fields)?);
+        if barge_in.is_some() {
+            leg.can_be_listened_to()?;
+        }
+        if overlay.is_some() && fields.queue {
+            return Err(ApiError::new(
+                ErrorCode::BadRequest,
+                "`overlay` and `queue` do not go together: leave one out",
+            ));
+        }
+        if fields.queue && leg.hearing.play.as_ref().is_some_and(|play| !play.finished) {
+            return self.queue(id, sound, repeat, barge_in);
+        }
+        let play = Play { barge_in, overlay, ..Play::new(sound, PROMPT, repeat) };
+        self.start(id, play, CommandName::Play)
+    }
+
+    /// Has something follow what is played.
+    fn queue(
+        &mut self,
+        id: LegId,
+        sound: Arc<Sound>,
+        repeat: Repeat,
+        barge_in: Option<api::BargeIn>,
+    ) -> Result<Draft, ApiError> {
+        let mut after = self.model.legs.clone();
+        let Some(leg) = after.get_mut(id) else { return Ok(Draft::CutOver(Vec::new())) };
+        let Some(play) = &mut leg.hearing.play else { return Ok(Draft::CutOver(Vec::new())) };
+        let never = |why: &str| Err(ApiError::new(ErrorCode::BadRequest, format!("{}: {why}", leg.party)));
+        if play.overlay.is_some() {
+            return never(
+                "what is played to it is played over what it hears, which nothing can follow; play without `queue`",
+            );
+        }
+        if !play.has_an_end() {
+            return never("what is played to it repeats for ever, so that nothing can follow; play without `queue`");
+        }
+        if play.then.len() >= PLAY_NEXT_MAX {
+            return never("as much as can is queued for it already; wait for its end");
+        }
+        let Some(frames) = sound.frames_for(&leg.codecs).cloned() else {
+            return Err(no_encoding(&leg.party, &sound.name));
+        };
+        play.then.push((sound, repeat));
+        play.barge_in = barge_in.or(play.barge_in);
+        let draft = self.change(after, &How::now(CommandName::Play))?;
+        self.tell_engine(command::Command::PlayNext { leg: id, frames, repeat });
+        Ok(draft)
     }
 
     pub(super) fn ringback(&mut self, fields: &api::Ringback) -> Result<Draft, ApiError> {
@@ -148,7 +213,7 @@ impl Plan<'_> {
         if sound.frames_for(&leg.codecs).is_none() {
             return Err(no_encoding(&leg.party, "the ringing tone"));
         }
-        self.start(leg.id, sound, "ringback", Repeat::Forever, CommandName::Ringback)
+        self.start(leg.id, Play::new(sound, "ringback", Repeat::Forever), CommandName::Ringback)
     }
 
     pub(super) fn monitor(&mut self, fields: &api::Monitor) -> Result<Draft, ApiError> {
@@ -168,7 +233,7 @@ impl Plan<'_> {
         self.change_company(party, CommandName::Unmonitor, |company| company.monitor = None)
     }
 
-    /// Changes whom a party hears beyond its peer.
+    /// Changes whom a party hears beyond its peer, or how loud it is heard.
     fn change_company(
         &mut self,
         party: LegId,
@@ -221,6 +286,12 @@ impl Plan<'_> {
         self.change_company(party, CommandName::Whisper, |company| company.whisper = Some(whisper))
     }
 
+    pub(super) fn gain(&mut self, fields: &api::Gain) -> Result<Draft, ApiError> {
+        let party = self.leg(&fields.party)?.id;
+        api::within("gain_db", &fields.gain_db, &GAIN_DB).map_err(|why| ApiError::new(ErrorCode::BadRequest, why))?;
+        self.change_company(party, CommandName::Gain, |company| company.gain_db = fields.gain_db)
+    }
+
     pub(super) fn unwhisper(&mut self, party: &str) -> Result<Draft, ApiError> {
         let party = self.leg(party)?.id;
         self.change_company(party, CommandName::Unwhisper, |company| company.whisper = None)
@@ -232,7 +303,7 @@ impl Plan<'_> {
         if sound.frames_for(&leg.codecs).is_none() {
             return Err(no_encoding(&leg.party, &sound.name));
         }
-        let draft = self.start(leg.id, sound, "play", repeat.into(), CommandName::Play)?;
+        let draft = self.start(leg.id, Play::new(sound, PROMPT, repeat.into()), CommandName::Play)?;
         self.drafts.push(draft);
         Ok(())
     }
@@ -277,19 +348,12 @@ impl Plan<'_> {
         self.change(after, &How::now(CommandName::Stop))
     }
 
-    fn start(
-        &mut self,
-        id: LegId,
-        sound: Arc<Sound>,
-        kind: &'static str,
-        repeat: Repeat,
-        command: CommandName,
-    ) -> Result<Draft, ApiError> {
+    fn start(&mut self, id: LegId, play: Play, command: CommandName) -> Result<Draft, ApiError> {
         self.model.serials += 1;
         let (serial, since) = (self.model.serials, self.now);
         let mut after = self.model.legs.clone();
         if let Some(leg) = after.get_mut(id) {
-            leg.hearing.play = Some(Box::new(Play { sound, kind, repeat, serial, since, finished: false }));
+            leg.hearing.play = Some(Box::new(Play { serial, since, ..play }));
         }
         self.change(after, &How::now(command))
     }
@@ -298,35 +362,33 @@ impl Plan<'_> {
     fn default_hold(&self, id: LegId) -> Hold {
         let sound = self.env.library.named(audio::HOLD);
         let codecs = self.model.legs.get(id).map(|leg| &leg.codecs);
-        Hold(
-            sound
-                .zip(codecs)
-                .filter(|(sound, codecs)| sound.frames_for(codecs).is_some())
-                .map(|(sound, _)| sound.clone()),
-        )
+        Hold(sound.zip(codecs).filter(|(sound, codecs)| sound.frames_for(codecs).is_some()).map(|(sound, _)| sound))
+    }
+
+    /// The audio of these names, one after the other, if the party can hear it.
+    fn sounds(&self, leg: &Leg, names: &[String]) -> Result<Arc<Sound>, ApiError> {
+        let bad = |why: String| ApiError::new(ErrorCode::BadRequest, why);
+        if names.is_empty() || names.len() > LIST_MAX {
+            return Err(bad(format!("`audio` is a name, or a list of 1 to {LIST_MAX}, and not of {}", names.len())));
+        }
+        let sounds = names.iter().map(|name| self.sound(leg, name)).collect::<Result<Vec<_>, _>>()?;
+        Sound::joined(None, &sounds).map_err(bad)
     }
 
     /// The audio of that name, if the party can hear it.
     fn sound(&self, leg: &Leg, name: &str) -> Result<Arc<Sound>, ApiError> {
         let library = &self.env.library;
-        let sound = library.named(name).ok_or_else(|| {
-            let known: Vec<_> = library.names().collect();
-            let known = known.join(", ");
-            ApiError::new(
-                ErrorCode::UnknownAudio,
-                format!("no audio is named {name:?}; there are: {known}; more can be given in `[audio.files]`"),
-            )
-        })?;
+        let sound = library.named(name).ok_or_else(|| library.unknown(name))?;
         if sound.frames_for(&leg.codecs).is_none() {
             return Err(no_encoding(&leg.party, name));
         }
-        Ok(Arc::clone(sound))
+        Ok(sound)
     }
 
     /// Whether something with an end is being played to the leg.
     fn hears_prompt(&self, id: LegId) -> bool {
         let play = self.model.legs.get(id).and_then(|leg| leg.hearing.play.as_ref());
-        play.is_some_and(|play| matches!(play.repeat, Repeat::Times(_)) && !play.finished)
+        play.is_some_and(|play| play.has_an_end() && !play.finished)
     }
 
     fn not_bridged(&self, a: &str, b: &str, id: LegId) -> ApiError {
@@ -336,4 +398,19 @@ impl Plan<'_> {
         };
         ApiError::new(ErrorCode::NotBridged, format!("{a} is not bridged with {b} but {with}"))
     }
+}
+
+/// How audio is to be played over what the party hears; `None`: in its place.
+fn overlay(fields: &api::Play) -> Result<Option<Overlay>, ApiError> {
+    let bad = |why: String| ApiError::new(ErrorCode::BadRequest, why);
+    let &api::Play { overlay, gain_db, duck_db, .. } = fields;
+    if !overlay {
+        return match (gain_db, duck_db) {
+            (0, 0) => Ok(None),
+            _ => Err(bad("`gain_db` and `duck_db` go with `\"overlay\": true`".to_owned())),
+        };
+    }
+    api::within("gain_db", &gain_db, &GAIN_DB).map_err(bad)?;
+    api::within("duck_db", &duck_db, &(*GAIN_DB.start()..=0)).map_err(bad)?;
+    Ok(Some(Overlay { gain_db, duck_db }))
 }

@@ -78,6 +78,7 @@ impl Plan<'_> {
             srtp: None,
             dtls: None,
             ears: Ears::NONE,
+            only_barges_in: false,
             is_human: false,
             hearing: Hearing::default(),
             changed_by: None,
@@ -203,7 +204,7 @@ impl Plan<'_> {
         let legs = &self.model.legs;
         let hears_mixed = |other: &Leg| {
             let heard = legs.heard(other);
-            matches!(heard, Heard::Mix(_)) && heard.has(leg.id)
+            matches!(heard, Heard::Mix(_) | Heard::Overlay(_)) && heard.has(leg.id)
         };
         if legs.0.iter().any(hears_mixed) {
             let mut after = legs.clone();

@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use patchcord_relay::command::{IceCredentials, SrtpKeys, Talker};
+use patchcord_relay::command::{GAIN_DB, IceCredentials, SrtpKeys, Talker};
+use patchcord_relay::detection::What;
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::{Codec, Repeat};
 use patchcord_relay::overhearing::Ears;
@@ -14,6 +15,7 @@ use patchcord_relay::time::MonoTime;
 
 use super::dtls::Dtls;
 use super::record::Records;
+use crate::api::BargeIn;
 use crate::audio::Sound;
 use crate::interfaces::Lease;
 use crate::recording::CallRecording;
@@ -53,6 +55,8 @@ pub(crate) struct Leg {
     pub(crate) dtls: Option<Arc<Dtls>>,
     /// Who hears it beside its listeners; the engine has been told so.
     pub(crate) ears: Ears,
+    /// It is listened to for nothing but what is played to it and may be ended by it (`barge_in`).
+    pub(crate) only_barges_in: bool,
     /// A human was heard to have answered.
     pub(crate) is_human: bool,
     pub(crate) hearing: Hearing,
@@ -66,7 +70,8 @@ pub(crate) struct Hearing {
     /// Whom it is bridged with: they hear each other if both have the other as peer. A party on hold keeps its peer here
     /// even while that peer is bridged with somebody else.
     pub(crate) peer: Option<LegId>,
-    /// Whom it hears beyond its peer. Few do, so that it is kept elsewhere; never one that says nothing.
+    /// Whom it hears beyond its peer, and how loud others hear it. Few have any of it, so that it is kept elsewhere; never one that
+    /// says nothing.
     company: Option<Box<Company>>,
     /// It is on hold.
     pub(crate) hold: Option<Hold>,
@@ -81,13 +86,15 @@ pub(crate) struct Company {
     pub(crate) conference: Option<u32>,
     /// Whom it hears without being heard.
     pub(crate) monitor: Option<Box<[LegId]>>,
-    /// Whom it hears besides all others.
+    /// Whom it hears besides all others, and how much louder than these would.
     pub(crate) whisper: Option<Talker>,
+    /// How much louder it is heard itself than it speaks, in dB, by whoever hears it. No bridge changes that.
+    pub(crate) gain_db: i8,
 }
 
 impl Hearing {
     pub(crate) fn company(&self) -> &Company {
-        const NONE: &Company = &Company { conference: None, monitor: None, whisper: None };
+        const NONE: &Company = &Company { conference: None, monitor: None, whisper: None, gain_db: 0 };
         self.company.as_deref().unwrap_or(NONE)
     }
 
@@ -95,6 +102,12 @@ impl Hearing {
         let mut company = self.company.take().unwrap_or_default();
         change(&mut company);
         self.company = Some(company).filter(|company| **company != Company::default());
+    }
+
+    /// Whether a prompt has not come to its end that was played until this took its place.
+    pub(crate) fn is_stopped_by(&self, after: &Self) -> bool {
+        let still = after.play.as_ref().map(|play| play.serial);
+        self.play.as_ref().is_some_and(|play| play.kind == PROMPT && !play.finished && Some(play.serial) != still)
     }
 
     /// Whether it is in this conference; nobody is in none.
@@ -113,6 +126,9 @@ impl PartialEq for Hold {
     }
 }
 
+/// What `play` plays, as it is shown.
+pub(crate) const PROMPT: &str = "play";
+
 /// Audio that is played.
 #[derive(Clone, Debug)]
 pub(crate) struct Play {
@@ -120,17 +136,66 @@ pub(crate) struct Play {
     /// `play` or `ringback`.
     pub(crate) kind: &'static str,
     pub(crate) repeat: Repeat,
+    /// It is played over what the party hears, and not in its place.
+    pub(crate) overlay: Option<Overlay>,
     /// Tells it from other things that the call plays; never 0.
     pub(crate) serial: u32,
     /// When the engine began; the end of something that was played before is older.
     pub(crate) since: MonoTime,
+    /// What follows it, without a gap, and how often.
+    pub(crate) then: Vec<(Arc<Sound>, Repeat)>,
+    /// What of the party ends it.
+    pub(crate) barge_in: Option<BargeIn>,
+    /// That has happened, and the engine is being told to end it.
+    pub(crate) barged_in: bool,
     /// It has ended, and what was heard before is not back yet.
     pub(crate) finished: bool,
 }
 
+impl Play {
+    /// Whether it comes to an end by itself.
+    pub(crate) fn has_an_end(&self) -> bool {
+        let last = self.then.last().map_or(self.repeat, |(_, repeat)| *repeat);
+        matches!(last, Repeat::Times(_))
+    }
+
+    /// Whether what was heard of the party ends it.
+    pub(crate) fn ends_by(&self, what: What) -> bool {
+        let (key, speech) = match self.barge_in {
+            None => (false, false),
+            Some(BargeIn::Key) => (true, false),
+            Some(BargeIn::Speech) => (false, true),
+            Some(BargeIn::Any) => (true, true),
+        };
+        !self.finished
+            && match what {
+                What::Key { .. } => key,
+                What::SpeechBegins | What::Human => speech,
+                _ => false,
+            }
+    }
+
+    /// What is played, in its order.
+    pub(crate) fn names(&self) -> String {
+        let names = core::iter::once(&self.sound).chain(self.then.iter().map(|(sound, _)| sound));
+        names.map(|sound| &*sound.name).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// How audio is played over what a party hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overlay {
+    /// How much louder it is.
+    pub(crate) gain_db: i8,
+    /// How much louder everything else is meanwhile; not above 0.
+    pub(crate) duck_db: i8,
+}
+
 impl PartialEq for Play {
     fn eq(&self, other: &Self) -> bool {
-        self.serial == other.serial && self.finished == other.finished
+        // What follows is only ever added to.
+        let what = |play: &Self| (play.serial, play.finished, play.then.len(), play.barge_in);
+        what(self) == what(other)
     }
 }
 
@@ -147,6 +212,30 @@ pub(crate) enum Heard {
         repeat: Repeat,
         serial: u32,
     },
+    /// Several legs, one or none, and audio over them.
+    Overlay(Box<HeardOver>),
+}
+
+/// See [`Heard::Overlay`].
+#[derive(Clone, Debug)]
+pub(crate) struct HeardOver {
+    pub(crate) talkers: Vec<Talker>,
+    /// Hold audio that goes on, and how much louder.
+    pub(crate) under: Option<(Arc<Sound>, i8)>,
+    pub(crate) sound: Arc<Sound>,
+    pub(crate) repeat: Repeat,
+    pub(crate) gain_db: i8,
+    pub(crate) serial: u32,
+    /// It has ended, and the hold audio goes on for the time being as it was with it.
+    pub(crate) finished: bool,
+}
+
+impl PartialEq for HeardOver {
+    fn eq(&self, other: &Self) -> bool {
+        let under = |over: &Self| over.under.as_ref().map(|(sound, gain_db)| (Arc::as_ptr(sound), *gain_db));
+        (self.serial, self.finished, &self.talkers, under(self))
+            == (other.serial, other.finished, &other.talkers, under(other))
+    }
 }
 
 impl PartialEq for Heard {
@@ -158,6 +247,7 @@ impl PartialEq for Heard {
             (Self::Player { sound: one, serial: a, .. }, Self::Player { sound: other, serial: b, .. }) => {
                 a == b && Arc::ptr_eq(one, other)
             }
+            (Self::Overlay(one), Self::Overlay(other)) => one == other,
             _ => false,
         }
     }
@@ -179,11 +269,17 @@ impl Heard {
             Self::Silence | Self::Player { .. } => false,
             Self::Leg(heard) => *heard == leg,
             Self::Mix(talkers) => talkers.iter().any(|talker| talker.leg == leg),
+            Self::Overlay(over) => over.talkers.iter().any(|talker| talker.leg == leg),
         }
     }
 }
 
 impl Leg {
+    /// Whether something is played to it that it may end.
+    pub(super) fn may_barge_in(&self) -> bool {
+        self.hearing.play.as_ref().is_some_and(|play| play.barge_in.is_some() && !play.finished)
+    }
+
     /// The number of this media, empty for the first one, if it is a media of `party`.
     pub(super) fn media_of(&self, party: &str) -> Option<&str> {
         let rest = self.party.strip_prefix(party)?;
@@ -242,7 +338,11 @@ impl Legs {
 
     /// What feeds the leg.
     pub(crate) fn heard(&self, leg: &Leg) -> Heard {
-        match (&leg.hearing.play, &leg.hearing.hold) {
+        let play = leg.hearing.play.as_deref();
+        match (play, &leg.hearing.hold) {
+            (Some(play @ Play { overlay: Some(overlay), .. }), hold) => {
+                self.heard_under(leg, play, *overlay, hold.as_ref())
+            }
             (Some(play), _) if play.finished => Heard::Silence,
             (Some(play), _) => {
                 Heard::Player { sound: Arc::clone(&play.sound), repeat: play.repeat, serial: play.serial }
@@ -255,10 +355,29 @@ impl Legs {
         }
     }
 
+    /// What feeds the leg while audio is played over it. When that has ended the rest is heard as it was with it until what was heard
+    /// before is back, as by the engine.
+    fn heard_under(&self, leg: &Leg, play: &Play, overlay: Overlay, hold: Option<&Hold>) -> Heard {
+        let Overlay { gain_db, duck_db } = overlay;
+        let ducked = |talker: Talker| Talker { gain_db: sum_db(talker.gain_db, duck_db), ..talker };
+        let talkers = if hold.is_some() { Vec::new() } else { self.talkers(leg) };
+        let talkers: Vec<_> = talkers.into_iter().map(ducked).collect();
+        let under = hold.and_then(|hold| hold.0.as_ref()).map(|sound| (Arc::clone(sound), duck_db));
+        match (play.finished, under.is_some(), talkers.is_empty()) {
+            (true, false, true) => Heard::Silence,
+            (true, false, false) => Heard::Mix(talkers),
+            (finished, ..) => {
+                let &Play { ref sound, repeat, serial, .. } = play;
+                let sound = Arc::clone(sound);
+                Heard::Overlay(Box::new(HeardOver { talkers, under, sound, repeat, gain_db, serial, finished }))
+            }
+        }
+    }
+
     /// The parties that a leg hears while nothing covers them.
     fn talkers(&self, leg: &Leg) -> Vec<Talker> {
         let peer = &leg.hearing.peer;
-        let Company { conference, monitor, whisper } = leg.hearing.company();
+        let Company { conference, monitor, whisper, .. } = leg.hearing.company();
         let speaks = |other: &&Leg| other.hearing.hold.is_none();
         let mut heard: Vec<LegId> = if let Some(of) = monitor {
             of.iter().copied().filter(|of| self.get(*of).is_some()).collect()
@@ -275,7 +394,13 @@ impl Legs {
         };
         let whisper = whisper.filter(|whisper| self.get(whisper.leg).is_some());
         heard.retain(|heard| whisper.is_none_or(|whisper| whisper.leg != *heard));
-        heard.into_iter().map(|leg| Talker { leg, gain_db: 0 }).chain(whisper).collect()
+        let heard = heard.into_iter().map(|leg| Talker { leg, gain_db: 0 }).chain(whisper);
+        heard.map(|Talker { leg, gain_db }| Talker { leg, gain_db: sum_db(gain_db, self.gain_of(leg)) }).collect()
+    }
+
+    /// How much louder a leg is heard than it speaks.
+    fn gain_of(&self, leg: LegId) -> i8 {
+        self.get(leg).map_or(0, |leg| leg.hearing.company().gain_db)
     }
 
     /// The others that a leg is in a conference with.
@@ -361,9 +486,12 @@ impl Legs {
         }
     }
 
+    /// The leg hears this from now on; how loud it is heard stays.
     pub(crate) fn set(&mut self, id: LegId, hearing: Hearing) {
         if let Some(leg) = self.get_mut(id) {
+            let gain_db = leg.hearing.company().gain_db;
             leg.hearing = hearing;
+            leg.hearing.change_company(|company| company.gain_db = gain_db);
         }
     }
 
@@ -380,4 +508,9 @@ impl Legs {
             leg.hearing.peer = leg.hearing.peer.filter(|peer| alive.contains(peer));
         }
     }
+}
+
+/// Both gains, within what is possible.
+fn sum_db(one: i8, other: i8) -> i8 {
+    one.saturating_add(other).clamp(*GAIN_DB.start(), *GAIN_DB.end())
 }

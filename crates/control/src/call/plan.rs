@@ -107,6 +107,7 @@ impl<'a> Plan<'a> {
 
     /// The commands for the engine, which are gone from the plan then.
     pub(crate) fn take_engine_commands(&mut self) -> Vec<command::Command> {
+        self.listen_for_barge_in();
         core::mem::take(&mut self.engine)
     }
 
@@ -152,6 +153,7 @@ impl<'a> Plan<'a> {
             Command::Leave(fields) => self.leave(&fields.party)?,
             Command::Whisper(fields) => self.whisper(fields)?,
             Command::Unwhisper(fields) => self.unwhisper(&fields.party)?,
+            Command::Gain(fields) => self.gain(fields)?,
             Command::RecordStart(fields) => self.record_start(fields)?,
             Command::RecordPause(_) => self.record_pause(true)?,
             Command::RecordResume(_) => self.record_pause(false)?,

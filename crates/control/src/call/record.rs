@@ -141,7 +141,7 @@ impl Record {
         let mut staying = self.parts.iter().filter(|part| part.sink && part.leg != leg).peekable();
         let hears_it = |part: &Part| {
             let Hearing { peer, hold, play, .. } = &part.hearing;
-            let Company { conference, monitor, whisper } = part.hearing.company();
+            let Company { conference, monitor, whisper, .. } = part.hearing.company();
             let with = |other: &&Part| other.leg != part.leg && other.hearing.confers(*conference);
             let mut heard: Vec<LegId> = match (monitor, conference) {
                 (Some(of), _) => of.to_vec(),

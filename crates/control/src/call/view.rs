@@ -86,9 +86,17 @@ pub(super) fn hears(legs: &Legs, leg: &Leg) -> String {
         Heard::Silence => "silence".to_owned(),
         Heard::Leg(id) => legs.get(id).map_or("silence", |peer| &peer.party).to_owned(),
         Heard::Mix(talkers) => names(legs, talkers.iter().map(|talker| talker.leg)),
+        Heard::Overlay(over) => {
+            let others = match &over.under {
+                Some((sound, _)) => format!("hold:{}", sound.name),
+                None if over.talkers.is_empty() => "silence".to_owned(),
+                None => names(legs, over.talkers.iter().map(|talker| talker.leg)),
+            };
+            if over.finished { others } else { format!("{others} + play:{}", over.sound.name) }
+        }
         Heard::Player { sound, .. } => {
-            let kind = leg.hearing.play.as_ref().map_or("hold", |play| play.kind);
-            format!("{kind}:{}", sound.name)
+            let play = leg.hearing.play.as_ref();
+            play.map_or_else(|| format!("hold:{}", sound.name), |play| format!("{}:{}", play.kind, play.names()))
         }
     }
 }
@@ -152,6 +160,7 @@ fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, env: &Env) ->
         held: leg.hearing.hold.is_some(),
         conference: model.legs.conference_of(leg).map(|other| Arc::clone(&other.party)).collect(),
         monitors: monitors.filter(|names| !names.is_empty()),
+        gain_db: Some(leg.hearing.company().gain_db).filter(|gain_db| *gain_db != 0),
         whisperer: whisperer.map(|by| Arc::clone(&by.party)),
         hears: hears(&model.legs, leg),
         transcoded: snapshot.transcoded,

@@ -75,7 +75,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
-/// The call that the path names.
+/// The call, or the audio, that the path names.
 pub(super) struct Path(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Path {

@@ -1,5 +1,6 @@
 //! The HTTP front: docs/http-api.md as an [`axum::Router`].
 
+mod audio;
 mod auth;
 mod errors;
 pub(crate) mod metrics;
@@ -12,14 +13,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use utoipa::openapi::OpenApi;
 
 use crate::control::Control;
 use crate::ng::Ng;
 use crate::ng::listen::{self, Server};
 
-/// The largest body, in bytes.
+/// The largest body, in bytes, but for that of an upload of audio.
 pub const BODY_LEN_MAX: usize = 64 * 1024;
 
 /// What somebody else serves beside the relay, under the same token.
@@ -40,6 +41,8 @@ pub fn router(control: Control, ng: Option<Arc<Server<Ng>>>, extension: Option<E
         .route("/v1/calls/{call}", get(routes::show_call).delete(routes::delete_call))
         .route("/v1/calls/{call}/commands", post(routes::execute))
         .route("/v1/calls/{call}/dump", get(routes::dump))
+        .route("/v1/audio", get(audio::list))
+        .route("/v1/audio/{name}", put(audio::put).delete(audio::delete))
         .route("/v1/events", get(sse::events))
         .route("/v1/workers", get(routes::workers))
         .route_layer(from_fn_with_state(control.clone(), auth::check));

@@ -7,7 +7,7 @@ use axum::{Extension, Json};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{metrics, routes, sse};
+use super::{audio, metrics, routes, sse};
 use crate::control::Control;
 
 #[derive(OpenApi)]
@@ -16,12 +16,14 @@ use crate::control::Control;
     paths(
         routes::create_call, routes::list_calls, routes::show_call, routes::delete_call, routes::execute,
         routes::dump,
+        audio::list, audio::put, audio::delete,
         routes::workers, routes::healthz, routes::readyz, sse::events, metrics::metrics, document
     ),
     modifiers(&Token),
     tags(
         (name = "calls", description = "Calls as a whole"),
         (name = "commands", description = "Bridge commands on a call"),
+        (name = "audio", description = "What can be played"),
         (name = "events", description = "What happens, as it happens"),
         (name = "server", description = "The server itself"),
     )

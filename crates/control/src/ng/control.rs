@@ -43,7 +43,8 @@ impl Ng {
                     Gate::Silence => {
                         for party in plan.listeners_of(&leg) {
                             let audio = SILENCE.to_owned();
-                            plan.add(&Command::Play(Play { party, audio, repeat: Repeat::Forever(Forever::Forever) }))?;
+                            let repeat = Repeat::Forever(Forever::Forever);
+                            plan.add(&Command::Play(Play::covering(party, audio, repeat)))?;
                         }
                     }
                     Gate::Unsilence => {
@@ -95,7 +96,7 @@ impl Ng {
 
     async fn sound(&self, options: &Options) -> Result<Arc<Sound>, Refused> {
         if let Some(blob) = options.blob.clone() {
-            let sound = self.0.control.blocking(move || Sound::from_wav_bytes("blob", &blob)).await;
+            let sound = self.0.control.blocking(move || Sound::from_bytes("blob", &blob, None, 0)).await;
             return sound.map_err(|error| format!("Failed to start media playback from blob: {error}").as_str().into());
         }
         if options.db_id.is_some() {
@@ -108,7 +109,7 @@ impl Ng {
             return Ok(sound);
         }
         let path = std::path::PathBuf::from(&file);
-        let sound = self.0.control.blocking(move || Sound::from_wav_file(&path)).await;
+        let sound = self.0.control.blocking(move || Sound::from_file(&file, &path, 0)).await;
         sound.map_err(|error| format!("Failed to start media playback from file: {error}").as_str().into())
     }
 

@@ -1,4 +1,4 @@
-//! `play DTMF`: a party's listeners hear a key press as if the party had made it.
+//! `play DTMF`: a party's listeners hear a key press as if the party had made it: as an event, or as a tone if they know none.
 
 use patchcord_codec::dtmf::Digit;
 use patchcord_ng::{Dict, Options};
@@ -8,7 +8,7 @@ use super::control::ok;
 use super::media::is_readable;
 use super::refuse::Refused;
 use super::session::{PartyId, Session};
-use crate::api::{Command, DtmfSend, LegLatch, RelayingName};
+use crate::api::{Command, DtmfHowName, DtmfSend, LegLatch, RelayingName};
 use crate::call::Plan;
 use crate::error::{ApiError, ErrorCode};
 
@@ -72,10 +72,10 @@ impl Key {
         }
     }
 
-    fn for_party(&self, party: String) -> Command {
+    fn for_party(&self, party: String, how: DtmfHowName) -> Command {
         let &Self { digit, duration_ms, pause_ms, volume_dbm0 } = self;
         let digits = digit.to_string();
-        Command::DtmfSend(DtmfSend { party, digits, duration_ms, pause_ms, volume_dbm0 })
+        Command::DtmfSend(DtmfSend { party, digits, duration_ms, pause_ms, volume_dbm0, how })
     }
 }
 
@@ -91,15 +91,14 @@ impl Session {
         for (index, leg) in legs {
             let listeners = plan.listeners_of(&leg);
             heard |= !listeners.is_empty();
-            if let Some(deaf) = listeners.iter().find(|listener| !self.takes_events(listener)) {
-                return no(format!(
-                    "{deaf} has no telephone-event in its SDP; key presses as tones within the audio are not built yet"
-                ));
-            }
             if !listeners.is_empty() && unread {
                 self.read_from_now_on(id, index, &leg, plan)?;
             }
-            listeners.into_iter().try_for_each(|listener| plan.add(&key.for_party(listener)))?;
+            for listener in listeners {
+                // The leg knows the formats of both sides of its dialogue, and by itself would not say which are the party's.
+                let how = if self.takes_events(&listener) { DtmfHowName::Auto } else { DtmfHowName::Tone };
+                plan.add(&key.for_party(listener, how))?;
+            }
         }
         if heard { Ok(()) } else { no(format!("nobody hears the audio of {name}")) }
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::relay::{Relay, cut_over, told};
 
 /// The worker says that it has heard something of the call's leg of this number.
-async fn hear(relay: &Relay, number: u64, what: What) {
+pub(crate) async fn hear(relay: &Relay, number: u64, what: What) {
     let detection = Detection { what, began_ms_ago: 700, duration_ms: 500, confidence_percent: 90 };
     // The first call of the process, and its legs in the order of their creation.
     let leg = LegId(1 << 16 | number);

@@ -1,5 +1,7 @@
 //! Key presses that parties are sent: by the HTTP API's commands, and by ng's `play DTMF`.
 
+use patchcord_codec::Law;
+use patchcord_codec::dtmf::{Detector, Event};
 use patchcord_control::ErrorCode;
 use patchcord_control::api::{EventKind, LegState};
 use patchcord_control::ng::NgConfig;
@@ -30,7 +32,7 @@ async fn keys_are_sent_and_their_end_is_told() {
     assert!(!names(&told(&mut events)).contains(&"dtmf-finished"), "another key waits");
     relay.pass(1_000);
     assert_eq!(sent(&relay, "b").await, 1 + 2 * (3 + 3));
-    let finished = EventKind::DtmfFinished { sent: 2, dropped: 0 };
+    let finished = EventKind::DtmfFinished { sent: 2, tones: 0, dropped: 0 };
     assert!(told(&mut events).iter().any(|event| event.kind == finished && event.party.as_deref() == Some("b")));
     relay.talk(&mut phones[0]);
     assert_eq!(sent(&relay, "b").await, 14, "the audio goes on");
@@ -45,7 +47,7 @@ async fn stopped_keys_are_not_sent() {
     relay.run(json!({"command": "dtmf-stop", "party": "b"})).await.unwrap();
     relay.pass(1_000);
     assert_eq!(sent(&relay, "b").await, 1 + 3);
-    let finished = EventKind::DtmfFinished { sent: 1, dropped: 2 };
+    let finished = EventKind::DtmfFinished { sent: 1, tones: 0, dropped: 2 };
     assert!(told(&mut events).iter().any(|event| event.kind == finished));
     relay.run(json!({"command": "dtmf-stop", "party": "b"})).await.unwrap();
 }
@@ -67,11 +69,58 @@ async fn keys_survive_a_swap() {
     assert_eq!(sent(&relay, "a").await, before + 5 + 3);
 }
 
+/// Packets of a payload type that were sent to a telephone.
+fn audio_of(relay: &Relay, phone: &Phone, payload_type: u8) -> Vec<Vec<u8>> {
+    let sent = relay.workers[0].take_sent(phone.address);
+    sent.into_iter().filter(|packet| packet[1] & 0x7f == payload_type).collect()
+}
+
+/// What a party heard: the keys in its audio, and how long each was down.
+fn keys_in(heard: &[u8], law: Law) -> Vec<(char, u64)> {
+    let mut samples: Vec<i16> = law.decode(heard);
+    samples.resize(samples.len() + 800, 0);
+    let mut events = Vec::new();
+    Detector::new(8000).unwrap().process(&samples, &mut events);
+    let ended = events.into_iter().filter_map(|event| match event {
+        Event::Ended(heard) => Some((heard.digit.as_char(), (heard.duration + 40) / 80 * 10)),
+        Event::Began(_) => None,
+    });
+    ended.collect()
+}
+
+#[tokio::test]
+async fn who_has_no_telephone_event_hears_tones() {
+    let relay = Relay::new();
+    let phones = relay.call(&["a"]).await;
+    let b = relay.party_with("b", 4100, json!(["18 G729/8000", "PCMA"])).await;
+    let mut events = relay.control.subscribe();
+    relay.run(json!({"command": "dtmf-send", "party": "b", "digits": "1*D", "duration_ms": 95})).await.unwrap();
+    relay.pass(1_000);
+    let finished = EventKind::DtmfFinished { sent: 3, tones: 3, dropped: 0 };
+    assert!(told(&mut events).iter().any(|event| event.kind == finished));
+    let heard = audio_of(&relay, &b, 8);
+    assert_eq!(heard.len(), 15);
+    let mut audio = Vec::new();
+    for (at, packet) in heard.iter().enumerate() {
+        if at % 5 == 0 {
+            audio.resize(audio.len() + 800, Law::A.silence());
+        }
+        audio.extend_from_slice(&packet[12..]);
+    }
+    assert_eq!(keys_in(&audio, Law::A), [('1', 100), ('*', 100), ('D', 100)]);
+    // Who knows events is sent tones if that is asked for.
+    relay.run(json!({"command": "dtmf-send", "party": "a", "digits": "5", "how": "tone"})).await.unwrap();
+    relay.pass(200);
+    let heard: Vec<u8> = audio_of(&relay, &phones[0], 0).iter().flat_map(|packet| packet[12..].to_vec()).collect();
+    assert_eq!(keys_in(&heard, Law::Mu), [('5', 100)]);
+}
+
 #[tokio::test]
 async fn keys_that_cannot_be_are_refused_with_the_reason() {
     let relay = Relay::new();
     relay.call(&["a", "b"]).await;
     relay.party_with("deaf", 4100, json!(["PCMU"])).await;
+    relay.party_with("strange", 4104, json!(["18 G729/8000"])).await;
     for (command, code, words) in [
         (json!({"party": "x", "digits": "1"}), ErrorCode::UnknownParty, "no party x"),
         (json!({"party": "a", "digits": "1 2"}), ErrorCode::BadRequest, "' ' at place 2"),
@@ -80,10 +129,21 @@ async fn keys_that_cannot_be_are_refused_with_the_reason() {
         (json!({"party": "a", "digits": "1", "volume_dbm0": 3}), ErrorCode::BadRequest, "-63 to 0"),
         (json!({"party": "a"}), ErrorCode::BadRequest, "missing field `digits`"),
         (json!({"party": "a", "digits": "1", "loud": true}), ErrorCode::UnknownField, "`loud`"),
+        (json!({"party": "a", "digits": "1", "how": "loudly"}), ErrorCode::BadRequest, "`loudly`"),
         (
-            json!({"party": "deaf", "digits": "1"}),
+            json!({"party": "deaf", "digits": "1", "how": "event"}),
             ErrorCode::NoDtmf,
             "deaf cannot be sent key presses: its audio runs at 8000 Hz, and it has no telephone-event/8000",
+        ),
+        (
+            json!({"party": "strange", "digits": "1"}),
+            ErrorCode::NoDtmf,
+            "strange cannot be sent key presses: its audio runs at 8000 Hz, and it has no telephone-event/8000, but G729/8000",
+        ),
+        (
+            json!({"party": "strange", "digits": "1", "how": "tone"}),
+            ErrorCode::NoDtmf,
+            "strange cannot be sent key presses as tones: these are made in PCMU/8000, PCMA/8000, G722/8000",
         ),
     ] {
         let mut command = command;
@@ -144,8 +204,10 @@ async fn what_a_proxy_cannot_have_is_refused_in_the_known_order() {
     let deaf = sdp(5000, "").replace(" 101", "").replace("a=rtpmap:101 telephone-event/8000\r\n", "");
     must(&proxy.ask("answer", &[("call-id", "c"), ("from-tag", "a"), ("to-tag", "b"), ("sdp", &deaf)]).await);
     let play = |tag| [("call-id", "c"), ("from-tag", tag), ("code", "5")];
-    let refused = reason(&proxy.ask("play DTMF", &play("a")).await);
-    assert!(refused.contains("b has no telephone-event in its SDP"), "{refused}");
+    // Who knows no events hears tones.
+    must(&proxy.ask("play DTMF", &play("a")).await);
+    relay.pass(1_000);
+    assert_eq!(sent(&relay, "b").await, 13, "250 ms are 13 frames");
     must(&proxy.ask("play DTMF", &play("b")).await);
     relay.control.execute("c", hold("b")).await.unwrap();
     let refused = reason(&proxy.ask("play DTMF", &play("b")).await);

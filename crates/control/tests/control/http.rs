@@ -15,24 +15,28 @@ use tokio::sync::oneshot;
 use crate::relay::{Relay, config};
 use crate::worker::TestWorker;
 
-struct Server {
-    address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     worker: Arc<TestWorker>,
-    control: patchcord_control::Control,
+    pub(crate) control: patchcord_control::Control,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Server {
     fn start(token: Option<&str>) -> Self {
+        let token = token.map(str::to_owned);
+        Self::with(|config| config.token = token)
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut patchcord_control::Config) + Send + 'static) -> Self {
         let (told, started) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
-        let token = token.map(str::to_owned);
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let mut config = config(30000..=30099);
-                config.token = token;
+                change(&mut config);
                 let relay = Relay::with(config, 1);
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let address = listener.local_addr().unwrap();
@@ -48,7 +52,14 @@ impl Server {
         Self { address, worker, control, stop: Some(stop), thread: Some(thread) }
     }
 
-    fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, String) {
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: impl AsRef<[u8]>,
+    ) -> (u16, String, String) {
+        let body = body.as_ref();
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let length = body.len();
@@ -57,7 +68,7 @@ impl Server {
         );
         stream.write_all(head.as_bytes()).unwrap();
         // The server may answer and close before it has read all of a body that is too large.
-        let _unread = stream.write_all(body.as_bytes());
+        let _unread = stream.write_all(body);
         let mut answer = Vec::new();
         let _reset = stream.read_to_end(&mut answer);
         let answer = String::from_utf8(answer).unwrap();
@@ -66,7 +77,7 @@ impl Server {
         (status, head.to_lowercase(), body.to_owned())
     }
 
-    fn json(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+    pub(crate) fn json(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         let (status, head, body) = self.request(method, path, "", body);
         assert!(head.contains("content-type: application/json"), "{head}");
         (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}")))
@@ -170,6 +181,9 @@ fn the_token_guards_everything_under_v1() {
     {
         assert_eq!(status("/v1/calls", headers), 401, "{headers}");
         assert_eq!(status("/v1/events", headers), 401, "{headers}");
+        assert_eq!(status("/v1/audio", headers), 401, "{headers}");
+        assert_eq!(server.request("PUT", "/v1/audio/a", headers, "RIFF").0, 401, "{headers}");
+        assert_eq!(server.request("DELETE", "/v1/audio/a", headers, "").0, 401, "{headers}");
     }
     assert_eq!(status("/v1/calls", "Authorization: Bearer secret\r\n"), 200);
     for open in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
@@ -252,6 +266,8 @@ fn the_description_has_every_path_and_command() {
         "/metrics",
         "/openapi.json",
         "/readyz",
+        "/v1/audio",
+        "/v1/audio/{name}",
         "/v1/calls",
         "/v1/calls/{call}",
         "/v1/calls/{call}/commands",

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
+mod audio;
 mod calls;
 mod detection;
 mod dtls;
@@ -13,6 +14,8 @@ mod idempotency;
 mod mixing;
 mod ng;
 mod ng_codecs;
+mod overlay;
+mod playing;
 mod random;
 mod recording;
 mod refusals;

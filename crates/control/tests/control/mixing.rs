@@ -77,6 +77,64 @@ async fn a_whisper_is_heard_by_one_party_besides_what_it_hears() {
 }
 
 #[tokio::test]
+async fn a_gain_belongs_to_the_talker_wherever_it_is_heard_and_whoever_it_is_bridged_with() {
+    let relay = Relay::new();
+    let mut phones = relay.call(&["a", "b", "c"]).await;
+    let outcome = relay.run_as("softer", json!({"command": "gain", "party": "a", "gain_db": -6})).await.unwrap();
+    let Detail::CutOver(result) = outcome.detail else { panic!("{outcome:?}") };
+    assert!(result.cut_over.is_some());
+    // Whether each is heard mixed or as it is, the helper asks the engine at each step.
+    for (command, hears) in [
+        (json!({"command": "monitor", "party": "c", "of": "a"}), ["b", "a", "a"]),
+        (json!({"command": "conference", "parties": ["a", "b", "c"]}), ["b + c", "a + c", "a + b"]),
+        (json!({"command": "bridge", "a": "a", "b": "c"}), ["c", "silence", "a"]),
+        (
+            json!({"command": "swap", "survivor": "a", "old": "c", "new": "b", "trigger": "immediate"}),
+            ["b", "a", "hold:hold"],
+        ),
+    ] {
+        relay.run(command.clone()).await.unwrap();
+        assert_eq!(relay.hears_of(["a", "b", "c"]).await, hears, "after {command}");
+        let gains: Vec<_> = relay.state().await.legs.iter().map(|leg| leg.gain_db).collect();
+        assert_eq!(gains, [Some(-6), None, None], "after {command}");
+    }
+    let sent = |state: &patchcord_control::api::CallState| [0, 1].map(|leg| state.legs[leg].sent.packets);
+    let before = relay.state().await;
+    // Nobody mixes here: only who is heard as it is, is heard.
+    for phone in &mut phones[..2] {
+        relay.talk(phone);
+    }
+    let louder = relay.state().await;
+    assert_eq!(sent(&louder), [sent(&before)[0] + 1, sent(&before)[1]]);
+    relay.run(json!({"command": "gain", "party": "a", "gain_db": 0})).await.unwrap();
+    relay.talk(&mut phones[0]);
+    let state = relay.state().await;
+    assert_eq!((sent(&state)[1], state.legs[0].gain_db), (sent(&louder)[1] + 1, None));
+}
+
+#[tokio::test]
+async fn a_gain_can_be_undone_and_waits_for_what_waits() {
+    let relay = Relay::new();
+    relay.call(&["a", "b", "c", "d"]).await;
+    relay.run_as("louder", json!({"command": "gain", "party": "b", "gain_db": 9})).await.unwrap();
+    assert_eq!(relay.state().await.legs[1].gain_db, Some(9));
+    relay.run(json!({"command": "rollback", "of": "louder"})).await.unwrap();
+    assert_eq!(relay.state().await.legs[1].gain_db, None);
+    assert_eq!(relay.hears_of(["a"]).await, ["b"]);
+    // Who hears nobody yet is not told of anything.
+    let again = relay.run(json!({"command": "gain", "party": "b", "gain_db": 0})).await.unwrap();
+    assert!(matches!(again.detail, Detail::CutOver(result) if result.cut_over.is_none()));
+    relay.run_as("later", json!({"command": "swap", "survivor": "a", "old": "b", "new": "c"})).await.unwrap();
+    for party in ["a", "b", "c"] {
+        let error = relay.run(json!({"command": "gain", "party": party, "gain_db": 3})).await.expect_err("it waits");
+        assert_eq!(error.code, ErrorCode::CutOverPending, "{party}: {error}");
+    }
+    relay.run(json!({"command": "gain", "party": "d", "gain_db": 3})).await.unwrap();
+    relay.run(json!({"command": "rollback", "of": "later"})).await.unwrap();
+    relay.run(json!({"command": "gain", "party": "c", "gain_db": 3})).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_conference_can_be_undone() {
     let relay = Relay::new();
     relay.call(&["a", "b", "c"]).await;
@@ -98,6 +156,8 @@ async fn what_makes_no_sense_is_refused_by_name() {
         (json!({"command": "leave", "party": "a"}), ErrorCode::NotBridged, "a is in no conference"),
         (json!({"command": "whisper", "party": "a", "by": "a"}), ErrorCode::BadRequest, "a is given twice"),
         (json!({"command": "whisper", "party": "a", "by": "b", "gain_db": 40}), ErrorCode::BadRequest, "-60 to 24"),
+        (json!({"command": "gain", "party": "a", "gain_db": 25}), ErrorCode::BadRequest, "-60 to 24"),
+        (json!({"command": "gain", "party": "x", "gain_db": 1}), ErrorCode::UnknownParty, "x"),
         (json!({"command": "monitor", "party": "a", "of": []}), ErrorCode::BadRequest, "`of` is empty"),
         (json!({"command": "monitor", "party": "a", "of": ["b", "b"]}), ErrorCode::BadRequest, "b is named twice"),
         (

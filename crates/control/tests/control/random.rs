@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use patchcord_control::api::{CommandAnswer, CutOverState, Detail, Outcome};
+use patchcord_control::api::{CommandAnswer, CutOverState, Detail, EventKind, Outcome, PlayEnd};
 use patchcord_control::{ApiError, ErrorCode};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -44,6 +44,8 @@ enum Step {
     Play {
         party: &'static str,
         forever: bool,
+        queue: bool,
+        overlay: bool,
     },
     Ringback(&'static str),
     Stop(&'static str),
@@ -60,6 +62,10 @@ enum Step {
         gain_db: i8,
     },
     Unwhisper(&'static str),
+    Gain {
+        party: &'static str,
+        gain_db: i8,
+    },
     Mute {
         party: &'static str,
         muted: bool,
@@ -77,6 +83,9 @@ enum Step {
 
 /// Stands for a prompt that is over.
 const ENDED: &str = "ended";
+/// One over what the party hears, and what it is when it has ended.
+const OVERLAY: &str = "overlay";
+const ENDED_OVERLAY: &str = "ended overlay";
 /// A party that was deleted, whoever comes to have its name: whom another one monitors, or whom a swap was to leave.
 const GONE: &str = "gone";
 
@@ -87,6 +96,8 @@ struct Ears {
     conference: Option<usize>,
     monitors: Option<&'static str>,
     whisperer: Option<&'static str>,
+    /// How much louder it is heard; no bridge changes that.
+    gain_db: i8,
     held: bool,
     /// What is played, and whether it goes on for ever.
     play: Option<(&'static str, bool)>,
@@ -170,7 +181,8 @@ fn command() -> impl Strategy<Value = Step> {
             .prop_map(|(survivor, old, new, trigger, keep_old)| Step::Swap { parties: [survivor, old, new], trigger, keep_old }),
         2 => party().prop_map(Step::Hold),
         2 => party().prop_map(Step::Resume),
-        2 => (party(), any::<bool>()).prop_map(|(party, forever)| Step::Play { party, forever }),
+        4 => (party(), any::<[bool; 3]>())
+            .prop_map(|(party, [forever, queue, overlay])| Step::Play { party, forever, queue: queue && !overlay, overlay }),
         1 => party().prop_map(Step::Ringback),
         1 => party().prop_map(Step::Stop),
         3 => (party(), party()).prop_map(|(party, of)| Step::Monitor { party, of }),
@@ -179,6 +191,7 @@ fn command() -> impl Strategy<Value = Step> {
         1 => party().prop_map(Step::Leave),
         2 => (party(), party(), 0..2_i8).prop_map(|(party, by, gain)| Step::Whisper { party, by, gain_db: gain * 6 }),
         1 => party().prop_map(Step::Unwhisper),
+        2 => (party(), 0..3_i8).prop_map(|(party, gain)| Step::Gain { party, gain_db: gain * 6 - 6 }),
         1 => (party(), any::<bool>()).prop_map(|(party, muted)| Step::Mute { party, muted }),
         2 => (0..6_usize).prop_map(Step::Rollback),
     ]
@@ -205,9 +218,17 @@ impl Step {
             }
             Self::Hold(party) => json!({"command": "hold", "party": party}),
             Self::Resume(party) => json!({"command": "resume", "party": party}),
-            Self::Play { party, forever } => {
+            Self::Play { party, forever, queue, overlay } => {
                 let repeat = if *forever { json!("forever") } else { json!(1) };
-                json!({"command": "play", "party": party, "audio": "silence", "repeat": repeat})
+                let audio = "silence";
+                let mut play =
+                    json!({"command": "play", "party": party, "audio": audio, "repeat": repeat, "queue": queue});
+                if *overlay {
+                    play["overlay"] = json!(true);
+                    // Else the engine hears no difference at the end of one over a conference.
+                    play["duck_db"] = json!(if *forever { -12 } else { 0 });
+                }
+                play
             }
             Self::Ringback(party) => json!({"command": "ringback", "party": party, "country": "us"}),
             Self::Stop(party) => json!({"command": "stop", "party": party}),
@@ -219,6 +240,7 @@ impl Step {
                 json!({"command": "whisper", "party": party, "by": by, "gain_db": gain_db})
             }
             Self::Unwhisper(party) => json!({"command": "unwhisper", "party": party}),
+            Self::Gain { party, gain_db } => json!({"command": "gain", "party": party, "gain_db": gain_db}),
             Self::Mute { party, muted } => json!({"command": if *muted { "mute" } else { "unmute" }, "party": party}),
             Self::Rollback(back) => {
                 let of = asked.iter().rev().nth(*back)?;
@@ -232,14 +254,22 @@ impl Step {
 impl Model {
     /// What everybody hears, in the words of the API.
     fn heard(&self) -> BTreeMap<String, String> {
-        let heard = |name: &str, ears: &Ears| match ears {
+        self.ears.iter().map(|(name, ears)| ((*name).to_owned(), self.heard_by(name, ears))).collect()
+    }
+
+    fn heard_by(&self, name: &str, ears: &Ears) -> String {
+        match ears {
             Ears { play: Some((ENDED, _)), .. } => "silence".to_owned(),
+            Ears { play: Some((OVERLAY, _)), .. } => {
+                let others = Ears { play: None, ..ears.clone() };
+                in_order(&format!("{} + play:silence", self.heard_by(name, &others)))
+            }
+            Ears { play: Some((ENDED_OVERLAY, _)), .. } => self.heard_by(name, &Ears { play: None, ..ears.clone() }),
             Ears { play: Some(("us", _)), .. } => "ringback:us".to_owned(),
             Ears { play: Some((audio, _)), .. } => format!("play:{audio}"),
             Ears { held: true, .. } => "hold:hold".to_owned(),
             Ears { .. } => self.parties_heard(name, ears),
-        };
-        self.ears.iter().map(|(name, ears)| ((*name).to_owned(), heard(name, ears))).collect()
+        }
     }
 
     fn parties_heard(&self, name: &str, ears: &Ears) -> String {
@@ -275,8 +305,14 @@ impl Model {
         self.part(a);
         self.part(b);
         for (one, other) in [(a, b), (b, a)] {
-            self.ears.insert(one, Ears { peer: Some(other), ..Ears::default() });
+            self.reset(one, Ears { peer: Some(other), ..Ears::default() });
         }
+    }
+
+    /// The party hears just this from now on; its gain stays.
+    fn reset(&mut self, name: &'static str, mut ears: Ears) {
+        ears.gain_db = self.ears.get(name).map_or(0, |ears| ears.gain_db);
+        self.ears.insert(name, ears);
     }
 
     fn remove(&mut self, name: &str) {
@@ -302,7 +338,7 @@ impl Model {
                 self.bridge(survivor, new);
                 if old != GONE {
                     self.part(old);
-                    self.ears.insert(old, Ears { held: becomes == Old::Hold, ..Ears::default() });
+                    self.reset(old, Ears { held: becomes == Old::Hold, ..Ears::default() });
                 }
             }
         }
@@ -376,7 +412,12 @@ impl Model {
                     self.ears.entry(peer).or_default().peer = Some(party);
                 }
             }
-            Step::Play { party, forever } => self.ears.entry(party).or_default().play = Some(("silence", forever)),
+            Step::Play { party, forever, queue, overlay } => {
+                let audio = if overlay { OVERLAY } else { "silence" };
+                let play = &mut self.ears.entry(party).or_default().play;
+                assert!(!queue || play.is_none_or(|(_, forever)| !forever), "nothing follows what repeats for ever");
+                *play = Some((audio, forever));
+            }
             Step::Ringback(party) => self.ears.entry(party).or_default().play = Some(("us", true)),
             Step::Stop(party) => self.ears.entry(party).or_default().play = None,
             Step::Monitor { party, of } => self.ears.entry(party).or_default().monitors = Some(of),
@@ -386,12 +427,13 @@ impl Model {
                 for &party in parties {
                     self.part(party);
                     let conference = Some(self.conferences);
-                    self.ears.insert(party, Ears { conference, ..Ears::default() });
+                    self.reset(party, Ears { conference, ..Ears::default() });
                 }
             }
             Step::Leave(party) => self.ears.entry(party).or_default().conference = None,
             Step::Whisper { party, by, .. } => self.ears.entry(party).or_default().whisperer = Some(by),
             Step::Unwhisper(party) => self.ears.entry(party).or_default().whisperer = None,
+            Step::Gain { party, gain_db } => self.ears.entry(party).or_default().gain_db = gain_db,
             _ => {}
         }
     }
@@ -511,10 +553,11 @@ impl Run {
     /// Tells the model when something happened that it knew would happen at some time.
     async fn catch_up(&mut self) {
         for event in told(&mut self.events) {
-            if event.kind.name() == "play-finished"
+            if event.kind == (EventKind::PlayFinished { ended: PlayEnd::Finished })
                 && let Some(ears) = event.party.and_then(|party| self.model.ears.get_mut(&*party))
             {
-                ears.play = Some((ENDED, false));
+                let overlay = matches!(ears.play, Some((OVERLAY, _)));
+                ears.play = Some((if overlay { ENDED_OVERLAY } else { ENDED }, false));
             }
         }
         let state = self.relay.state().await;
@@ -536,7 +579,7 @@ impl Run {
             let loses_peer = ears.peer.is_some_and(|peer| about_to_leave.contains(&peer));
             let loses_others = ears.conference.is_some_and(|conference| leaving.contains(&conference));
             let left = (loses_peer || loses_others) && !about_to_leave.contains(name);
-            if ears.play == Some((ENDED, false)) && !left {
+            if matches!(ears.play, Some((ENDED | ENDED_OVERLAY, _))) && !left {
                 ears.play = None;
             }
         }
@@ -556,15 +599,30 @@ impl Run {
         };
         assert_eq!(total, PORTS);
         assert_eq!(leased as usize, self.relay.workers[0].open_ports(), "leases and open ports");
-        let in_order = |hears: String| {
-            let mut names: Vec<_> = hears.split(" + ").collect();
-            names.sort_unstable();
-            names.join(" + ")
-        };
         let heard: BTreeMap<_, _> =
-            self.relay.hears().await.into_iter().map(|(name, hears)| (name, in_order(hears))).collect();
+            self.relay.hears().await.into_iter().map(|(name, hears)| (name, in_order(&hears))).collect();
         assert_eq!(heard, self.model.heard());
+        let gains: BTreeMap<_, _> = self
+            .relay
+            .state()
+            .await
+            .legs
+            .iter()
+            .map(|leg| (leg.party.to_string(), leg.gain_db.unwrap_or_default()))
+            .collect();
+        let expected = self.model.ears.iter().map(|(name, ears)| ((*name).to_owned(), ears.gain_db)).collect();
+        assert_eq!(gains, expected);
     }
+}
+
+fn in_order(hears: &str) -> String {
+    if hears.starts_with("play:") {
+        // However much is queued, all of it is the same.
+        return hears.split(", ").next().unwrap_or_default().to_owned();
+    }
+    let mut names: Vec<_> = hears.split(" + ").collect();
+    names.sort_unstable();
+    names.join(" + ")
 }
 
 proptest! {

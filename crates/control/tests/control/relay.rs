@@ -70,7 +70,7 @@ pub(crate) fn config(ports: core::ops::RangeInclusive<u16>) -> Config {
         latch: LatchPolicy::default(),
         egress: EgressMode::default(),
         media_timeout: Some(Duration::from_secs(30)),
-        audio: AudioConfig { hold: Some(hold_file().to_owned()), ..AudioConfig::default() },
+        audio: AudioConfig { hold: vec![hold_file().to_owned()], ..AudioConfig::default() },
         recording: patchcord_control::RecordingConfig::default(),
         token: None,
         version: "0.0.0-test".to_owned(),

@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use patchcord_codec::analysis::tone_dbfs;
+use patchcord_codec::dtmf;
 use patchcord_codec::tone::sine;
 use patchcord_codec::{Codec, Decoder, Encoder, EncoderOptions, Law};
-use patchcord_relay::command::{Command, Source, Talker};
+use patchcord_relay::command::{Command, Overlay, Prompt, Source, Talker};
 use patchcord_relay::detection::What;
 use patchcord_relay::event::Event;
 use patchcord_relay::ids::LegId;
-use patchcord_relay::media::{self, EncodingName};
+use patchcord_relay::media::{self, EncodingName, Frames, Repeat};
 use patchcord_relay::overhearing::{Detecting, Ears};
 use patchcord_rtp::PayloadType;
 
@@ -19,15 +20,18 @@ const HZ: [f64; 3] = [440.0, 700.0, 1100.0];
 const LEVEL_DBFS: f64 = -15.0;
 const PTIME: Duration = Duration::from_millis(20);
 
-fn pcmu() -> Vec<media::Codec> {
-    let codec = |number, name, clock_rate| media::Codec {
+fn codec(number: u8, name: &str) -> media::Codec {
+    media::Codec {
         payload_type: PayloadType::new(number).expect("7 bits"),
         encoding: EncodingName::new(name).expect("a short name"),
-        clock_rate,
+        clock_rate: 8000,
         channels: 1,
         fmtp: None,
-    };
-    vec![codec(0, "PCMU", 8000), codec(101, "telephone-event", 8000)]
+    }
+}
+
+fn pcmu() -> Vec<media::Codec> {
+    vec![codec(0, "PCMU"), codec(101, "telephone-event")]
 }
 
 fn packet(payload_type: u8, number: u16, timestamp: u32, ssrc: u32, payload: &[u8]) -> Vec<u8> {
@@ -131,4 +135,111 @@ over_all!(what_a_party_says_and_presses_is_told, |config| {
         |event| matches!(event, Event::Detected { detection, .. } if matches!(detection.what, What::Key { .. })),
     );
     assert_eq!(again.count(), 1, "a key is told once");
+});
+
+/// Keys in the audio of these packets.
+fn tones(heard: &[Vec<u8>], law: Law) -> String {
+    let audio: Vec<u8> = heard.iter().flat_map(|packet| packet[12..].to_vec()).collect();
+    let mut events = Vec::new();
+    dtmf::Detector::new(8000).expect("a rate").process(&law.decode(&audio), &mut events);
+    let began = events.iter().filter_map(|event| match event {
+        dtmf::Event::Began(heard) => Some(heard.digit.as_char()),
+        dtmf::Event::Ended(_) => None,
+    });
+    began.collect()
+}
+
+over_all!(keys_are_events_for_who_knows_them_and_tones_for_others_mixed_and_transcoded, |config| {
+    let mut relay = Relay::start(&config);
+    let formats =
+        [pcmu(), vec![codec(0, "PCMU"), codec(96, "telephone-event")], vec![codec(8, "PCMA")], vec![codec(8, "PCMA")]];
+    let mut parties = Vec::new();
+    for codecs in formats {
+        let party = Party::new(LOOPBACKS[0]);
+        let (leg, local) = relay.add(LOOPBACKS[0], Some(party.addr()));
+        relay.apply(vec![Command::SetCodecs { leg, codecs }]).expect("it is there");
+        parties.push((party, local, leg));
+    }
+    let [first, knows, hears, transcoded] = [0, 1, 2, 3].map(|at| parties[at].2);
+    let both = |other| Source::Mix([first, other].map(|leg| Talker { leg, gain_db: 0 }).to_vec());
+    let sources = vec![(knows, both(hears)), (hears, both(knows)), (transcoded, Source::Leg(first))];
+    relay.apply(vec![cut_over(sources)]).expect("they can be mixed");
+    let (party, local, _) = &parties[0];
+    let start = Instant::now();
+    let mut number = 0;
+    for at in 0..40_u32 {
+        let event = |ms: u32, end: u8| {
+            let [high, low] = u16::to_be_bytes((ms * 8) as u16);
+            [7, end | 10, high, low]
+        };
+        let mut send = |payload_type, timestamp, payload: &[u8]| {
+            party.send(&packet(payload_type, number, timestamp, 1, payload), *local);
+            number += 1;
+        };
+        match at {
+            15..20 => send(101, 15 * 160, &event((at - 14) * 20, 0)),
+            _ => {
+                if at == 20 {
+                    (0..3).for_each(|_| send(101, 15 * 160, &event(100, 0x80)));
+                }
+                send(0, at * 160, &[0xff; 160]);
+            }
+        }
+        std::thread::sleep((PTIME * (at + 1)).saturating_sub(start.elapsed()));
+    }
+    let heard = [1, 2, 3].map(|at| parties[at].0.receive_all());
+    for packets in &heard {
+        for pair in packets.iter().filter(|packet| packet[1] & 0x7f != 72).collect::<Vec<_>>().windows(2) {
+            assert_eq!(sequence(pair[1]), sequence(pair[0]).wrapping_add(1));
+            assert_eq!(pair[1][8..12], pair[0][8..12], "one SSRC");
+        }
+    }
+    let (events, audio): (Vec<_>, Vec<_>) = heard[0]
+        .iter()
+        .filter(|packet| [0, 96].contains(&(packet[1] & 0x7f)))
+        .cloned()
+        .partition(|packet| packet[1] & 0x7f == 96);
+    assert_eq!(tones(&audio, Law::Mu), "", "not twice");
+    assert!(events.iter().all(|packet| packet[12] == 7 && packet[4..8] == events[0][4..8]));
+    assert_eq!(events.iter().filter(|packet| packet[1] & 0x80 != 0).count(), 1);
+    assert_eq!(events.iter().rev().take_while(|packet| packet[13] & 0x80 != 0).count(), 3);
+    for heard in &heard[1..] {
+        let audio: Vec<_> = heard.iter().filter(|packet| packet[1] & 0x7f == 8).cloned().collect();
+        assert_eq!(tones(&audio, Law::A), "7");
+    }
+});
+
+over_all!(a_prompt_is_heard_over_who_speaks_and_its_end_is_told, |config| {
+    const PROMPT_HZ: f64 = 1900.0;
+    let mut relay = Relay::start(&config);
+    let mut parties = Vec::new();
+    let mut legs = Vec::new();
+    for _ in 0..2 {
+        let party = Party::new(LOOPBACKS[0]);
+        let (leg, local) = relay.add(LOOPBACKS[0], Some(party.addr()));
+        relay.apply(vec![Command::SetCodecs { leg, codecs: pcmu() }]).expect("it is there");
+        parties.push((party, local));
+        legs.push(leg);
+    }
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(Codec::G711(Law::Mu), 8000, EncoderOptions::default()).expect("PCMU");
+    let tone = sine(PROMPT_HZ, LEVEL_DBFS, 1000, 8000).samples;
+    tone.chunks_exact(160).for_each(|samples| encoder.encode(samples, &mut bytes).expect("20 ms"));
+    let frames = Frames::new("PCMU", 8000, 20, 160, &bytes).expect("whole frames");
+    let prompt = Prompt { id: 1, frames, repeat: Repeat::Times(1), gain_db: 0 };
+    let overlay = Overlay { talkers: vec![Talker { leg: legs[1], gain_db: -12 }], under: None, prompt };
+    relay.apply(vec![cut_over(vec![(legs[0], Source::Overlay(Box::new(overlay)))])]).expect("it can be mixed");
+    speak(&parties, 85);
+    relay.event(|event| *event == Event::PlayFinished { leg: legs[0] });
+    let mut decoder = Decoder::new(Codec::G711(Law::Mu), 8000).expect("PCMU");
+    let mut samples = Vec::new();
+    let heard: Vec<_> = parties[0].0.receive_all().into_iter().filter(|packet| packet[1] & 0x7f == 0).collect();
+    heard.iter().for_each(|packet| decoder.decode(&packet[12..], &mut samples).expect("PCMU"));
+    let pieces: Vec<_> = samples.chunks_exact(2000).collect();
+    let loudest = |hz: f64| pieces.iter().map(|piece| tone_dbfs(piece, 8000, hz)).fold(f64::MIN, f64::max);
+    assert!((loudest(PROMPT_HZ) - LEVEL_DBFS).abs() < 2.0, "the prompt has {} dB", loudest(PROMPT_HZ));
+    assert!((loudest(HZ[1]) - LEVEL_DBFS + 12.0).abs() < 2.0, "the other has {} dB", loudest(HZ[1]));
+    // Behind it the other alone is heard.
+    let last = pieces.last().expect("more than a second");
+    assert!(tone_dbfs(last, 8000, PROMPT_HZ) < LEVEL_DBFS - 30.0);
 });

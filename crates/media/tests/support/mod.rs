@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use patchcord_codec::{Audio, Codec, Decoder, Encoder, EncoderOptions, Law};
-use patchcord_media::{Format, Transcoder};
+use patchcord_media::{Clip, Format, Transcoder};
 use patchcord_rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 
 pub(crate) const PCMU: u8 = 0;
@@ -217,5 +217,34 @@ impl Random {
 
     pub(crate) fn percent(&mut self, percent: u64) -> bool {
         self.next() % 100 < percent
+    }
+}
+
+/// What a prompt is made of, played so often.
+#[derive(Debug)]
+pub(crate) struct Announcement {
+    pub(crate) frames: Vec<Vec<u8>>,
+    pub(crate) rounds: u64,
+}
+
+impl Announcement {
+    /// `said` gives the samples at the codec's rate.
+    pub(crate) fn of(number: u8, frame_ms: u32, rounds: u64, said: impl FnOnce(u32) -> Vec<i16>) -> Self {
+        let codec = codec(number);
+        let rate = codec.sample_rate_for(16_000);
+        let mut encoder = Encoder::new(codec, rate, EncoderOptions::default()).unwrap();
+        let encode = |samples: &[i16]| {
+            let mut frame = Vec::new();
+            encoder.encode(samples, &mut frame).unwrap();
+            frame
+        };
+        Self { frames: said(rate).chunks_exact((rate * frame_ms / 1000) as usize).map(encode).collect(), rounds }
+    }
+}
+
+impl Clip for Announcement {
+    fn frame(&self, index: u64) -> Option<&[u8]> {
+        let count = self.frames.len() as u64;
+        (index / count < self.rounds).then(|| &*self.frames[(index % count) as usize])
     }
 }

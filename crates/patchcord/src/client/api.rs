@@ -12,6 +12,9 @@ use super::events::EventStream;
 /// How long an answer may take, beyond what the request itself asks the server to wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long an upload may take, with all that is done about it.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// A relay's HTTP API. Cheap to clone; requests block.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
@@ -82,6 +85,15 @@ impl Api {
         let waits = Duration::from_millis(body["wait_ms"].as_u64().unwrap_or(0));
         let request = self.authorised(self.agent.post(self.url(path)));
         self.answer(request.config().timeout_global(Some(ANSWER_TIMEOUT + waits)).build().send_json(body))
+    }
+
+    /// `PUT` of a body of some type, which the server may take its time with.
+    pub(crate) fn put(&self, path: &str, content_type: Option<&str>, body: &[u8]) -> Result<Value, ApiError> {
+        let mut request = self.authorised(self.agent.put(self.url(path)));
+        if let Some(content_type) = content_type {
+            request = request.header("Content-Type", content_type);
+        }
+        self.answer(request.config().timeout_global(Some(UPLOAD_TIMEOUT)).build().send(body))
     }
 
     /// `DELETE` of a path.

@@ -88,6 +88,9 @@ pub(crate) enum ClientCommand {
         #[command(flatten)]
         to: Connection,
     },
+    /// The audio that can be played.
+    #[command(subcommand)]
+    Audio(AudioCommand),
     /// Follow the events, one line each.
     Events {
         /// Only of this call.
@@ -176,9 +179,9 @@ pub(crate) enum ClientCommand {
     Hold {
         #[command(flatten)]
         on: PartyTarget,
-        /// A named audio instead of the server's hold audio.
+        /// A named audio instead of the server's hold audio; repeat for several, one after the other.
         #[arg(long)]
-        audio: Option<String>,
+        audio: Vec<String>,
     },
     /// Take a party off hold.
     Resume(PartyTarget),
@@ -186,11 +189,27 @@ pub(crate) enum ClientCommand {
     Play {
         #[command(flatten)]
         on: PartyTarget,
-        /// The audio's name.
-        audio: String,
+        /// The audio's name, or several, one after the other.
+        #[arg(required = true)]
+        audio: Vec<String>,
         /// How often; a number or `forever`.
         #[arg(long)]
         repeat: Option<String>,
+        /// Behind what is being played, instead of in its place.
+        #[arg(long)]
+        queue: bool,
+        /// What of the party ends it: key, speech or any.
+        #[arg(long, value_name = "WHAT")]
+        barge_in: Option<String>,
+        /// Over what the party hears, and not in its place.
+        #[arg(long)]
+        overlay: bool,
+        /// With --overlay: how much louder the audio is heard, in dB.
+        #[arg(long, value_name = "DB", allow_negative_numbers = true, requires = "overlay")]
+        gain_db: Option<i8>,
+        /// With --overlay: how much louder everything else is heard meanwhile, in dB: -12 is softer.
+        #[arg(long, value_name = "DB", allow_negative_numbers = true, requires = "overlay")]
+        duck_db: Option<i8>,
     },
     /// Stop what is being played to a party.
     Stop(PartyTarget),
@@ -236,6 +255,14 @@ pub(crate) enum ClientCommand {
     },
     /// End that.
     Unwhisper(PartyTarget),
+    /// Let whoever hears a party hear it louder or softer than it speaks.
+    Gain {
+        #[command(flatten)]
+        on: PartyTarget,
+        /// By how many dB, -60 to 24; 0 is as loud as it speaks.
+        #[arg(value_name = "DB", allow_negative_numbers = true)]
+        gain_db: i8,
+    },
     /// Find out what a party says, and whether a human or a machine has answered: see `patchcord events`.
     Detect {
         #[command(flatten)]
@@ -273,7 +300,7 @@ pub(crate) enum ClientCommand {
     Mute(PartyTarget),
     /// The party is heard again.
     Unmute(PartyTarget),
-    /// Send a party key presses, as RFC 4733 telephone-events.
+    /// Send a party key presses: as RFC 4733 telephone-events, or as tones.
     Dtmf {
         #[command(flatten)]
         on: PartyTarget,
@@ -288,6 +315,9 @@ pub(crate) enum ClientCommand {
         /// The power of the tones that the keys stand for, 0 to -63.
         #[arg(long, value_name = "DBM0", allow_negative_numbers = true)]
         volume_dbm0: Option<i64>,
+        /// `event`, `tone`, or `auto`: as a tone if the party has no telephone-event.
+        #[arg(long, value_name = "HOW")]
+        how: Option<String>,
     },
     /// End the key presses that a party is being sent.
     DtmfStop(PartyTarget),
@@ -313,6 +343,36 @@ pub(crate) enum ClientCommand {
         on: Target,
         /// The JSON.
         body: String,
+    },
+}
+
+/// Commands about the audio that can be played.
+#[derive(Subcommand, Debug)]
+pub(crate) enum AudioCommand {
+    /// List it.
+    List {
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Upload a file, or have the relay fetch a URL.
+    Put {
+        /// WAV, Ogg/Opus, or without a header: .ulaw, .alaw, .g722, .l16, .sln, .sln16; or http://...
+        file: String,
+        /// Its name; that of the file without its extension if absent.
+        #[arg(long)]
+        name: Option<String>,
+        /// Rise at its beginning and fall at its end within this many milliseconds.
+        #[arg(long, value_name = "MS")]
+        fade_ms: Option<u16>,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Delete what was uploaded. Calls that play it go on with it.
+    Delete {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        to: Connection,
     },
 }
 

@@ -46,15 +46,20 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
         }
         ClientCommand::Hold { on, audio } => {
             let mut request = party("hold", on);
-            put(&mut request.body, "audio", audio);
+            put(&mut request.body, "audio", Some(one_or_more(&audio)).filter(|_| !audio.is_empty()));
             request
         }
         ClientCommand::Resume(on) => party("resume", on),
-        ClientCommand::Play { on, audio, repeat } => {
+        ClientCommand::Play { on, audio, repeat, queue, barge_in, overlay, gain_db, duck_db } => {
             let mut request = party("play", on);
-            request.body["audio"] = json!(audio);
+            request.body["audio"] = one_or_more(&audio);
+            put(&mut request.body, "queue", queue.then_some(true));
+            put(&mut request.body, "barge_in", barge_in);
             let repeat = repeat.map(|text| text.parse::<u32>().map_or_else(|_| json!(text), |n| json!(n)));
             put(&mut request.body, "repeat", repeat);
+            put(&mut request.body, "overlay", overlay.then_some(true));
+            put(&mut request.body, "gain_db", gain_db);
+            put(&mut request.body, "duck_db", duck_db);
             request
         }
         ClientCommand::Stop(on) => party("stop", on),
@@ -65,10 +70,7 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
         }
         ClientCommand::Monitor { on, of } => {
             let mut request = party("monitor", on);
-            request.body["of"] = match &of[..] {
-                [one] => json!(one),
-                several => json!(several),
-            };
+            request.body["of"] = one_or_more(&of);
             request
         }
         ClientCommand::Unmonitor(on) => party("unmonitor", on),
@@ -83,6 +85,11 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
             request
         }
         ClientCommand::Unwhisper(on) => party("unwhisper", on),
+        ClientCommand::Gain { on, gain_db } => {
+            let mut request = party("gain", on);
+            request.body["gain_db"] = json!(gain_db);
+            request
+        }
         ClientCommand::Detect { on, answer_timeout_ms } => {
             let mut request = party("detect", on);
             put(&mut request.body, "answer_timeout_ms", answer_timeout_ms);
@@ -102,12 +109,13 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
         ClientCommand::RecordStop(on) => call("record-stop", on),
         ClientCommand::Mute(on) => party("mute", on),
         ClientCommand::Unmute(on) => party("unmute", on),
-        ClientCommand::Dtmf { on, digits, duration_ms, pause_ms, volume_dbm0 } => {
+        ClientCommand::Dtmf { on, digits, duration_ms, pause_ms, volume_dbm0, how } => {
             let mut request = party("dtmf-send", on);
             request.body["digits"] = json!(digits);
             put(&mut request.body, "duration_ms", duration_ms);
             put(&mut request.body, "pause_ms", pause_ms);
             put(&mut request.body, "volume_dbm0", volume_dbm0);
+            put(&mut request.body, "how", how);
             request
         }
         ClientCommand::DtmfStop(on) => party("dtmf-stop", on),
@@ -122,7 +130,8 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
         ClientCommand::Rollback { on, of } => finish(on.call, on.meta, json!({ "command": "rollback", "of": of })),
         ClientCommand::Command { on, body } => raw(on, &body)?,
         // These are no bridge commands; `client::run` has answered them.
-        ClientCommand::Calls { .. }
+        ClientCommand::Audio(_)
+        | ClientCommand::Calls { .. }
         | ClientCommand::Show { .. }
         | ClientCommand::Explain { .. }
         | ClientCommand::Dump(_)
@@ -191,6 +200,14 @@ fn put<T: serde::Serialize>(body: &mut Value, field: &str, value: Option<T>) {
     }
 }
 
+/// A name, or a list of names.
+fn one_or_more(names: &[String]) -> Value {
+    match names {
+        [one] => json!(one),
+        several => json!(several),
+    }
+}
+
 /// `immediate`, `on-first-packet`, `on-human`, `after-prompt`, `after=MS`.
 fn trigger_value(text: &str) -> Result<Value, Failure> {
     match text.strip_prefix("after=") {
@@ -246,8 +263,20 @@ mod tests {
         assert_eq!(body("play|c|p|welcome|--repeat|3")["repeat"], json!(3));
         assert_eq!(body("play|c|p|welcome|--repeat|forever")["repeat"], json!("forever"));
         assert_eq!(
-            body("dtmf|c|p|12w#|--duration-ms|80|--volume-dbm0|-10"),
-            json!({ "command": "dtmf-send", "party": "p", "digits": "12w#", "duration_ms": 80, "volume_dbm0": -10 })
+            body("play|c|p|a|b|--queue|--barge-in|key"),
+            json!({ "command": "play", "party": "p", "audio": ["a", "b"], "queue": true, "barge_in": "key" })
+        );
+        assert_eq!(body("hold|c|p"), json!({ "command": "hold", "party": "p" }));
+        assert_eq!(body("hold|c|p|--audio|a")["audio"], json!("a"));
+        assert_eq!(
+            body("play|c|p|welcome|--overlay|--duck-db|-12"),
+            json!({ "command": "play", "party": "p", "audio": "welcome", "overlay": true, "duck_db": -12 })
+        );
+        assert_eq!(
+            body("dtmf|c|p|12w#|--duration-ms|80|--volume-dbm0|-10|--how|tone"),
+            json!({
+                "command": "dtmf-send", "party": "p", "digits": "12w#", "duration_ms": 80, "volume_dbm0": -10, "how": "tone"
+            })
         );
         assert_eq!(body("dtmf-stop|c|p"), json!({ "command": "dtmf-stop", "party": "p" }));
         assert_eq!(body("monitor|c|p|q"), json!({ "command": "monitor", "party": "p", "of": "q" }));
@@ -266,6 +295,7 @@ mod tests {
             body("whisper|c|p|q|--gain-db|-6"),
             json!({ "command": "whisper", "party": "p", "by": "q", "gain_db": -6 })
         );
+        assert_eq!(body("gain|c|p|-6"), json!({ "command": "gain", "party": "p", "gain_db": -6 }));
         assert_eq!(body("rollback|c|--of|x"), json!({ "command": "rollback", "of": "x" }));
     }
 

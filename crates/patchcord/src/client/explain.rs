@@ -77,6 +77,9 @@ fn explain(call: &Call, worker: Option<&Worker>) -> Vec<Finding> {
         if leg.detecting {
             say(&about, "is listened to: what it says and presses is told by `patchcord events`".to_owned());
         }
+        if let Some(gain_db) = leg.gain_db {
+            say(&about, format!("is heard mixed, {gain_db} dB louder than it speaks, until `patchcord gain` with 0"));
+        }
         if leg.muted {
             say(&about, "is muted: nobody hears it until `patchcord unmute`".to_owned());
         }
@@ -119,6 +122,10 @@ fn forwarded(offload: &Offload) -> String {
 
 fn hears(call: &Call, leg: &Leg) -> String {
     let source = match leg.hears.split_once(':') {
+        _ if leg.hears.contains(" + play:") => {
+            let (others, audio) = leg.hears.split_once(" + play:").unwrap_or_default();
+            format!("hears {others}, and {audio} over it until that ends or `patchcord stop`")
+        }
         Some(("hold", audio)) => format!("hears hold audio ({audio}) until `patchcord resume`"),
         Some(("play", audio)) => format!("hears {audio}, and afterwards what it heard before"),
         Some(("ringback", country)) => {
@@ -333,6 +340,7 @@ mod tests {
         };
         let call = Call::default();
         assert!(hears(&call, &leg("hold:hold", None)).contains("patchcord resume"));
+        assert!(hears(&call, &leg("agent + play:welcome", None)).contains("hears agent, and welcome over it"));
         assert!(hears(&call, &leg("ringback:us", None)).contains("ringing tone of us"));
         assert!(hears(&call, &leg("silence", Some("b"))).contains("peer b is on hold"));
         assert!(hears(&call, &leg("silence", None)).contains("bridged to nobody"));

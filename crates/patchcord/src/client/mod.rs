@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod args;
+mod audio;
 mod commands;
 mod dump;
 pub(crate) mod events;
@@ -57,6 +58,7 @@ pub(crate) fn run(command: ClientCommand) -> Result<(), Failure> {
             to.print(&api.get(&call_path(&call))?, |answer| Ok(show::call(&api.typed(answer.clone())?)))
         }
         ClientCommand::Explain { call, to } => explain::run(&call, &to),
+        ClientCommand::Audio(command) => audio::run(command),
         ClientCommand::Dump(arguments) => dump::run(&arguments),
         ClientCommand::Workers { to } => {
             let api = to.api();

@@ -64,6 +64,7 @@ pub(crate) struct Leg {
     pub(crate) held: bool,
     pub(crate) conference: Vec<String>,
     pub(crate) monitors: Option<String>,
+    pub(crate) gain_db: Option<i8>,
     pub(crate) whisperer: Option<String>,
     pub(crate) hears: String,
     pub(crate) transcoded: bool,

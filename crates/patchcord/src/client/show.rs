@@ -1,5 +1,6 @@
 //! The API's answers as text.
 
+use patchcord_control::api::{AudioSource, AudioState};
 use serde_json::Value;
 
 use super::model::{Call, Calls, CutOver, Percentiles, Workers};
@@ -19,6 +20,22 @@ pub(crate) fn calls(answer: &Calls) -> String {
             call.cut_overs.to_string(),
             call.parties.join(", "),
         ]);
+    }
+    table.render(0)
+}
+
+/// Audio that can be played.
+pub(crate) fn audio(list: &[AudioState]) -> String {
+    let mut table = Table::new(&["NAME", "SOURCE", ">SECONDS", ">BYTES", "FORMATS"]);
+    for AudioState { name, source, duration_ms, bytes, formats } in list {
+        let source = match source {
+            AudioSource::BuiltIn => "built-in",
+            AudioSource::File => "file",
+            AudioSource::Upload => "upload",
+            AudioSource::Url => "url",
+        };
+        let seconds = format!("{:.2}", *duration_ms as f64 / 1e3);
+        table.row([name.clone(), source.to_owned(), seconds, bytes.to_string(), formats.join(", ")]);
     }
     table.render(0)
 }
@@ -72,6 +89,9 @@ fn state(leg: &super::model::Leg) -> String {
     let mut words = vec![if leg.latched { "latched" } else { "unlatched" }.to_owned()];
     if leg.direction != "sendrecv" {
         words.push(leg.direction.clone());
+    }
+    if let Some(gain_db) = leg.gain_db {
+        words.push(format!("heard {gain_db:+} dB"));
     }
     if leg.muted {
         words.push("muted".to_owned());

@@ -11,6 +11,9 @@ use super::{Config, ConfigError, DEFAULT_TOML};
 /// Tables whose keys are free, and whether their values are tables: names of audio files and of trunks.
 const FREE_TABLES: [(&str, bool); 2] = [("audio.files", false), ("pivot.trunks", true)];
 
+/// The one list that may be a string, which is then its only item.
+const ONE_OR_MORE: &str = "audio.hold";
+
 /// Variables of the same prefix that other commands read.
 const OTHER_VARIABLES: [&str; 3] = ["PATCHCORD_SERVER", "PATCHCORD_TOKEN", "PATCHCORD_CONFIG"];
 
@@ -155,6 +158,10 @@ fn overlay(lower: &mut Table, upper: Table, path: &str, place: &str) -> Result<(
         match (present, value) {
             (Value::Table(inner), Value::Table(value)) => overlay(inner, value, &key, place)?,
             (present, value) if present.same_type(&value) => *present = value,
+            // It was a single file once.
+            (present @ Value::Array(_), value @ Value::String(_)) if key == ONE_OR_MORE => {
+                *present = Value::Array(vec![value]);
+            }
             (present, value) => return Err(wrong_type(place, key, present, &value)),
         }
     }
@@ -252,6 +259,21 @@ mod tests {
     fn audio_files_have_free_names() {
         let config = with_file("[audio.files]\nwelcome = \"hello.wav\"").expect("a free name");
         assert_eq!(config.audio.files["welcome"].to_str(), Some("hello.wav"));
+    }
+
+    #[test]
+    fn hold_audio_is_a_file_or_several() {
+        for (text, files) in [("\"a.wav\"", &["a.wav"][..]), ("[\"a.wav\", \"b.opus\"]", &["a.wav", "b.opus"])] {
+            let config = with_file(&format!("[audio]\nhold = {text}")).expect(text);
+            assert_eq!(config.audio.hold, files);
+        }
+        let mut flags = Layer::flags();
+        flags.set("audio.hold=a.wav,b.opus").expect("a key");
+        let mut merged = Layer::defaults();
+        merged.overlay(flags).expect("of the right type");
+        assert_eq!(merged.into_typed().expect("valid").audio.hold, ["a.wav", "b.opus"]);
+        let text = with_file("[audio]\nfetch_from = \"x\"").expect_err("no list").to_string();
+        assert!(text.contains("`audio.fetch_from` must be a list"), "{text}");
     }
 
     #[test]

@@ -172,7 +172,10 @@ pub(crate) enum Egress {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Audio {
-    pub(crate) hold: String,
+    pub(crate) hold: Vec<String>,
+    pub(crate) fade_ms: u16,
+    pub(crate) uploads_mib: u32,
+    pub(crate) fetch_from: Vec<String>,
     pub(crate) files: BTreeMap<String, PathBuf>,
 }
 

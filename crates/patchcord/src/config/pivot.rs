@@ -59,6 +59,9 @@ pub(crate) struct Trunk {
     pub(crate) refer: ReferMode,
     #[serde(default)]
     pub(crate) replaces: bool,
+    /// What a transferee hears meanwhile: a named audio; empty: the relay's own hold audio.
+    #[serde(default)]
+    pub(crate) hold_audio: String,
     /// Header fields of INVITEs to it.
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,

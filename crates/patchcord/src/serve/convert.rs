@@ -118,8 +118,12 @@ pub(super) fn control(config: &Config) -> patchcord_control::Config {
             DtlsLibrary::Openssl => patchcord_control::DtlsLibrary::Rust,
         },
         audio: patchcord_control::AudioConfig {
-            hold: (!config.audio.hold.is_empty()).then(|| PathBuf::from(&config.audio.hold)),
+            // An empty name is what there was once for the built-in melody.
+            hold: config.audio.hold.iter().filter(|file| !file.is_empty()).map(PathBuf::from).collect(),
             files: config.audio.files.clone(),
+            fade_ms: config.audio.fade_ms,
+            uploads_mib: config.audio.uploads_mib,
+            fetch_from: config.audio.fetch_from.clone(),
         },
         recording: recording(&config.recording),
         token: (!config.http.token.is_empty()).then(|| config.http.token.clone()),

@@ -135,6 +135,7 @@ fn trunk(name: &str, config: &config::Trunk, own: &[Box<str>]) -> TrunkSettings 
         config::ReferMode::Forward => ReferMode::Forward,
     };
     trunk.replaces = config.replaces;
+    trunk.hold_audio = (!config.hold_audio.is_empty()).then(|| config.hold_audio.as_str().into());
     trunk.transfers_max = config.transfers_max;
     trunk.headers = config
         .headers

@@ -10,6 +10,9 @@ use super::task::{Swap as Waiting, Task};
 use crate::call::words::{Receipt, Trigger};
 use crate::call::{Call, Input, MediaAct, MediaInput, PartyId};
 
+/// The relay's audio of that name.
+const SILENCE: &str = "silence";
+
 impl Task<'_> {
     /// Does what is said about media.
     pub(super) async fn bridge(&mut self, call: &Call, act: MediaAct) {
@@ -28,8 +31,11 @@ impl Task<'_> {
                 self.are_peers(a, b);
                 vec![Command::Bridge(Bridge { a: self.name(a), b: self.name(b), trigger: None })]
             }
-            MediaAct::Hold(party) => {
-                let mut commands = vec![Command::Hold(Hold { party: self.name(party), audio: None })];
+            MediaAct::Hold { party, audio } => {
+                if let Some(known) = self.parties.get_mut(&party) {
+                    known.hold_audio = audio.clone();
+                }
+                let mut commands = vec![hold(self.name(party), audio.as_deref())];
                 commands.extend(self.end_early(party));
                 self.set_held(party, true);
                 commands
@@ -52,8 +58,8 @@ impl Task<'_> {
                 let mut commands = vec![Command::Stop(OneParty { party: self.name(party) })];
                 if self.parties.get(&party).is_some_and(|party| party.early.is_some()) {
                     commands.extend(self.end_early(party));
-                    if self.parties.get(&party).is_some_and(|party| party.is_held) {
-                        commands.push(Command::Hold(Hold { party: self.name(party), audio: None }));
+                    if let Some(known) = self.parties.get(&party).filter(|party| party.is_held) {
+                        commands.push(hold(self.name(party), known.hold_audio.as_deref()));
                     }
                 }
                 commands
@@ -121,7 +127,7 @@ impl Task<'_> {
         let (is_held, peer) = (party.is_held, party.peer);
         let mut commands = Vec::new();
         if first && let Some(peer) = peer.filter(|peer| self.parties.contains_key(peer)) {
-            commands.push(Command::Hold(Hold { party: self.name(peer), audio: None }));
+            commands.push(hold(self.name(peer), Some(SILENCE)));
         }
         let (listener, of) = (self.name(listener), OneOrMore::One(self.name(from)));
         commands.push(Command::Monitor(Monitor { party: listener.clone(), of }));
@@ -228,8 +234,9 @@ impl Task<'_> {
             EventKind::CallDeleted => {
                 // Somebody has deleted it at the relay: everybody is hung up.
                 let parties: Vec<_> = self.parties.iter().map(|(id, party)| (*id, party.dialog)).collect();
-                for (party, _) in parties {
-                    self.happened.push(Input::Media(MediaInput::Failed(party)));
+                for (party, dialog) in parties {
+                    self.bye(dialog, None);
+                    self.happened.push(Input::Ended(party, None));
                 }
                 None
             }
@@ -237,6 +244,10 @@ impl Task<'_> {
         };
         self.happened.extend(input.map(Input::Media));
     }
+}
+
+fn hold(party: String, audio: Option<&str>) -> Command {
+    Command::Hold(Hold { party, audio: audio.map(|name| OneOrMore::One(name.to_owned())) })
 }
 
 /// Whose media it is about, for whoever has to know that it failed.

@@ -195,7 +195,7 @@ impl Task<'_> {
         }
     }
 
-    fn bye(&self, dialog: DialogId, reason: Option<Reason>) {
+    pub(super) fn bye(&self, dialog: DialogId, reason: Option<Reason>) {
         let request = self.shared.stack.next_request();
         self.shared.stack.act(Action::Bye { dialog, request, reason });
     }

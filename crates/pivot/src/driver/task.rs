@@ -52,6 +52,8 @@ pub(super) struct Party {
     /// Whom it hears while nothing covers it.
     pub(super) peer: Option<PartyId>,
     pub(super) is_held: bool,
+    /// What it hears then, if not the relay's own hold audio.
+    pub(super) hold_audio: Option<Arc<str>>,
     /// Whose early media it hears.
     pub(super) early: Option<PartyId>,
     /// The request whose swap waits, with it as the survivor.
@@ -183,6 +185,6 @@ impl<'a> Task<'a> {
 
 impl Party {
     pub(super) const fn new(name: Arc<str>, dialog: DialogId) -> Self {
-        Self { name, dialog, peer: None, is_held: false, early: None, swap: None }
+        Self { name, dialog, peer: None, is_held: false, hold_audio: None, early: None, swap: None }
     }
 }

@@ -82,6 +82,9 @@ pub struct BeginTransfer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 500, maximum = 60_000)]
     pub detection_timeout_ms: Option<u32>,
+    /// What the transferee hears meanwhile: a named audio of the relay; absent: as the trunk has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_audio: Option<String>,
     /// When no target could be had.
     #[serde(default)]
     pub on_fail: OnFailName,
@@ -129,6 +132,7 @@ impl BeginTransfer {
                 .collect(),
             ring: self.ring_timeout_s.map(|seconds| Duration::from_secs(seconds.into())),
             detection: self.detection_timeout_ms.map(|ms| Duration::from_millis(ms.into())),
+            hold_audio: self.hold_audio.as_deref().map(Into::into),
             on_fail: match self.on_fail {
                 OnFailName::Resume => OnFail::Resume,
                 OnFailName::HangUp => OnFail::HangUp,

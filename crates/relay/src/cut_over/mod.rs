@@ -18,6 +18,8 @@ use crate::ids::{CutOverId, LegId};
 use crate::leg::egress::Hearing;
 use crate::leg::formats::PayloadTypeMap;
 use crate::leg::{Draft, Slot, SourceSlot, Undo};
+use crate::mixing::Mix;
+use crate::overlay::{Beneath, Playing};
 use crate::shard::Shard;
 use crate::time::MonoTime;
 
@@ -35,7 +37,7 @@ impl Record {
     /// Slots of the legs that are to hear `source`, and whether with others.
     pub(crate) fn sinks_of(&self, source: LegId) -> impl Iterator<Item = (Slot, bool)> + '_ {
         let hear = self.changes.iter().zip(&self.sinks).filter(move |(change, _)| change.source.has(source));
-        hear.map(|(change, &sink)| (sink, matches!(change.source, Source::Mix(_))))
+        hear.map(|(change, &sink)| (sink, matches!(change.source, Source::Mix(_) | Source::Overlay(_))))
     }
 
     fn is_void_without(&self, gone: impl Fn(LegId) -> bool) -> bool {
@@ -229,6 +231,11 @@ impl Shard {
         }
         self.end_event_in_flight(sink, now);
         self.release_key(sink, now);
+        let going_on = match source {
+            Source::Overlay(overlay) => self.legs.take_prompt(sink, overlay.prompt.id),
+            _ => None,
+        };
+        let since = self.goes_on_since(sink, source).unwrap_or(now);
         self.detach(sink, Some((draft.id, now)));
         match source {
             Source::Silence => self.conclude_without_a_packet(sink, draft),
@@ -243,11 +250,17 @@ impl Shard {
             }
             Source::Mix(talkers) => {
                 self.legs.cold[at].draft = Some(draft);
-                self.begin_mix(sink, talkers);
+                self.begin_mix(sink, talkers, None, None);
+            }
+            Source::Overlay(overlay) => {
+                self.legs.cold[at].draft = Some(draft);
+                let playing = going_on.unwrap_or_else(|| Playing::begin(&overlay.prompt, now));
+                let beneath = overlay.under.clone().map(|under| Box::new(Beneath { under, at: since }));
+                self.begin_mix(sink, &overlay.talkers, beneath, Some(playing));
             }
             Source::Player { frames, repeat } => {
                 self.legs.cold[at].draft = Some(draft);
-                if !self.start_player(sink, frames.clone(), *repeat, now) {
+                if !self.start_player(sink, frames.clone(), *repeat, since, now) {
                     // Its codecs were replaced while the cut-over waited.
                     self.legs.cold[at].draft = None;
                     self.conclude_without_a_packet(sink, draft);
@@ -301,7 +314,7 @@ impl Shard {
         match self.legs.egress[sink as usize].source {
             SourceSlot::Silence => Source::Silence,
             SourceSlot::Leg(source) => Source::Leg(self.legs.cold[source as usize].id),
-            SourceSlot::Mix => Source::Mix(self.legs.mixes.get(&sink).cloned().unwrap_or_default()),
+            SourceSlot::Mix => self.legs.mixes.get(&sink).map_or(Source::Silence, Mix::as_source),
             SourceSlot::Player => {
                 let player = self.legs.cold[sink as usize].player.as_ref();
                 player.map_or(Source::Silence, crate::player::Player::as_source)

@@ -4,15 +4,17 @@
 //! commands before it will have left it. The plan holds just the differences.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use crate::command::{
-    CUT_OVER_CHANGES_MAX, Command, CutOver, EgressMode, LegSpec, Refusal, RelatchGate, Relaying, Source, SourceChange,
-    SrtpKeys, Trigger,
+    CUT_OVER_CHANGES_MAX, Command, CutOver, EgressMode, LegSpec, Overlay, PLAY_NEXT_MAX, Refusal, RelatchGate,
+    Relaying, Source, SourceChange, SrtpKeys, Talker, Trigger,
 };
 use crate::ids::{AssociationId, CutOverId, LegId};
 use crate::leg::SourceSlot;
 use crate::leg::formats::{list, payload_type_for, share_a_format};
-use crate::media::{Codec, Repeat};
+use crate::media::{Codec, Frames, Repeat};
+use crate::player::Player;
 use crate::shard::Shard;
 
 impl Shard {
@@ -28,6 +30,7 @@ impl Shard {
             codecs: Vec::new(),
             relaying: Vec::new(),
             dialled: Vec::new(),
+            queued: Vec::new(),
             doors: Vec::new(),
             srtp: Vec::new(),
             dtls: Vec::new(),
@@ -51,6 +54,8 @@ pub(crate) struct Plan<'a> {
     relaying: Vec<(LegId, Relaying)>,
     /// Steps of key presses that the batch adds.
     pub(crate) dialled: Vec<(LegId, usize)>,
+    /// What the batch has played behind what plays to a leg.
+    queued: Vec<(LegId, Repeat)>,
     /// Where legs lead that the batch makes doors, or no longer doors.
     doors: Vec<(LegId, Option<LegId>)>,
     /// Legs to which the batch gives SRTP, or takes it from them.
@@ -71,6 +76,7 @@ impl<'a> Plan<'a> {
                 self.must_exist(*leg)?;
                 self.added.retain(|spec| spec.id != *leg);
                 self.removed.push(*leg);
+                self.queued.retain(|(other, _)| other != leg);
                 self.legs -= 1;
                 // What comes to nothing without the leg is cancelled with it and stands in nobody's way any more.
                 let removed = &self.removed;
@@ -125,6 +131,13 @@ impl<'a> Plan<'a> {
                 self.must_exist(*leg).map(drop)
             }
             Command::SendDtmf { leg, steps } => self.send_dtmf(*leg, steps),
+            Command::PlayNext { leg, frames, repeat } => self.play_next(*leg, frames, *repeat),
+            Command::EndPlay { leg } => {
+                self.must_exist(*leg)?;
+                let reason = "nothing is played to it";
+                let plays = self.last_played(*leg).is_some() || self.prompt_over(*leg).is_some();
+                if plays { Ok(()) } else { Err(Refusal::NotPlaying { leg: *leg, reason }) }
+            }
             Command::CutOver(cut_over) => self.cut_over(cut_over),
             Command::Fire { id } => self.fire(*id),
             Command::Rollback { id, by } => self.rollback(*id, *by),
@@ -207,8 +220,72 @@ impl<'a> Plan<'a> {
             self.change(change)?;
         }
         self.trigger(cut_over)?;
-        self.cut_overs.push(Cow::Borrowed(cut_over));
+        self.plan_cut_over(Cow::Borrowed(cut_over));
         Ok(())
+    }
+
+    fn plan_cut_over(&mut self, cut_over: Cow<'a, CutOver>) {
+        if cut_over.trigger == Trigger::Immediate {
+            self.queued.retain(|(leg, _)| cut_over.changes.iter().all(|change| change.sink != *leg));
+        }
+        self.cut_overs.push(cut_over);
+    }
+
+    fn play_next(&mut self, leg: LegId, frames: &Frames, repeat: Repeat) -> Result<(), Refusal> {
+        self.must_exist(leg)?;
+        let no = |reason| Err(Refusal::NotPlaying { leg, reason });
+        match self.last_played(leg) {
+            Some(Repeat::Times(_)) => {}
+            Some(Repeat::Forever) => return no("what is played to it repeats for ever: nothing can follow"),
+            None => return no("nothing is played to it that anything could follow"),
+        }
+        let waiting = self.shard.legs.slot(leg).and_then(|slot| self.shard.legs.queues.get(&slot));
+        let waiting = if self.planned_source(leg).is_some() { 0 } else { waiting.map_or(0, VecDeque::len) };
+        if waiting + self.queued.iter().filter(|(other, _)| *other == leg).count() >= PLAY_NEXT_MAX {
+            return no("as much waits to be played to it as can");
+        }
+        let awaited = |trigger| matches!(trigger, Trigger::AfterPrompt { leg: other } if other == leg);
+        if repeat == Repeat::Forever {
+            self.must_not_be_awaited(leg, awaited, |slot| self.shard.legs.cold[slot].prompt_awaited_by)?;
+        }
+        self.hears_player(leg, frames)?;
+        let clock_rate = match self.planned_source(leg) {
+            Some(Source::Player { frames, .. }) => Some(frames.clock_rate()),
+            _ => self.player_of(leg).map(Player::clock_rate),
+        };
+        if clock_rate != Some(frames.clock_rate()) {
+            let (encoding, rate) = (frames.encoding(), frames.clock_rate());
+            let reason = format!("the audio is {encoding}/{rate}, and what it is to follow has another clock rate");
+            return Err(Refusal::Incompatible { sink: leg, reason });
+        }
+        self.queued.push((leg, repeat));
+        Ok(())
+    }
+
+    fn player_of(&self, leg: LegId) -> Option<&Player> {
+        self.shard.legs.cold[self.shard.legs.slot(leg)? as usize].player.as_ref()
+    }
+
+    /// What is played last of all that plays, and waits to be played, to a leg.
+    fn last_played(&self, leg: LegId) -> Option<Repeat> {
+        if let Some((_, repeat)) = self.queued.iter().rev().find(|(other, _)| *other == leg) {
+            return Some(*repeat);
+        }
+        match self.planned_source(leg) {
+            Some(Source::Player { repeat, .. }) => Some(*repeat),
+            Some(Source::Silence | Source::Leg(_) | Source::Mix(_) | Source::Overlay(_)) => None,
+            None => self.shard.last_played(self.shard.legs.slot(leg)?),
+        }
+    }
+
+    /// Whether a leg has a format for frames.
+    fn hears_player(&self, sink: LegId, frames: &Frames) -> Result<(), Refusal> {
+        let codecs = self.codecs_of(sink);
+        if payload_type_for(frames, codecs).is_some() {
+            return Ok(());
+        }
+        let reason = format!("the audio is {}/{}, it has {}", frames.encoding(), frames.clock_rate(), list(codecs));
+        Err(Refusal::Incompatible { sink, reason })
     }
 
     fn change(&self, change: &SourceChange) -> Result<(), Refusal> {
@@ -231,23 +308,19 @@ impl<'a> Plan<'a> {
                 );
                 Err(Refusal::Incompatible { sink: change.sink, reason })
             }
-            Source::Mix(talkers) => {
-                for talker in talkers {
-                    self.must_exist(talker.leg)?;
-                }
-                let (sink, mode) = (change.sink, self.mode_of(change.sink));
-                let fault = self.shard.mix_fault(talkers, sink_codecs, mode, |leg| self.codecs_of(leg));
-                fault.map_or(Ok(()), |reason| Err(Refusal::BadMix { sink, reason }))
-            }
-            Source::Player { frames, .. } => {
-                if payload_type_for(frames, sink_codecs).is_some() {
-                    return Ok(());
-                }
-                let reason =
-                    format!("the audio is {}/{}, it has {}", frames.encoding(), frames.clock_rate(), list(sink_codecs));
-                Err(Refusal::Incompatible { sink: change.sink, reason })
-            }
+            Source::Mix(talkers) => self.must_mix(change.sink, talkers, None),
+            Source::Overlay(overlay) => self.must_mix(change.sink, &overlay.talkers, Some(overlay)),
+            Source::Player { frames, .. } => self.hears_player(change.sink, frames),
         }
+    }
+
+    fn must_mix(&self, sink: LegId, talkers: &[Talker], overlay: Option<&Overlay>) -> Result<(), Refusal> {
+        for talker in talkers {
+            self.must_exist(talker.leg)?;
+        }
+        let (to, mode) = (self.codecs_of(sink), self.mode_of(sink));
+        let fault = self.shard.mix_fault(talkers, overlay, to, mode, |leg| self.codecs_of(leg));
+        fault.map_or(Ok(()), |reason| Err(Refusal::BadMix { sink, reason }))
     }
 
     fn trigger(&self, cut_over: &CutOver) -> Result<(), Refusal> {
@@ -323,7 +396,7 @@ impl<'a> Plan<'a> {
                 }
                 self.change(change)?;
             }
-            self.cut_overs.push(Cow::Owned(CutOver { id: by, changes, trigger: Trigger::Immediate }));
+            self.plan_cut_over(Cow::Owned(CutOver { id: by, changes, trigger: Trigger::Immediate }));
         }
         self.rolled_back.push(id);
         Ok(())
@@ -385,7 +458,7 @@ impl<'a> Plan<'a> {
     pub(crate) fn source_of(&self, sink: LegId) -> Option<LegId> {
         let source = match self.planned_source(sink) {
             Some(Source::Leg(source)) => *source,
-            Some(Source::Silence | Source::Mix(_) | Source::Player { .. }) => return None,
+            Some(Source::Silence | Source::Mix(_) | Source::Overlay(_) | Source::Player { .. }) => return None,
             None => {
                 let slot = self.shard.legs.slot(sink)?;
                 let SourceSlot::Leg(source) = self.shard.legs.egress[slot as usize].source else { return None };
@@ -417,12 +490,17 @@ impl<'a> Plan<'a> {
         self.shard.legs.cold[slot as usize].pending.filter(|id| !self.rolled_back.contains(id))
     }
 
-    fn hears_a_prompt(&self, leg: LegId) -> bool {
-        if let Some(source) = self.planned_source(leg) {
-            return matches!(source, Source::Player { repeat: Repeat::Times(_), .. });
+    /// How often a prompt is played over what a leg hears, if one is.
+    fn prompt_over(&self, leg: LegId) -> Option<Repeat> {
+        match self.planned_source(leg) {
+            Some(Source::Overlay(overlay)) => Some(overlay.prompt.repeat),
+            Some(_) => None,
+            None => self.shard.legs.prompt_over(self.shard.legs.slot(leg)?),
         }
-        let player = self.shard.legs.slot(leg).and_then(|slot| self.shard.legs.cold[slot as usize].player.as_ref());
-        player.is_some_and(crate::player::Player::has_an_end)
+    }
+
+    fn hears_a_prompt(&self, leg: LegId) -> bool {
+        matches!(self.last_played(leg).or_else(|| self.prompt_over(leg)), Some(Repeat::Times(_)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whether key presses can be sent to a party, as the commands before will have left it.
 
-use super::{event_format, first_audio_clock_rate};
-use crate::command::{DTMF_STEPS_MAX, DtmfStep, Refusal};
+use super::{first_audio_clock_rate, signal_format};
+use crate::command::{DTMF_STEPS_MAX, DtmfHow, DtmfStep, Refusal};
 use crate::cut_over::Plan;
 use crate::ids::LegId;
 use crate::leg::formats::list;
@@ -39,11 +39,22 @@ impl Plan<'_> {
         }
         let codecs = self.codecs_of(leg);
         let clock_rate = self.audio_clock_rate_of(leg).unwrap_or_else(|| first_audio_clock_rate(codecs));
-        if event_format(codecs, clock_rate).is_none() {
+        for step in steps {
+            let DtmfStep::Key { how, .. } = step else { continue };
+            if signal_format(how, codecs, clock_rate).is_some() {
+                continue;
+            }
             let has = if codecs.is_empty() { "no list of formats".to_owned() } else { list(codecs) };
-            return no(format!(
-                "its audio runs at {clock_rate} Hz, and it has no telephone-event/{clock_rate}, but {has}"
-            ));
+            let missing = match how {
+                DtmfHow::Event => format!("no telephone-event/{clock_rate}"),
+                DtmfHow::Tone(frames) => format!("no {}/{} for tones", frames.encoding(), frames.clock_rate()),
+                DtmfHow::EventOrTone(frames) => format!(
+                    "neither telephone-event/{clock_rate} nor, for tones, {}/{}",
+                    frames.encoding(),
+                    frames.clock_rate()
+                ),
+            };
+            return no(format!("its audio runs at {clock_rate} Hz, and it has {missing}, but {has}"));
         }
         self.dialled.push((leg, steps.len()));
         Ok(())

@@ -596,6 +596,12 @@ impl Egress {
         self.timestamp_at = at;
     }
 
+    /// As [`Egress::set_clock`] for a packet of audio of our own, which lasts for so many units.
+    pub(crate) fn set_frame(&mut self, timestamp: RtpTimestamp, at: MonoTime, frame_ts_units: u32) {
+        self.set_clock(timestamp, at);
+        self.frame_ts_units = u16::try_from(frame_ts_units).unwrap_or(u16::MAX);
+    }
+
     /// The source is heard again.
     pub(crate) fn release_key(&mut self) {
         if self.has_key() {

@@ -13,18 +13,19 @@ pub(crate) mod round_trip;
 pub(crate) mod srtp;
 
 use core::net::SocketAddr;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use patchcord_rtp::{RTP_HEADER_LEN, RtpTimestamp, Ssrc};
 use patchcord_srtp::{KeyError, Receiver, Sender};
 
-use crate::command::{LegSpec, Relaying, SrtpKeys, Talker};
+use crate::command::{LegSpec, Relaying, SrtpKeys};
 use crate::datagram::Hop;
 use crate::dtmf::Dialer;
 use crate::event::Receipt;
 use crate::histogram::LatencyHistogram;
 use crate::ids::{Component, CutOverId, LegId, MadeId, PortId};
-use crate::media::{Codec, Direction};
+use crate::media::{Codec, Direction, Frames, Repeat};
+use crate::mixing::Mix;
 use crate::overhearing::Ears;
 use crate::player::Player;
 use crate::time::MonoTime;
@@ -231,7 +232,11 @@ pub(crate) struct Legs {
     /// have no room for it.
     doors: BTreeMap<Slot, (Slot, Relaying)>,
     /// Whom a leg hears mixed. As few have such.
-    pub(crate) mixes: BTreeMap<Slot, Vec<Talker>>,
+    pub(crate) mixes: BTreeMap<Slot, Mix>,
+    /// When prompts over what legs hear are through.
+    pub(crate) prompt_ends: BTreeSet<(MonoTime, Slot)>,
+    /// What the legs with a player hear after what it plays, the next first. Few have any.
+    pub(crate) queues: BTreeMap<Slot, VecDeque<(Frames, Repeat)>>,
     free: Vec<Slot>,
     capacity: u32,
     pub(crate) flows: Flows,
@@ -249,6 +254,8 @@ impl Legs {
             slots: HashMap::with_capacity(room),
             doors: BTreeMap::new(),
             mixes: BTreeMap::new(),
+            prompt_ends: BTreeSet::new(),
+            queues: BTreeMap::new(),
             free: Vec::with_capacity(room),
             capacity,
             flows: Flows::default(),
@@ -313,6 +320,7 @@ impl Legs {
         self.cold[at].dialer = None;
         self.cold[at].undo = None;
         self.mixes.remove(&slot);
+        self.queues.remove(&slot);
         self.cold[at].ice = None;
         self.cold[at].dtls = None;
         self.free.push(slot);

@@ -1,9 +1,12 @@
 //! Players: hold audio, ringback and prompts, from frames encoded once and shared by all calls.
 //!
 //! A player is a source like any other: it has an SSRC, sequence and timestamps of its own, which the listener's egress
-//! moves by its offsets. Only headers are written; no codec runs.
+//! moves by its offsets. Only headers are written; no codec runs. What is to follow its frames lies beside the legs, since few have any:
+//! it is the same player that goes on with it.
 
 mod wheel;
+
+use std::collections::VecDeque;
 
 use patchcord_rtp::{PayloadType, RTP_HEADER_LEN, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 
@@ -47,8 +50,11 @@ impl Player {
         self.frames.clock_rate()
     }
 
-    pub(crate) const fn has_an_end(&self) -> bool {
-        matches!(self.repeat, Repeat::Times(_))
+    /// When it began with these frames, if it plays them without an end.
+    pub(crate) fn since(&self, frames: &Frames) -> Option<MonoTime> {
+        let played = u64::from(self.index).saturating_mul(self.frames.ptime().as_nanos() as u64);
+        let plays = self.repeat == Repeat::Forever && self.frames == *frames;
+        plays.then(|| MonoTime::from_nanos(self.due.as_nanos().saturating_sub(played)))
     }
 
     /// Goes on to the next frame; `false` when the last one has been played.
@@ -84,10 +90,25 @@ impl Player {
     }
 }
 
+/// Rounds to go at the beginning.
+const fn rounds(repeat: Repeat) -> u32 {
+    match repeat {
+        Repeat::Times(0) | Repeat::Forever => 1,
+        Repeat::Times(times) => times,
+    }
+}
+
 impl Shard {
-    /// Makes a player the source of a leg. `false` if the leg has no format for the frames (any more), and is silent.
+    /// Makes a player the source of a leg, that goes on where it would be if it had begun at `since`. `false` if the leg has no format for the frames (any more), and is silent.
     #[must_use]
-    pub(crate) fn start_player(&mut self, sink: Slot, frames: Frames, repeat: Repeat, now: MonoTime) -> bool {
+    pub(crate) fn start_player(
+        &mut self,
+        sink: Slot,
+        frames: Frames,
+        repeat: Repeat,
+        since: MonoTime,
+        now: MonoTime,
+    ) -> bool {
         let at = sink as usize;
         let Some(payload_type) = payload_type_for(&frames, &self.legs.cold[at].codecs) else { return false };
         let egress = &mut self.legs.egress[at];
@@ -95,16 +116,13 @@ impl Shard {
         let due = if egress.ssrc().is_some() { egress.last_sent_at.after(frames.ptime()).max(now) } else { now };
         egress.source = SourceSlot::Player;
         egress.hearing = Hearing::AsIs;
-        let rounds_left = match repeat {
-            Repeat::Times(times) => times.max(1),
-            Repeat::Forever => 1,
-        };
         let frame_count = frames.count();
+        let played = now.nanos_since(since) / frames.ptime().as_nanos().max(1) as u64;
         self.legs.cold[at].player = Some(Player {
             frames,
             repeat,
-            rounds_left,
-            index: 0,
+            rounds_left: rounds(repeat),
+            index: (played % u64::from(frame_count)) as u32,
             payload_type,
             ssrc: Ssrc(self.rng.next_u32()),
             sequence: SequenceNumber(self.rng.next_u32() as u16),
@@ -126,7 +144,50 @@ impl Shard {
     /// Ends a leg's player without further ado.
     pub(crate) fn stop_player(&mut self, sink: Slot) {
         self.wheel.remove(sink);
+        self.legs.queues.remove(&sink);
         self.legs.cold[sink as usize].player = None;
+    }
+
+    /// What is played last of all that plays, and waits to be played, to a leg; `None`: nothing plays.
+    pub(crate) fn last_played(&self, sink: Slot) -> Option<Repeat> {
+        let player = self.legs.cold[sink as usize].player.as_ref()?;
+        let waiting = self.legs.queues.get(&sink).and_then(|queue| queue.back());
+        Some(waiting.map_or(player.repeat, |(_, repeat)| *repeat))
+    }
+
+    /// Has a player go on with these frames when it has played everything before them.
+    pub(crate) fn play_next(&mut self, sink: Slot, frames: Frames, repeat: Repeat) {
+        // A command before this one in the batch may have fired something that took the player away.
+        if self.legs.cold[sink as usize].player.is_some() {
+            self.legs.queues.entry(sink).or_default().push_back((frames, repeat));
+        }
+    }
+
+    /// Ends a player as if it had come to its end.
+    pub(crate) fn end_play(&mut self, sink: Slot, now: MonoTime) {
+        if self.legs.cold[sink as usize].player.is_some() {
+            self.stop_player(sink);
+            self.finish_player(sink, now);
+        } else {
+            self.end_prompt_now(sink, now);
+        }
+    }
+
+    /// Gives a player that has come to its end what comes next, in its own time; `false` if nothing does.
+    fn go_on_with_next(&mut self, sink: Slot, player: &mut Player) -> bool {
+        // None of the legs has any, mostly.
+        if self.legs.queues.is_empty() {
+            return false;
+        }
+        let codecs = &self.legs.cold[sink as usize].codecs;
+        while let Some((frames, repeat)) = self.legs.queues.get_mut(&sink).and_then(VecDeque::pop_front) {
+            // The leg's codecs may have been replaced while it waited.
+            let Some(payload_type) = payload_type_for(&frames, codecs) else { continue };
+            (player.index, player.rounds_left, player.payload_type) = (0, rounds(repeat), payload_type);
+            (player.frames, player.repeat) = (frames, repeat);
+            return true;
+        }
+        false
     }
 
     /// Sends every frame that is due by `now`, as far as the outbox has room; the rest comes with the next call.
@@ -149,17 +210,18 @@ impl Shard {
         let mut goes_on = true;
         let late_frames = now.nanos_since(player.due) / player.frames.ptime().as_nanos().max(1) as u64;
         if late_frames > LATE_FRAMES_MAX {
-            goes_on = player.leave_out(late_frames);
+            goes_on = player.leave_out(late_frames) || self.go_on_with_next(sink, &mut player);
         }
         if goes_on {
             self.send_frame(sink, &player, now);
             player.sequence = player.sequence.wrapping_add(1);
-            goes_on = player.advance();
+            goes_on = player.advance() || self.go_on_with_next(sink, &mut player);
         }
         if goes_on {
             self.wheel.insert(sink, player.due.max(now));
             self.legs.cold[sink as usize].player = Some(player);
         } else {
+            self.legs.queues.remove(&sink);
             self.finish_player(sink, now);
         }
     }

@@ -82,6 +82,10 @@ impl Shard {
                 shard.legs.cold[slot as usize].latch.relearn(*gate);
                 shard.legs.refresh_flags(slot);
             }),
+            Command::PlayNext { leg, frames, repeat } => {
+                self.with_leg(*leg, |shard, slot| shard.play_next(slot, frames.clone(), *repeat));
+            }
+            Command::EndPlay { leg } => self.with_leg(*leg, |shard, slot| shard.end_play(slot, now)),
             Command::CutOver(cut_over) => self.begin(cut_over, now),
             Command::Fire { id } => self.fire(*id, now),
             Command::Rollback { id, by } => self.roll_back(*id, *by, now),

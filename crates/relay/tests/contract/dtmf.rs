@@ -1,8 +1,8 @@
-//! Key presses that the relay sends (RFC 4733): in the place of the source's packets, in the same numbering.
+//! Key presses that the relay sends, as events (RFC 4733) and as tones: in the place of the source's packets, in the same numbering.
 
 use patchcord_relay::Verdict;
 use patchcord_relay::command::{
-    Command, DTMF_STEPS_MAX, DtmfStep, EgressMode, LegSpec, Refusal, Relaying, Source, Trigger,
+    Command, DTMF_STEPS_MAX, DtmfHow, DtmfStep, EgressMode, LegSpec, Refusal, Relaying, Source, Trigger,
 };
 use patchcord_relay::event::Event;
 use patchcord_relay::ids::LegId;
@@ -12,11 +12,36 @@ use patchcord_rtp::TelephoneEvent;
 
 use crate::support::wire::{HeardRtp, Stream, assert_continuous, origins};
 use crate::support::{
-    FRAME, PLAYER, World, add, clip, codec, dropped, hold, leg, on_first_packet_of, play, rtcp, set_codecs, spec,
+    FRAME, PLAYER, World, add, clip, clip_of, codec, dropped, hold, leg, on_first_packet_of, play, rtcp, set_codecs,
+    spec,
 };
 
 fn key(event: u8, duration_ms: u16, pause_ms: u16) -> DtmfStep {
-    DtmfStep::Key { event, volume: 10, duration_ms, pause_ms }
+    DtmfStep::Key { event, volume: 10, duration_ms, pause_ms, how: DtmfHow::Event }
+}
+
+/// A key as a tone, whose frames are those of the clip of its number.
+fn tone(event: u8, duration_ms: u16, pause_ms: u16) -> DtmfStep {
+    let how = DtmfHow::Tone(clip(TONE + u32::from(event), u32::from(duration_ms).div_ceil(20)));
+    DtmfStep::Key { event, volume: 10, duration_ms, pause_ms, how }
+}
+
+/// Clips from here on are tones.
+const TONE: u32 = 1000;
+
+/// Holds that these packets are the tone of a key from its first frame on.
+fn assert_tone(packets: &[HeardRtp], code: u32, frames: u32) {
+    assert_eq!(origins(packets), [PLAYER + TONE + code]);
+    assert_eq!(packets.iter().map(HeardRtp::number).collect::<Vec<_>>(), (0..frames).collect::<Vec<_>>());
+    assert!(packets[0].marker && packets[1..].iter().all(|packet| !packet.marker), "the marker is on the first packet");
+    for pair in packets.windows(2) {
+        assert_eq!(pair[1].timestamp.wrapping_sub(pair[0].timestamp), FRAME);
+    }
+}
+
+/// Packets of tones, and those of anything else.
+fn split_tones(heard: Vec<HeardRtp>) -> (Vec<HeardRtp>, Vec<HeardRtp>) {
+    heard.into_iter().partition(|packet| packet.payload.is_some_and(|payload| payload.origin >= PLAYER + TONE))
 }
 
 fn send(leg: u64, steps: &[DtmfStep]) -> Command {
@@ -73,7 +98,7 @@ fn a_key_press_takes_the_place_of_the_audio_and_the_audio_goes_on_behind_it() {
     assert_eq!(heard[13].timestamp, heard[5].timestamp + 5 * FRAME, "where the key came up");
     assert_eq!(heard[14].timestamp, heard[13].timestamp + FRAME);
     assert_eq!(world.drops(2, DropReason::ReplacedByDtmf), 5);
-    assert!(world.events().contains(&Event::DtmfFinished { leg: LegId(1), sent: 1, dropped: 0 }));
+    assert!(world.events().contains(&Event::DtmfFinished { leg: LegId(1), sent: 1, tones: 0, dropped: 0 }));
     world.assert_balanced();
 }
 
@@ -166,7 +191,7 @@ fn a_cut_over_ends_the_key_that_is_down_and_the_others_go_on_behind_it() {
     assert!(audio[switched].marker);
     assert_eq!(audio[switched].sequence, keys[6].sequence.wrapping_add(1), "behind the three end packets");
     assert_eq!(world.receipts().iter().filter(|receipt| receipt.sink == LegId(1)).count(), 2);
-    assert!(world.events().contains(&Event::DtmfFinished { leg: LegId(1), sent: 2, dropped: 0 }));
+    assert!(world.events().contains(&Event::DtmfFinished { leg: LegId(1), sent: 2, tones: 0, dropped: 0 }));
 }
 
 #[test]
@@ -272,7 +297,7 @@ fn stopped_keys_come_up_and_are_told() {
     let (keys, audio) = split(heard);
     assert_press(&keys, 1, 3 * FRAME as u16);
     assert_eq!(audio.len(), 5 + 20);
-    assert!(world.events().contains(&Event::DtmfFinished { leg: LegId(1), sent: 1, dropped: 2 }));
+    assert!(world.events().contains(&Event::DtmfFinished { leg: LegId(1), sent: 1, tones: 0, dropped: 2 }));
 }
 
 #[test]
@@ -284,7 +309,7 @@ fn a_party_that_may_not_receive_any_more_is_sent_no_keys() {
     world.must(&[Command::SetDirection { leg: LegId(1), direction: Direction::SendOnly }]);
     world.pass(500);
     assert_eq!(world.rtp(1), []);
-    assert!(world.events().contains(&Event::DtmfFinished { leg: LegId(1), sent: 1, dropped: 1 }));
+    assert!(world.events().contains(&Event::DtmfFinished { leg: LegId(1), sent: 1, tones: 0, dropped: 1 }));
     world.must(&[Command::SetDirection { leg: LegId(1), direction: Direction::SendRecv }]);
     assert!(matches!(world.send(2, &stream.packet()), Verdict::Forwarded(_)), "the source is heard again");
 }
@@ -332,8 +357,19 @@ fn keys_that_cannot_be_sent_are_refused_with_the_reason() {
     assert!(reason(&mut world, &[send(1, &[])]).contains("none are given"));
     assert!(reason(&mut world, &[send(1, &[key(16, 100, 100)])]).contains("no key 16"));
     assert!(reason(&mut world, &[send(1, &[key(1, 0, 100)])]).contains("0 ms"));
-    let loud = DtmfStep::Key { event: 1, volume: 64, duration_ms: 100, pause_ms: 100 };
+    let loud = DtmfStep::Key { event: 1, volume: 64, duration_ms: 100, pause_ms: 100, how: DtmfHow::Event };
     assert!(reason(&mut world, &[send(1, &[loud])]).contains("-64"));
+    world.must(&[set_codecs(1, &[(0, "PCMU")])]);
+    let wide = |how: fn(_) -> DtmfHow| {
+        let how = how(clip_of(1, 5, "opus", 48_000, 20));
+        send(1, &[DtmfStep::Key { event: 1, volume: 10, duration_ms: 100, pause_ms: 100, how }])
+    };
+    assert!(reason(&mut world, &[wide(DtmfHow::Tone)]).contains("no opus/48000 for tones, but PCMU/8000"));
+    assert!(
+        reason(&mut world, &[wide(DtmfHow::EventOrTone)])
+            .contains("neither telephone-event/8000 nor, for tones, opus/48000, but PCMU/8000")
+    );
+    world.must(&[set_codecs(1, &[(0, "PCMU"), (101, "telephone-event")])]);
     let many = vec![key(1, 100, 100); DTMF_STEPS_MAX];
     world.must(&[send(1, &[key(1, 100, 100), key(2, 100, 100)])]);
     assert!(reason(&mut world, &[send(1, &many)]).contains("256"), "one of two still waits");
@@ -353,7 +389,7 @@ fn packets_that_pass_unread_leave_no_room_for_keys() {
     world.must(core::slice::from_ref(&press));
     world.must(&[unread]);
     world.pass(1_000);
-    assert!(world.events().contains(&Event::DtmfFinished { leg: LegId(1), sent: 1, dropped: 1 }));
+    assert!(world.events().contains(&Event::DtmfFinished { leg: LegId(1), sent: 1, tones: 0, dropped: 1 }));
     world.refused(core::slice::from_ref(&press));
     world.must(&[Command::SetRelaying { leg: LegId(2), relaying: Relaying::Rtp }, press]);
 }
@@ -456,4 +492,159 @@ fn a_fresh_ssrc_is_not_taken_for_a_key() {
     world.must(&[send(1, &[key(6, 100, 100)])]);
     world.pass(200);
     assert_eq!(world.rtp(1).iter().map(|packet| packet.ssrc).collect::<Vec<_>>(), [stream.ssrc; 8]);
+}
+
+#[test]
+fn a_tone_takes_the_place_of_the_audio_and_the_audio_goes_on_behind_it() {
+    let (mut world, mut stream) = talking();
+    world.must(&[send(1, &[tone(5, 90, 100)])]);
+    for _ in 0..5 {
+        assert_eq!(world.send(2, &stream.packet()), dropped(DropReason::ReplacedByDtmf));
+        world.pass(20);
+    }
+    world.talk(2, &mut stream, 10);
+    let heard = world.rtp(1);
+    assert_continuous(&heard);
+    assert_eq!(heard.len(), 5 + 5 + 10, "a tone lasts for whole frames, and has no end packets");
+    assert_tone(&heard[5..10], 5, 5);
+    assert_eq!(heard[5].timestamp, heard[4].timestamp + FRAME);
+    assert_eq!(heard[9].at.nanos_since(heard[5].at) / 1_000_000, 80);
+    assert!(heard[10].marker && heard[10].origin() == 2, "the source is spliced on");
+    assert_eq!(heard[10].timestamp, heard[5].timestamp + 5 * FRAME, "where the key came up");
+    assert_eq!(world.drops(2, DropReason::ReplacedByDtmf), 5);
+    assert!(world.events().contains(&Event::DtmfFinished { leg: LegId(1), sent: 1, tones: 1, dropped: 0 }));
+    world.assert_balanced();
+}
+
+#[test]
+fn a_tone_begins_anew_where_its_key_is_down_for_longer() {
+    let (mut world, _) = talking();
+    let how = DtmfHow::Tone(clip(TONE, 3));
+    world.must(&[send(1, &[DtmfStep::Key { event: 0, volume: 10, duration_ms: 100, pause_ms: 40, how }])]);
+    world.pass(300);
+    let (tones, _) = split_tones(world.rtp(1));
+    assert_eq!(tones.iter().map(HeardRtp::number).collect::<Vec<_>>(), [0, 1, 2, 0, 1]);
+    assert_continuous(&tones);
+}
+
+#[test]
+fn who_knows_events_is_sent_these_and_who_does_not_is_sent_tones() {
+    let (mut world, mut stream) = talking();
+    let either = |event: u8| {
+        let how = DtmfHow::EventOrTone(clip(TONE + u32::from(event), 5));
+        DtmfStep::Key { event, volume: 10, duration_ms: 100, pause_ms: 60, how }
+    };
+    world.must(&[send(1, &[either(1), either(2)])]);
+    world.talk(2, &mut stream, 3);
+    // In the middle of the first one.
+    world.must(&[set_codecs(1, &[(0, "PCMU")])]);
+    world.talk(2, &mut stream, 20);
+    let heard = world.rtp(1);
+    assert_continuous(&heard);
+    let (keys, rest) = split(heard);
+    assert_press(&keys, 1, 5 * FRAME as u16);
+    let (tones, audio) = split_tones(rest);
+    assert_tone(&tones, 2, 5);
+    assert_eq!(origins(&audio), [2]);
+    assert!(world.events().contains(&Event::DtmfFinished { leg: LegId(1), sent: 2, tones: 1, dropped: 0 }));
+    // Nothing that its tone could be sent in any more.
+    world.must(&[send(1, &[tone(1, 100, 60), tone(2, 100, 60)])]);
+    world.must(&[set_codecs(1, &[(0, "PCMU"), (8, "PCMA")])]);
+    world.pass(500);
+    assert_eq!(split_tones(world.rtp(1)).0.len(), 10);
+}
+
+#[test]
+fn a_cut_over_ends_a_tone_and_the_others_go_on_behind_it() {
+    let (mut world, mut old) = talking();
+    world.must(&[send(1, &[tone(1, 200, 60), tone(2, 100, 60)])]);
+    world.talk(2, &mut old, 3);
+    world.bridge(1, 3);
+    let mut new = Stream::of(3);
+    world.talk(3, &mut new, 15);
+    let heard = world.rtp(1);
+    assert_continuous(&heard);
+    let (tones, audio) = split_tones(heard);
+    assert_tone(&tones[..4], 1, 4);
+    assert_tone(&tones[4..], 2, 5);
+    assert_eq!(origins(&audio), [2, 3]);
+    let switched = audio.iter().find(|packet| packet.origin() == 3).expect("leg 3 is heard");
+    assert!(switched.marker);
+    assert_eq!(switched.sequence, tones[3].sequence.wrapping_add(1));
+    assert!(switched.timestamp.wrapping_sub(tones[3].timestamp) >= FRAME, "behind the frame that was being heard");
+    assert_eq!(world.receipts().iter().filter(|receipt| receipt.sink == LegId(1)).count(), 2);
+    world.assert_balanced();
+}
+
+#[test]
+fn hold_audio_and_silence_are_no_obstacle_to_tones() {
+    let mut world = World::with_legs([1, 2]);
+    world.must(&[send(2, &[tone(7, 60, 60)])]);
+    world.cut(Trigger::Immediate, &[(1, hold())]);
+    world.pass(90);
+    world.must(&[send(1, &[tone(0, 200, 100)])]);
+    world.pass(500);
+    let heard = world.rtp(1);
+    assert_continuous(&heard);
+    let (tones, audio) = split_tones(heard);
+    assert_tone(&tones, 0, 10);
+    let during = |packet: &&HeardRtp| packet.at > tones[0].at && packet.at < tones[9].at;
+    assert_eq!((audio.iter().filter(during).count(), origins(&audio)), (0, vec![PLAYER]));
+    assert_eq!(audio.last().map(HeardRtp::number), Some(29), "the audio has kept its pace");
+    let alone = world.rtp(2);
+    assert_tone(&alone, 7, 3);
+    assert_continuous(&alone);
+}
+
+#[test]
+fn a_stall_leaves_frames_of_a_tone_out_and_their_time_goes_on() {
+    let (mut world, mut stream) = talking();
+    world.must(&[send(1, &[tone(1, 400, 60)])]);
+    world.stall(150);
+    world.pass(500);
+    let tones = world.rtp(1).split_off(5);
+    assert_continuous(&tones);
+    let numbers: Vec<_> = tones.iter().map(HeardRtp::number).collect();
+    assert_eq!((numbers[..2].to_vec(), numbers.last()), (vec![0, 7], Some(&19)), "{numbers:?}");
+    assert!(tones.iter().all(|packet| packet.timestamp == tones[0].timestamp + packet.number() * FRAME));
+    // A stall over its end is not made good either.
+    world.must(&[send(1, &[tone(2, 100, 60)])]);
+    world.stall(400);
+    world.pass(100);
+    assert_eq!(world.rtp(1).len(), 1);
+    world.talk(2, &mut stream, 1);
+    assert_eq!(world.rtp(1).len(), 1, "the key is up");
+}
+
+#[test]
+fn a_translator_takes_tones_too() {
+    let (mut world, mut stream) = translating();
+    world.must(&[send(1, &[tone(5, 100, 100)])]);
+    world.talk(2, &mut stream, 15);
+    let heard = world.rtp(1);
+    assert_continuous(&heard);
+    assert_tone(&heard[5..10], 5, 5);
+    let (_, audio) = split_tones(heard);
+    for packet in &audio {
+        let payload = packet.payload.expect("a payload of ours");
+        assert_eq!((packet.ssrc, packet.timestamp, packet.marker), (payload.ssrc, payload.timestamp, false));
+        assert_eq!(packet.sequence, payload.sequence, "five were put in and five were left out");
+    }
+}
+
+#[test]
+fn tones_in_another_clock_and_with_another_packet_time_than_the_audio() {
+    let (mut world, mut stream) = talking();
+    world.must(&[set_codecs(1, &[(0, "PCMU"), (9, "G722")])]);
+    let how = DtmfHow::Tone(clip_of(TONE, 2, "G722", 8000, 40));
+    world.must(&[send(1, &[DtmfStep::Key { event: 0, volume: 10, duration_ms: 70, pause_ms: 40, how }])]);
+    world.pass(10);
+    // Before the first frame is over.
+    world.must(&[Command::StopDtmf { leg: LegId(1) }]);
+    world.talk(2, &mut stream, 3);
+    let heard = world.rtp(1);
+    assert_continuous(&heard);
+    assert_eq!(heard.iter().map(|packet| packet.payload_type).collect::<Vec<_>>(), [0, 0, 0, 0, 0, 9, 0, 0, 0]);
+    assert_eq!(heard[6].timestamp, heard[5].timestamp + 2 * FRAME, "behind the whole frame");
+    assert!(world.events().contains(&Event::DtmfFinished { leg: LegId(1), sent: 1, tones: 1, dropped: 0 }));
 }

@@ -26,8 +26,12 @@ mod modes;
 mod opaque;
 #[path = "../contract/overhearing.rs"]
 mod overhearing;
+#[path = "../contract/overlay.rs"]
+mod overlay;
 #[path = "../contract/players.rs"]
 mod players;
+#[path = "../contract/playlists.rs"]
+mod playlists;
 #[path = "../contract/receipts.rs"]
 mod receipts;
 #[path = "../contract/refusals.rs"]

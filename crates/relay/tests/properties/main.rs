@@ -93,13 +93,24 @@ impl Run {
         let expected = self.model.judge(commands);
         match (self.world.apply(commands), expected) {
             (Ok(()), Ok((after, cancelled))) => {
+                self.model = after;
+                // Alone in its batch, it brings about what the end of a prompt does.
+                let ends_play = matches!(commands, [Command::EndPlay { .. }]);
+                let now = self.world.now;
                 let told = self.world.events().into_iter().filter_map(|event| match event {
                     Event::CutOverCancelled { id, gone } => Some((id.0, gone.map(|leg| leg.0))),
+                    Event::PlayFinished { leg } if ends_play => {
+                        self.model.finish_prompt(leg.0);
+                        None
+                    }
+                    Event::Switched { id } if ends_play => {
+                        self.model.fire_in_time(id.0, now);
+                        None
+                    }
                     Event::Switched { id } => panic!("{id} has switched without a trigger"),
                     _ => None,
                 });
                 assert_eq!(told.collect::<Vec<_>>(), cancelled, "what {commands:?} cancels");
-                self.model = after;
                 for command in commands {
                     if let Command::AddLeg(spec) = command {
                         self.begin_stream(spec);

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use patchcord_relay::command::{CUT_OVER_CHANGES_MAX, Command, CutOver, LegSpec, Refusal, Source, Trigger};
+use patchcord_relay::command::{
+    CUT_OVER_CHANGES_MAX, Command, CutOver, LegSpec, PLAY_NEXT_MAX, Refusal, Source, Trigger,
+};
 use patchcord_relay::media::{Codec, Direction, Frames, Repeat};
 use patchcord_relay::time::MonoTime;
 
@@ -24,6 +26,8 @@ pub(crate) struct Leg {
     codecs: Vec<Codec>,
     codecs_ever: Vec<Codec>,
     address: SocketAddr,
+    /// What is to follow what it is played has an end each; these are as many.
+    queued: usize,
     /// Its latest cut-over, and what it heard before.
     undo: Option<(u64, Hears)>,
 }
@@ -141,10 +145,10 @@ impl Model {
     }
 
     pub(crate) fn finish_prompt(&mut self, leg: u64) {
-        let hears = &mut self.legs.get_mut(&leg).expect("the leg exists").hears;
-        let ends = matches!(hears, Hears::Player { repeat: Repeat::Times(_), .. });
-        assert!(ends, "leg {leg} hears no prompt but {hears:?}");
-        *hears = Hears::Silence;
+        let found = self.legs.get_mut(&leg).expect("the leg exists");
+        let ends = matches!(found.hears, Hears::Player { repeat: Repeat::Times(_), .. });
+        assert!(ends, "leg {leg} hears no prompt but {:?}", found.hears);
+        (found.hears, found.queued) = (Hears::Silence, 0);
     }
 
     pub(crate) fn assert_nothing_overdue(&self, now: MonoTime) {
@@ -205,6 +209,24 @@ impl Model {
             | Command::BlockDtmf { leg, .. }
             | Command::SendDtmf { leg, .. }
             | Command::StopDtmf { leg } => self.leg(leg.0).map(drop),
+            Command::PlayNext { leg, frames, repeat } => {
+                assert_ne!(*repeat, Repeat::Forever, "not among the steps");
+                let found = self.leg(leg.0)?;
+                if !matches!(found.hears, Hears::Player { repeat: Repeat::Times(_), .. }) || found.queued >= PLAY_NEXT_MAX {
+                    return Err(vec!["NotPlaying"]);
+                }
+                self.judge_change(leg.0, &Hears::Player { frames: frames.clone(), repeat: *repeat })?;
+                self.leg(leg.0)?.queued += 1;
+                Ok(())
+            }
+            // Alone in its batch: that it has ended is told afterwards.
+            Command::EndPlay { leg } => match &mut self.leg(leg.0)?.hears {
+                Hears::Player { repeat, .. } => {
+                    *repeat = Repeat::Times(1);
+                    Ok(())
+                }
+                _ => Err(vec!["NotPlaying"]),
+            },
             Command::CutOver(cut_over) => self.cut_over(cut_over, taken),
             // Not among the steps: no cut-over waits for a command.
             Command::Fire { .. } => Err(vec!["NotWaiting"]),
@@ -232,6 +254,7 @@ impl Model {
             codecs: spec.codecs.clone(),
             codecs_ever: spec.codecs.clone(),
             address,
+            queued: 0,
             undo: None,
         };
         self.legs.insert(id, leg);
@@ -286,7 +309,7 @@ impl Model {
                 Source::Silence => Hears::Silence,
                 Source::Leg(leg) => Hears::Leg(leg.0),
                 // Here nobody mixes.
-                Source::Mix(_) => return Err(vec!["BadMix"]),
+                Source::Mix(_) | Source::Overlay(_) => return Err(vec!["BadMix"]),
                 Source::Player { frames, repeat } => Hears::Player { frames: frames.clone(), repeat: *repeat },
             };
             self.judge_change(sink, &hears)?;
@@ -383,6 +406,7 @@ impl Model {
             }
             let leg = self.legs.get_mut(&sink).expect("judged before");
             let before = core::mem::replace(&mut leg.hears, hears);
+            leg.queued = 0;
             if let Some((moved_on, _)) = leg.undo.replace((id, before)) {
                 self.done.remove(&moved_on);
             }
@@ -433,6 +457,7 @@ const fn kind(refusal: &Refusal) -> &'static str {
         Refusal::BadChanges(_) => "BadChanges",
         Refusal::BadTrigger(_) => "BadTrigger",
         Refusal::Incompatible { .. } => "Incompatible",
+        Refusal::NotPlaying { .. } => "NotPlaying",
         Refusal::PayloadTypeChanged { .. } => "PayloadTypeChanged",
         Refusal::BadAddress { .. } => "BadAddress",
         _ => "another",

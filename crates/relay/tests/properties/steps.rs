@@ -46,6 +46,8 @@ pub(crate) enum Wish {
     Mute { leg: u64, muted: bool },
     Tap { leg: u64, tapped: bool },
     Relatch { leg: u64 },
+    Next { leg: u64, frames: u32, rounds: u32 },
+    EndPlay { leg: u64 },
     CutOver { id: u64, trigger: When, changes: Vec<(u64, What)> },
     Rollback { id: u64, by: u64 },
 }
@@ -80,6 +82,10 @@ impl Wish {
             Self::Mute { leg, muted } => Command::SetMuted { leg: LegId(leg), muted },
             Self::Tap { leg, tapped } => Command::SetTapped { leg: LegId(leg), tapped },
             Self::Relatch { leg } => Command::Relatch { leg: LegId(leg), gate: RelatchGate::Packets(3) },
+            Self::Next { leg, frames, rounds } => {
+                Command::PlayNext { leg: LegId(leg), frames: clip(2, frames), repeat: Repeat::Times(rounds) }
+            }
+            Self::EndPlay { leg } => Command::EndPlay { leg: LegId(leg) },
             Self::CutOver { id, trigger, ref changes } => {
                 let trigger = match trigger {
                     When::Now => Trigger::Immediate,
@@ -120,6 +126,7 @@ pub(crate) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         // Of several commands most batches would be refused for one of them.
         4 => vec(wish(), 1..=1).prop_map(Step::Batch),
         2 => vec(wish(), 2..=4).prop_map(Step::Batch),
+        1 => (1..=LEGS).prop_map(|leg| Step::Batch(vec![Wish::EndPlay { leg }])),
         3 => (1..=LEGS).prop_map(Step::Speak),
         1 => prop_oneof![0..50_u64, 50..400_u64].prop_map(Step::Pass),
     ];
@@ -150,6 +157,7 @@ fn wish() -> impl Strategy<Value = Wish> {
         1 => (some_leg(), any::<bool>()).prop_map(|(leg, muted)| Wish::Mute { leg, muted }),
         1 => (some_leg(), any::<bool>()).prop_map(|(leg, tapped)| Wish::Tap { leg, tapped }),
         1 => some_leg().prop_map(|leg| Wish::Relatch { leg }),
+        2 => (some_leg(), 1..8_u32, 0..3_u32).prop_map(|(leg, frames, rounds)| Wish::Next { leg, frames, rounds }),
         12 => cut(),
         4 => (0..CUT_OVERS, 0..CUT_OVERS * 4).prop_map(|(id, by)| Wish::Rollback { id, by }),
     ]

@@ -7,10 +7,10 @@ use patchcord_relay::event::Receipt;
 use patchcord_relay::time::MonoTime;
 use patchcord_rtp::TelephoneEvent;
 
-use crate::dialled::Dialled;
+use crate::dialled::{Dialled, tone_of};
 use crate::party::KEY_OF_PARTIES;
 use crate::support::wire::{HeardRtp, Payload};
-use crate::support::{FRAME, PLAYER};
+use crate::support::{FRAME, MS, PLAYER};
 
 /// What a leg hears, as the commands and events so far say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +175,7 @@ impl Ear {
     /// Nothing more comes of what has just happened.
     pub(crate) fn end_of_batch(&mut self) {
         self.before = None;
-        self.dialled.end_of_batch();
+        self.may_splice += u32::from(self.dialled.end_of_batch());
     }
 
     /// The relay was told to send these keys too.
@@ -200,7 +200,10 @@ impl Ear {
 
     fn receive_numbered(&mut self, packet: &HeardRtp) {
         let Some(payload) = payload_of(packet) else { return self.receive_key(packet) };
-        self.dialled.assert_up(packet);
+        if let Some(key) = tone_of(&payload) {
+            return self.receive_tone(packet, key, payload.number);
+        }
+        self.may_splice += u32::from(self.dialled.assert_up(packet));
         self.assert_allowed(packet, payload.origin);
         let Some(newest) = self.newest else { return self.begin(packet, &payload, FIRST_INDEX) };
         if packet.ssrc != newest.ssrc {
@@ -258,6 +261,31 @@ impl Ear {
         if event.event == KEY_OF_PARTIES {
             return self.receive_end_of_key(packet);
         }
+        let index = self.take_own(packet);
+        let may_be_short = self.before.is_some();
+        if self.dialled.receive(packet, &event, may_be_short) {
+            // The source is spliced on behind it.
+            self.may_splice += 1;
+        }
+        self.advance_own(packet, index, packet.at);
+    }
+
+    /// A packet of a tone of the relay's own.
+    fn receive_tone(&mut self, packet: &HeardRtp, key: u8, number: u32) {
+        let index = self.take_own(packet);
+        if self.dialled.receive_tone(packet, key, number) {
+            self.may_splice += 1;
+        }
+        // However late its frames are sent, the key went down when it did.
+        let due = self.newest.filter(|_| !packet.marker).map(|newest| {
+            let step = u64::from(packet.timestamp.wrapping_sub(newest.timestamp));
+            newest.timestamp_at.after_nanos(step * MS / 8)
+        });
+        self.advance_own(packet, index, due.unwrap_or(packet.at));
+    }
+
+    /// The index of a packet of a key of the relay's own: the next one, and on the time if it is the key's first.
+    fn take_own(&mut self, packet: &HeardRtp) -> i64 {
         let index = match self.newest {
             None => {
                 self.ssrcs.push(packet.ssrc);
@@ -279,14 +307,13 @@ impl Ear {
             }
         };
         assert!(self.sent.insert((packet.ssrc, index)), "sent twice: {packet:?}");
-        let may_be_short = self.before.is_some();
-        if self.dialled.receive(packet, &event, may_be_short) {
-            // The source is spliced on behind it.
-            self.may_splice += 1;
-        }
+        index
+    }
+
+    fn advance_own(&mut self, packet: &HeardRtp, index: i64, began_at: MonoTime) {
         let timestamp_at = match self.newest {
             Some(newest) if newest.timestamp == packet.timestamp => newest.timestamp_at,
-            _ => packet.at,
+            _ => began_at,
         };
         let (ssrc, timestamp) = (packet.ssrc, packet.timestamp);
         self.newest = Some(Newest { ssrc, index, timestamp, timestamp_at, last_at: packet.at });

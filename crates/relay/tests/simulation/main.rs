@@ -365,6 +365,7 @@ impl Tally {
         self.refused += other.refused;
         self.stale += other.stale;
         self.dialled += other.dialled;
+        self.sounded += other.sounded;
         self.cut_short += other.cut_short;
     }
 
@@ -381,10 +382,10 @@ impl Tally {
             (self.reports, 20),
             (self.refused, 1),
             (self.stale, 1),
-            (self.dialled, 1),
+            (self.dialled + self.sounded, 1),
         ];
         assert!(often.iter().all(|&(count, a_run)| count >= a_run * runs), "in {runs} runs: {self:?}");
-        let seldom = [self.ended_keys, self.cancelled, self.rolled_back, self.cut_short];
+        let seldom = [self.ended_keys, self.cancelled, self.rolled_back, self.dialled, self.sounded, self.cut_short];
         assert!(runs < 50 || seldom.iter().all(|&count| count > 0), "in {runs} runs: {self:?}");
     }
 }

@@ -1,9 +1,10 @@
 //! What the signalling side does: random commands, most of them sensible.
 
-use patchcord_relay::command::{Command, DtmfStep, EgressMode, RelatchGate, Trigger};
+use patchcord_relay::command::{Command, DtmfHow, DtmfStep, EgressMode, RelatchGate, Trigger};
 use patchcord_relay::ids::{CutOverId, LegId};
 use patchcord_relay::media::{Direction, Repeat};
 
+use crate::dialled::TONES;
 use crate::party::KEY_OF_PARTIES;
 use crate::support::rng::Rng;
 use crate::support::{MS, World, add, clip, cut_over, leg, on_first_packet_of, play, spec};
@@ -124,11 +125,15 @@ fn trigger(world: &World, survivor: u64, target: u64, rng: &mut Rng) -> Trigger 
 
 /// Keys of the relay's own: others than those that parties press.
 fn dial(leg: u64, rng: &mut Rng) -> Command {
-    let step = |_| DtmfStep::Key {
-        event: rng.below(u64::from(KEY_OF_PARTIES)) as u8,
-        volume: 10,
-        duration_ms: rng.between(30, 300) as u16,
-        pause_ms: rng.between(30, 200) as u16,
+    let step = |_| {
+        let event = rng.below(u64::from(KEY_OF_PARTIES)) as u8;
+        let duration_ms = rng.between(30, 300) as u16;
+        let how = if rng.chance(400) {
+            DtmfHow::Tone(clip(TONES + u32::from(event), u32::from(duration_ms).div_ceil(20)))
+        } else {
+            DtmfHow::Event
+        };
+        DtmfStep::Key { event, volume: 10, duration_ms, pause_ms: rng.between(30, 200) as u16, how }
     };
     Command::SendDtmf { leg: LegId(leg), steps: (0..3).map(step).collect() }
 }

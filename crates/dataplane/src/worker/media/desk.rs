@@ -3,13 +3,14 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use patchcord_media::{Format, Mixer, Noticed, TICK, Transcoder, detect};
+use patchcord_media::{CannotTranscode, Clip, Format, Meaning, Mixer, Noticed, Prompt, TICK, Transcoder, detect};
 use patchcord_relay::command::Talker;
 use patchcord_relay::detection::{Detection, What};
 use patchcord_relay::ids::{LegId, MadeId};
-use patchcord_relay::media::Codec;
+use patchcord_relay::media::{Codec, Frames, Repeat};
 use patchcord_relay::mixing::Mixing;
 use patchcord_relay::overhearing::Detecting;
+use patchcord_relay::overlay::Begun;
 use patchcord_relay::time::MonoTime;
 use patchcord_relay::transcoding::Transcoding;
 use patchcord_rtp::RtpHeader;
@@ -59,7 +60,7 @@ impl Desk {
         }
     }
 
-    pub(super) fn note(&mut self, news: News) {
+    pub(super) fn note(&mut self, news: News, now: MonoTime) {
         match news {
             News::Transcode(Transcoding { id, from, to, seed }) => {
                 match Transcoder::new(&formats(&from), &formats(&to), seed) {
@@ -67,10 +68,16 @@ impl Desk {
                     Err(error) => tracing::error!(%error, "a party is not heard"),
                 }
             }
-            News::Mix(Mixing { id, talkers, to, seed }) => {
+            News::Mix(Mixing { id, talkers, to, prompts, seed }) => {
                 let talkers = talkers.iter().map(|&Talker { leg, gain_db }| (leg, gain_db.into()));
                 if let Err(error) = self.mixer.listen(id, &formats(&to), talkers, seed) {
                     tracing::error!(%error, "a party hears nothing");
+                }
+                for prompt in prompts.into_iter().filter_map(|begun| played(begun, now)) {
+                    match prompt {
+                        Ok(prompt) => self.mixer.overlay(id, prompt),
+                        Err(error) => tracing::error!(%error, "a party does not hear a prompt"),
+                    }
                 }
             }
             News::Overhear(overhearing) if needs_codecs(&overhearing) => {
@@ -118,6 +125,40 @@ impl Desk {
         }
         self.tick_at = Some(due);
     }
+}
+
+/// Frames that are shared by all calls, so often.
+#[derive(Debug)]
+struct Rounds {
+    frames: Frames,
+    repeat: Repeat,
+}
+
+impl Clip for Rounds {
+    fn frame(&self, index: u64) -> Option<&[u8]> {
+        let count = u64::from(self.frames.count());
+        let is_over = match self.repeat {
+            Repeat::Times(times) => index / count >= u64::from(times.max(1)),
+            Repeat::Forever => false,
+        };
+        (!is_over).then(|| self.frames.payload((index % count) as u32))
+    }
+}
+
+/// In the mixer's words; `None`: the engine has asked for what is not decoded here.
+fn played(begun: Begun, now: MonoTime) -> Option<Result<Prompt, CannotTranscode>> {
+    let Begun { frames, repeat, gain_db, at } = begun;
+    let Meaning::Audio(codec) = format_of(&frames.format()?).meaning else { return None };
+    let frame_ms = u32::try_from(frames.ptime().as_millis()).ok()?;
+    let clip = Box::new(Rounds { frames, repeat });
+    let late = Duration::from_nanos(now.nanos_since(at));
+    Some(Prompt::new(codec, frame_ms, clip, gain_db.into()).map(|mut prompt| {
+        // The same prompt in another stream than before goes on where it was; one that begins is not cut because of a moment.
+        if late > LATE_MAX {
+            prompt.leave_out(u64::try_from(late.as_millis()).unwrap_or(u64::MAX));
+        }
+        prompt
+    }))
 }
 
 /// In the engine's words; `None`: these know nothing of it.

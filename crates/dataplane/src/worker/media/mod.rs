@@ -232,7 +232,7 @@ impl Shared {
         while !self.ended.load(Ordering::Acquire) {
             // What a packet belongs to has been told before it was queued.
             let packet = self.given.pop();
-            news.try_iter().for_each(|news| desk.note(news));
+            news.try_iter().for_each(|news| desk.note(news, Clock.now()));
             let is_idle = packet.is_none();
             if let Some((whose, bytes)) = packet {
                 let put = &mut |id, header: &_, payload: &_| self.put(id, header, payload, worker);
