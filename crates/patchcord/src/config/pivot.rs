@@ -177,14 +177,14 @@ impl FromStr for SipListen {
             |(name, transport): &(&str, Transport)| Some((*transport, place.strip_prefix(name)?.strip_prefix(':')?));
         let (transport, rest) = Transport::ALL.iter().find_map(named).unwrap_or((Transport::Udp, place));
         let address = rest.parse().map_err(|_| bad(&format!("`{rest}` is not IP:PORT")))?;
-        let advertised = advertised.map(|told| match told.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => {
+        let advertised = match advertised.map(|told| (told, told.rsplit_once(':'))) {
+            Some((_, Some((host, port)))) if !port.ends_with(']') => {
                 let port = port.parse().map_err(|_| bad(&format!("`{port}` is no port")))?;
-                Ok((host.to_owned(), port))
+                Some((host.to_owned(), port))
             }
-            _ => Ok((told.to_owned(), 0)),
-        });
-        let advertised = advertised.transpose()?;
+            Some((told, _)) => Some((told.to_owned(), 0)),
+            None => None,
+        };
         if advertised.as_ref().is_some_and(|(host, _)| host.is_empty()) {
             return Err(bad("there is no host behind `!`"));
         }
