@@ -78,8 +78,7 @@ fn main() {
     target.respond(&at_target, "200 OK", &target.media.sdp(""));
     let _ack = target.must_take("ACK");
     let to_relay_of_target = media_of(&offer);
-    target.media.send(to_relay_of_target);
-    let after = caller.media.must_hear(&target.media);
+    let after = target.media.speak_until_heard(to_relay_of_target, &caller.media);
     assert_eq!(after.ssrc, before.ssrc, "one SSRC for life");
     told(&agent.must_take("NOTIFY"));
     agent.bye(&mut inbound);

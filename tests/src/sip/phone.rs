@@ -124,6 +124,24 @@ impl Media {
         panic!("{} hears nothing of {}", self.address(), speaker.address());
     }
 
+    /// Speaks there until the listener hears it: for who does not know when it will be connected.
+    ///
+    /// # Panics
+    /// If it never is.
+    pub fn speak_until_heard(&mut self, to: SocketAddr, listener: &Self) -> RtpHeader {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            self.send(to);
+            let packet_time = Instant::now() + Duration::from_millis(20);
+            while let Some((header, origin)) = listener.next(packet_time) {
+                if origin == self.ssrc {
+                    return header;
+                }
+            }
+        }
+        panic!("{} hears nothing of {}", listener.address(), self.address());
+    }
+
     /// Makes sure that nothing of `speaker` comes.
     ///
     /// # Panics

@@ -109,8 +109,10 @@ fn a_second_try_after_a_failure_succeeds() {
     let (inbound, offer) = stage.target.ring();
     stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
     let _ack = stage.target.must_take("ACK");
-    stage.target.media.send(media_of(&offer));
-    stage.caller.media.must_hear(&stage.target.media);
+    stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
+    let notify = stage.agent.must_take("NOTIFY");
+    assert_eq!(notify.body, "SIP/2.0 200 OK\r\n");
+    let _bye = stage.agent.must_take("BYE");
     stage.caller.bye(&mut caller.call);
     let _bye = stage.target.must_take("BYE");
     stage.must_be_idle();

@@ -19,9 +19,7 @@ fn a_refer_moves_the_caller_to_the_target() {
     stage.must_be_notified("SIP/2.0 180 Ringing\r\n", "active");
     stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
     let _ack = stage.target.must_take("ACK");
-    let target = media_of(&offer);
-    stage.target.media.send(target);
-    let after = stage.caller.media.must_hear(&stage.target.media);
+    let after = stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
     assert_eq!(after.ssrc, before.ssrc, "one SSRC for life");
     let said = stage.must_be_notified("SIP/2.0 200 OK\r\n", "terminated;reason=noresource");
     assert_eq!(said.header("Content-Type"), Some("message/sipfrag;version=2.0"));
@@ -46,8 +44,7 @@ fn the_transferor_may_leave_at_once() {
     stage.agent.bye(&mut agent.call);
     stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
     let _ack = stage.target.must_take("ACK");
-    stage.target.media.send(media_of(&offer));
-    stage.caller.media.must_hear(&stage.target.media);
+    stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
     stage.caller.media.send(caller.relay);
     stage.target.media.must_hear(&stage.caller.media);
     stage.caller.bye(&mut caller.call);
@@ -64,8 +61,7 @@ fn early_media_is_passed_to_the_transferee() {
     let (inbound, offer) = stage.target.ring();
     stage.target.respond(&inbound, "183 Session Progress", &stage.target.media.sdp(""));
     stage.must_be_notified("SIP/2.0 183 Session Progress\r\n", "active");
-    stage.target.media.send(media_of(&offer));
-    stage.caller.media.must_hear(&stage.target.media);
+    stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
     stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
     let _ack = stage.target.must_take("ACK");
     stage.must_be_notified("SIP/2.0 200 OK\r\n", "terminated");

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use core::net::SocketAddr;
 
 use patchcord_control::api::{
-    CodecParts, CodecSpec, Command, CommandAnswer, CommandRequest, Detail, Direction, LatchSpec, LegCodecs, LegCreate,
-    LegDirection, LegRemote, LegSrtp, OneParty, RelayingName, Secret,
+    CodecParts, CodecSpec, Command, CommandAnswer, CommandRequest, Detail, Direction, ID_LEN_MAX, LatchSpec, LegCodecs,
+    LegCreate, LegDirection, LegRemote, LegSrtp, OneParty, RelayingName, Secret,
 };
 use patchcord_control::{ApiError, ErrorCode};
 use thiserror::Error;
@@ -110,7 +110,9 @@ impl Legs {
     /// # Errors
     /// The relay has no room, or is not there.
     pub async fn begin(relay: Arc<dyn Relay>, call: Arc<str>, session: u64) -> Result<Self, MediaError> {
-        relay.create(&call, &format!("pivot-{session}")).await?;
+        // Another name is another request.
+        let id = if call.len() <= ID_LEN_MAX { call.to_string() } else { format!("pivot-call-{session}") };
+        relay.create(&call, &id).await?;
         Ok(Self { relay, call, parties: BTreeMap::new(), requests: 0, session })
     }
 
