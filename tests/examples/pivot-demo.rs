@@ -39,7 +39,16 @@ fn main() {
     );
     std::fs::write(&file, &configuration).unwrap();
     println!("{configuration}");
-    let relay = Relay::start(&["--config", file.to_str().unwrap(), "--ng", &ng.to_string(), "--workers", "1"]);
+    let relay = Relay::start(&[
+        "--config",
+        file.to_str().unwrap(),
+        "--ng",
+        &ng.to_string(),
+        "--set",
+        "ng.delete_delay_s=0",
+        "--workers",
+        "1",
+    ]);
     let kamailio = Kamailio::start(ng);
     let mut caller = Phone::new("caller", ip(2), kamailio.address());
     tell(&format!("Kamailio on {}, the pivot on {pivot}", kamailio.address()));

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::call::TransferId;
 use crate::call::record::{CallRecord, TransferRecord, TransferState};
+use crate::call::words::Receipt;
 
 /// So many calls are kept; the oldest goes first.
 const CALLS_MAX: usize = 10_000;
@@ -47,7 +48,24 @@ impl Book {
         if record.state.is_over() {
             say(name, &record);
         }
-        self.keep(name, number, |kept| drop(kept.transfers.insert(record.id, record)));
+        self.keep(name, number, |kept| {
+            let id = record.id;
+            let proven = kept.transfers.insert(id, record).map(|former| former.receipts).unwrap_or_default();
+            if let Some(record) = kept.transfers.get_mut(&id) {
+                let later = proven.into_iter().filter(|receipt| !record.receipts.contains(receipt)).collect::<Vec<_>>();
+                record.receipts.extend(later);
+            }
+        });
+    }
+
+    /// Something was proven after the transfer to this target was done.
+    pub(super) fn receipt(&self, number: u64, target: &Arc<str>, receipt: Receipt) {
+        if let Some(kept) = self.calls().get_mut(&number)
+            && let Some(record) =
+                kept.transfers.values_mut().rev().find(|record| record.target.as_ref() == Some(target))
+        {
+            record.receipts.push(receipt);
+        }
     }
 
     fn keep(&self, name: &Arc<str>, number: u64, change: impl FnOnce(&mut Kept)) {

@@ -1,12 +1,14 @@
 //! Between the call and the relay: what the call wants heard, as bridge commands; and what the relay has done of it.
 
+use std::sync::Arc;
+
 use patchcord_control::ApiError;
 use patchcord_control::api::{
-    Bridge, CallEvent, Command, Conference, Detect, EventKind, Hold, KeepOld, Monitor, OneOrMore, OneParty, Ringback,
-    Rollback, Sound, Swap, Trigger as When, Whisper,
+    Bridge, CallEvent, Command, Conference, CutOverEvent, Detect, EventKind, Hold, KeepOld, Monitor, OneOrMore,
+    OneParty, Ringback, Rollback, Sound, Swap, Trigger as When, Whisper,
 };
 
-use super::task::{Swap as Waiting, Task};
+use super::task::{Party, Swap as Waiting, Task};
 use crate::call::words::{Receipt, Trigger};
 use crate::call::{Call, Input, MediaAct, MediaInput, PartyId};
 
@@ -175,7 +177,7 @@ impl Task<'_> {
         };
         let answer = self.legs.execute(vec![command]).await?;
         if let Some(party) = self.parties.get_mut(&survivor) {
-            party.swap = Some(Waiting { id: answer.id.to_string(), new });
+            party.swap = Some(Waiting { id: answer.id.to_string(), new, receipts: Vec::new(), is_done: false });
         }
         Ok(())
     }
@@ -183,7 +185,7 @@ impl Task<'_> {
     /// Takes a swap back that has not happened.
     async fn cancel_swap(&mut self, survivor: PartyId) {
         let swap = self.parties.get_mut(&survivor).and_then(|party| party.swap.take());
-        let Some(Waiting { id, .. }) = swap else { return };
+        let Some(Waiting { id, is_done: false, .. }) = swap else { return };
         if let Err(error) = self.legs.execute(vec![Command::Rollback(Rollback { of: id })]).await {
             tracing::debug!(call = %self.name, %error, "a swap that is to be taken back");
         }
@@ -212,25 +214,7 @@ impl Task<'_> {
             EventKind::Detected { sound: Sound::Human, .. } => party.map(MediaInput::Human),
             EventKind::Detected { sound: Sound::Machine, .. } => party.map(MediaInput::Machine),
             EventKind::Detected { sound: Sound::Undecided, .. } => party.map(MediaInput::Undecided),
-            EventKind::CutOver(cut_over) => {
-                let of = cut_over.id.as_deref();
-                let is_of = |swap: &Waiting| of == Some(swap.id.as_str());
-                let swapped = self.parties.iter().find(|(_, party)| party.swap.as_ref().is_some_and(is_of));
-                let swapped = swapped.map(|(id, party)| (*id, party.swap.as_ref().map_or(*id, |swap| swap.new)));
-                swapped.map(|(survivor, new)| {
-                    self.are_peers(survivor, new);
-                    let receipt = &cut_over.receipt;
-                    let receipt = Receipt {
-                        party: event.party.clone().unwrap_or_default(),
-                        gap_us: receipt.gap_us,
-                        sequence_step: receipt.seq_step.map(i64::from),
-                        timestamp_step: receipt.ts_step.map(i64::from),
-                        stale: receipt.stale.into(),
-                        command_to_effect_us: receipt.command_to_effect_us,
-                    };
-                    MediaInput::CutOver { survivor, new, receipts: vec![receipt] }
-                })
-            }
+            EventKind::CutOver(cut_over) => self.cut_over(event, cut_over),
             EventKind::CallDeleted => {
                 // Somebody has deleted it at the relay: everybody is hung up.
                 let parties: Vec<_> = self.parties.iter().map(|(id, party)| (*id, party.dialog)).collect();
@@ -243,6 +227,39 @@ impl Task<'_> {
             _ => None,
         };
         self.happened.extend(input.map(Input::Media));
+    }
+
+    /// One direction of a cut-over. That of the survivor tells that a swap has happened; what is proven later goes to the record.
+    fn cut_over(&mut self, event: &CallEvent, cut_over: &CutOverEvent) -> Option<MediaInput> {
+        let of = cut_over.id.as_deref();
+        let is_of = |party: &Party| party.swap.as_ref().is_some_and(|swap| of == Some(swap.id.as_str()));
+        let survivor = self.parties.iter().find(|(_, party)| is_of(party)).map(|(id, _)| *id)?;
+        let proven = &cut_over.receipt;
+        let receipt = Receipt {
+            party: event.party.clone().unwrap_or_default(),
+            gap_us: proven.gap_us,
+            sequence_step: proven.seq_step.map(i64::from),
+            timestamp_step: proven.ts_step.map(i64::from),
+            stale: proven.stale.into(),
+            command_to_effect_us: proven.command_to_effect_us,
+        };
+        let party = self.parties.get_mut(&survivor)?;
+        let is_the_survivors = event.party.as_ref() == Some(&party.name);
+        let swap = party.swap.as_mut()?;
+        let new = swap.new;
+        if swap.is_done {
+            let target = self.parties.get(&new).map(|party| Arc::clone(&party.name))?;
+            self.shared.book.receipt(self.number, &target, receipt);
+            return None;
+        }
+        swap.receipts.push(receipt);
+        if !is_the_survivors {
+            return None;
+        }
+        swap.is_done = true;
+        let receipts = core::mem::take(&mut swap.receipts);
+        self.are_peers(survivor, new);
+        Some(MediaInput::CutOver { survivor, new, receipts })
     }
 }
 

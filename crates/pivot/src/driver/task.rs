@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::commanding::Commanded;
 use super::{Handle, Shared};
+use crate::call::words::Receipt;
 use crate::call::{Act, Call, Input, OwnId, PartyId, Plan, TimerId};
 use crate::media::Legs;
 use crate::message::{DialogId, Event, Incoming, RequestId};
@@ -56,7 +57,7 @@ pub(super) struct Party {
     pub(super) hold_audio: Option<Arc<str>>,
     /// Whose early media it hears.
     pub(super) early: Option<PartyId>,
-    /// The request whose swap waits, with it as the survivor.
+    /// The latest swap with it as the survivor.
     pub(super) swap: Option<Swap>,
 }
 
@@ -66,6 +67,10 @@ pub(super) struct Swap {
     /// The request's id at the relay.
     pub(super) id: String,
     pub(super) new: PartyId,
+    /// What has been proven before the survivor heard the new party.
+    pub(super) receipts: Vec<Receipt>,
+    /// It has happened, and the call knows.
+    pub(super) is_done: bool,
 }
 
 impl<'a> Task<'a> {
