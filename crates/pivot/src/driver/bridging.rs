@@ -194,6 +194,9 @@ impl Task<'_> {
     async fn drop_party(&mut self, call: &Call, party: PartyId) {
         let Some(gone) = self.parties.remove(&party) else { return };
         self.shared.index().dialogs.remove(&gone.dialog);
+        if let Some(tags) = &gone.tags {
+            self.shared.dialogs().remove(&tags.call_id, &tags.ours, &tags.theirs);
+        }
         self.legs.remove(&call.name(party)).await;
         for other in self.parties.values_mut() {
             other.peer = other.peer.filter(|peer| *peer != party);

@@ -23,12 +23,16 @@ use self::commanding::Remembered;
 pub use self::commanding::TransferKey;
 pub use self::settings::{Route, Settings, TrunkSettings};
 use self::task::{Message, Task};
+use crate::call::replaces::Dialogs;
 use crate::media::{Legs, MediaError, Relay};
 use crate::message::{Action, DialogId, Event, Header, Incoming, RequestId, Status, Transport};
 use crate::sip::{SipStack, Stack, StackError};
 
 /// Events of SIP that wait while calls are busy.
 const EVENTS_MAX: usize = 4096;
+
+/// Dialogs that are over, of which it is still known that they were there.
+const DIALOGS_REMEMBERED: usize = 1024;
 
 /// The pivot does not start.
 #[derive(Debug, Error)]
@@ -54,6 +58,8 @@ struct Shared {
     book: Arc<Book>,
     started: Instant,
     index: Mutex<Index>,
+    /// By what a `Replaces` names them: the number of the call, and the dialog.
+    dialogs: Mutex<Dialogs<(u64, DialogId)>>,
 }
 
 /// Whom something concerns.
@@ -101,6 +107,7 @@ impl Pivot {
             book: Arc::default(),
             started: Instant::now(),
             index: Mutex::default(),
+            dialogs: Mutex::new(Dialogs::new(DIALOGS_REMEMBERED)),
         });
         let tasks = [
             tokio::spawn(take_signalling(Arc::clone(&shared), events)),
@@ -163,10 +170,14 @@ impl Shared {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn dialogs(&self) -> MutexGuard<'_, Dialogs<(u64, DialogId)>> {
+        self.dialogs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Passes on what SIP says to whom it concerns.
     fn signalled(self: &Arc<Self>, event: Event) {
         let handle = match &event {
-            Event::Invite(..) => None,
+            Event::Invite(..) | Event::Refer { dialog: None, .. } => None,
             Event::Cancelled(dialog, _)
             | Event::Rejected(dialog, _)
             | Event::Ended(dialog, _)
@@ -178,14 +189,13 @@ impl Shared {
             | Event::Notify { dialog, .. }
             | Event::Other { dialog, .. } => self.index().dialogs.get(dialog).cloned(),
             Event::Answered { request, .. } => self.index().requests.remove(request),
-            Event::Refer { dialog: None, .. } => None,
         };
         let event = match handle {
-            Some(handle) => match handle.send(Message::Signal(event)) {
-                Ok(()) => return,
-                Err(mpsc::error::SendError(Message::Signal(event))) => event,
-                Err(_) => return,
-            },
+            Some(handle) => {
+                let sent = handle.send(Message::Signal(event));
+                let Err(mpsc::error::SendError(Message::Signal(event))) = sent else { return };
+                event
+            }
             None => event,
         };
         match event {

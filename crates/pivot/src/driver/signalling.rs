@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::task::{Party, Task};
+use super::task::{Party, Tags, Task};
+use crate::call::replaces::{Asker, Confirmed, Replaces};
 use crate::call::route::Via;
 use crate::call::words::{Decision, Dial, Resolution};
 use crate::call::{Act, Call, Input, OwnId, PartyId};
@@ -27,8 +28,12 @@ impl Task<'_> {
                 };
                 self.happened.push(Input::Progress { party, status, early_media });
             }
-            Event::Accepted { dialog, answer, allow, .. } => {
+            Event::Accepted { dialog, answer, allow, call_id, from_tag, to_tag } => {
                 let Some(party) = self.party_of(dialog) else { return };
+                if let Some(party) = self.parties.get_mut(&party) {
+                    party.tags = Some(Tags { call_id, ours: from_tag, theirs: to_tag });
+                }
+                self.is_confirmed(party);
                 match self.accepted(party, answer.as_deref()).await {
                     Ok(()) => self.happened.push(Input::Accepted { party, allow }),
                     Err(error) => self.unacceptable(dialog, party, &error),
@@ -47,6 +52,7 @@ impl Task<'_> {
                     self.happened.push(Input::Ended(party, None));
                     return;
                 }
+                self.is_confirmed(party);
                 self.happened.push(Input::Acknowledged(party));
             }
             Event::Offer { dialog, request, offer, .. } => self.offered(dialog, request, offer).await,
@@ -69,6 +75,32 @@ impl Task<'_> {
                 }
             }
             Event::Invite(..) => {}
+        }
+    }
+
+    /// A `Replaces` can name the party's dialog from now on.
+    fn is_confirmed(&self, party: PartyId) {
+        let Some(Party { dialog, tags: Some(Tags { call_id, ours, theirs }), .. }) = self.parties.get(&party) else {
+            return;
+        };
+        self.shared.dialogs().insert(call_id, ours, theirs, Confirmed::Yes, (self.number, *dialog));
+    }
+
+    /// Whose dialog a `Replaces` means.
+    fn resolve(&self, replaces: &Replaces) -> Resolution {
+        let found = self.shared.dialogs().find(replaces, Asker::Refer);
+        match found {
+            Ok((number, dialog)) if number == self.number => {
+                let gone =
+                    || Resolution::Refused(Status { code: 481, phrase: "Call/Transaction Does Not Exist".into() });
+                self.party_of(dialog).map_or_else(gone, Resolution::Here)
+            }
+            Ok(_) => Resolution::Refused(Status {
+                code: 501,
+                phrase: "Transfers Between Two Calls Are Not Implemented".into(),
+            }),
+            Err(status) if status.code == 481 => Resolution::Foreign,
+            Err(status) => Resolution::Refused(status),
         }
     }
 
@@ -139,8 +171,8 @@ impl Task<'_> {
         let name = |party: PartyId| self.parties.get(&party).map(|party| Arc::clone(&party.name));
         let peer = self.parties.get(&party).and_then(|party| party.early.or(party.peer));
         let other = peer.filter(|peer| self.parties.contains_key(peer)).or_else(|| {
-            let others = self.parties.keys().copied().filter(|other| *other != party);
-            others.filter(|other| self.parties.get(other).is_some_and(|other| self.legs.has(&other.name))).next_back()
+            let has_leg = |other: &PartyId| self.parties.get(other).is_some_and(|other| self.legs.has(&other.name));
+            self.parties.keys().copied().rfind(|other| *other != party && has_leg(other))
         });
         let other = other.and_then(name);
         (name(party).unwrap_or_default(), other.unwrap_or_default())
@@ -176,8 +208,9 @@ impl Task<'_> {
             Act::AskWebhook(transfer, _) => {
                 self.happened.push(Input::Decision(transfer, Decision::Failed));
             }
-            Act::Resolve(transfer, _) => {
-                self.happened.push(Input::Resolved(transfer, Resolution::Foreign));
+            Act::Resolve(transfer, replaces) => {
+                let resolution = self.resolve(&replaces);
+                self.happened.push(Input::Resolved(transfer, resolution));
             }
             // `Task::perform` has done these.
             Act::StartTimer(..) | Act::StopTimer(_) | Act::Media(_) | Act::Transfer(_) | Act::Record(_) | Act::Over => {

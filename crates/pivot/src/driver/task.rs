@@ -38,7 +38,7 @@ pub(super) struct Task<'a> {
     pub(super) own: BTreeMap<RequestId, OwnId>,
     /// What has happened while something was done.
     pub(super) happened: Vec<Input>,
-    commanded: Vec<Box<Commanded>>,
+    commanded: Vec<Commanded>,
     timers: BTreeMap<TimerId, Instant>,
     /// Others get a clone, so that answers come back here.
     pub(super) handle: Handle,
@@ -50,6 +50,8 @@ pub(super) struct Task<'a> {
 pub(super) struct Party {
     pub(super) name: Arc<str>,
     pub(super) dialog: DialogId,
+    /// What others name its dialog by, once it is confirmed.
+    pub(super) tags: Option<Tags>,
     /// Whom it hears while nothing covers it.
     pub(super) peer: Option<PartyId>,
     pub(super) is_held: bool,
@@ -59,6 +61,14 @@ pub(super) struct Party {
     pub(super) early: Option<PartyId>,
     /// The latest swap with it as the survivor.
     pub(super) swap: Option<Swap>,
+}
+
+/// Names a dialog (RFC 3261 12).
+#[derive(Clone, Debug)]
+pub(super) struct Tags {
+    pub(super) call_id: Box<str>,
+    pub(super) ours: Box<str>,
+    pub(super) theirs: Box<str>,
 }
 
 /// A swap that was commanded.
@@ -99,7 +109,12 @@ impl<'a> Task<'a> {
 
     /// From the INVITE to the end.
     pub(super) async fn run(mut self, dialog: DialogId, plan: Plan, incoming: &Incoming) {
-        let caller = Party::new("caller".into(), dialog);
+        let mut caller = Party::new("caller".into(), dialog);
+        caller.tags = Some(Tags {
+            call_id: incoming.call_id.clone(),
+            ours: incoming.to_tag.clone(),
+            theirs: incoming.from_tag.clone(),
+        });
         let caller_name = Arc::clone(&caller.name);
         self.parties.insert(Call::CALLER, caller);
         if let Some(offer) = &incoming.offer
@@ -149,7 +164,7 @@ impl<'a> Task<'a> {
                 message = self.inbox.recv() => match message {
                     Some(Message::Signal(event)) => self.signalled(event).await,
                     Some(Message::Media(event)) => self.media_said(&event),
-                    Some(Message::Command(commanded)) => self.commanded.push(commanded),
+                    Some(Message::Command(commanded)) => self.commanded.push(*commanded),
                     // It holds a sender itself.
                     None => return,
                 },
@@ -190,6 +205,6 @@ impl<'a> Task<'a> {
 
 impl Party {
     pub(super) const fn new(name: Arc<str>, dialog: DialogId) -> Self {
-        Self { name, dialog, peer: None, is_held: false, hold_audio: None, early: None, swap: None }
+        Self { name, dialog, tags: None, peer: None, is_held: false, hold_audio: None, early: None, swap: None }
     }
 }

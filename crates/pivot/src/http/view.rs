@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::call::explain::Failure;
 use crate::call::record::{ChosenBy, TransferRecord};
+use crate::call::route::Rule;
 use crate::driver::TransferKey;
 
 /// A transfer.
@@ -133,7 +134,7 @@ impl TransferView {
             began_ms: at(record.began),
             connected_ms: record.connected.map(at),
             ended_ms: record.ended.map(at),
-            rule: record.rule.map(|rule| rule.as_str()),
+            rule: record.rule.map(Rule::as_str),
             failures: record.failures.iter().map(FailureView::from).collect(),
             receipts: record
                 .receipts
