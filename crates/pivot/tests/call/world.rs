@@ -132,6 +132,7 @@ pub(crate) fn refer(refer_to: &[&str]) -> Refer {
         target_dialog: None,
         from: address("sip:agent@platform.example"),
         origin: origin(),
+        subscription: None,
         extra: Vec::new(),
     }
 }
