@@ -117,3 +117,18 @@ fn a_second_try_after_a_failure_succeeds() {
     let _bye = stage.target.must_take("BYE");
     stage.must_be_idle();
 }
+
+/// Nobody is left with a call that is no more.
+#[test]
+fn who_stops_the_relay_hangs_everybody_up() {
+    let mut stage = Stage::new();
+    let (_caller, mut agent) = stage.talking();
+    stage.refer(&mut agent, "<tel:+15550199>");
+    let (inbound, _) = stage.target.ring();
+    stage.target.respond(&inbound, "180 Ringing", "");
+    stage.must_be_notified("SIP/2.0 180 Ringing\r\n", "active");
+    stage.relay.terminate();
+    let _bye = stage.caller.must_take("BYE");
+    let _bye = stage.agent.must_take("BYE");
+    let _cancel = stage.target.must_take("CANCEL");
+}

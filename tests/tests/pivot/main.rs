@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
+mod commanded;
 mod failures;
+mod offers;
 mod stage;
 mod transfers;

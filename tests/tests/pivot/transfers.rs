@@ -64,11 +64,33 @@ fn early_media_is_passed_to_the_transferee() {
     stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
     stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
     let _ack = stage.target.must_take("ACK");
+    patchcord_tests::eventually("the target has its place", || {
+        stage.target.media.send(media_of(&offer));
+        let transfers = stage.relay.client().get("/v1/transfers");
+        (transfers["transfers"][0]["state"] == "done").then_some(())
+    });
     stage.must_be_notified("SIP/2.0 200 OK\r\n", "terminated");
     // The pivot hangs up for a transferor that does not.
     let _bye = stage.agent.must_take("BYE");
     let Side { call, .. } = &mut caller;
     stage.caller.bye(call);
+    let _bye = stage.target.must_take("BYE");
+    stage.must_be_idle();
+}
+
+/// A target that answers and says nothing, as who is muted, has its place all the same, a little later.
+#[test]
+fn a_silent_target_takes_the_place_too() {
+    let mut stage = Stage::new();
+    let (mut caller, mut agent) = stage.talking();
+    stage.refer(&mut agent, "<tel:+15550199>");
+    let (inbound, _) = stage.target.ring();
+    stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
+    let _ack = stage.target.must_take("ACK");
+    stage.must_be_notified("SIP/2.0 200 OK\r\n", "terminated");
+    stage.caller.media.speak_until_heard(caller.relay, &stage.target.media);
+    let _bye = stage.agent.must_take("BYE");
+    stage.caller.bye(&mut caller.call);
     let _bye = stage.target.must_take("BYE");
     stage.must_be_idle();
 }

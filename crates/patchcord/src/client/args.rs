@@ -59,6 +59,96 @@ pub(crate) struct DumpArgs {
     pub(crate) relay: ServerArgs,
 }
 
+/// A transfer that is to be begun.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TransferArgs {
+    /// The call, by its Call-ID.
+    pub(crate) call: String,
+    /// Numbers or URIs, called in turn.
+    #[arg(required = true)]
+    pub(crate) targets: Vec<String>,
+    /// invite, refer or warm.
+    #[arg(long)]
+    pub(crate) method: Option<String>,
+    /// Who is transferred; the caller if absent.
+    #[arg(long, value_name = "PARTY")]
+    pub(crate) transferee: Option<String>,
+    /// Call all targets at the same time.
+    #[arg(long)]
+    pub(crate) at_once: bool,
+    /// Whom targets are shown: transferee, transferor or a URI.
+    #[arg(long, value_name = "WHO")]
+    pub(crate) show: Option<String>,
+    /// A header field of the targets' INVITEs, such as 'X-Case: 7'; repeat for more.
+    #[arg(long = "header", value_name = "X-NAME: VALUE")]
+    pub(crate) headers: Vec<String>,
+    /// How long each may ring.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) ring_timeout_s: Option<u32>,
+    /// Connect only once a human was heard, within this time.
+    #[arg(long, value_name = "MS")]
+    pub(crate) detection_timeout_ms: Option<u32>,
+    /// What the transferee hears meanwhile.
+    #[arg(long, value_name = "AUDIO")]
+    pub(crate) hold_audio: Option<String>,
+    /// When no target could be had: resume or hang-up.
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) on_fail: Option<String>,
+    /// A repeat of the same id begins nothing again. Random if absent.
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) to: Connection,
+}
+
+/// Transfers of the pivot.
+#[derive(Subcommand, Debug)]
+pub(crate) enum TransferCommand {
+    /// List them.
+    List {
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Show one: how it stands, its receipts, and why it failed if it did.
+    Show {
+        /// Its name.
+        transfer: String,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Take one back that is not complete.
+    Cancel {
+        /// Its name.
+        transfer: String,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Of a warm one: the transferor leaves the two others to each other.
+    Complete {
+        /// Its name.
+        transfer: String,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Of a warm one: all three hear each other.
+    Conference {
+        /// Its name.
+        transfer: String,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Of a warm one: transferee and target talk, and the target alone hears the transferor.
+    Whisper {
+        /// Its name.
+        transfer: String,
+        /// Back to the consultation.
+        #[arg(long)]
+        off: bool,
+        #[command(flatten)]
+        to: Connection,
+    },
+}
+
 /// Commands to a running relay.
 #[derive(Subcommand, Debug)]
 pub(crate) enum ClientCommand {
@@ -74,6 +164,11 @@ pub(crate) enum ClientCommand {
         #[command(flatten)]
         to: Connection,
     },
+    /// Transfer a call of the pivot.
+    Transfer(TransferArgs),
+    /// Transfers of the pivot.
+    #[command(subcommand)]
+    Transfers(TransferCommand),
     /// Say why a call's media flows as it does, or why it does not.
     Explain {
         /// The call.

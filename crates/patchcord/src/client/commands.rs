@@ -133,6 +133,8 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
         ClientCommand::Audio(_)
         | ClientCommand::Calls { .. }
         | ClientCommand::Show { .. }
+        | ClientCommand::Transfer(_)
+        | ClientCommand::Transfers(_)
         | ClientCommand::Explain { .. }
         | ClientCommand::Dump(_)
         | ClientCommand::Workers { .. }

@@ -9,6 +9,7 @@ pub(crate) mod events;
 mod explain;
 pub(crate) mod model;
 pub(crate) mod show;
+mod transfers;
 
 use serde_json::{Value, json};
 
@@ -59,6 +60,8 @@ pub(crate) fn run(command: ClientCommand) -> Result<(), Failure> {
         }
         ClientCommand::Explain { call, to } => explain::run(&call, &to),
         ClientCommand::Audio(command) => audio::run(command),
+        ClientCommand::Transfer(arguments) => transfers::begin(&arguments),
+        ClientCommand::Transfers(command) => transfers::run(command),
         ClientCommand::Dump(arguments) => dump::run(&arguments),
         ClientCommand::Workers { to } => {
             let api = to.api();

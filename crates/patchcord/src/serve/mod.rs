@@ -123,6 +123,9 @@ async fn serve(config: Config, until_stdin_ends: bool) -> Result<(), Failure> {
     let front = tokio::spawn(front.into_future());
     let end = drain::until_over(&control, signals, Duration::from_secs(config.drain.deadline_s.into())).await;
     let summary = drain::summary(&control, started, end).await;
+    if let Some(pivot) = &pivot {
+        pivot.stop().await;
+    }
 
     // The answer to the request that ended the last call may still be on its way; an event stream would go on for ever.
     let _ = stop.send(());

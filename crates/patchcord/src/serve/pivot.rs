@@ -152,5 +152,6 @@ fn trunk(name: &str, config: &config::Trunk, own: &[Box<str>]) -> TrunkSettings 
         proxy: (!proxy.is_empty()).then(|| proxy.into()),
         credentials: account,
         is_secure: config.srtp == config::Srtp::Sdes,
+        allows_srtp_without_tls: config.srtp_without_tls,
     }
 }

@@ -1,5 +1,6 @@
 //! What is kept of calls and transfers, and the line that an operator reads.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -41,6 +42,9 @@ impl Book {
     }
 
     pub(super) fn call(&self, name: &Arc<str>, number: u64, record: CallRecord) {
+        if record.ended.is_some() {
+            say_over(name, &record);
+        }
         self.keep(name, number, |kept| kept.call = Some(record));
     }
 
@@ -80,6 +84,17 @@ impl Book {
     fn calls(&self) -> MutexGuard<'_, BTreeMap<u64, Kept>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The line that an operator reads when somebody complains about a call.
+fn say_over(call: &Arc<str>, record: &CallRecord) {
+    let CallRecord { caller, callee, began, answered, ended, reason, refused, transfers, .. } = record;
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let duration_ms = ms(ended.unwrap_or_default().saturating_sub(*began));
+    let talked_ms = answered.zip(*ended).map(|(answered, ended)| ms(ended.saturating_sub(answered)));
+    let reason = reason.as_ref().map(|reason| format!("{} {}", reason.protocol, reason.cause));
+    tracing::info!(call = %call, from = %caller.uri, to = %callee.uri, duration_ms, talked_ms, refused, reason,
+        transfers = transfers.len(), "call over");
 }
 
 /// The line that an operator reads when somebody complains about a transfer.

@@ -162,6 +162,7 @@ impl Task<'_> {
         trigger: Trigger,
     ) -> Result<(), ApiError> {
         self.cancel_swap(survivor).await;
+        let at_once = trigger == Trigger::Immediate;
         let trigger = Some(match trigger {
             Trigger::Immediate => When::Immediate,
             Trigger::FirstPacket => When::OnFirstPacket,
@@ -177,7 +178,12 @@ impl Task<'_> {
         };
         let answer = self.legs.execute(vec![command]).await?;
         if let Some(party) = self.parties.get_mut(&survivor) {
-            party.swap = Some(Waiting { id: answer.id.to_string(), new, receipts: Vec::new(), is_done: false });
+            party.swap = Some(Waiting { id: answer.id.to_string(), new, receipts: Vec::new(), is_done: at_once });
+        }
+        if at_once {
+            // A party that is silent, or muted, has its place all the same: what is proven later goes to the record.
+            self.are_peers(survivor, new);
+            self.happened.push(Input::Media(MediaInput::CutOver { survivor, new, receipts: Vec::new() }));
         }
         Ok(())
     }
@@ -219,12 +225,8 @@ impl Task<'_> {
             EventKind::Detected { sound: Sound::Undecided, .. } => party.map(MediaInput::Undecided),
             EventKind::CutOver(cut_over) => self.cut_over(event, cut_over),
             EventKind::CallDeleted => {
-                // Somebody has deleted it at the relay: everybody is hung up.
-                let parties: Vec<_> = self.parties.iter().map(|(id, party)| (*id, party.dialog)).collect();
-                for (party, dialog) in parties {
-                    self.bye(dialog, None);
-                    self.happened.push(Input::Ended(party, None));
-                }
+                // Somebody has deleted it at the relay.
+                self.hang_up();
                 None
             }
             _ => None,

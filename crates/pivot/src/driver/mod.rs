@@ -9,6 +9,7 @@ mod signalling;
 mod task;
 
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Instant, SystemTime};
@@ -30,6 +31,10 @@ use crate::sip::{SipStack, Stack, StackError};
 
 /// Events of SIP that wait while calls are busy.
 const EVENTS_MAX: usize = 4096;
+
+/// How long a stopping pivot waits for answers to its BYEs, and how often it looks.
+const STOP: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Dialogs that are over, of which it is still known that they were there.
 const DIALOGS_REMEMBERED: usize = 1024;
@@ -126,6 +131,20 @@ impl Pivot {
     #[must_use]
     pub fn clock(&self) -> SystemTime {
         SystemTime::now() - self.shared.started.elapsed()
+    }
+
+    /// Hangs everybody up, and waits until that is said.
+    pub async fn stop(&self) {
+        for (_, handle) in self.shared.index().calls.values() {
+            // It may be over.
+            let _ = handle.send(Message::Stop);
+        }
+        let said = async {
+            while self.shared.index().alive > 0 || self.stack.dialogs() > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(STOP, said).await;
     }
 
     /// What is kept of calls and transfers.

@@ -41,6 +41,8 @@ pub struct TrunkSettings {
     pub credentials: Option<Credentials>,
     /// It is offered SRTP.
     pub is_secure: bool,
+    /// Its keys may be told where whoever reads the signalling can read them.
+    pub allows_srtp_without_tls: bool,
 }
 
 /// Where a call goes.

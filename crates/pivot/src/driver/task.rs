@@ -12,8 +12,8 @@ use super::commanding::Commanded;
 use super::{Handle, Shared};
 use crate::call::words::Receipt;
 use crate::call::{Act, Call, Input, OwnId, PartyId, Plan, TimerId};
-use crate::media::Legs;
-use crate::message::{DialogId, Event, Incoming, RequestId};
+use crate::media::{Legs, MediaError};
+use crate::message::{Action, DialogId, Event, Incoming, RequestId, Transport};
 
 /// Something for a call.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(super) enum Message {
     Media(Arc<CallEvent>),
     /// Somebody commands it by the API.
     Command(Box<Commanded>),
+    /// The pivot ends.
+    Stop,
 }
 
 /// One call.
@@ -117,9 +119,7 @@ impl<'a> Task<'a> {
         });
         let caller_name = Arc::clone(&caller.name);
         self.parties.insert(Call::CALLER, caller);
-        if let Some(offer) = &incoming.offer
-            && let Err(error) = self.legs.offered_by(&caller_name, offer).await
-        {
+        if let Err(error) = self.take_offer(&caller_name, &plan, incoming).await {
             let (code, phrase) = error.status();
             tracing::info!(call = %self.name, from = %incoming.from.uri, %error, code, "call refused");
             self.shared.reject(dialog, code, phrase, Vec::new());
@@ -147,6 +147,20 @@ impl<'a> Task<'a> {
         self.legs.end().await;
     }
 
+    /// The caller's leg, of the offer in its INVITE, if there is one.
+    async fn take_offer(&mut self, caller: &Arc<str>, plan: &Plan, incoming: &Incoming) -> Result<(), MediaError> {
+        let Some(offer) = &incoming.offer else { return Ok(()) };
+        self.legs.offered_by(caller, offer).await?;
+        let is_private = matches!(incoming.origin.transport, Transport::Tls | Transport::Wss);
+        let trunk = self.shared.settings.trunks.get(&plan.caller.name);
+        if self.legs.is_secure(caller) && !is_private && !trunk.is_some_and(|trunk| trunk.allows_srtp_without_tls) {
+            let why = "offers SRTP and no TLS around it: whoever reads the signalling reads the keys. Use TLS, or set \
+                       `srtp_without_tls` of its trunk";
+            return Err(MediaError::Srtp { party: Arc::clone(caller), why });
+        }
+        Ok(())
+    }
+
     /// Waits until something has happened to the call.
     async fn wait(&mut self) {
         while self.happened.is_empty() && self.commanded.is_empty() {
@@ -165,6 +179,7 @@ impl<'a> Task<'a> {
                     Some(Message::Signal(event)) => self.signalled(event).await,
                     Some(Message::Media(event)) => self.media_said(&event),
                     Some(Message::Command(commanded)) => self.commanded.push(*commanded),
+                    Some(Message::Stop) => self.hang_up(),
                     // It holds a sender itself.
                     None => return,
                 },
@@ -191,6 +206,18 @@ impl<'a> Task<'a> {
             }
         }
         false
+    }
+
+    /// Hangs everybody up, whatever is going on.
+    pub(super) fn hang_up(&mut self) {
+        let parties: Vec<_> = self.parties.iter().map(|(id, party)| (*id, party.dialog)).collect();
+        for (party, dialog) in parties {
+            // Whichever of the three fits: the others are left out for a dialog in that state.
+            self.shared.stack.act(Action::Cancel(dialog, None));
+            self.shared.reject(dialog, 503, "Service Unavailable", Vec::new());
+            self.bye(dialog, None);
+            self.happened.push(Input::Ended(party, None));
+        }
     }
 
     fn now(&self) -> Duration {

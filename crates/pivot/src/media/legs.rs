@@ -98,6 +98,7 @@ impl MediaError {
         match self {
             Self::Description { why: Unusable::Malformed(_), .. } => (400, "Bad Session Description"),
             Self::Description { .. } | Self::NoFormat { .. } | Self::Srtp { .. } => (488, "Not Acceptable Here"),
+            Self::Relay(error) if error.code.status() == 422 => (488, "Not Acceptable Here"),
             Self::Relay(error) if error.code.status() == 503 => (503, "Service Unavailable"),
             Self::Relay(_) => (500, "Server Internal Error"),
         }
@@ -120,6 +121,12 @@ impl Legs {
     #[must_use]
     pub fn has(&self, party: &str) -> bool {
         self.parties.contains_key(party)
+    }
+
+    /// Whether the party speaks SRTP.
+    #[must_use]
+    pub fn is_secure(&self, party: &str) -> bool {
+        self.parties.get(party).is_some_and(|leg| leg.key.is_some())
     }
 
     /// Executes bridge commands, all or none.
