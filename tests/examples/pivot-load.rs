@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use patchcord_tests::sip::Phone;
-use patchcord_tests::{Folder, Relay, free_port};
+use patchcord_tests::{Folder, Relay, free_port, free_ports};
 
 fn main() {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>().unwrap());
@@ -44,7 +44,9 @@ fn main() {
         routes.join(", ")
     );
     std::fs::write(&file, text).unwrap();
-    let relay = Relay::start(&["--config", file.to_str().unwrap(), "--workers", "1"]);
+    // Three legs a call, two ports a leg, and calls that are just ending.
+    let ports = free_ports(u16::try_from(12 * threads + 20).unwrap()).to_string();
+    let relay = Relay::start(&["--config", file.to_str().unwrap(), "--workers", "1", "--ports", &ports]);
     let done = Arc::new(AtomicU64::new(0));
     let end = Instant::now() + Duration::from_secs(seconds);
     let before = cpu_ticks(relay.process_id());

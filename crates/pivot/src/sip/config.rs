@@ -99,6 +99,9 @@ pub struct Limits {
     pub message: usize,
     /// Dialogs, and what is about to become one. An INVITE beyond gets 503.
     pub dialogs: usize,
+    /// Dialogs of ours that are over, of which each is remembered for 64*T1 because a fork may answer late (RFC 3261 13.2.2.4). Those beyond are
+    /// forgotten at once.
+    pub lingering: usize,
     /// Connections of TCP, TLS and WebSocket that others have opened.
     pub connections: usize,
     /// Requests in one dialog that wait for an answer. Those beyond get 503.
@@ -107,7 +110,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message: 65_535, dialogs: 8_192, connections: 4_096, requests: 16 }
+        Self { message: 65_535, dialogs: 8_192, lingering: 32_768, connections: 4_096, requests: 16 }
     }
 }
 

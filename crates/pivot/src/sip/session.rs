@@ -98,6 +98,8 @@ pub(super) struct Session {
     session_timer: Option<SessionTimer>,
     /// Until then a fork may still be answered.
     linger: Option<Instant>,
+    /// It is over, and is counted as one that waits for that.
+    lingers: bool,
 }
 
 impl Session {
@@ -132,6 +134,7 @@ impl Session {
             takes_update: false,
             session_timer: None,
             linger: None,
+            lingers: false,
         }
     }
 
@@ -143,6 +146,12 @@ impl Session {
             if self.phase == Phase::Over && self.linger.is_none_or(|linger| linger <= now) {
                 break;
             }
+            if self.phase == Phase::Over && !self.lingers {
+                self.lingers = self.inner.linger();
+                if !self.lingers {
+                    break;
+                }
+            }
             let timers = self.timers.iter().map(|(due, _)| *due).filter(|_| self.phase != Phase::Over);
             let due = timers.chain(self.linger.filter(|_| self.phase == Phase::Over)).min();
             tokio::select! {
@@ -153,6 +162,9 @@ impl Session {
                 () = until(due) => self.expire().await,
                 () = token.cancelled() => break,
             }
+        }
+        if self.lingers {
+            self.inner.forget_lingering();
         }
         self.inner.forget(self.id, &self.local, self.caller.as_ref());
     }

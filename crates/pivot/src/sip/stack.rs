@@ -50,6 +50,8 @@ pub(super) struct Inner {
     pub net: Arc<Net>,
     events: mpsc::Sender<Event>,
     state: Mutex<State>,
+    /// Sessions that are over and wait for forks.
+    lingering: AtomicUsize,
     numbers: AtomicU64,
     /// For tags of responses that are not remembered: the same request gets the same.
     secret: std::hash::RandomState,
@@ -121,6 +123,7 @@ impl Stack {
             net: Arc::clone(&net),
             events,
             state: Mutex::default(),
+            lingering: AtomicUsize::new(0),
             numbers: AtomicU64::new(1),
             secret: std::hash::RandomState::new(),
         });
@@ -206,6 +209,25 @@ impl Inner {
         self.state().requests.remove(&request);
     }
 
+    /// Whether there is no room for another dialog. Those that are over and may only be answered by a fork do not count.
+    fn is_full(&self, state: &State) -> bool {
+        state.sessions.len().saturating_sub(self.lingering.load(Ordering::Relaxed)) >= self.net.config.limits.dialogs
+    }
+
+    /// A session that is over waits for forks from now on; `false`: enough do.
+    pub(super) fn linger(&self) -> bool {
+        let is_free = self.lingering.fetch_add(1, Ordering::Relaxed) < self.net.config.limits.lingering;
+        if !is_free {
+            self.forget_lingering();
+        }
+        is_free
+    }
+
+    /// It waits no longer.
+    pub(super) fn forget_lingering(&self) {
+        self.lingering.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Removes a session.
     pub(super) fn forget(&self, session: DialogId, local: &Key, caller: Option<&(Key, u32)>) {
         let mut state = self.state();
@@ -249,7 +271,7 @@ impl Inner {
         let (to, inbox) = mpsc::unbounded_channel();
         {
             let mut state = self.state();
-            if state.sessions.len() < self.net.config.limits.dialogs && !state.sessions.contains_key(&dialog) {
+            if !self.is_full(&state) && !state.sessions.contains_key(&dialog) {
                 let handle = Handle { to: to.clone(), waiting: Arc::default() };
                 let waiting = Arc::clone(&handle.waiting);
                 state.sessions.insert(dialog, handle);
@@ -331,7 +353,7 @@ impl Inner {
                     answer(420, "Bad Extension", &[("Unsupported", &unknown)])
                 } else if let Some((first, second)) = self.challenges(request, from) {
                     answer(401, "Unauthorized", &[("WWW-Authenticate", &first), ("WWW-Authenticate", &second)])
-                } else if self.state().sessions.len() >= limits.dialogs {
+                } else if self.is_full(&self.state()) {
                     answer(503, "Service Unavailable", &[("Retry-After", "10")])
                 } else {
                     Door::In
@@ -403,7 +425,7 @@ impl Inner {
         let mut state = self.state();
         let refused = if state.by_caller.contains_key(&caller) {
             Some((482, "Loop Detected"))
-        } else if state.sessions.len() >= self.net.config.limits.dialogs {
+        } else if self.is_full(&state) {
             Some((503, "Service Unavailable"))
         } else {
             state.sessions.insert(dialog, Handle { to: to.clone(), waiting: Arc::clone(&waiting) });

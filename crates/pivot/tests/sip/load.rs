@@ -69,3 +69,29 @@ async fn hundreds_of_calls_need_no_threads_and_leave_nothing() {
         tokio::task::yield_now().await;
     }
 }
+
+/// Whatever waits for forks of calls that are over takes no room from those that there are.
+#[tokio::test]
+async fn calls_that_are_over_take_no_room() {
+    const ROOM: usize = 2;
+    let mut caller = Pivot::with(|config| {
+        config.limits.dialogs = ROOM;
+        config.t1 = std::time::Duration::from_millis(500);
+    })
+    .await;
+    let mut callee = Pivot::with(|_| {}).await;
+    let uri = format!("sip:a@{}", callee.address);
+    for _ in 0..3 * ROOM {
+        let dialog = caller.call(&uri, |_| {});
+        let Event::Invite(called, _) = callee.next().await else { panic!("no INVITE") };
+        callee.accept(called);
+        let event = caller.next().await;
+        assert!(matches!(event, Event::Accepted { .. }), "{event:?}");
+        let Event::Acknowledged { .. } = callee.next().await else { panic!("no ACK") };
+        let request = caller.request();
+        caller.act(Action::Bye { dialog, request, reason: None });
+        let Event::Ended(..) = callee.next().await else { panic!("no BYE") };
+        let Event::Answered { .. } = caller.next().await else { panic!("no answer") };
+    }
+    assert!(caller.stack.dialogs() > ROOM, "they are still there");
+}
