@@ -38,6 +38,13 @@ pub(crate) struct Told {
     pub(crate) ended: bool,
 }
 
+impl Told {
+    /// How long it has been down, in milliseconds.
+    pub(crate) fn duration_ms(&self, clock_rate: u32) -> u32 {
+        u32::try_from(self.duration * 1000 / u64::from(clock_rate.max(1))).unwrap_or(u32::MAX)
+    }
+}
+
 impl Presses {
     /// Takes a packet's event of a clock. `None`: it is none of a key, or tells nothing new.
     pub(crate) fn take(&mut self, header: &RtpHeader, event: &TelephoneEvent, clock_rate: u32) -> Option<Told> {

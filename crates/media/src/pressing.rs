@@ -7,7 +7,7 @@ use patchcord_codec::dtmf::Digit;
 use patchcord_rtp::{RtpHeader, Ssrc, TelephoneEvent};
 
 use crate::mixer::TICK;
-use crate::presses::Presses;
+use crate::presses::{Presses, Told};
 
 /// Milliseconds of a tick.
 pub(crate) const TICK_MS: u32 = TICK.as_millis() as u32;
@@ -62,13 +62,12 @@ pub(crate) struct Press {
 }
 
 impl Pressing {
-    /// Takes a packet's event of a clock.
-    pub(crate) fn take(&mut self, header: &RtpHeader, event: &TelephoneEvent, clock_rate: u32) {
+    /// Takes a packet's event of a clock, and gives what is new of it.
+    pub(crate) fn take(&mut self, header: &RtpHeader, event: &TelephoneEvent, clock_rate: u32) -> Option<Told> {
         if self.ssrc.replace(header.ssrc) != Some(header.ssrc) {
             self.presses = Presses::default();
         }
-        let Some(told) = self.presses.take(header, event, clock_rate) else { return };
-        let told_ms = u32::try_from(told.duration * 1000 / u64::from(clock_rate.max(1))).unwrap_or(u32::MAX);
+        let told = self.presses.take(header, event, clock_rate)?;
         if told.begins {
             if let Some(last) = self.keys.last_mut() {
                 // Its end is lost.
@@ -80,10 +79,12 @@ impl Pressing {
                 self.keys.push(Key { digit, volume, told_ms: 0, ended: false, elapsed_ms: 0, told_at_ms: 0 });
             }
         }
-        let Some(key) = self.keys.last_mut().filter(|_| self.is_told) else { return };
-        key.told_ms = told_ms;
-        key.told_at_ms = key.elapsed_ms;
-        key.ended = told.ended;
+        if let Some(key) = self.keys.last_mut().filter(|_| self.is_told) {
+            key.told_ms = told.duration_ms(clock_rate);
+            key.told_at_ms = key.elapsed_ms;
+            key.ended = told.ended;
+        }
+        Some(told)
     }
 
     /// What is to be heard in the next tick.

@@ -58,8 +58,6 @@ pub(crate) struct Voice {
     narrow: Lane,
     wide: Lane,
     detecting: Option<Box<Detecting>>,
-    /// The timestamp of the latest event whose end was seen.
-    ended_event: Option<u32>,
     pressing: Pressing,
 }
 
@@ -96,7 +94,6 @@ impl Voice {
             narrow: lane(NARROW),
             wide: lane(WIDE),
             detecting: None,
-            ended_event: None,
             pressing: Pressing::default(),
         }
     }
@@ -157,11 +154,12 @@ impl Voice {
         let codec = match Meaning::of(header.payload_type, &self.formats) {
             Meaning::Audio(codec) => codec,
             Meaning::TelephoneEvent { clock_rate } => {
-                if let Some(event) = TelephoneEvent::read(payload) {
-                    self.pressing.take(header, &event, clock_rate);
-                }
-                if self.detecting.is_some() {
-                    self.note_event(header.timestamp.0, clock_rate, payload, notice);
+                let event = TelephoneEvent::read(payload);
+                let told = event.and_then(|event| self.pressing.take(header, &event, clock_rate));
+                // A key is told of when it comes up.
+                if let Some(told) = told.filter(|told| told.ended && self.detecting.is_some()) {
+                    let (digit, volume, duration_ms) = (told.digit, told.volume, told.duration_ms(clock_rate));
+                    notice(Noticed::Key { digit, duration_ms, volume, in_band: false });
                 }
                 return;
             }
@@ -188,18 +186,6 @@ impl Voice {
             payload,
         };
         stream.jitter.insert(&packet, at_ns);
-    }
-
-    /// A key is told of when it comes up: all packets of one event have its timestamp (RFC 4733 2.5.1.2), and the last is sent thrice.
-    fn note_event(&mut self, timestamp: u32, clock_rate: u32, payload: &[u8], notice: &mut dyn FnMut(Noticed)) {
-        let Some(event) = TelephoneEvent::read(payload).filter(|event| event.end) else { return };
-        if self.ended_event.replace(timestamp) == Some(timestamp) {
-            return;
-        }
-        if let Some(digit) = Digit::from_event(event.event) {
-            let duration_ms = u32::from(event.duration) * 1000 / clock_rate.max(1);
-            notice(Noticed::Key { digit, duration_ms, volume: event.volume, in_band: false });
-        }
     }
 
     fn begin(&mut self, codec: Codec, ssrc: Ssrc) -> Result<Stream, CannotTranscode> {
