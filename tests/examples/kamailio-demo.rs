@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Instant;
 
 use patchcord_ng::Message;
-use patchcord_tests::sip::{Kamailio, Phone};
+use patchcord_tests::sip::{Kamailio, Phone, media_of};
 use patchcord_tests::{Relay, free_port};
 use serde_json::json;
 
@@ -124,10 +124,4 @@ fn tap(listens: SocketAddr, relay: SocketAddr) -> Receiver<String> {
         }
     });
     heard
-}
-
-fn media_of(sdp: &str) -> SocketAddr {
-    let line = |prefix: &str| sdp.lines().find_map(|line| line.strip_prefix(prefix)).unwrap();
-    let port = line("m=audio ").split(' ').next().unwrap();
-    SocketAddr::new(line("c=IN IP4 ").trim().parse().unwrap(), port.parse().unwrap())
 }

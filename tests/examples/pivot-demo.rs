@@ -10,11 +10,11 @@
     reason = "it is a demonstration, and says by a panic what went wrong"
 )]
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use patchcord_tests::sip::{Kamailio, Phone};
+use patchcord_tests::sip::{Kamailio, Phone, media_of};
 use patchcord_tests::{Folder, Relay, eventually, free_port};
 use serde_json::Value;
 
@@ -146,10 +146,4 @@ fn transfer(relay: &Relay, is_wanted: impl Fn(&Value) -> bool) -> Value {
         let latest = list["transfers"].as_array().unwrap().first().cloned();
         latest.filter(|transfer| is_wanted(transfer))
     })
-}
-
-fn media_of(sdp: &str) -> SocketAddr {
-    let line = |prefix: &str| sdp.lines().find_map(|line| line.strip_prefix(prefix)).unwrap();
-    let port = line("m=audio ").split(' ').next().unwrap();
-    SocketAddr::new(line("c=IN IP4 ").trim().parse().unwrap(), port.parse().unwrap())
 }

@@ -9,13 +9,13 @@
     reason = "it is a measurement, and says by a panic what went wrong"
 )]
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use patchcord_tests::sip::Phone;
+use patchcord_tests::sip::{Phone, media_of};
 use patchcord_tests::{Folder, Relay, free_port, free_ports};
 
 fn main() {
@@ -117,10 +117,4 @@ fn cpu_ticks(process: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_ascii_whitespace().collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-}
-
-fn media_of(sdp: &str) -> SocketAddr {
-    let line = |prefix: &str| sdp.lines().find_map(|line| line.strip_prefix(prefix)).unwrap();
-    let port = line("m=audio ").split(' ').next().unwrap();
-    SocketAddr::new(line("c=IN IP4 ").trim().parse().unwrap(), port.parse().unwrap())
 }

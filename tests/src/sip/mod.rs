@@ -12,7 +12,7 @@ mod switch;
 pub use baresip::{Baresip, Keying};
 pub use linphone::Linphone;
 pub use message::Message;
-pub use phone::{Call, Media, Phone};
+pub use phone::{Call, Media, Phone, media_of};
 pub use proxy::Kamailio;
 pub use sipp::{Cast, Sipp};
 pub use switch::Switch;

@@ -448,3 +448,15 @@ fn content(sdp: &str) -> String {
     }
     format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}", sdp.len())
 }
+
+/// Where an SDP's audio is to be sent.
+///
+/// # Panics
+/// If it does not say.
+#[must_use]
+pub fn media_of(sdp: &str) -> SocketAddr {
+    let line = |prefix: &str| sdp.lines().filter_map(|line| line.strip_prefix(prefix)).next_back();
+    let ip = line("c=IN IP4 ").or_else(|| line("c=IN IP6 ")).unwrap_or_else(|| panic!("no c= in {sdp}"));
+    let port = line("m=audio ").and_then(|media| media.split(' ').next()).unwrap_or_else(|| panic!("no m= in {sdp}"));
+    SocketAddr::new(ip.trim().parse().expect("an address"), port.parse().expect("a port"))
+}

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 
+pub(crate) use patchcord_tests::sip::media_of;
 use patchcord_tests::sip::{Call, Media, Phone, Switch};
 
 /// The caller's, the callee's and a third party's address.
@@ -74,14 +75,6 @@ pub(crate) fn must_talk(one: &mut Talker, other: &mut Talker) {
     other.phone.media.must_hear(&one.phone.media);
     other.say();
     one.phone.media.must_hear(&other.phone.media);
-}
-
-/// The address of the first media of an SDP.
-pub(crate) fn media_of(sdp: &str) -> SocketAddr {
-    let line = |prefix: &str| sdp.lines().filter_map(|line| line.strip_prefix(prefix)).next_back();
-    let ip = line("c=IN IP4 ").or_else(|| line("c=IN IP6 ")).unwrap_or_else(|| panic!("no c= in {sdp}"));
-    let port = line("m=audio ").and_then(|media| media.split(' ').next()).unwrap_or_else(|| panic!("no m= in {sdp}"));
-    SocketAddr::new(ip.trim().parse().unwrap(), port.parse().unwrap())
 }
 
 /// A telephone's second RTP socket.

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+pub(crate) use patchcord_tests::sip::media_of;
 use patchcord_tests::sip::{Call, Message, Phone};
 use patchcord_tests::{Folder, Relay, free_port};
 use serde_json::Value;
@@ -106,11 +107,4 @@ impl Stage {
             (calls == 0 && legs == 0).then_some(())
         });
     }
-}
-
-/// The address of an SDP's audio.
-pub(crate) fn media_of(sdp: &str) -> SocketAddr {
-    let line = |prefix: &str| sdp.lines().find_map(|line| line.strip_prefix(prefix)).unwrap_or_else(|| panic!("{sdp}"));
-    let port = line("m=audio ").split(' ').next().unwrap();
-    SocketAddr::new(line("c=IN IP4 ").trim().parse().unwrap(), port.parse().unwrap())
 }
