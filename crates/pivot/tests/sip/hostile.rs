@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use patchcord_pivot::message::Transport;
+use patchcord_pivot::message::{DialogId, Event, Transport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -132,12 +132,16 @@ async fn whatever_is_thrown_at_the_sockets_a_good_call_is_made_after_it() {
         peer.send(&options).await;
         peer.expect("SIP/2.0 200").await;
     }
+    good_call(&mut pivot, &mut peer).await;
+    assert_eq!(panics.load(std::sync::atomic::Ordering::SeqCst), 0, "a task panicked");
+}
+
+/// A call that is answered and ended as it should be, whatever else still comes.
+async fn good_call(pivot: &mut Pivot, peer: &mut Peer) -> DialogId {
     let call = peer.invite(&sdp("good")).await;
     let dialog = loop {
         match pivot.next().await {
-            patchcord_pivot::message::Event::Invite(dialog, incoming) if *incoming.call_id == *call.call_id => {
-                break dialog;
-            }
+            Event::Invite(dialog, incoming) if *incoming.call_id == *call.call_id => break dialog,
             _ => {}
         }
     };
@@ -145,7 +149,7 @@ async fn whatever_is_thrown_at_the_sockets_a_good_call_is_made_after_it() {
     let ok = peer.expect("SIP/2.0 200").await;
     let mut call = peer.acknowledge(call, &ok, "").await;
     peer.bye(&mut call).await;
-    assert_eq!(panics.load(std::sync::atomic::Ordering::SeqCst), 0, "a task panicked");
+    dialog
 }
 
 #[tokio::test]
@@ -199,21 +203,9 @@ async fn whatever_is_said_in_a_call_the_next_one_is_good() {
                 }
             }
         }
-        let call = peer.invite(&sdp("good")).await;
-        let dialog = loop {
-            match pivot.next().await {
-                patchcord_pivot::message::Event::Invite(dialog, incoming) if *incoming.call_id == *call.call_id => {
-                    break dialog;
-                }
-                _ => {}
-            }
-        };
-        pivot.accept(dialog);
-        let ok = peer.expect("SIP/2.0 200").await;
-        let mut call = peer.acknowledge(call, &ok, "").await;
-        peer.bye(&mut call).await;
+        let dialog = good_call(&mut pivot, &mut peer).await;
         loop {
-            if matches!(pivot.next().await, patchcord_pivot::message::Event::Ended(ended, _) if ended == dialog) {
+            if matches!(pivot.next().await, Event::Ended(ended, _) if ended == dialog) {
                 break;
             }
         }
