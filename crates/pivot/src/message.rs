@@ -68,6 +68,9 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+
     /// Its name in lower case.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -78,6 +81,12 @@ impl Transport {
             Self::Ws => "ws",
             Self::Wss => "wss",
         }
+    }
+
+    /// Whether it goes over TLS, so that nobody between reads it, and whoever listens needs a certificate.
+    #[must_use]
+    pub const fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
     }
 }
 
@@ -204,6 +213,14 @@ pub struct Rejection {
     pub warning: Option<Box<str>>,
     /// `Retry-After` in seconds.
     pub retry_after_s: Option<u32>,
+}
+
+impl Rejection {
+    /// One that no response said: we found it out.
+    #[must_use]
+    pub const fn local(status: Status) -> Self {
+        Self { status, is_local: true, reason: None, by: None, warning: None, retry_after_s: None }
+    }
 }
 
 /// Something that has happened.

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use patchcord_pivot::message::Transport;
 use serde::{Deserialize, Serialize};
 
 /// `[pivot]`
@@ -131,30 +132,6 @@ fn any() -> String {
     "*".to_owned()
 }
 
-/// By what SIP comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transport {
-    Udp,
-    Tcp,
-    Tls,
-    Ws,
-    Wss,
-}
-
-impl Transport {
-    const ALL: [(&str, Self); 5] =
-        [("udp", Self::Udp), ("tcp", Self::Tcp), ("tls", Self::Tls), ("ws", Self::Ws), ("wss", Self::Wss)];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        Self::ALL.iter().find(|(_, transport)| *transport == self).map_or("", |(name, _)| name)
-    }
-
-    /// Whether it needs a certificate.
-    pub(crate) const fn is_secure(self) -> bool {
-        matches!(self, Self::Tls | Self::Wss)
-    }
-}
-
 /// An entry of `pivot.listen`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
@@ -174,8 +151,8 @@ impl FromStr for SipListen {
         };
         let (place, advertised) = text.split_once('!').map_or((text, None), |(place, host)| (place, Some(host)));
         let named =
-            |(name, transport): &(&str, Transport)| Some((*transport, place.strip_prefix(name)?.strip_prefix(':')?));
-        let (transport, rest) = Transport::ALL.iter().find_map(named).unwrap_or((Transport::Udp, place));
+            |transport: Transport| Some((transport, place.strip_prefix(transport.as_str())?.strip_prefix(':')?));
+        let (transport, rest) = Transport::ALL.into_iter().find_map(named).unwrap_or((Transport::Udp, place));
         let address = rest.parse().map_err(|_| bad(&format!("`{rest}` is not IP:PORT")))?;
         let advertised = match advertised.map(|told| (told, told.rsplit_once(':'))) {
             Some((_, Some((host, port)))) if !port.ends_with(']') => {

@@ -10,7 +10,7 @@ use patchcord_pivot::call::plan::Timing;
 use patchcord_pivot::call::trunk::{CallerId, ReferMode, Trunk};
 use patchcord_pivot::driver::{Pivot, Route, Settings, TrunkSettings};
 use patchcord_pivot::media::{Pending, Relay};
-use patchcord_pivot::message::{Credentials, Header, Transport};
+use patchcord_pivot::message::{Credentials, Header};
 use patchcord_pivot::sip;
 use tokio::sync::broadcast;
 
@@ -84,13 +84,7 @@ fn settings(config: &config::Pivot) -> Settings {
 
 fn listen(listen: &config::SipListen) -> sip::Listen {
     sip::Listen {
-        transport: match listen.transport {
-            config::Transport::Udp => Transport::Udp,
-            config::Transport::Tcp => Transport::Tcp,
-            config::Transport::Tls => Transport::Tls,
-            config::Transport::Ws => Transport::Ws,
-            config::Transport::Wss => Transport::Wss,
-        },
+        transport: listen.transport,
         address: listen.address,
         advertised: listen.advertised.as_ref().map(|(host, port)| (host.as_str().into(), *port)),
     }

@@ -265,8 +265,7 @@ impl Call {
         }
         let known = self.party(party);
         if known.state == PartyState::Dialling {
-            let rejection =
-                Rejection { status: status(503), is_local: true, reason, by: None, warning: None, retry_after_s: None };
+            let rejection = Rejection { reason, ..Rejection::local(status(503)) };
             return self.rejected(party, Box::new(rejection));
         }
         let was_ours = known.state == PartyState::Cancelling || known.end.is_some();

@@ -99,6 +99,19 @@ pub enum ChosenBy {
     Invite,
 }
 
+impl ChosenBy {
+    /// Its name on records and in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refer => "refer",
+            Self::Controller => "controller",
+            Self::Command => "command",
+            Self::Invite => "invite",
+        }
+    }
+}
+
 impl TransferRecord {
     /// Why it came to nothing, by the latest target that could not be had; nothing if it did not.
     #[must_use]

@@ -154,5 +154,5 @@ impl Call {
 
 /// What a NOTIFY tells of the response that the other side got.
 fn told_of(said: &Status) -> Rejection {
-    Rejection { status: said.clone(), is_local: false, reason: None, by: None, warning: None, retry_after_s: None }
+    Rejection { is_local: false, ..Rejection::local(said.clone()) }
 }

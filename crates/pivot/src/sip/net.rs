@@ -93,7 +93,7 @@ impl Net {
                 locals.push(Local::new(listen, address, Some(connection.clone())));
                 bound.push(Bound::Udp(socket, connection));
             } else {
-                let needs_tls = matches!(listen.transport, Transport::Tls | Transport::Wss);
+                let needs_tls = listen.transport.is_secure();
                 let acceptor = match (&config.certificate, needs_tls) {
                     (_, false) => None,
                     (Some(certificate), true) => Some(tls::acceptor(certificate)?),
@@ -281,7 +281,7 @@ impl Net {
             let port = target.port.unwrap_or_else(|| uri::default_port(transport));
             return Ok(vec![(transport, SocketAddr::new(ip, port))]);
         }
-        let secure = matches!(target.transport, Some(Transport::Tls | Transport::Wss));
+        let secure = target.transport.is_some_and(Transport::is_secure);
         let wanted = target.transport.map(to_sip);
         let port = target.port.map(Into::into);
         let domain = Domain(target.host.to_string());

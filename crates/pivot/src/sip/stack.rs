@@ -285,9 +285,7 @@ impl Inner {
         let inner = Arc::clone(self);
         tokio::spawn(async move {
             let status = Status { code: 503, phrase: "Too many dialogs of our own".into() };
-            let (by, warning) = (None, None);
-            let rejection = Rejection { status, is_local: true, reason: None, by, warning, retry_after_s: None };
-            inner.tell(Event::Rejected(dialog, Box::new(rejection))).await;
+            inner.tell(Event::Rejected(dialog, Box::new(Rejection::local(status)))).await;
         });
     }
 

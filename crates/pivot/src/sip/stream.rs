@@ -75,7 +75,7 @@ pub(super) async fn dial(
     let socket = TcpStream::connect(to).await?;
     let _ = socket.set_nodelay(true);
     let peer = Origin { address: to, transport };
-    if matches!(transport, Transport::Tls | Transport::Wss) {
+    if transport.is_secure() {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         carry_dialled(net, tls.connect(name, socket).await?, peer, host).await
     } else {
@@ -113,6 +113,14 @@ async fn connection(net: &Net, peer: Origin) -> io::Result<(SipConnection, Unbou
     let token = net.token.child_token();
     let connection = ChannelConnection::create_connection(nothing, sender, address, Some(token)).await;
     Ok((SipConnection::Channel(connection.map_err(io::Error::other)?), outgoing))
+}
+
+/// The next message that a connection is to carry; `None`: it is to end.
+async fn to_send(outgoing: &mut UnboundedReceiver<TransportEvent>) -> Option<Vec<u8>> {
+    match outgoing.recv().await {
+        Some(TransportEvent::Incoming(message, ..)) => Some(message.to_bytes()),
+        _ => None,
+    }
 }
 
 /// Carries messages until the connection ends, and then says so by its token.
@@ -153,9 +161,9 @@ async fn carry<S>(
     let writing = async {
         loop {
             let bytes = tokio::select! {
-                event = outgoing.recv() => match event {
-                    Some(TransportEvent::Incoming(message, ..)) => message.to_bytes(),
-                    _ => return io::Result::Ok(()),
+                message = to_send(&mut outgoing) => match message {
+                    Some(message) => message,
+                    None => return io::Result::Ok(()),
                 },
                 Some(answer) = answered.recv() => answer,
             };
@@ -195,9 +203,9 @@ async fn carry_web<S>(
                 Ok(Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => None,
                 _ => break,
             },
-            event = outgoing.recv() => match event {
-                Some(TransportEvent::Incoming(message, ..)) => Some(message.to_bytes()),
-                _ => break,
+            message = to_send(&mut outgoing) => match message {
+                Some(message) => Some(message),
+                None => break,
             },
         };
         let Some(bytes) = bytes else { continue };

@@ -70,8 +70,7 @@ fn host_and_port(place: &str) -> Option<(&str, Option<u16>)> {
 
 /// The transport of a name, as in Via and in the URI parameter.
 pub(super) fn transport(name: &str) -> Option<Transport> {
-    let all = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss];
-    all.into_iter().find(|transport| name.eq_ignore_ascii_case(token(*transport)))
+    Transport::ALL.into_iter().find(|transport| name.eq_ignore_ascii_case(transport.as_str()))
 }
 
 /// A transport's name in Via.

@@ -223,9 +223,7 @@ impl Session {
     }
 
     async fn rejected_by_us(&mut self, code: u16, why: &str) {
-        let (by, warning) = (None, None);
-        let status = Status { code, phrase: why.into() };
-        self.over_by(Rejection { status, is_local: true, reason: None, by, warning, retry_after_s: None }).await;
+        self.over_by(Rejection::local(Status { code, phrase: why.into() })).await;
     }
 
     async fn over_by(&mut self, rejection: Rejection) {
