@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::call::TransferId;
-use crate::call::record::{CallRecord, TransferRecord, TransferState};
+use crate::call::record::{CallRecord, TransferRecord};
 use crate::call::words::Receipt;
 
 /// So many calls are kept; the oldest goes first.
@@ -102,13 +102,13 @@ fn say(call: &Arc<str>, record: &TransferRecord) {
     let TransferRecord { id, method, transferor, transferee, refer_to, state, failures, receipts, .. } = record;
     let (state, method) = (state.as_str(), method.as_str());
     let gap_us = receipts.iter().find(|receipt| receipt.party == *transferee).and_then(|receipt| receipt.gap_us);
-    match failures.last() {
-        Some(failure) if state != TransferState::Done.as_str() => {
-            let why = failure.explain().sentence;
-            let code = failure.status.code;
+    match record.explain() {
+        Some(explanation) => {
+            let why = explanation.sentence;
+            let code = failures.last().map(|failure| failure.status.code);
             tracing::warn!(call = %call, transfer = id.0, method, %transferor, %transferee, to = %refer_to, state, code, why, "transfer");
         }
-        _ => {
+        None => {
             let target = record.target.as_deref();
             tracing::info!(call = %call, transfer = id.0, method, %transferor, %transferee, to = %refer_to, state, target, gap_us, "transfer");
         }

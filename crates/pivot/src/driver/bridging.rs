@@ -10,16 +10,16 @@ use patchcord_control::api::{
 
 use super::task::{Party, Swap as Waiting, Task};
 use crate::call::words::{Receipt, Trigger};
-use crate::call::{Call, Input, MediaAct, MediaInput, PartyId};
+use crate::call::{Input, MediaAct, MediaInput, PartyId};
 
 /// The relay's audio of that name.
 const SILENCE: &str = "silence";
 
 impl Task<'_> {
     /// Does what is said about media.
-    pub(super) async fn bridge(&mut self, call: &Call, act: MediaAct) {
+    pub(super) async fn bridge(&mut self, act: MediaAct) {
         let about = about(&act);
-        if let Err(error) = self.try_bridge(call, act.clone()).await {
+        if let Err(error) = self.try_bridge(act.clone()).await {
             tracing::warn!(call = %self.name, ?act, %error, "the relay refuses a bridge command");
             if let Some(party) = about {
                 self.happened.push(Input::Media(MediaInput::Failed(party)));
@@ -27,7 +27,7 @@ impl Task<'_> {
         }
     }
 
-    async fn try_bridge(&mut self, call: &Call, act: MediaAct) -> Result<(), ApiError> {
+    async fn try_bridge(&mut self, act: MediaAct) -> Result<(), ApiError> {
         let commands = match act {
             MediaAct::Bridge { a, b } => {
                 self.are_peers(a, b);
@@ -93,7 +93,7 @@ impl Task<'_> {
                 vec![Command::Detect(Detect { party: self.name(party), answer_timeout_ms })]
             }
             MediaAct::Drop(party) => {
-                self.drop_party(call, party).await;
+                self.drop_party(party).await;
                 return Ok(());
             }
         };
@@ -197,13 +197,10 @@ impl Task<'_> {
         }
     }
 
-    async fn drop_party(&mut self, call: &Call, party: PartyId) {
+    async fn drop_party(&mut self, party: PartyId) {
         let Some(gone) = self.parties.remove(&party) else { return };
-        self.shared.index().dialogs.remove(&gone.dialog);
-        if let Some(tags) = &gone.tags {
-            self.shared.dialogs().remove(&tags.call_id, &tags.ours, &tags.theirs);
-        }
-        self.legs.remove(&call.name(party)).await;
+        self.shared.forget(&gone, &mut self.shared.index());
+        self.legs.remove(&gone.name).await;
         for other in self.parties.values_mut() {
             other.peer = other.peer.filter(|peer| *peer != party);
             other.early = other.early.filter(|early| *early != party);

@@ -16,17 +16,17 @@ use std::time::{Instant, SystemTime};
 
 use patchcord_control::ErrorCode;
 use patchcord_control::api::{CallEvent, EventKind};
-use thiserror::Error;
 use tokio::sync::{broadcast, mpsc};
 
 pub use self::book::{Book, Kept};
 use self::commanding::Remembered;
 pub use self::commanding::TransferKey;
 pub use self::settings::{Route, Settings, TrunkSettings};
-use self::task::{Message, Task};
+use self::task::{Message, Party, Task};
 use crate::call::replaces::Dialogs;
+use crate::call::sipfrag::status;
 use crate::media::{Legs, MediaError, Relay};
-use crate::message::{Action, DialogId, Event, Header, Incoming, RequestId, Status, Transport};
+use crate::message::{Action, DialogId, Event, Incoming, RequestId, Status, Transport};
 use crate::sip::{SipStack, Stack, StackError};
 
 /// Events of SIP that wait while calls are busy.
@@ -38,15 +38,6 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Dialogs that are over, of which it is still known that they were there.
 const DIALOGS_REMEMBERED: usize = 1024;
-
-/// The pivot does not start.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// SIP cannot be spoken.
-    #[error(transparent)]
-    Stack(#[from] StackError),
-}
 
 /// The pivot. Dropping it ends it: its calls are forgotten without a BYE; [`Pivot::stop`] is kinder.
 pub struct Pivot {
@@ -101,7 +92,7 @@ impl Pivot {
     ///
     /// # Errors
     /// SIP cannot be spoken as the settings have it; the text says what to change.
-    pub async fn start(settings: Settings, relay: Arc<dyn Relay>) -> Result<Self, StartError> {
+    pub async fn start(settings: Settings, relay: Arc<dyn Relay>) -> Result<Self, StackError> {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let stack = Stack::start(settings.sip.clone(), sender).await?;
         let heard = relay.events();
@@ -223,33 +214,33 @@ impl Shared {
             Event::Offer { request, .. }
             | Event::Refer { request, .. }
             | Event::Notify { request, .. }
-            | Event::Other { request, .. } => self.respond(request, 481, "Call/Transaction Does Not Exist"),
+            | Event::Other { request, .. } => self.respond(request, status(481)),
             _ => {}
         }
     }
 
     /// A call comes in.
     fn invited(self: &Arc<Self>, dialog: DialogId, incoming: Box<Incoming>) {
-        let refuse = |code, phrase: &str, why: &str| {
+        let refuse = |code, why: &str| {
             tracing::info!(call = %incoming.call_id, from = %incoming.from.uri, to = %incoming.request_uri,
                 origin = %incoming.origin.address, code, why, "call refused");
-            self.reject(dialog, code, phrase, Vec::new());
+            self.reject(dialog, status(code));
         };
         let Some(trunk) = self.settings.trunk_of(&incoming.origin) else {
-            return refuse(403, "Forbidden", "the address is none of `pivot.trunks.NAME.addresses`");
+            return refuse(403, "the address is none of `pivot.trunks.NAME.addresses`");
         };
         if !incoming.replaces.is_empty() {
-            return refuse(481, "Call/Transaction Does Not Exist", "an INVITE with Replaces is not taken");
+            return refuse(481, "an INVITE with Replaces is not taken");
         }
         let Some(plan) = self.settings.plan(&incoming, trunk) else {
-            return refuse(404, "Not Found", "no entry of `pivot.routes` is for it");
+            return refuse(404, "no entry of `pivot.routes` is for it");
         };
         let (sender, inbox) = mpsc::unbounded_channel();
         let number = {
             let mut index = self.index();
             if index.alive >= self.settings.calls_max {
                 drop(index);
-                return refuse(503, "Service Unavailable", "there are as many calls as `pivot.calls_max`");
+                return refuse(503, "there are as many calls as `pivot.calls_max`");
             }
             index.alive += 1;
             index.begun += 1;
@@ -266,15 +257,13 @@ impl Shared {
                 }
                 Err(error) => {
                     drop(inbox);
-                    let (code, phrase) = error.status();
-                    tracing::warn!(call = %incoming.call_id, %error, code, "call refused");
-                    shared.reject(dialog, code, phrase, Vec::new());
+                    let status = error.status();
+                    tracing::warn!(call = %incoming.call_id, %error, code = status.code, "call refused");
+                    shared.reject(dialog, status);
+                    shared.index().dialogs.remove(&dialog);
                 }
             }
-            let mut index = shared.index();
-            index.alive -= 1;
-            index.dialogs.retain(|_, handle| !handle.is_closed());
-            index.requests.retain(|_, handle| !handle.is_closed());
+            shared.index().alive -= 1;
         });
     }
 
@@ -294,13 +283,19 @@ impl Shared {
         }
     }
 
-    fn reject(&self, dialog: DialogId, code: u16, phrase: &str, headers: Vec<Header>) {
-        let status = Status { code, phrase: phrase.into() };
-        self.stack.act(Action::Reject { dialog, status, headers });
+    /// A party's dialog is over.
+    fn forget(&self, party: &Party, index: &mut Index) {
+        index.dialogs.remove(&party.dialog);
+        if let Some(tags) = &party.tags {
+            self.dialogs().remove(&tags.call_id, &tags.ours, &tags.theirs);
+        }
     }
 
-    fn respond(&self, request: RequestId, code: u16, phrase: &str) {
-        let status = Status { code, phrase: phrase.into() };
+    fn reject(&self, dialog: DialogId, status: Status) {
+        self.stack.act(Action::Reject { dialog, status, headers: Vec::new() });
+    }
+
+    fn respond(&self, request: RequestId, status: Status) {
         self.stack.act(Action::Respond { request, status, headers: Vec::new(), sdp: None });
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::task::{Party, Tags, Task};
 use crate::call::replaces::{Asker, Confirmed, Replaces};
 use crate::call::route::Via;
+use crate::call::sipfrag::status;
 use crate::call::words::{Decision, Dial, Resolution};
 use crate::call::{Act, Call, Input, OwnId, PartyId};
 use crate::media::MediaError;
@@ -58,7 +59,7 @@ impl Task<'_> {
             Event::Offer { dialog, request, offer, .. } => self.offered(dialog, request, offer).await,
             Event::Refer { dialog, request, refer } => {
                 let Some(party) = dialog.and_then(|dialog| self.party_of(dialog)) else {
-                    return self.shared.respond(request, 481, "Call/Transaction Does Not Exist");
+                    return self.shared.respond(request, status(481));
                 };
                 self.happened.push(Input::Refer { party, request, refer });
             }
@@ -67,7 +68,7 @@ impl Task<'_> {
             }
             Event::Other { request, method, .. } => {
                 tracing::debug!(call = %self.name, %method, "a request that the pivot has no use for");
-                self.shared.respond(request, 415, "Unsupported Media Type");
+                self.shared.respond(request, status(415));
             }
             Event::Answered { request, status, .. } => {
                 if let Some(request) = self.own.remove(&request) {
@@ -91,9 +92,7 @@ impl Task<'_> {
         let found = self.shared.dialogs().find(replaces, Asker::Refer);
         match found {
             Ok((number, dialog)) if number == self.number => {
-                let gone =
-                    || Resolution::Refused(Status { code: 481, phrase: "Call/Transaction Does Not Exist".into() });
-                self.party_of(dialog).map_or_else(gone, Resolution::Here)
+                self.party_of(dialog).map_or_else(|| Resolution::Refused(status(481)), Resolution::Here)
             }
             Ok(_) => Resolution::Refused(Status {
                 code: 501,
@@ -126,34 +125,34 @@ impl Task<'_> {
     /// A party has accepted what nobody can use: it is hung up, and for the call it never answered.
     fn unacceptable(&mut self, dialog: DialogId, party: PartyId, error: &MediaError) {
         tracing::warn!(call = %self.name, %error, "the answer is of no use: hanging up");
-        let (code, phrase) = error.status();
-        self.bye(dialog, Some(Reason { protocol: "SIP".into(), cause: code, text: Some(error.to_string().into()) }));
-        let status = Status { code: if code == 400 { 488 } else { code }, phrase: phrase.into() };
-        let rejection = Rejection {
-            status,
-            is_local: true,
-            reason: None,
-            by: None,
-            warning: Some(error.to_string().into()),
-            retry_after_s: None,
-        };
+        let status = error.status();
+        let text = Some(error.to_string().into());
+        self.bye(dialog, Some(Reason { protocol: "SIP".into(), cause: status.code, text }));
+        // What it said is malformed, and not what it was asked.
+        self.not_to_be_had(party, error, if status.code == 400 { 488 } else { status.code });
+    }
+
+    /// A party could not be had, for want of media.
+    fn not_to_be_had(&mut self, party: PartyId, error: &MediaError, code: u16) {
+        let warning = Some(error.to_string().into());
+        let rejection = Rejection { warning, ..Rejection::local(Status { code, ..error.status() }) };
         self.happened.push(Input::Rejected(party, Box::new(rejection)));
     }
 
     /// A re-INVITE or UPDATE: hold, another address, other formats. The call has nothing to decide about it.
     async fn offered(&mut self, dialog: DialogId, request: RequestId, offer: Option<Sdp>) {
         let Some(party) = self.party_of(dialog) else {
-            return self.shared.respond(request, 481, "Call/Transaction Does Not Exist");
+            return self.shared.respond(request, status(481));
         };
         match self.reoffer(party, offer.as_deref()).await {
             Ok(sdp) => {
-                let status = Status { code: 200, phrase: "OK".into() };
-                self.shared.stack.act(Action::Respond { request, status, headers: Vec::new(), sdp: Some(sdp) });
+                let (status, headers) = (status(200), Vec::new());
+                self.shared.stack.act(Action::Respond { request, status, headers, sdp: Some(sdp) });
             }
             Err(error) => {
-                let (code, phrase) = error.status();
-                tracing::info!(call = %self.name, %error, code, "an offer within the call was refused");
-                self.shared.respond(request, code, phrase);
+                let status = error.status();
+                tracing::info!(call = %self.name, %error, code = status.code, "an offer within the call was refused");
+                self.shared.respond(request, status);
             }
         }
     }
@@ -268,12 +267,7 @@ impl Task<'_> {
             }
             Err(error) => {
                 tracing::warn!(call = %self.name, party = %name, %error, "no media for a party that is to be dialled");
-                let (code, phrase) = error.status();
-                let status = Status { code, phrase: phrase.into() };
-                let warning = Some(error.to_string().into());
-                let rejection =
-                    Rejection { status, is_local: true, reason: None, by: None, warning, retry_after_s: None };
-                self.happened.push(Input::Rejected(party, Box::new(rejection)));
+                self.not_to_be_had(party, &error, error.status().code);
             }
         }
     }
@@ -294,9 +288,8 @@ impl Task<'_> {
             Ok(sdp) => self.act(party, |dialog| Action::Accept { dialog, sdp }),
             Err(error) => {
                 tracing::warn!(call = %self.name, party = %name, %error, "cannot be answered");
-                let (code, phrase) = error.status();
                 if let Some(dialog) = self.dialog(party) {
-                    self.shared.reject(dialog, code, phrase, Vec::new());
+                    self.shared.reject(dialog, error.status());
                 }
                 self.happened.push(Input::Ended(party, None));
             }

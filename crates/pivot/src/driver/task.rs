@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 use super::commanding::Commanded;
 use super::{Handle, Shared};
+use crate::call::sipfrag::status;
 use crate::call::words::Receipt;
 use crate::call::{Act, Call, Input, OwnId, PartyId, Plan, TimerId};
 use crate::media::{Legs, MediaError};
-use crate::message::{Action, DialogId, Event, Incoming, RequestId, Transport};
+use crate::message::{Action, DialogId, Event, Incoming, RequestId};
 
 /// Something for a call.
 #[derive(Debug)]
@@ -120,10 +121,10 @@ impl<'a> Task<'a> {
         let caller_name = Arc::clone(&caller.name);
         self.parties.insert(Call::CALLER, caller);
         if let Err(error) = self.take_offer(&caller_name, &plan, incoming).await {
-            let (code, phrase) = error.status();
-            tracing::info!(call = %self.name, from = %incoming.from.uri, %error, code, "call refused");
-            self.shared.reject(dialog, code, phrase, Vec::new());
-            return self.legs.end().await;
+            let status = error.status();
+            tracing::info!(call = %self.name, from = %incoming.from.uri, %error, code = status.code, "call refused");
+            self.shared.reject(dialog, status);
+            return self.end().await;
         }
         tracing::info!(call = %self.name, from = %incoming.from.uri, to = %incoming.request_uri,
             trunk = %plan.caller.name, "call comes in");
@@ -144,6 +145,20 @@ impl<'a> Task<'a> {
                 call.handle(now, input, &mut acts);
             }
         }
+        self.end().await;
+    }
+
+    /// Nothing concerns it any more.
+    async fn end(self) {
+        {
+            let mut index = self.shared.index();
+            for party in self.parties.values() {
+                self.shared.forget(party, &mut index);
+            }
+            for request in self.own.keys() {
+                index.requests.remove(request);
+            }
+        }
         self.legs.end().await;
     }
 
@@ -151,9 +166,11 @@ impl<'a> Task<'a> {
     async fn take_offer(&mut self, caller: &Arc<str>, plan: &Plan, incoming: &Incoming) -> Result<(), MediaError> {
         let Some(offer) = &incoming.offer else { return Ok(()) };
         self.legs.offered_by(caller, offer).await?;
-        let is_private = matches!(incoming.origin.transport, Transport::Tls | Transport::Wss);
         let trunk = self.shared.settings.trunks.get(&plan.caller.name);
-        if self.legs.is_secure(caller) && !is_private && !trunk.is_some_and(|trunk| trunk.allows_srtp_without_tls) {
+        if self.legs.is_secure(caller)
+            && !incoming.origin.transport.is_secure()
+            && !trunk.is_some_and(|trunk| trunk.allows_srtp_without_tls)
+        {
             let why = "offers SRTP and no TLS around it: whoever reads the signalling reads the keys. Use TLS, or set \
                        `srtp_without_tls` of its trunk";
             return Err(MediaError::Srtp { party: Arc::clone(caller), why });
@@ -198,7 +215,7 @@ impl<'a> Task<'a> {
             match act {
                 Act::StartTimer(timer, after) => drop(self.timers.insert(timer, Instant::now() + after)),
                 Act::StopTimer(timer) => drop(self.timers.remove(&timer)),
-                Act::Media(media) => self.bridge(call, media).await,
+                Act::Media(media) => self.bridge(media).await,
                 Act::Transfer(record) => self.shared.book.transfer(&self.name, self.number, *record),
                 Act::Record(record) => self.shared.book.call(&self.name, self.number, *record),
                 Act::Over => return true,
@@ -214,7 +231,7 @@ impl<'a> Task<'a> {
         for (party, dialog) in parties {
             // Whichever of the three fits: the others are left out for a dialog in that state.
             self.shared.stack.act(Action::Cancel(dialog, None));
-            self.shared.reject(dialog, 503, "Service Unavailable", Vec::new());
+            self.shared.reject(dialog, status(503));
             self.bye(dialog, None);
             self.happened.push(Input::Ended(party, None));
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::call::explain::Failure;
-use crate::call::record::{ChosenBy, TransferRecord};
+use crate::call::record::TransferRecord;
 use crate::call::route::Rule;
 use crate::driver::TransferKey;
 
@@ -125,7 +125,7 @@ impl TransferView {
             transfer: TransferKey { call: number, transfer: record.id }.to_string(),
             call: Arc::clone(call),
             method: record.method.as_str(),
-            chosen_by: chosen_by(record.chosen_by),
+            chosen_by: record.chosen_by.as_str(),
             transferor: Arc::clone(&record.transferor),
             transferee: Arc::clone(&record.transferee),
             target: record.target.clone(),
@@ -174,15 +174,6 @@ impl From<&Failure> for FailureView {
             explanation: explanation.sentence.to_string(),
             causes: explanation.causes.iter().map(|cause| CauseView { what: cause.what, check: cause.check }).collect(),
         }
-    }
-}
-
-const fn chosen_by(who: ChosenBy) -> &'static str {
-    match who {
-        ChosenBy::Refer => "refer",
-        ChosenBy::Controller => "controller",
-        ChosenBy::Command => "command",
-        ChosenBy::Invite => "invite",
     }
 }
 

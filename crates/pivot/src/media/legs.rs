@@ -16,7 +16,8 @@ use thiserror::Error;
 use super::description::{Crypto, Ours, Theirs, Unusable, is_audio, mirrored};
 use super::formats::{answered, offered};
 use super::relay::Relay;
-use crate::message::Sdp;
+use crate::call::sipfrag::status;
+use crate::message::{Sdp, Status};
 
 /// The suite that everybody has (RFC 4568 6.2.1).
 const SUITE: &str = "AES_CM_128_HMAC_SHA1_80";
@@ -94,13 +95,17 @@ impl From<ApiError> for MediaError {
 impl MediaError {
     /// The status line that goes with it (RFC 3261 21).
     #[must_use]
-    pub const fn status(&self) -> (u16, &'static str) {
+    pub fn status(&self) -> Status {
         match self {
-            Self::Description { why: Unusable::Malformed(_), .. } => (400, "Bad Session Description"),
-            Self::Description { .. } | Self::NoFormat { .. } | Self::Srtp { .. } => (488, "Not Acceptable Here"),
-            Self::Relay(error) if error.code.status() == 422 => (488, "Not Acceptable Here"),
-            Self::Relay(error) if error.code.status() == 503 => (503, "Service Unavailable"),
-            Self::Relay(_) => (500, "Server Internal Error"),
+            Self::Description { why: Unusable::Malformed(_), .. } => {
+                Status { code: 400, phrase: "Bad Session Description".into() }
+            }
+            Self::Description { .. } | Self::NoFormat { .. } | Self::Srtp { .. } => status(488),
+            Self::Relay(error) => match error.code.status() {
+                422 => status(488),
+                503 => status(503),
+                _ => status(500),
+            },
         }
     }
 }
@@ -146,8 +151,7 @@ impl Legs {
     pub async fn offered_by(&mut self, party: &Arc<str>, sdp: &str) -> Result<(), MediaError> {
         let theirs = self.read(party, sdp)?;
         if self.has(party) {
-            let codecs = theirs.codecs.clone();
-            self.apply(party, &theirs, codecs).await?;
+            self.apply(party, &theirs).await?;
         } else {
             self.create(party, theirs.codecs.clone(), Some(&theirs), false).await?;
         }
@@ -184,8 +188,7 @@ impl Legs {
             (None, true) => return Err(srtp(party, "was offered RTP and answers with SRTP")),
             _ => {}
         }
-        let codecs = theirs.codecs.clone();
-        self.apply(party, &theirs, codecs).await?;
+        self.apply(party, &theirs).await?;
         if let Some(leg) = self.parties.get_mut(party) {
             leg.theirs = Some(theirs);
         }
@@ -304,9 +307,9 @@ impl Legs {
     }
 
     /// Puts what a party says into its leg.
-    async fn apply(&mut self, party: &Arc<str>, theirs: &Theirs, codecs: Vec<CodecParts>) -> Result<(), MediaError> {
+    async fn apply(&mut self, party: &Arc<str>, theirs: &Theirs) -> Result<(), MediaError> {
         let name = || party.to_string();
-        let mut commands = vec![Command::LegCodecs(LegCodecs { party: name(), codecs: specs(&codecs) })];
+        let mut commands = vec![Command::LegCodecs(LegCodecs { party: name(), codecs: specs(&theirs.codecs) })];
         if let Some(remote) = theirs.remote {
             let remote_rtcp = theirs.remote_rtcp;
             commands.push(Command::LegRemote(LegRemote { party: name(), remote, remote_rtcp }));
@@ -318,7 +321,7 @@ impl Legs {
         }
         self.execute(commands).await?;
         if let Some(leg) = self.parties.get_mut(party) {
-            leg.codecs = codecs;
+            leg.codecs.clone_from(&theirs.codecs);
         }
         Ok(())
     }
