@@ -279,6 +279,11 @@ impl Control {
         self.0.tell(event);
     }
 
+    /// Tells whoever listens that something has happened in a call, now.
+    pub fn announce(&self, call: Arc<str>, party: Option<Arc<str>>, kind: EventKind) {
+        self.tell(CallEvent { at_us: self.0.now().as_nanos() / 1000, call, party, kind });
+    }
+
     /// Audio that has a name.
     pub(crate) fn named_sound(&self, name: &str) -> Option<Arc<Sound>> {
         self.0.env.library.named(name)

@@ -1,19 +1,29 @@
 //! Transfers that come to nothing, and requests that are refused.
 
+use std::time::Duration;
+
 use crate::stage::{Stage, media_of};
 
-/// A target that is busy leaves the two as they were.
+/// A target that is busy leaves the two as they were, and the event stream says how that went.
 #[test]
 fn a_busy_target_gives_the_caller_back() {
     let mut stage = Stage::new();
+    let mut events = stage.relay.events();
+    let mut next = || events.wait_for("transfer", Duration::from_secs(10));
     let (mut caller, mut agent) = stage.talking();
     stage.refer(&mut agent, "<tel:+15550199>");
     let (inbound, _) = stage.target.ring();
+    let begun = next();
+    assert_eq!((&begun["state"], &begun["refer_to"]), (&"ringing".into(), &"<tel:+15550199>".into()), "{begun}");
     stage.agent.media.send(agent.relay);
     stage.caller.media.must_not_hear(&stage.agent.media);
     stage.target.respond(&inbound, "486 Busy Here", "");
     let _ack = stage.target.must_take("ACK");
     stage.must_be_notified("SIP/2.0 486 Busy Here\r\n", "terminated;reason=noresource");
+    let failed = next();
+    assert_eq!((&failed["state"], &failed["code"]), (&"failed".into(), &486.into()), "{failed}");
+    assert_eq!((&failed["transfer"], &failed["call"]), (&begun["transfer"], &caller.call.id().into()), "{failed}");
+    assert!(failed["why"].as_str().unwrap().contains("486 Busy Here"), "{failed}");
     stage.agent.media.send(agent.relay);
     stage.caller.media.must_hear(&stage.agent.media);
     stage.caller.media.send(caller.relay);

@@ -179,6 +179,8 @@ pub enum EventKind {
         /// Why.
         reason: String,
     },
+    /// A transfer of the pivot stands otherwise than before.
+    Transfer(Box<TransferEvent>),
     /// A cut-over was undone.
     RolledBack {
         /// Its number.
@@ -216,6 +218,32 @@ pub struct CutOverEvent {
     /// The proof. Its `at_us` and `party` are those of the event.
     #[serde(flatten)]
     pub receipt: ReceiptFields,
+}
+
+/// How a transfer stands. `GET /v1/transfers/{transfer}` says the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TransferEvent {
+    /// Its name.
+    pub transfer: String,
+    /// `deciding`, `referring`, `ringing`, `consulting`, `whispering`, `conferencing`, `connecting`, `done`, `refused`, `failed`, `cancelled`.
+    pub state: String,
+    /// How it is made: `pivot`, `forward`, `attended`, `invite`, `refer`, `warm`.
+    pub method: String,
+    /// Who transfers.
+    #[schema(value_type = String)]
+    pub transferor: Arc<str>,
+    /// Who is transferred.
+    #[schema(value_type = String)]
+    pub transferee: Arc<str>,
+    /// The party that takes the place, once there is one.
+    #[schema(value_type = Option<String>)]
+    pub target: Option<Arc<str>>,
+    /// The target as it was asked for.
+    pub refer_to: String,
+    /// The SIP code of the latest target that could not be had.
+    pub code: Option<u16>,
+    /// Why it came to nothing, a sentence.
+    pub why: Option<String>,
 }
 
 /// A [`ReceiptView`] without time and party, which an event has anyway.
@@ -276,6 +304,7 @@ impl EventKind {
             Self::RecordingStarted { .. } => "recording-started",
             Self::RecordingFinished { .. } => "recording-finished",
             Self::RecordingFailed { .. } => "recording-failed",
+            Self::Transfer(_) => "transfer",
             Self::RolledBack { .. } => "rolled-back",
         }
     }

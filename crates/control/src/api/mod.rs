@@ -35,7 +35,7 @@ pub use detection::{Detect, Sound};
 pub use dtls::{DtlsRemote, DtlsState, LegDtls, LegDtlsDone};
 pub(crate) use dtmf::{BadKeys, within};
 pub use dtmf::{DTMF_DIGITS_MAX, DtmfHowName, DtmfSend};
-pub use event::{CallEvent, CutOverEvent, EventKind, PlayEnd, ReceiptFields};
+pub use event::{CallEvent, CutOverEvent, EventKind, PlayEnd, ReceiptFields, TransferEvent};
 pub use ice::{IceState, LegIce, LegIceDone};
 pub use latch::{Direction, EgressName, GateSpec, LatchModeName, LatchSpec, LearnFromName, RelayingName};
 pub use recording::{NoFields, RecordStart, RecordingDone, RecordingFormat, RecordingLayout, RecordingState};

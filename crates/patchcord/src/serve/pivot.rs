@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use patchcord_control::api::{CallEvent, CommandAnswer, CommandRequest};
+use patchcord_control::api::{CallEvent, CommandAnswer, CommandRequest, EventKind, TransferEvent};
 use patchcord_control::{ApiError, Control};
 use patchcord_pivot::call::plan::Timing;
 use patchcord_pivot::call::trunk::{CallerId, ReferMode, Trunk};
@@ -39,6 +39,10 @@ impl Relay for Here {
 
     fn events(&self) -> broadcast::Receiver<Arc<CallEvent>> {
         self.0.subscribe()
+    }
+
+    fn announce(&self, call: &Arc<str>, event: TransferEvent) {
+        self.0.announce(Arc::clone(call), None, EventKind::Transfer(Box::new(event)));
     }
 }
 

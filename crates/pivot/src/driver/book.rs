@@ -48,18 +48,23 @@ impl Book {
         self.keep(name, number, |kept| kept.call = Some(record));
     }
 
-    pub(super) fn transfer(&self, name: &Arc<str>, number: u64, record: TransferRecord) {
+    /// `true`: it stands otherwise than before.
+    pub(super) fn transfer(&self, name: &Arc<str>, number: u64, record: TransferRecord) -> bool {
         if record.state.is_over() {
             say(name, &record);
         }
+        let mut is_news = true;
         self.keep(name, number, |kept| {
-            let id = record.id;
-            let proven = kept.transfers.insert(id, record).map(|former| former.receipts).unwrap_or_default();
+            let (id, state) = (record.id, record.state);
+            let former = kept.transfers.insert(id, record);
+            is_news = former.as_ref().is_none_or(|former| former.state != state);
+            let proven = former.map(|former| former.receipts).unwrap_or_default();
             if let Some(record) = kept.transfers.get_mut(&id) {
                 let later = proven.into_iter().filter(|receipt| !record.receipts.contains(receipt)).collect::<Vec<_>>();
                 record.receipts.extend(later);
             }
         });
+        is_news
     }
 
     /// Something was proven after the transfer to this target was done.

@@ -1,6 +1,7 @@
 //! What joins the three: SIP, the calls that decide, and the relay. Each call has a task of its own, to which everything that
 //! concerns it comes in its order.
 
+mod announcing;
 mod book;
 mod bridging;
 mod commanding;

@@ -216,7 +216,7 @@ impl<'a> Task<'a> {
                 Act::StartTimer(timer, after) => drop(self.timers.insert(timer, Instant::now() + after)),
                 Act::StopTimer(timer) => drop(self.timers.remove(&timer)),
                 Act::Media(media) => self.bridge(media).await,
-                Act::Transfer(record) => self.shared.book.transfer(&self.name, self.number, *record),
+                Act::Transfer(record) => self.transfer_stands(*record),
                 Act::Record(record) => self.shared.book.call(&self.name, self.number, *record),
                 Act::Over => return true,
                 act => self.signal(call, act).await,

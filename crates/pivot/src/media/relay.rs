@@ -4,7 +4,7 @@ use core::pin::Pin;
 use std::sync::Arc;
 
 use patchcord_control::ApiError;
-use patchcord_control::api::{CallEvent, CommandAnswer, CommandRequest};
+use patchcord_control::api::{CallEvent, CommandAnswer, CommandRequest, TransferEvent};
 use tokio::sync::broadcast;
 
 /// Something that will be there.
@@ -27,4 +27,7 @@ pub trait Relay: Send + Sync {
 
     /// What happens in all calls from now on.
     fn events(&self) -> broadcast::Receiver<Arc<CallEvent>>;
+
+    /// Tells whoever listens at the relay's event stream how a transfer of a call stands.
+    fn announce(&self, call: &Arc<str>, event: TransferEvent);
 }
