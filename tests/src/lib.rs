@@ -2,7 +2,7 @@
 //!
 //! What they share: a relay as a process of its own ([`Relay`]), its API from a client's side ([`Client`], [`Events`]), the
 //! voices of the captures ([`voices`]), what the kernel knows about the relay ([`kernel`]), proxies ([`ng`]), hosts ([`hosts`]),
-//! telephones with ICE ([`ice`]) and a browser ([`Browser`]).
+//! telephones with ICE ([`ice`]) and browsers ([`Browser`], [`Reader`]).
 //!
 //! Everything here panics when something does not go as it should: it serves tests only, and the text says what to do.
 
@@ -23,7 +23,7 @@ pub mod stage;
 pub mod voices;
 mod wait;
 
-pub use browser::Browser;
+pub use browser::{Browser, Reader};
 pub use client::{Answer, Client};
 pub use events::Events;
 pub use folder::Folder;

@@ -1,6 +1,7 @@
 //! A browser as a telephone: Chromium without a window, whose page has an `RTCPeerConnection`. It speaks from a file as its
 //! microphone, records what it hears, and does what the test says.
 
+mod reader;
 mod server;
 
 use std::path::Path;
@@ -13,6 +14,7 @@ use crate::folder::Folder;
 use crate::process::{Process, Tool};
 use crate::voices;
 use crate::wait::{PATIENCE, poll};
+pub use reader::Reader;
 use server::Server;
 
 const CHROMIUM: Tool = Tool { program: "chromium", package: "chromium" };

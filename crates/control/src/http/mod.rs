@@ -5,6 +5,7 @@ mod auth;
 mod errors;
 pub(crate) mod metrics;
 mod openapi;
+mod page;
 mod routes;
 mod sse;
 
@@ -57,12 +58,14 @@ pub fn router(control: Control, ng: Option<Arc<Server<Ng>>>, extension: Option<E
         .merge(v1)
         .merge(ng)
         .merge(more)
+        .merge(page::router())
         .route("/openapi.json", get(openapi::document))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(routes::healthz))
         .route("/readyz", get(routes::readyz))
         .fallback(errors::unknown_path)
         .method_not_allowed_fallback(errors::method_not_allowed)
+        .layer(from_fn(page::index))
         .layer(from_fn(errors::name_the_request))
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
         .layer(axum::Extension(Arc::new(openapi::More(description))))
