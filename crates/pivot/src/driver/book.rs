@@ -4,12 +4,16 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::timeline::Heard;
 use crate::call::TransferId;
 use crate::call::record::{CallRecord, TransferRecord};
 use crate::call::words::Receipt;
 
 /// So many calls are kept; the oldest goes first.
 const CALLS_MAX: usize = 10_000;
+
+/// So much is kept of what a call's parties heard: some hundred transfers.
+const HEARD_MAX: usize = 1024;
 
 /// The calls of this process, with their transfers.
 #[derive(Debug, Default)]
@@ -26,6 +30,8 @@ pub struct Kept {
     pub call: Option<CallRecord>,
     /// Its transfers.
     pub transfers: BTreeMap<TransferId, TransferRecord>,
+    /// What its parties heard, in the order of time.
+    pub heard: Vec<Heard>,
 }
 
 impl Book {
@@ -67,6 +73,14 @@ impl Book {
         is_news
     }
 
+    /// Parties hear something else.
+    pub(super) fn heard(&self, name: &Arc<str>, number: u64, news: Vec<Heard>) {
+        self.keep(name, number, |kept| {
+            let room = HEARD_MAX.saturating_sub(kept.heard.len());
+            kept.heard.extend(news.into_iter().take(room));
+        });
+    }
+
     /// Something was proven after the transfer to this target was done.
     pub(super) fn receipt(&self, number: u64, target: &Arc<str>, receipt: Receipt) {
         if let Some(kept) = self.calls().get_mut(&number)
@@ -82,7 +96,7 @@ impl Book {
         if calls.len() >= CALLS_MAX && !calls.contains_key(&number) {
             calls.pop_first();
         }
-        let new = || Kept { name: Arc::clone(name), call: None, transfers: BTreeMap::new() };
+        let new = || Kept { name: Arc::clone(name), call: None, transfers: BTreeMap::new(), heard: Vec::new() };
         change(calls.entry(number).or_insert_with(new));
     }
 

@@ -19,11 +19,26 @@ impl Task<'_> {
     /// Does what is said about media.
     pub(super) async fn bridge(&mut self, act: MediaAct) {
         let about = about(&act);
-        if let Err(error) = self.try_bridge(act.clone()).await {
-            tracing::warn!(call = %self.name, ?act, %error, "the relay refuses a bridge command");
-            if let Some(party) = about {
-                self.happened.push(Input::Media(MediaInput::Failed(party)));
+        match self.try_bridge(act.clone()).await {
+            Ok(()) => self.timeline.executed(&act, self.shared.settings.ringback.is_some()),
+            Err(error) => {
+                tracing::warn!(call = %self.name, ?act, %error, "the relay refuses a bridge command");
+                if let Some(party) = about {
+                    self.happened.push(Input::Media(MediaInput::Failed(party)));
+                }
             }
+        }
+        self.note_heard();
+    }
+
+    /// Keeps what is heard otherwise than before.
+    fn note_heard(&mut self) {
+        for (id, party) in &self.parties {
+            self.timeline.joined(*id, &party.name);
+        }
+        let news = self.timeline.news(self.now(), |party| self.parties.contains_key(&party));
+        if !news.is_empty() {
+            self.shared.book.heard(&self.name, self.number, news);
         }
     }
 
@@ -183,6 +198,7 @@ impl Task<'_> {
         if at_once {
             // A party that is silent, or muted, has its place all the same: what is proven later goes to the record.
             self.are_peers(survivor, new);
+            self.timeline.swapped(survivor, new);
             self.happened.push(Input::Media(MediaInput::CutOver { survivor, new, receipts: Vec::new() }));
         }
         Ok(())
@@ -261,6 +277,8 @@ impl Task<'_> {
         swap.is_done = true;
         let receipts = core::mem::take(&mut swap.receipts);
         self.are_peers(survivor, new);
+        self.timeline.swapped(survivor, new);
+        self.note_heard();
         Some(MediaInput::CutOver { survivor, new, receipts })
     }
 }

@@ -8,6 +8,7 @@ mod commanding;
 mod settings;
 mod signalling;
 mod task;
+mod timeline;
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -24,6 +25,7 @@ use self::commanding::Remembered;
 pub use self::commanding::TransferKey;
 pub use self::settings::{Route, Settings, TrunkSettings};
 use self::task::{Message, Party, Task};
+pub use self::timeline::{Heard, What};
 use crate::call::replaces::Dialogs;
 use crate::call::sipfrag::status;
 use crate::media::{Legs, MediaError, Relay};
@@ -123,6 +125,12 @@ impl Pivot {
     #[must_use]
     pub fn clock(&self) -> SystemTime {
         SystemTime::now() - self.shared.started.elapsed()
+    }
+
+    /// How long ago time began for what is kept.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.shared.started.elapsed()
     }
 
     /// Hangs everybody up, and waits until that is said.

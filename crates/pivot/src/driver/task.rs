@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::commanding::Commanded;
+use super::timeline::Timeline;
 use super::{Handle, Shared};
 use crate::call::sipfrag::status;
 use crate::call::words::Receipt;
@@ -39,6 +40,7 @@ pub(super) struct Task<'a> {
     pub(super) parties: BTreeMap<PartyId, Party>,
     /// Requests of ours whose answer the call awaits.
     pub(super) own: BTreeMap<RequestId, OwnId>,
+    pub(super) timeline: Timeline,
     /// What has happened while something was done.
     pub(super) happened: Vec<Input>,
     commanded: Vec<Commanded>,
@@ -102,6 +104,7 @@ impl<'a> Task<'a> {
             legs,
             parties: BTreeMap::new(),
             own: BTreeMap::new(),
+            timeline: Timeline::default(),
             happened: Vec::new(),
             commanded: Vec::new(),
             timers: BTreeMap::new(),
@@ -237,7 +240,7 @@ impl<'a> Task<'a> {
         }
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.shared.started.elapsed()
     }
 

@@ -1,6 +1,7 @@
 //! Transfers over HTTP: begun, watched and explained. The relay's HTTP front serves it under its own token.
 
 mod begin;
+mod timeline;
 mod view;
 
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::call::{Command, CommandError};
 use crate::driver::{Pivot, TransferKey};
 
 #[derive(OpenApi)]
-#[openapi(paths(list, show, begin, command), tags((name = "transfers", description = "Transfers of the pivot")))]
+#[openapi(paths(list, show, begin, command, timeline::timeline), tags((name = "transfers", description = "Transfers of the pivot")))]
 struct Description;
 
 /// What the relay's HTTP front serves besides.
@@ -32,6 +33,7 @@ pub fn extension(pivot: Arc<Pivot>) -> Extension {
         .route("/v1/transfers", get(list).post(begin))
         .route("/v1/transfers/{transfer}", get(show))
         .route("/v1/transfers/{transfer}/commands", post(command))
+        .route("/v1/transfers/{transfer}/timeline", get(timeline::timeline))
         .with_state(pivot);
     Extension { routes, description: Description::openapi() }
 }

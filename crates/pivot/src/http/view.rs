@@ -120,7 +120,7 @@ impl TransferView {
     /// The transfer of a call with this number. `clock` is when time began for the records.
     #[must_use]
     pub fn new(number: u64, call: &Arc<str>, record: &TransferRecord, clock: SystemTime) -> Self {
-        let at = |since: Duration| ms((clock + since).duration_since(UNIX_EPOCH).unwrap_or_default());
+        let at = |since: Duration| epoch_ms(clock, since);
         Self {
             transfer: TransferKey { call: number, transfer: record.id }.to_string(),
             call: Arc::clone(call),
@@ -175,6 +175,11 @@ impl From<&Failure> for FailureView {
             causes: explanation.causes.iter().map(|cause| CauseView { what: cause.what, check: cause.check }).collect(),
         }
     }
+}
+
+/// Milliseconds since 1970. `clock` is when time began for what is kept.
+pub(super) fn epoch_ms(clock: SystemTime, since: Duration) -> u64 {
+    ms((clock + since).duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 fn ms(time: Duration) -> u64 {
