@@ -315,6 +315,14 @@ impl Phone {
         self.send_request(call, method, &uri, &branch, sdp, headers);
     }
 
+    /// Sends an INFO with a body of this type in a call.
+    pub fn inform(&self, call: &mut Call, kind: &str, body: &str) {
+        call.cseq += 1;
+        let branch = format!("z9hG4bK{}", number());
+        let text = self.request_in(call, "INFO", &call.target, &branch);
+        self.send(&(text + &typed(kind, body)));
+    }
+
     /// Waits for a final response of this status to the call's latest request of another method than INVITE.
     pub fn must_be_answered(&self, call: &Call, method: &str, status: u16) -> Message {
         let id = call.call_id.clone();
@@ -386,6 +394,11 @@ impl Phone {
     }
 
     fn send_request(&self, call: &Call, method: &str, uri: &str, branch: &str, sdp: &str, headers: &str) {
+        self.send(&(self.request_in(call, method, uri, branch) + headers + &content(sdp)));
+    }
+
+    /// A request without what is special about it.
+    fn request_in(&self, call: &Call, method: &str, uri: &str, branch: &str) -> String {
         let Self { address, .. } = self;
         let mut text = format!(
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch={branch};rport\r\nMax-Forwards: 70\r\n\
@@ -399,7 +412,7 @@ impl Phone {
         for route in &call.routes {
             text += &format!("Route: {route}\r\n");
         }
-        self.send(&(text + headers + &content(sdp)));
+        text
     }
 
     fn send(&self, text: &str) {
@@ -446,7 +459,11 @@ fn content(sdp: &str) -> String {
     if sdp.is_empty() {
         return "Content-Length: 0\r\n\r\n".to_owned();
     }
-    format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}", sdp.len())
+    typed("application/sdp", sdp)
+}
+
+fn typed(kind: &str, body: &str) -> String {
+    format!("Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 /// Where an SDP's audio is to be sent.

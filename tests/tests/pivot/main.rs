@@ -4,6 +4,7 @@
 
 mod commanded;
 mod failures;
+mod info;
 mod offers;
 mod stage;
 mod transfers;

@@ -19,6 +19,9 @@ impl Task<'_> {
     /// Does what is said about media.
     pub(super) async fn bridge(&mut self, act: MediaAct) {
         let about = about(&act);
+        for (id, party) in &self.parties {
+            self.timeline.joined(*id, &party.name);
+        }
         match self.try_bridge(act.clone()).await {
             Ok(()) => self.timeline.executed(&act, self.shared.settings.ringback.is_some()),
             Err(error) => {
@@ -33,9 +36,6 @@ impl Task<'_> {
 
     /// Keeps what is heard otherwise than before.
     fn note_heard(&mut self) {
-        for (id, party) in &self.parties {
-            self.timeline.joined(*id, &party.name);
-        }
         let news = self.timeline.news(self.now(), |party| self.parties.contains_key(&party));
         if !news.is_empty() {
             self.shared.book.heard(&self.name, self.number, news);

@@ -5,6 +5,7 @@ mod announcing;
 mod book;
 mod bridging;
 mod commanding;
+mod info;
 mod settings;
 mod signalling;
 mod task;

@@ -66,6 +66,10 @@ impl Task<'_> {
             Event::Notify { dialog, request, state, body, .. } => {
                 self.input(dialog, |party| Input::Notify { party, request, state, body });
             }
+            Event::Other { dialog, request, method, content_type, body } if &*method == "INFO" => {
+                let Some(party) = self.party_of(dialog) else { return self.shared.respond(request, status(481)) };
+                self.informed(party, request, content_type.as_deref(), &body).await;
+            }
             Event::Other { request, method, .. } => {
                 tracing::debug!(call = %self.name, %method, "a request that the pivot has no use for");
                 self.shared.respond(request, status(415));

@@ -126,6 +126,20 @@ impl Timeline {
         news
     }
 
+    /// Who hears a party.
+    pub(super) fn listeners(&self, party: PartyId) -> impl Iterator<Item = Arc<str>> {
+        let name = self.lanes.get(&party).map(|lane| Arc::clone(&lane.name));
+        self.lanes.iter().filter_map(move |(listener, lane)| {
+            let name = name.as_ref()?;
+            let hears = match self.heard_by(*listener) {
+                What::Party(heard) | What::EarlyMedia(heard) => heard == *name,
+                What::Conference(others) => others.contains(name),
+                _ => false,
+            };
+            hears.then(|| Arc::clone(&lane.name))
+        })
+    }
+
     fn heard_by(&self, party: PartyId) -> What {
         let Some(lane) = self.lanes.get(&party) else { return What::Gone };
         let name = |party: PartyId| self.lanes.get(&party).map(|lane| Arc::clone(&lane.name)).unwrap_or_default();
