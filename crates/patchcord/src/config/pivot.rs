@@ -22,6 +22,7 @@ pub(crate) struct Pivot {
     pub(crate) ring_timeout_s: u32,
     pub(crate) leave_timeout_s: u32,
     pub(crate) ringback: String,
+    pub(crate) trace_kib: u32,
     pub(crate) routes: Vec<Route>,
     pub(crate) trunks: BTreeMap<String, Trunk>,
 }

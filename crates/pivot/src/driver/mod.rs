@@ -175,7 +175,8 @@ impl Pivot {
 
 /// INVITEs of trunks may become calls.
 fn traces(settings: &Settings, started: Instant) -> Traces {
-    let trunks: Vec<_> = settings.trunks.values().map(|trunk| Arc::clone(&trunk.trunk)).collect();
+    let trunks = settings.trunks.values().map(|trunk| Arc::clone(&trunk.trunk));
+    let trunks: Vec<_> = trunks.filter(|trunk| !trunk.addresses.is_empty()).collect();
     Traces::new(settings.trace, started, move |ip| trunks.iter().any(|trunk| trunk.takes(ip)))
 }
 

@@ -1,6 +1,9 @@
 //! Transfers over HTTP: begun, watched and explained. The relay's HTTP front serves it under its own token.
 
 mod begin;
+mod bundle;
+mod media;
+mod trace;
 mod view;
 
 use std::sync::Arc;
@@ -17,12 +20,14 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{OpenApi, ToSchema};
 
 pub use self::begin::{BeginTransfer, OnFailName, Show, TransferMethod};
+pub use self::media::{MediaFactsView, MediaView, PartyMediaView};
+pub use self::trace::{MessageView, TraceView};
 pub use self::view::{CauseView, FailureView, ReceiptOf, TransferView};
 use crate::call::{Command, CommandError};
-use crate::driver::{Pivot, TransferKey};
+use crate::driver::{Kept, Pivot, TransferKey};
 
 #[derive(OpenApi)]
-#[openapi(paths(list, show, begin, command), tags((name = "transfers", description = "Transfers of the pivot")))]
+#[openapi(paths(list, show, begin, command, trace::trace, bundle::bundle), tags((name = "transfers", description = "Transfers of the pivot")))]
 struct Description;
 
 /// What the relay's HTTP front serves besides.
@@ -32,6 +37,8 @@ pub fn extension(pivot: Arc<Pivot>) -> Extension {
         .route("/v1/transfers", get(list).post(begin))
         .route("/v1/transfers/{transfer}", get(show))
         .route("/v1/transfers/{transfer}/commands", post(command))
+        .route("/v1/transfers/{transfer}/trace", get(trace::trace))
+        .route("/v1/transfers/{transfer}/bundle", get(bundle::bundle))
         .with_state(pivot);
     Extension { routes, description: Description::openapi() }
 }
@@ -47,7 +54,7 @@ struct TransferList {
 async fn list(State(pivot): State<Arc<Pivot>>) -> Json<TransferList> {
     let clock = pivot.clock();
     let calls = pivot.book().all();
-    let of_call = |(number, kept): &(u64, crate::driver::Kept)| {
+    let of_call = |(number, kept): &(u64, Kept)| {
         let views = kept.transfers.values().rev().map(|record| TransferView::new(*number, &kept.name, record, clock));
         views.collect::<Vec<_>>()
     };
@@ -60,10 +67,17 @@ async fn list(State(pivot): State<Arc<Pivot>>) -> Json<TransferList> {
     responses((status = 200, body = TransferView), (status = 404, description = "unknown-transfer")), security((), ("token" = []))
 )]
 async fn show(State(pivot): State<Arc<Pivot>>, Path(name): Path<String>) -> Result<Json<TransferView>, ApiError> {
-    let key = key(&name)?;
-    let kept = pivot.book().get(key.call).ok_or_else(|| unknown(&name))?;
-    let record = kept.transfers.get(&key.transfer).ok_or_else(|| unknown(&name))?;
-    Ok(Json(TransferView::new(key.call, &kept.name, record, pivot.clock())))
+    Ok(Json(kept(&pivot, &key(&name)?)?.1))
+}
+
+/// A transfer with what its media did, and its call.
+fn kept(pivot: &Pivot, key: &TransferKey) -> Result<(Kept, TransferView), ApiError> {
+    let clock = pivot.clock();
+    let kept = pivot.book().get(key.call).ok_or_else(|| unknown(&key.to_string()))?;
+    let record = kept.transfers.get(&key.transfer).ok_or_else(|| unknown(&key.to_string()))?;
+    let mut view = TransferView::new(key.call, &kept.name, record, clock);
+    view.media = pivot.media().of(key.call).map(|media| MediaView::new(record, &media, clock));
+    Ok((kept, view))
 }
 
 /// What came of a command.

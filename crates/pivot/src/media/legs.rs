@@ -7,8 +7,8 @@ use std::sync::Arc;
 use core::net::SocketAddr;
 
 use patchcord_control::api::{
-    CallState, CodecParts, CodecSpec, Command, CommandAnswer, CommandRequest, Detail, Direction, ID_LEN_MAX, LatchSpec, LegCodecs,
-    LegCreate, LegDirection, LegRemote, LegSrtp, OneParty, RelayingName, Secret,
+    CallState, CodecParts, CodecSpec, Command, CommandAnswer, CommandRequest, Detail, Direction, ID_LEN_MAX, LatchSpec,
+    LegCodecs, LegCreate, LegDirection, LegRemote, LegSrtp, OneParty, RelayingName, Secret,
 };
 use patchcord_control::{ApiError, ErrorCode};
 use thiserror::Error;

@@ -150,7 +150,8 @@ fn without_keys(bytes: &[u8]) -> Option<Vec<u8>> {
         let end = start + line.trim_ascii_end().len();
         let begins = |with: &[u8]| line.get(..with.len()).is_some_and(|line| line.eq_ignore_ascii_case(with));
         if begins(b"k=") || begins(b"a=key-mgmt:") {
-            let value = line.iter().position(|byte| *byte == b':').or_else(|| line.iter().position(|byte| *byte == b'='));
+            let value =
+                line.iter().position(|byte| *byte == b':').or_else(|| line.iter().position(|byte| *byte == b'='));
             mask((start + value.unwrap_or_default() + 1).min(end)..end);
         }
         let mut at = 0;
@@ -206,7 +207,10 @@ mod tests {
         let masked = "v=0\r\nk=base64:xxxxxxxx\r\na=fingerprint:sha-256 AA:BB\r\na=key-mgmt:xxxxxxxxxx\r\n\
                       a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:xxxxxxxxxxxxxxxx|2^20|1:4;Inline:xxxx FEC_ORDER=FEC_SRTP\r\na=x";
         let (call_id, bytes) = traced(format!("{head}{sdp}").as_bytes());
-        assert_eq!((call_id.as_str(), String::from_utf8_lossy(&bytes).into_owned()), ("folded@x", format!("{head}{masked}")));
+        assert_eq!(
+            (call_id.as_str(), String::from_utf8_lossy(&bytes).into_owned()),
+            ("folded@x", format!("{head}{masked}"))
+        );
     }
 
     #[test]
