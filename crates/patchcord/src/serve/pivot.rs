@@ -8,7 +8,7 @@ use patchcord_control::api::{CallEvent, CallState, CommandAnswer, CommandRequest
 use patchcord_control::{ApiError, Control};
 use patchcord_pivot::call::plan::Timing;
 use patchcord_pivot::call::trunk::{CallerId, ReferMode, Trunk};
-use patchcord_pivot::driver::{Pivot, Route, Settings, TraceLimits, TrunkSettings};
+use patchcord_pivot::driver::{EvidenceSettings, Pivot, Route, Settings, TraceLimits, TrunkSettings};
 use patchcord_pivot::media::{Pending, Relay};
 use patchcord_pivot::message::{Credentials, Header};
 use patchcord_pivot::sip;
@@ -83,6 +83,8 @@ fn settings(config: &config::Pivot) -> Settings {
         timing,
         calls_max: config.calls_max as usize,
         ringback: (!config.ringback.is_empty()).then(|| config.ringback.clone()),
+        evidence: config::Pivot::path(&config.evidence_directory)
+            .map(|directory| EvidenceSettings { directory, bytes: u64::from(config.evidence_mib) << 20 }),
         trace: TraceLimits::of_bytes(config.trace_kib as usize * 1024),
     }
 }

@@ -10,6 +10,7 @@ use patchcord_control::api::{CallEvent, CallState, EventKind, LegState};
 use super::Shared;
 use super::task::Task;
 use crate::call::TransferId;
+use crate::call::record::TransferState;
 
 /// So many calls are kept; the oldest goes first.
 const CALLS_MAX: usize = 10_000;
@@ -127,6 +128,8 @@ pub(super) struct Facts {
     is_wanted: bool,
     gone: Vec<PartyMedia>,
     first_packets: BTreeMap<Arc<str>, Duration>,
+    /// Transfers of which evidence is written: once more when the call is over.
+    failed: Vec<TransferId>,
 }
 
 impl Facts {
@@ -158,16 +161,21 @@ impl Facts {
             let facts = Arc::new(self.of(state, shared.started.elapsed()));
             shared.media.keep(number, |kept| kept.end = Some(facts));
         }
+        for transfer in &self.failed {
+            shared.write_evidence(number, *transfer);
+        }
     }
 }
 
 impl Task<'_> {
-    /// A transfer has another state, and is over if it is named.
-    pub(super) async fn transfer_is_kept(&mut self, over: Option<TransferId>) {
+    /// A transfer's record is in the book, in this state.
+    pub(super) async fn transfer_is_kept(&mut self, transfer: TransferId, state: TransferState) {
         self.facts.is_wanted = true;
-        let Some(transfer) = over else { return };
-        let state = self.legs.state().await;
-        let facts = Arc::new(self.facts.of(state.as_ref(), self.now()));
+        if !state.is_over() {
+            return;
+        }
+        let stands = self.legs.state().await;
+        let facts = Arc::new(self.facts.of(stands.as_ref(), self.now()));
         self.shared.media.keep(self.number, |kept| {
             // What is said of it later changes nothing of how it stood when it was over.
             kept.transfers.entry(transfer).or_insert(facts);
@@ -175,6 +183,12 @@ impl Task<'_> {
                 kept.transfers.pop_first();
             }
         });
+        if state == TransferState::Failed {
+            self.shared.write_evidence(self.number, transfer);
+            if self.facts.failed.len() < TRANSFERS_MAX && !self.facts.failed.contains(&transfer) {
+                self.facts.failed.push(transfer);
+            }
+        }
     }
 
     /// A party is about to leave, and its leg with it.

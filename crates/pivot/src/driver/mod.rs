@@ -4,6 +4,7 @@
 mod book;
 mod bridging;
 mod commanding;
+mod evidence_store;
 mod media_facts;
 mod settings;
 mod signalling;
@@ -23,12 +24,16 @@ use tokio::sync::{broadcast, mpsc};
 pub use self::book::{Book, Kept};
 use self::commanding::Remembered;
 pub use self::commanding::TransferKey;
+pub use self::evidence_store::EvidenceSettings;
+use self::evidence_store::EvidenceStore;
 pub use self::media_facts::{CallMedia, MediaBook, MediaFacts, PartyMedia};
 pub use self::settings::{Route, Settings, TrunkSettings};
 use self::task::{Message, Party, Task};
 pub use self::trace::{CallTrace, TraceLimits, TraceMessage, Traces};
+use crate::call::TransferId;
 use crate::call::replaces::Dialogs;
 use crate::call::sipfrag::status;
+use crate::http::Evidence;
 use crate::media::{Legs, MediaError, Relay};
 use crate::message::{Action, DialogId, Event, Incoming, RequestId, Status, Transport};
 use crate::sip::{SipStack, Stack, StackError};
@@ -61,6 +66,7 @@ struct Shared {
     book: Arc<Book>,
     traces: Arc<Traces>,
     media: MediaBook,
+    evidence: Option<EvidenceStore>,
     started: Instant,
     index: Mutex<Index>,
     /// By what a `Replaces` names them: the number of the call, and the dialog.
@@ -108,6 +114,11 @@ impl Pivot {
         if !traces.is_off() {
             sip.trace.get_or_insert_with(|| Arc::clone(&traces) as _);
         }
+        let evidence = settings.evidence.clone().map(|evidence| {
+            let directory = evidence.directory.clone();
+            EvidenceStore::open(evidence, started).map_err(|error| StackError::Evidence { directory, error })
+        });
+        let evidence = evidence.transpose()?;
         let stack = Stack::start(sip, sender).await?;
         let heard = relay.events();
         let shared = Arc::new(Shared {
@@ -117,6 +128,7 @@ impl Pivot {
             book: Arc::default(),
             traces,
             media: MediaBook::default(),
+            evidence,
             started,
             index: Mutex::default(),
             dialogs: Mutex::new(Dialogs::new(DIALOGS_REMEMBERED)),
@@ -164,6 +176,11 @@ impl Pivot {
     #[must_use]
     pub fn traces(&self) -> &Traces {
         &self.shared.traces
+    }
+
+    /// All that there is of a transfer.
+    pub(crate) fn evidence(&self, key: TransferKey) -> Option<Evidence> {
+        self.shared.evidence_of(key)
     }
 
     /// What is kept of the media of calls that had transfers.
@@ -320,6 +337,18 @@ impl Shared {
                 Legs::begin(Arc::clone(&self.relay), Arc::clone(&other), number).await.map(|legs| (other, legs))
             }
             begun => begun.map(|legs| (name, legs)),
+        }
+    }
+
+    fn evidence_of(&self, key: TransferKey) -> Option<Evidence> {
+        Evidence::of(key, &self.book, &self.traces, &self.media, SystemTime::now() - self.started.elapsed())
+    }
+
+    /// Has the bundle of a transfer written, if that is wanted.
+    fn write_evidence(&self, call: u64, transfer: TransferId) {
+        let Some(store) = &self.evidence else { return };
+        if let Some(evidence) = self.evidence_of(TransferKey { call, transfer }) {
+            store.write(evidence);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::evidence_store::EvidenceSettings;
 use super::trace::TraceLimits;
 use crate::call::Plan;
 use crate::call::billing::Direction;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub ringback: Option<String>,
     /// What is kept of what calls say; nothing of it where `sip` has a trace of its own.
     pub trace: TraceLimits,
+    /// Where bundles of failed transfers are kept; nowhere, if none.
+    pub evidence: Option<EvidenceSettings>,
 }
 
 /// A trunk: what the rules have to know, and how it is reached.

@@ -222,9 +222,9 @@ impl<'a> Task<'a> {
                 Act::StopTimer(timer) => drop(self.timers.remove(&timer)),
                 Act::Media(media) => self.bridge(media).await,
                 Act::Transfer(record) => {
-                    let over = record.state.is_over().then_some(record.id);
+                    let (transfer, state) = (record.id, record.state);
                     self.shared.book.transfer(&self.name, self.number, *record);
-                    self.transfer_is_kept(over).await;
+                    self.transfer_is_kept(transfer, state).await;
                 }
                 Act::Record(record) => self.shared.book.call(&self.name, self.number, *record),
                 Act::Over => return true,

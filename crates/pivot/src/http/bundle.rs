@@ -11,12 +11,11 @@ use patchcord_control::ApiError;
 use patchcord_recording::pcapng::{Capture, Packet};
 use serde::Serialize;
 
-use super::media::MediaView;
 use super::trace::readable;
 use super::view::{TransferView, ms};
-use super::{kept, key};
+use super::{kept, key, unknown};
 use crate::call::record::CallRecord;
-use crate::driver::{CallTrace, Kept, Pivot, TransferKey};
+use crate::driver::{Book, CallTrace, Kept, MediaBook, Pivot, Traces, TransferKey};
 
 /// A call, as the bundle has it.
 #[derive(Debug, Serialize)]
@@ -44,18 +43,39 @@ struct CallRecordFile<'a> {
 }
 
 /// What the bundle is made of.
-struct Evidence<'a> {
+pub(crate) struct Evidence {
     key: TransferKey,
-    kept: &'a Kept,
+    kept: Kept,
     trace: Option<CallTrace>,
     transfer: TransferView,
-    media: Option<MediaView>,
     clock: SystemTime,
 }
 
-impl Evidence<'_> {
+impl Evidence {
+    /// All that there is of a transfer; `None`: it is not known.
+    pub(crate) fn of(
+        key: TransferKey,
+        book: &Book,
+        traces: &Traces,
+        media: &MediaBook,
+        clock: SystemTime,
+    ) -> Option<Self> {
+        let (kept, transfer) = kept(key, book, media, clock)?;
+        Some(Self { key, kept, trace: traces.of(key.call), transfer, clock })
+    }
+
+    /// The transfer's name.
+    pub(crate) const fn key(&self) -> TransferKey {
+        self.key
+    }
+
+    /// When the transfer began, since the driver's beginning of time.
+    pub(crate) fn began(&self) -> Duration {
+        self.kept.transfers.get(&self.key.transfer).map(|record| record.began).unwrap_or_default()
+    }
+
     /// A tar with a folder of the transfer's name.
-    fn bundle(&self) -> Vec<u8> {
+    pub(crate) fn bundle(&self) -> Vec<u8> {
         let call = CallFile {
             call: &self.kept.name,
             record: self.kept.call.as_ref().map(|record| CallRecordFile::new(record, self.clock)),
@@ -69,7 +89,7 @@ impl Evidence<'_> {
         let files = [
             ("transfer.json", json(&self.transfer)),
             ("call.json", json(&call)),
-            ("media.json", json(&self.media)),
+            ("media.json", json(&self.transfer.media)),
             ("trace.txt", readable(self.trace.as_ref(), &self.kept.name).into_bytes()),
             ("signalling.pcapng", self.packets()),
         ];
@@ -139,10 +159,7 @@ fn json(value: &impl Serialize) -> Vec<u8> {
 )]
 pub(super) async fn bundle(State(pivot): State<Arc<Pivot>>, Path(name): Path<String>) -> Result<Response, ApiError> {
     let key = key(&name)?;
-    let (kept, transfer) = kept(&pivot, &key)?;
-    let trace = pivot.traces().of(key.call);
-    let media = transfer.media.clone();
-    let evidence = Evidence { key, kept: &kept, trace, media, transfer, clock: pivot.clock() };
+    let evidence = pivot.evidence(key).ok_or_else(|| unknown(&name))?;
     let file = format!("attachment; filename=\"transfer-{key}.tar\"");
     Ok(([(CONTENT_TYPE, "application/x-tar".to_owned()), (CONTENT_DISPOSITION, file)], evidence.bundle())
         .into_response())

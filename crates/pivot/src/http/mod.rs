@@ -7,6 +7,7 @@ mod trace;
 mod view;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -20,11 +21,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{OpenApi, ToSchema};
 
 pub use self::begin::{BeginTransfer, OnFailName, Show, TransferMethod};
+pub(crate) use self::bundle::Evidence;
 pub use self::media::{MediaFactsView, MediaView, PartyMediaView};
 pub use self::trace::{MessageView, TraceView};
 pub use self::view::{CauseView, FailureView, ReceiptOf, TransferView};
 use crate::call::{Command, CommandError};
-use crate::driver::{Kept, Pivot, TransferKey};
+use crate::driver::{Book, Kept, MediaBook, Pivot, TransferKey};
 
 #[derive(OpenApi)]
 #[openapi(paths(list, show, begin, command, trace::trace, bundle::bundle), tags((name = "transfers", description = "Transfers of the pivot")))]
@@ -67,17 +69,17 @@ async fn list(State(pivot): State<Arc<Pivot>>) -> Json<TransferList> {
     responses((status = 200, body = TransferView), (status = 404, description = "unknown-transfer")), security((), ("token" = []))
 )]
 async fn show(State(pivot): State<Arc<Pivot>>, Path(name): Path<String>) -> Result<Json<TransferView>, ApiError> {
-    Ok(Json(kept(&pivot, &key(&name)?)?.1))
+    let kept = kept(key(&name)?, &pivot.book(), pivot.media(), pivot.clock());
+    kept.map(|(_, view)| Json(view)).ok_or_else(|| unknown(&name))
 }
 
 /// A transfer with what its media did, and its call.
-fn kept(pivot: &Pivot, key: &TransferKey) -> Result<(Kept, TransferView), ApiError> {
-    let clock = pivot.clock();
-    let kept = pivot.book().get(key.call).ok_or_else(|| unknown(&key.to_string()))?;
-    let record = kept.transfers.get(&key.transfer).ok_or_else(|| unknown(&key.to_string()))?;
+fn kept(key: TransferKey, book: &Book, media: &MediaBook, clock: SystemTime) -> Option<(Kept, TransferView)> {
+    let kept = book.get(key.call)?;
+    let record = kept.transfers.get(&key.transfer)?;
     let mut view = TransferView::new(key.call, &kept.name, record, clock);
-    view.media = pivot.media().of(key.call).map(|media| MediaView::new(record, &media, clock));
-    Ok((kept, view))
+    view.media = media.of(key.call).map(|media| MediaView::new(record, &media, clock));
+    Some((kept, view))
 }
 
 /// What came of a command.

@@ -12,7 +12,7 @@ use patchcord_control::ApiError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{kept, key, view};
+use super::{key, unknown, view};
 use crate::driver::{CallTrace, Pivot, TraceMessage};
 
 /// The SIP trace of a call: all its dialogs, in the order in which messages were seen.
@@ -157,6 +157,10 @@ pub(super) async fn trace(
     Path(name): Path<String>,
 ) -> Result<Json<TraceView>, ApiError> {
     let key = key(&name)?;
-    kept(&pivot, &key)?;
+    pivot
+        .book()
+        .get(key.call)
+        .filter(|kept| kept.transfers.contains_key(&key.transfer))
+        .ok_or_else(|| unknown(&name))?;
     Ok(Json(TraceView::new(pivot.traces().of(key.call).as_ref(), pivot.clock())))
 }

@@ -143,6 +143,14 @@ pub enum StackError {
         /// What is wrong and what to do.
         what: String,
     },
+    /// Bundles of failed transfers cannot be kept.
+    #[error("cannot keep evidence of transfers in {directory}: {error}: give a directory that can be written, or none")]
+    Evidence {
+        /// Where.
+        directory: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
     /// rsipstack refused.
     #[error("the SIP stack did not start: {0}")]
     Stack(String),
