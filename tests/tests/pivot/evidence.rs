@@ -88,8 +88,9 @@ fn a_failed_transfer_leaves_its_trace_its_media_and_a_bundle() {
     assert!(stage.uri().ends_with(first["local"].as_str().unwrap()), "{first}");
     assert!(messages.is_sorted_by_key(|message| message["at_ms"].as_f64().map(f64::to_bits)));
     let said = |what: &str| messages.iter().filter(|m| m["text"].as_str().unwrap().contains(what)).count();
-    assert_eq!((said("Proxy-Authorization: Digest masked\r\n"), said("response="), said("hush")), (1, 0, 0));
-    assert_eq!(said("nonce=\"abcdef\""), 1, "the challenge itself is no secret");
+    assert_eq!((said("response="), said("hush")), (0, 0));
+    // The challenge itself is no secret.
+    assert!(said("Proxy-Authorization: Digest masked\r\n") > 0 && said("nonce=\"abcdef\"") > 0);
 
     // The target has sent nothing, the two others have.
     let media = stage.relay.client().get(&format!("/v1/transfers/{name}"))["media"].clone();
@@ -225,6 +226,7 @@ fn strangers_and_garbage_leave_the_traces_whole() {
     stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
     let _ack = stage.target.must_take("ACK");
     stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
+    stage.must_be_notified("SIP/2.0 200 OK\r\n", "terminated");
     let _bye = stage.agent.must_take("BYE");
     let name = transfer(&stage);
     let messages = trace(&stage, &name);
