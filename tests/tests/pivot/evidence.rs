@@ -71,10 +71,10 @@ fn a_failed_transfer_leaves_its_trace_its_media_and_a_bundle() {
             ("in", "agent", "REFER "),
             ("out", "agent", "SIP/2.0 202"),
             ("out", "agent", "NOTIFY "),
-            ("out", "target", "INVITE "),
-            ("in", "target", "SIP/2.0 407"),
-            ("out", "target", "INVITE "),
-            ("in", "target", "SIP/2.0 486"),
+            ("out", "target-1", "INVITE "),
+            ("in", "target-1", "SIP/2.0 407"),
+            ("out", "target-1", "INVITE "),
+            ("in", "target-1", "SIP/2.0 486"),
             ("out", "agent", "NOTIFY "),
         ],
     );
@@ -99,7 +99,7 @@ fn a_failed_transfer_leaves_its_trace_its_media_and_a_bundle() {
         parties.iter().find(|facts| facts["party"] == party).unwrap_or_else(|| panic!("{party} in {facts}")).clone()
     };
     let over = &media["when_over"];
-    assert_eq!((&over["one_way"], &media["first_target_packet_ms"]), (&serde_json::json!(["target"]), &Value::Null));
+    assert_eq!((&over["one_way"], &media["first_target_packet_ms"]), (&serde_json::json!(["target-1"]), &Value::Null));
     for name in ["caller", "agent"] {
         let facts = party(over, name);
         assert_eq!((&facts["received"], &facts["has_left"]), (&1.into(), &false.into()), "{facts}");
@@ -146,12 +146,12 @@ fn must_be_whole(stage: &Stage, name: &str) {
     let transfer = json("transfer.json");
     assert_eq!((&transfer["state"], &transfer["failures"][0]["code"]), (&"failed".into(), &486.into()));
     assert!(!transfer["failures"][0]["explanation"].as_str().unwrap().is_empty());
-    assert_eq!(json("media.json")["when_over"]["one_way"], serde_json::json!(["target"]));
+    assert_eq!(json("media.json")["when_over"]["one_way"], serde_json::json!(["target-1"]));
     let call = json("call.json");
     assert_eq!((&call["transfers"], &call["direction"]), (&serde_json::json!([name]), &"origination".into()));
     assert!(call["ended_ms"].as_u64() >= call["began_ms"].as_u64(), "{call}");
     let readable = text("trace.txt");
-    assert!(readable.contains("<-- target  SIP/2.0 486 Busy Here\n"), "{readable}");
+    assert!(readable.contains("<-- target-1  SIP/2.0 486 Busy Here\n"), "{readable}");
     assert!(readable.contains("    Proxy-Authorization: Digest masked\n"), "{readable}");
 
     let messages = trace(stage, name);
@@ -238,8 +238,8 @@ fn strangers_and_garbage_leave_the_traces_whole() {
             ("out", "agent", "SIP/2.0 415"),
             ("in", "caller", "\u{1b}[2J garbage"),
             ("in", "agent", "REFER "),
-            ("out", "target", "INVITE "),
-            ("in", "target", "SIP/2.0 200"),
+            ("out", "target-1", "INVITE "),
+            ("in", "target-1", "SIP/2.0 200"),
         ],
     );
     assert!(messages.iter().all(|message| !message["call_id"].as_str().unwrap().starts_with("stray")));
