@@ -34,7 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "patchcord-srtp",
         ],
     ),
-    ("patchcord-pivot", &["patchcord-control", "patchcord-sdp"]),
+    ("patchcord-pivot", &["patchcord-control", "patchcord-recording", "patchcord-sdp"]),
     ("patchcord-lab", &["patchcord-rtp", "patchcord-codec", "patchcord-ng", "patchcord-srtp"]),
     (
         "patchcord",

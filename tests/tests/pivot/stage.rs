@@ -40,6 +40,11 @@ impl Stage {
 
     /// With more keys for the carrier, and for the agents.
     pub(crate) fn with(carrier: &str, agents: &str) -> Self {
+        Self::configured("", carrier, agents)
+    }
+
+    /// With more keys of the pivot too.
+    pub(crate) fn configured(more: &str, carrier: &str, agents: &str) -> Self {
         let pivot = free_port();
         let phone = |ip, name| Phone::signalling_from(ip, name, ip, pivot);
         let [caller, agent, target] =
@@ -47,7 +52,7 @@ impl Stage {
         let folder = Folder::create(&std::env::temp_dir().to_string_lossy(), &format!("pivot-{}", pivot.port()));
         let file = folder.path().join("pivot.toml");
         let text = format!(
-            "[pivot]\nlisten = [\"udp:{pivot}\"]\nroutes = [{{ from = \"carrier\", to = \"{}\", by = \"agents\" }}]\n\
+            "[pivot]\nlisten = [\"udp:{pivot}\"]\nroutes = [{{ from = \"carrier\", to = \"{}\", by = \"agents\" }}]\n{more}\n\
              [pivot.trunks.carrier]\ndomain = \"carrier.example\"\nproxy = \"sip:{}\"\naddresses = [\"127.0.0.2\", \"127.0.0.4\"]\n{carrier}\n\
              [pivot.trunks.agents]\ndomain = \"agents.example\"\naddresses = [\"127.0.0.3\"]\n{agents}\n",
             agent.uri(),

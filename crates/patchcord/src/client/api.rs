@@ -15,6 +15,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an upload may take, with all that is done about it.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// No file of the API is longer.
+const FILE_LEN_MAX: u64 = 64 << 20;
+
 /// A relay's HTTP API. Cheap to clone; requests block.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
@@ -124,6 +127,13 @@ impl Api {
     /// Opens the packets of a call as pcapng, until it ends or for so long.
     pub(crate) fn dump(&self, call: &str, limit: Option<Duration>) -> Result<impl Read + use<>, ApiError> {
         Ok(self.stream(&format!("/v1/calls/{}/dump", encoded(call)), limit)?.into_reader())
+    }
+
+    /// A file, whole.
+    pub(crate) fn file(&self, path: &str) -> Result<Vec<u8>, ApiError> {
+        let body = self.stream(path, Some(ANSWER_TIMEOUT))?;
+        let read = body.into_with_config().limit(FILE_LEN_MAX).read_to_vec();
+        read.map_err(|error| self.unreachable(&error))
     }
 
     /// An answer that grows.

@@ -113,6 +113,9 @@ pub(crate) enum TransferCommand {
     Show {
         /// Its name.
         transfer: String,
+        /// Write its evidence here instead, a tar: record, SIP trace, media, pcapng; - is standard output.
+        #[arg(long, value_name = "FILE")]
+        bundle: Option<String>,
         #[command(flatten)]
         to: Connection,
     },

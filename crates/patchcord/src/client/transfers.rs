@@ -1,10 +1,13 @@
 //! `transfer` and `transfers`: the pivot's.
 
+use std::io::{self, IsTerminal as _, Write as _};
+
 use serde_json::{Value, json};
 
 use super::api::{encoded, random_id};
 use super::args::{TransferArgs, TransferCommand};
 use crate::failure::Failure;
+use crate::output;
 use crate::table::Table;
 
 /// Begins a transfer.
@@ -27,7 +30,8 @@ pub(super) fn run(command: TransferCommand) -> Result<(), Failure> {
     };
     match command {
         TransferCommand::List { to } => to.print(&to.api().get("/v1/transfers")?, |answer| Ok(list(answer))),
-        TransferCommand::Show { transfer, to } => {
+        TransferCommand::Show { transfer, bundle: Some(file), to } => bundle(&transfer, &file, &to),
+        TransferCommand::Show { transfer, bundle: None, to } => {
             to.print(&to.api().get(&path_of(&transfer))?, |answer| Ok(one(answer)))
         }
         TransferCommand::Cancel { transfer, to } => change(transfer, json!({ "command": "cancel" }), to),
@@ -37,6 +41,25 @@ pub(super) fn run(command: TransferCommand) -> Result<(), Failure> {
             change(transfer, json!({ "command": "whisper", "on": !off }), to)
         }
     }
+}
+
+/// Writes a transfer's evidence.
+fn bundle(transfer: &str, file: &str, to: &super::args::Connection) -> Result<(), Failure> {
+    if file == "-" && io::stdout().is_terminal() {
+        return Err(Failure::Usage(
+            "a bundle is no text: name a file, or pipe it (`patchcord transfers show 1-1 --bundle - | tar -xv`)"
+                .to_owned(),
+        ));
+    }
+    let bundle = to.api().file(&format!("{}/bundle", path_of(transfer)))?;
+    let written = if file == "-" {
+        io::stdout().lock().write_all(&bundle).and_then(|()| io::stdout().flush())
+    } else {
+        std::fs::write(file, &bundle)
+    };
+    written.map_err(|error| Failure::failed(format!("cannot write {file}: {error}")))?;
+    output::tell(&format!("{file}: {} bytes", bundle.len()));
+    Ok(())
 }
 
 fn path_of(transfer: &str) -> String {
@@ -113,8 +136,30 @@ fn one(transfer: &Value) -> String {
             text += &format!("  - {}: {}\n", word(&cause["what"]), word(&cause["check"]));
         }
     }
+    text += &media(&transfer["media"]);
     for setting in transfer["without_effect"].as_array().into_iter().flatten() {
         text += &format!("without effect: {}\n", word(setting));
+    }
+    text
+}
+
+/// What the media did, as it stood at last.
+fn media(media: &Value) -> String {
+    let facts = if media["at_call_end"].is_null() { &media["when_over"] } else { &media["at_call_end"] };
+    let Some(parties) = facts["parties"].as_array() else { return String::new() };
+    let mut text = format!("media: the transferee waited {} ms\n", word(&media["waited_ms"]));
+    for party in parties {
+        let field = |name: &str| word(&party[name]);
+        let silent = if party["received"] == 0 { ": nothing has come from it" } else { "" };
+        text += &format!(
+            "  {}: {} packets in, {} out, {} lost, {} refused by SRTP, {} stale{silent}\n",
+            field("party"),
+            field("received"),
+            field("sent"),
+            field("lost"),
+            field("srtp_failures"),
+            field("stale"),
+        );
     }
     text
 }

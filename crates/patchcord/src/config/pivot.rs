@@ -22,6 +22,9 @@ pub(crate) struct Pivot {
     pub(crate) ring_timeout_s: u32,
     pub(crate) leave_timeout_s: u32,
     pub(crate) ringback: String,
+    pub(crate) trace_kib: u32,
+    pub(crate) evidence_directory: String,
+    pub(crate) evidence_mib: u32,
     pub(crate) routes: Vec<Route>,
     pub(crate) trunks: BTreeMap<String, Trunk>,
 }
@@ -252,6 +255,11 @@ impl Pivot {
                      keys. Use a proxy with ;transport=tls, or set srtp_without_tls = true"
                 ));
             }
+        }
+        if !self.evidence_directory.is_empty() && self.evidence_mib == 0 {
+            return Err(
+                "`pivot.evidence_directory` is set and `pivot.evidence_mib` is 0: give room for a bundle".to_owned()
+            );
         }
         let secure = self.listen.iter().find(|listen| listen.transport.is_secure());
         if let Some(listen) = secure.filter(|_| self.certificate.is_empty() || self.key.is_empty()) {

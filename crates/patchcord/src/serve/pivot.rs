@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use patchcord_control::api::{CallEvent, CommandAnswer, CommandRequest, EventKind, TransferEvent};
+use patchcord_control::api::{CallEvent, CallState, CommandAnswer, CommandRequest, EventKind, TransferEvent};
 use patchcord_control::{ApiError, Control};
 use patchcord_pivot::call::plan::Timing;
 use patchcord_pivot::call::trunk::{CallerId, ReferMode, Trunk};
-use patchcord_pivot::driver::{Pivot, Route, Settings, TrunkSettings};
+use patchcord_pivot::driver::{EvidenceSettings, Pivot, Route, Settings, TraceLimits, TrunkSettings};
 use patchcord_pivot::media::{Pending, Relay};
 use patchcord_pivot::message::{Credentials, Header};
 use patchcord_pivot::sip;
@@ -33,8 +33,12 @@ impl Relay for Here {
         Box::pin(self.0.execute(call, request))
     }
 
-    fn delete<'a>(&'a self, call: &'a str) -> Pending<'a, Result<(), ApiError>> {
-        Box::pin(async move { self.0.delete_call(call, None).await.map(drop) })
+    fn state<'a>(&'a self, call: &'a str) -> Pending<'a, Result<CallState, ApiError>> {
+        Box::pin(self.0.snapshot(call))
+    }
+
+    fn delete<'a>(&'a self, call: &'a str) -> Pending<'a, Result<Arc<CallState>, ApiError>> {
+        Box::pin(self.0.delete_call(call, None))
     }
 
     fn events(&self) -> broadcast::Receiver<Arc<CallEvent>> {
@@ -83,6 +87,9 @@ fn settings(config: &config::Pivot) -> Settings {
         timing,
         calls_max: config.calls_max as usize,
         ringback: (!config.ringback.is_empty()).then(|| config.ringback.clone()),
+        evidence: config::Pivot::path(&config.evidence_directory)
+            .map(|directory| EvidenceSettings { directory, bytes: u64::from(config.evidence_mib) << 20 }),
+        trace: TraceLimits::of_bytes(config.trace_kib as usize * 1024),
     }
 }
 

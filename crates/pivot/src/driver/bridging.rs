@@ -216,6 +216,7 @@ impl Task<'_> {
     async fn drop_party(&mut self, party: PartyId) {
         let Some(gone) = self.parties.remove(&party) else { return };
         self.shared.forget(&gone, &mut self.shared.index());
+        self.party_leaves(&gone.name).await;
         self.legs.remove(&gone.name).await;
         for other in self.parties.values_mut() {
             other.peer = other.peer.filter(|peer| *peer != party);
@@ -228,6 +229,7 @@ impl Task<'_> {
 
     /// The relay says something about the call.
     pub(super) fn media_said(&mut self, event: &CallEvent) {
+        self.facts.note(event, self.now());
         let party = event
             .party
             .as_ref()

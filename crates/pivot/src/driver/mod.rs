@@ -5,11 +5,14 @@ mod announcing;
 mod book;
 mod bridging;
 mod commanding;
+mod evidence_store;
 mod info;
+mod media_facts;
 mod settings;
 mod signalling;
 mod task;
 mod timeline;
+mod trace;
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -24,17 +27,26 @@ use tokio::sync::{broadcast, mpsc};
 pub use self::book::{Book, Kept};
 use self::commanding::Remembered;
 pub use self::commanding::TransferKey;
+pub use self::evidence_store::EvidenceSettings;
+use self::evidence_store::EvidenceStore;
+pub use self::media_facts::{CallMedia, MediaBook, MediaFacts, PartyMedia};
 pub use self::settings::{Route, Settings, TrunkSettings};
 use self::task::{Message, Party, Task};
 pub use self::timeline::{Heard, What};
+pub use self::trace::{CallTrace, TraceLimits, TraceMessage, Traces};
+use crate::call::TransferId;
 use crate::call::replaces::Dialogs;
 use crate::call::sipfrag::status;
+use crate::http::Evidence;
 use crate::media::{Legs, MediaError, Relay};
 use crate::message::{Action, DialogId, Event, Incoming, RequestId, Status, Transport};
 use crate::sip::{SipStack, Stack, StackError};
 
 /// Events of SIP that wait while calls are busy.
 const EVENTS_MAX: usize = 4096;
+
+/// The name of who calls.
+const CALLER: &str = "caller";
 
 /// How long a stopping pivot waits for answers to its BYEs, and how often it looks.
 const STOP: Duration = Duration::from_secs(1);
@@ -56,6 +68,9 @@ struct Shared {
     relay: Arc<dyn Relay>,
     settings: Settings,
     book: Arc<Book>,
+    traces: Arc<Traces>,
+    media: MediaBook,
+    evidence: Option<EvidenceStore>,
     started: Instant,
     index: Mutex<Index>,
     /// By what a `Replaces` names them: the number of the call, and the dialog.
@@ -98,14 +113,27 @@ impl Pivot {
     /// SIP cannot be spoken as the settings have it; the text says what to change.
     pub async fn start(settings: Settings, relay: Arc<dyn Relay>) -> Result<Self, StackError> {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
-        let stack = Stack::start(settings.sip.clone(), sender).await?;
+        let (started, mut sip) = (Instant::now(), settings.sip.clone());
+        let traces = Arc::new(traces(&settings, started));
+        if !traces.is_off() {
+            sip.trace.get_or_insert_with(|| Arc::clone(&traces) as _);
+        }
+        let evidence = settings.evidence.clone().map(|evidence| {
+            let directory = evidence.directory.clone();
+            EvidenceStore::open(evidence, started).map_err(|error| StackError::Evidence { directory, error })
+        });
+        let evidence = evidence.transpose()?;
+        let stack = Stack::start(sip, sender).await?;
         let heard = relay.events();
         let shared = Arc::new(Shared {
             stack: Arc::clone(&stack) as Arc<dyn SipStack>,
             relay,
             settings,
             book: Arc::default(),
-            started: Instant::now(),
+            traces,
+            media: MediaBook::default(),
+            evidence,
+            started,
             index: Mutex::default(),
             dialogs: Mutex::new(Dialogs::new(DIALOGS_REMEMBERED)),
         });
@@ -153,6 +181,30 @@ impl Pivot {
     pub fn book(&self) -> Arc<Book> {
         Arc::clone(&self.shared.book)
     }
+
+    /// What was said in calls.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.shared.traces
+    }
+
+    /// All that there is of a transfer.
+    pub(crate) fn evidence(&self, key: TransferKey) -> Option<Evidence> {
+        self.shared.evidence_of(key)
+    }
+
+    /// What is kept of the media of calls that had transfers.
+    #[must_use]
+    pub fn media(&self) -> &MediaBook {
+        &self.shared.media
+    }
+}
+
+/// INVITEs of trunks may become calls.
+fn traces(settings: &Settings, started: Instant) -> Traces {
+    let trunks = settings.trunks.values().map(|trunk| Arc::clone(&trunk.trunk));
+    let trunks: Vec<_> = trunks.filter(|trunk| !trunk.addresses.is_empty()).collect();
+    Traces::new(settings.trace, started, move |ip| trunks.iter().any(|trunk| trunk.takes(ip)))
 }
 
 async fn take_signalling(shared: Arc<Shared>, mut events: mpsc::Receiver<Event>) {
@@ -182,7 +234,10 @@ async fn take_media(shared: Weak<Shared>, mut events: broadcast::Receiver<Arc<Ca
 
 /// Whether a call has anything to do about it.
 const fn concerns_calls(kind: &EventKind) -> bool {
-    matches!(kind, EventKind::CutOver(_) | EventKind::Detected { .. } | EventKind::CallDeleted)
+    matches!(
+        kind,
+        EventKind::CutOver(_) | EventKind::Detected { .. } | EventKind::CallDeleted | EventKind::FirstPacket { .. }
+    )
 }
 
 impl Shared {
@@ -234,6 +289,7 @@ impl Shared {
         let refuse = |code, why: &str| {
             tracing::info!(call = %incoming.call_id, from = %incoming.from.uri, to = %incoming.request_uri,
                 origin = %incoming.origin.address, code, why, "call refused");
+            self.traces.refused(&incoming.call_id);
             self.reject(dialog, status(code));
         };
         let Some(trunk) = self.settings.trunk_of(&incoming.origin) else {
@@ -257,6 +313,7 @@ impl Shared {
             index.dialogs.insert(dialog, sender.clone());
             index.begun
         };
+        self.traces.begins(number, &incoming.call_id, &CALLER.into());
         let shared = Arc::clone(self);
         tokio::spawn(async move {
             match shared.begin_media(&incoming.call_id, number).await {
@@ -290,6 +347,18 @@ impl Shared {
                 Legs::begin(Arc::clone(&self.relay), Arc::clone(&other), number).await.map(|legs| (other, legs))
             }
             begun => begun.map(|legs| (name, legs)),
+        }
+    }
+
+    fn evidence_of(&self, key: TransferKey) -> Option<Evidence> {
+        Evidence::of(key, &self.book, &self.traces, &self.media, SystemTime::now() - self.started.elapsed())
+    }
+
+    /// Has the bundle of a transfer written, if that is wanted.
+    fn write_evidence(&self, call: u64, transfer: TransferId) {
+        let Some(store) = &self.evidence else { return };
+        if let Some(evidence) = self.evidence_of(TransferKey { call, transfer }) {
+            store.write(evidence);
         }
     }
 

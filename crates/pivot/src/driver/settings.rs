@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::evidence_store::EvidenceSettings;
+use super::trace::TraceLimits;
 use crate::call::Plan;
 use crate::call::billing::Direction;
 use crate::call::number::Number;
@@ -28,6 +30,10 @@ pub struct Settings {
     pub calls_max: usize,
     /// The country whose ringing tone a transferee hears while the target rings; none: it goes on with hold audio.
     pub ringback: Option<String>,
+    /// What is kept of what calls say; nothing of it where `sip` has a trace of its own.
+    pub trace: TraceLimits,
+    /// Where bundles of failed transfers are kept; nowhere, if none.
+    pub evidence: Option<EvidenceSettings>,
 }
 
 /// A trunk: what the rules have to know, and how it is reached.

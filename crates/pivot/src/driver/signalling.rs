@@ -267,7 +267,9 @@ impl Task<'_> {
                     credentials.as_ref().map_or_else(|| CONTACT.into(), |account| account.username.clone());
                 let outgoing =
                     Outgoing { request_uri, to, from, asserted, contact_user, proxy, credentials, headers, offer };
+                self.shared.traces.awaits(dialog, self.number, &name);
                 self.shared.stack.act(Action::Invite(dialog, Box::new(outgoing)));
+                self.shared.traces.awaits_no_more(dialog);
             }
             Err(error) => {
                 tracing::warn!(call = %self.name, party = %name, %error, "no media for a party that is to be dialled");

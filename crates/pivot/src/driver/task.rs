@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::commanding::Commanded;
+use super::media_facts::Facts;
 use super::timeline::Timeline;
 use super::{Handle, Shared};
 use crate::call::sipfrag::status;
@@ -37,6 +38,7 @@ pub(super) struct Task<'a> {
     /// Tells the call's transfers from those of others.
     pub(super) number: u64,
     pub(super) legs: Legs,
+    pub(super) facts: Facts,
     pub(super) parties: BTreeMap<PartyId, Party>,
     /// Requests of ours whose answer the call awaits.
     pub(super) own: BTreeMap<RequestId, OwnId>,
@@ -102,6 +104,7 @@ impl<'a> Task<'a> {
             name: Arc::clone(name),
             number,
             legs,
+            facts: Facts::default(),
             parties: BTreeMap::new(),
             own: BTreeMap::new(),
             timeline: Timeline::default(),
@@ -115,7 +118,7 @@ impl<'a> Task<'a> {
 
     /// From the INVITE to the end.
     pub(super) async fn run(mut self, dialog: DialogId, plan: Plan, incoming: &Incoming) {
-        let mut caller = Party::new("caller".into(), dialog);
+        let mut caller = Party::new(super::CALLER.into(), dialog);
         caller.tags = Some(Tags {
             call_id: incoming.call_id.clone(),
             ours: incoming.to_tag.clone(),
@@ -162,7 +165,9 @@ impl<'a> Task<'a> {
                 index.requests.remove(request);
             }
         }
-        self.legs.end().await;
+        let Self { shared, number, legs, facts, .. } = self;
+        let state = legs.end().await;
+        facts.end(shared, number, state.as_deref());
     }
 
     /// The caller's leg, of the offer in its INVITE, if there is one.
@@ -219,7 +224,11 @@ impl<'a> Task<'a> {
                 Act::StartTimer(timer, after) => drop(self.timers.insert(timer, Instant::now() + after)),
                 Act::StopTimer(timer) => drop(self.timers.remove(&timer)),
                 Act::Media(media) => self.bridge(media).await,
-                Act::Transfer(record) => self.transfer_stands(*record),
+                Act::Transfer(record) => {
+                    let (transfer, state) = (record.id, record.state);
+                    self.transfer_stands(*record);
+                    self.transfer_is_kept(transfer, state).await;
+                }
                 Act::Record(record) => self.shared.book.call(&self.name, self.number, *record),
                 Act::Over => return true,
                 act => self.signal(call, act).await,

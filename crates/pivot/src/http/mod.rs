@@ -1,10 +1,14 @@
 //! Transfers over HTTP: begun, watched and explained. The relay's HTTP front serves it under its own token.
 
 mod begin;
+mod bundle;
+mod media;
 mod timeline;
+mod trace;
 mod view;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -18,12 +22,15 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{OpenApi, ToSchema};
 
 pub use self::begin::{BeginTransfer, OnFailName, Show, TransferMethod};
+pub(crate) use self::bundle::Evidence;
+pub use self::media::{MediaFactsView, MediaView, PartyMediaView};
+pub use self::trace::{MessageView, TraceView};
 pub use self::view::{CauseView, FailureView, ReceiptOf, TransferView};
 use crate::call::{Command, CommandError};
-use crate::driver::{Pivot, TransferKey};
+use crate::driver::{Book, Kept, MediaBook, Pivot, TransferKey};
 
 #[derive(OpenApi)]
-#[openapi(paths(list, show, begin, command, timeline::timeline), tags((name = "transfers", description = "Transfers of the pivot")))]
+#[openapi(paths(list, show, begin, command, timeline::timeline, trace::trace, bundle::bundle), tags((name = "transfers", description = "Transfers of the pivot")))]
 struct Description;
 
 /// What the relay's HTTP front serves besides.
@@ -34,6 +41,8 @@ pub fn extension(pivot: Arc<Pivot>) -> Extension {
         .route("/v1/transfers/{transfer}", get(show))
         .route("/v1/transfers/{transfer}/commands", post(command))
         .route("/v1/transfers/{transfer}/timeline", get(timeline::timeline))
+        .route("/v1/transfers/{transfer}/trace", get(trace::trace))
+        .route("/v1/transfers/{transfer}/bundle", get(bundle::bundle))
         .with_state(pivot);
     Extension { routes, description: Description::openapi() }
 }
@@ -49,7 +58,7 @@ struct TransferList {
 async fn list(State(pivot): State<Arc<Pivot>>) -> Json<TransferList> {
     let clock = pivot.clock();
     let calls = pivot.book().all();
-    let of_call = |(number, kept): &(u64, crate::driver::Kept)| {
+    let of_call = |(number, kept): &(u64, Kept)| {
         let views = kept.transfers.values().rev().map(|record| TransferView::new(*number, &kept.name, record, clock));
         views.collect::<Vec<_>>()
     };
@@ -62,10 +71,17 @@ async fn list(State(pivot): State<Arc<Pivot>>) -> Json<TransferList> {
     responses((status = 200, body = TransferView), (status = 404, description = "unknown-transfer")), security((), ("token" = []))
 )]
 async fn show(State(pivot): State<Arc<Pivot>>, Path(name): Path<String>) -> Result<Json<TransferView>, ApiError> {
-    let key = key(&name)?;
-    let kept = pivot.book().get(key.call).ok_or_else(|| unknown(&name))?;
-    let record = kept.transfers.get(&key.transfer).ok_or_else(|| unknown(&name))?;
-    Ok(Json(TransferView::new(key.call, &kept.name, record, pivot.clock())))
+    let kept = kept(key(&name)?, &pivot.book(), pivot.media(), pivot.clock());
+    kept.map(|(_, view)| Json(view)).ok_or_else(|| unknown(&name))
+}
+
+/// A transfer with what its media did, and its call.
+fn kept(key: TransferKey, book: &Book, media: &MediaBook, clock: SystemTime) -> Option<(Kept, TransferView)> {
+    let kept = book.get(key.call)?;
+    let record = kept.transfers.get(&key.transfer)?;
+    let mut view = TransferView::new(key.call, &kept.name, record, clock);
+    view.media = media.of(key.call).map(|media| MediaView::new(record, &media, clock));
+    Some((kept, view))
 }
 
 /// What came of a command.

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::media::MediaView;
 use crate::call::explain::Failure;
 use crate::call::record::TransferRecord;
 use crate::call::route::Rule;
@@ -56,6 +57,9 @@ pub struct TransferView {
     pub notify_refused: bool,
     /// Settings and header fields that had no effect.
     pub without_effect: Vec<String>,
+    /// What its media did; absent in a list, and while it is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media: Option<MediaView>,
 }
 
 /// A target that could not be had.
@@ -151,6 +155,7 @@ impl TransferView {
             transferor_left: record.transferor_left,
             notify_refused: record.notify_refused,
             without_effect: record.without_effect.iter().map(ToString::to_string).collect(),
+            media: None,
         }
     }
 }
@@ -182,6 +187,6 @@ pub(super) fn epoch_ms(clock: SystemTime, since: Duration) -> u64 {
     ms((clock + since).duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-fn ms(time: Duration) -> u64 {
+pub(super) fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

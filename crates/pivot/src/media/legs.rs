@@ -7,8 +7,8 @@ use std::sync::Arc;
 use core::net::SocketAddr;
 
 use patchcord_control::api::{
-    CodecParts, CodecSpec, Command, CommandAnswer, CommandRequest, Detail, Direction, ID_LEN_MAX, LatchSpec, LegCodecs,
-    LegCreate, LegDirection, LegRemote, LegSrtp, OneParty, RelayingName, Secret,
+    CallState, CodecParts, CodecSpec, Command, CommandAnswer, CommandRequest, Detail, Direction, ID_LEN_MAX, LatchSpec,
+    LegCodecs, LegCreate, LegDirection, LegRemote, LegSrtp, OneParty, RelayingName, Secret,
 };
 use patchcord_control::{ApiError, ErrorCode};
 use thiserror::Error;
@@ -228,13 +228,21 @@ impl Legs {
         }
     }
 
-    /// The call is over.
-    pub async fn end(self) {
+    /// How the call stands at the relay; `None`: it is gone there.
+    pub async fn state(&self) -> Option<CallState> {
+        self.relay.state(&self.call).await.ok()
+    }
+
+    /// The call is over; how it stood in the end, if the relay says.
+    pub async fn end(self) -> Option<Arc<CallState>> {
         match self.relay.delete(&self.call).await {
-            Err(error) if error.code != ErrorCode::UnknownCall => {
-                tracing::warn!(call = %self.call, %error, "the relay did not end a call");
+            Ok(state) => Some(state),
+            Err(error) => {
+                if error.code != ErrorCode::UnknownCall {
+                    tracing::warn!(call = %self.call, %error, "the relay did not end a call");
+                }
+                None
             }
-            _ => {}
         }
     }
 

@@ -4,7 +4,7 @@ use core::pin::Pin;
 use std::sync::Arc;
 
 use patchcord_control::ApiError;
-use patchcord_control::api::{CallEvent, CommandAnswer, CommandRequest, TransferEvent};
+use patchcord_control::api::{CallEvent, CallState, CommandAnswer, CommandRequest, TransferEvent};
 use tokio::sync::broadcast;
 
 /// Something that will be there.
@@ -22,8 +22,11 @@ pub trait Relay: Send + Sync {
         request: CommandRequest,
     ) -> Pending<'a, Result<Arc<CommandAnswer>, ApiError>>;
 
-    /// Ends a call and frees its ports.
-    fn delete<'a>(&'a self, call: &'a str) -> Pending<'a, Result<(), ApiError>>;
+    /// How a call stands, with what its legs have received and sent.
+    fn state<'a>(&'a self, call: &'a str) -> Pending<'a, Result<CallState, ApiError>>;
+
+    /// Ends a call, frees its ports, and gives how it stood in the end.
+    fn delete<'a>(&'a self, call: &'a str) -> Pending<'a, Result<Arc<CallState>, ApiError>>;
 
     /// What happens in all calls from now on.
     fn events(&self) -> broadcast::Receiver<Arc<CallEvent>>;

@@ -5,16 +5,13 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use super::auth::Accounts;
+use super::trace::Trace;
 use crate::message::{Origin, Transport};
 
 /// Says whether requests of an origin are accepted.
 pub type Allows = Arc<dyn Fn(&Origin) -> bool + Send + Sync>;
-
-/// Is given every message.
-pub type Trace = Arc<dyn Fn(&Traced<'_>) + Send + Sync>;
 
 /// How the stack speaks SIP.
 #[derive(Clone)]
@@ -114,23 +111,6 @@ impl Default for Limits {
     }
 }
 
-/// A message that was sent or received.
-#[derive(Clone, Copy, Debug)]
-pub struct Traced<'a> {
-    /// When.
-    pub at: SystemTime,
-    /// We sent it.
-    pub is_outgoing: bool,
-    /// Where it went or came from.
-    pub address: SocketAddr,
-    /// By what.
-    pub transport: Transport,
-    /// Its Call-ID; empty if it has none.
-    pub call_id: &'a str,
-    /// What it said, octet for octet but for credentials.
-    pub bytes: &'a [u8],
-}
-
 /// Why the stack did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
@@ -162,6 +142,14 @@ pub enum StackError {
         path: PathBuf,
         /// What is wrong and what to do.
         what: String,
+    },
+    /// Bundles of failed transfers cannot be kept.
+    #[error("cannot keep evidence of transfers in {directory}: {error}: give a directory that can be written, or none")]
+    Evidence {
+        /// Where.
+        directory: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
     },
     /// rsipstack refused.
     #[error("the SIP stack did not start: {0}")]

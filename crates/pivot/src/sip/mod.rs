@@ -22,9 +22,10 @@ mod uri;
 mod vet;
 
 pub use auth::{Accounts, Passwords};
-pub use config::{Allows, Certificate, Config, Limits, Listen, StackError, Trace, Traced};
+pub use config::{Allows, Certificate, Config, Limits, Listen, StackError};
 pub use registration::{Registered, Registering, Registration};
 pub use stack::Stack;
+pub use trace::{Trace, Traced, Tracer};
 
 use crate::message::{Action, DialogId, RequestId};
 

@@ -22,7 +22,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::config::{Config, Listen, StackError};
 use super::stack::{Door, Inner};
-use super::trace::trace;
+use super::trace::{Between, Trace, trace};
 use super::uri::{self, Target};
 use super::vet::{Verdict, vet};
 use super::{stream, text, tls};
@@ -83,9 +83,10 @@ impl Net {
         for listen in &config.listen {
             let failed = |error| StackError::Bind { transport: listen.transport, address: listen.address, error };
             if listen.transport == Transport::Udp {
-                let socket =
-                    Arc::new(Tap { socket: udp(listen.address).map_err(failed)?, trace: config.trace.clone() });
-                let address = socket.socket.local_addr().map_err(failed)?;
+                let socket = udp(listen.address).map_err(failed)?;
+                let address = socket.local_addr().map_err(failed)?;
+                let local = SocketAddr::new(reachable(address.ip()), address.port());
+                let socket = Arc::new(Tap { socket, local, trace: config.trace.clone() });
                 let connection = UdpConnection::from_socket(Arc::clone(&socket) as _, None, Some(token.clone()))
                     .await
                     .map_err(|error| StackError::Stack(error.to_string()))?;
@@ -167,7 +168,7 @@ impl Net {
                     if bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
                         continue;
                     }
-                    let answer = self.take(bytes, Origin { address: from, transport: Transport::Udp }, connection);
+                    let answer = self.take(bytes, tap.between(from), connection);
                     if let Some(answer) = answer {
                         // Where its Via says, at the address it came from (RFC 3261 18.2.2, RFC 3581 4).
                         let to = SipMessage::try_from(&*answer).and_then(|answer| {
@@ -209,8 +210,9 @@ impl Net {
     }
 
     /// Takes what has come off the wire. What is given back is the answer that needs no transaction.
-    pub(super) fn take(&self, bytes: &[u8], from: Origin, connection: &SipConnection) -> Option<Vec<u8>> {
-        trace(self.config.trace.as_ref(), false, from.address, from.transport, bytes);
+    pub(super) fn take(&self, bytes: &[u8], between: Between, connection: &SipConnection) -> Option<Vec<u8>> {
+        trace(self.config.trace.as_ref(), false, between, bytes);
+        let from = between.peer;
         let is_datagram = from.transport == Transport::Udp;
         match vet(bytes, from.address, is_datagram, &self.config.agent, self.config.limits.message) {
             Verdict::Take(message) => self.feed(*message, from, connection),
@@ -395,7 +397,14 @@ fn reachable(ip: IpAddr) -> IpAddr {
 /// A UDP socket whose messages are traced.
 pub(super) struct Tap {
     socket: tokio::net::UdpSocket,
-    trace: Option<super::config::Trace>,
+    local: SocketAddr,
+    trace: Option<Trace>,
+}
+
+impl Tap {
+    const fn between(&self, other: SocketAddr) -> Between {
+        Between { local: self.local, peer: Origin { address: other, transport: Transport::Udp } }
+    }
 }
 
 #[async_trait::async_trait]
@@ -405,7 +414,7 @@ impl UdpSocket for Tap {
     }
 
     async fn send_to(&self, bytes: &[u8], to: SocketAddr) -> Result<usize, rsipstack::Error> {
-        trace(self.trace.as_ref(), true, to, Transport::Udp, bytes);
+        trace(self.trace.as_ref(), true, self.between(to), bytes);
         Ok(self.socket.send_to(bytes, to).await?)
     }
 

@@ -277,6 +277,9 @@ impl Inner {
                 state.sessions.insert(dialog, handle);
                 state.by_local.insert(local.clone(), dialog);
                 drop(state);
+                if let Some(tracer) = &self.net.config.trace {
+                    tracer.dialog(dialog, &local.0);
+                }
                 let session = Session::new(Arc::clone(self), dialog, local, (to, inbox), waiting);
                 tokio::spawn(session.call(outgoing));
                 return;

@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
 
 use super::net::{Net, sip_address};
-use super::trace::trace;
+use super::trace::{Between, trace};
 use super::vet::content_length;
 use crate::message::{Origin, Transport};
 
@@ -36,30 +36,31 @@ const SUBPROTOCOL: &str = "sip";
 /// Serves a connection that somebody has opened, until it ends.
 pub(super) async fn serve(net: &Arc<Net>, socket: TcpStream, from: Origin, tls: Option<TlsAcceptor>) {
     let _ = socket.set_nodelay(true);
+    let between = between(&socket, from);
     let served = match tls {
         Some(tls) => match tokio::time::timeout(PATIENCE, tls.accept(socket)).await {
-            Ok(Ok(socket)) => serve_any(net, socket, from).await,
+            Ok(Ok(socket)) => serve_any(net, socket, between).await,
             Ok(Err(error)) => Err(error),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         },
-        None => serve_any(net, socket, from).await,
+        None => serve_any(net, socket, between).await,
     };
     if let Err(error) = served {
         tracing::debug!(from = %from.address, %error, "a SIP connection failed");
     }
 }
 
-async fn serve_any<S>(net: &Arc<Net>, socket: S, from: Origin) -> io::Result<()>
+async fn serve_any<S>(net: &Arc<Net>, socket: S, between: Between) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (connection, outgoing) = connection(net, from).await?;
-    if matches!(from.transport, Transport::Ws | Transport::Wss) {
+    let (connection, outgoing) = connection(net, between.peer).await?;
+    if matches!(between.peer.transport, Transport::Ws | Transport::Wss) {
         let accepted = tokio_tungstenite::accept_hdr_async_with_config(socket, subprotocol, Some(limits(net)));
         let socket = tokio::time::timeout(PATIENCE, accepted).await?.map_err(io::Error::other)?;
-        carry_web(net, socket, from, connection, outgoing).await;
+        carry_web(net, socket, between, connection, outgoing).await;
     } else {
-        carry(net, socket, from, connection, outgoing).await;
+        carry(net, socket, between, connection, outgoing).await;
     }
     Ok(())
 }
@@ -74,19 +75,20 @@ pub(super) async fn dial(
 ) -> io::Result<SipConnection> {
     let socket = TcpStream::connect(to).await?;
     let _ = socket.set_nodelay(true);
-    let peer = Origin { address: to, transport };
+    let between = between(&socket, Origin { address: to, transport });
     if transport.is_secure() {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        carry_dialled(net, tls.connect(name, socket).await?, peer, host).await
+        carry_dialled(net, tls.connect(name, socket).await?, between, host).await
     } else {
-        carry_dialled(net, socket, peer, host).await
+        carry_dialled(net, socket, between, host).await
     }
 }
 
-async fn carry_dialled<S>(net: &Arc<Net>, socket: S, peer: Origin, host: &str) -> io::Result<SipConnection>
+async fn carry_dialled<S>(net: &Arc<Net>, socket: S, between: Between, host: &str) -> io::Result<SipConnection>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let peer = between.peer;
     let (connection, outgoing) = connection(net, peer).await?;
     let (net, handed) = (Arc::clone(net), connection.clone());
     if matches!(peer.transport, Transport::Ws | Transport::Wss) {
@@ -97,11 +99,17 @@ where
         request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(SUBPROTOCOL));
         let opened = tokio_tungstenite::client_async_with_config(request, socket, Some(limits(&net)));
         let (socket, _) = opened.await.map_err(io::Error::other)?;
-        tokio::spawn(async move { carry_web(&net, socket, peer, handed, outgoing).await });
+        tokio::spawn(async move { carry_web(&net, socket, between, handed, outgoing).await });
     } else {
-        tokio::spawn(async move { carry(&net, socket, peer, handed, outgoing).await });
+        tokio::spawn(async move { carry(&net, socket, between, handed, outgoing).await });
     }
     Ok(connection)
+}
+
+/// Between which two a connection is.
+fn between(socket: &TcpStream, peer: Origin) -> Between {
+    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+    Between { local: socket.local_addr().unwrap_or(unknown), peer }
 }
 
 /// What rsipstack sends by, and what takes it from there.
@@ -127,7 +135,7 @@ async fn to_send(outgoing: &mut UnboundedReceiver<TransportEvent>) -> Option<Vec
 async fn carry<S>(
     net: &Arc<Net>,
     socket: S,
-    peer: Origin,
+    between: Between,
     connection: SipConnection,
     mut outgoing: UnboundedReceiver<TransportEvent>,
 ) where
@@ -148,7 +156,7 @@ async fn carry<S>(
             while let Some(frame) = frames.next()? {
                 let answer = match frame {
                     Frame::KeepAlive => Some(b"\r\n".to_vec()),
-                    Frame::Message(message) => net.take(&message, peer, &connection),
+                    Frame::Message(message) => net.take(&message, between, &connection),
                 };
                 if let Some(answer) = answer
                     && answers.send(answer).await.is_err()
@@ -167,7 +175,7 @@ async fn carry<S>(
                 },
                 Some(answer) = answered.recv() => answer,
             };
-            trace(net.config.trace.as_ref(), true, peer.address, peer.transport, &bytes);
+            trace(net.config.trace.as_ref(), true, between, &bytes);
             tokio::time::timeout(PATIENCE, writer.write_all(&bytes)).await??;
             writer.flush().await?;
         }
@@ -179,7 +187,7 @@ async fn carry<S>(
     };
     token.cancel();
     if let Err(error) = ended {
-        tracing::debug!(peer = %peer.address, %error, "a SIP connection ended");
+        tracing::debug!(peer = %between.peer.address, %error, "a SIP connection ended");
     }
     let _ = tokio::time::timeout(PATIENCE, writer.shutdown()).await;
 }
@@ -187,7 +195,7 @@ async fn carry<S>(
 async fn carry_web<S>(
     net: &Arc<Net>,
     mut socket: WebSocketStream<S>,
-    peer: Origin,
+    between: Between,
     connection: SipConnection,
     mut outgoing: UnboundedReceiver<TransportEvent>,
 ) where
@@ -198,8 +206,8 @@ async fn carry_web<S>(
         let bytes = tokio::select! {
             () = token.cancelled() => break,
             received = tokio::time::timeout(IDLE, socket.next()) => match received {
-                Ok(Some(Ok(Message::Text(text)))) => net.take(text.as_bytes(), peer, &connection),
-                Ok(Some(Ok(Message::Binary(bytes)))) => net.take(&bytes, peer, &connection),
+                Ok(Some(Ok(Message::Text(text)))) => net.take(text.as_bytes(), between, &connection),
+                Ok(Some(Ok(Message::Binary(bytes)))) => net.take(&bytes, between, &connection),
                 Ok(Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => None,
                 _ => break,
             },
@@ -209,7 +217,7 @@ async fn carry_web<S>(
             },
         };
         let Some(bytes) = bytes else { continue };
-        trace(net.config.trace.as_ref(), true, peer.address, peer.transport, &bytes);
+        trace(net.config.trace.as_ref(), true, between, &bytes);
         let message = match String::from_utf8(bytes) {
             Ok(text) => Message::text(text),
             Err(bytes) => Message::binary(bytes.into_bytes()),

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use patchcord_pivot::message::{Action, Credentials, DialogId, Event, Status, Transport};
-use patchcord_pivot::sip::{Certificate, Config, Stack, StackError};
+use patchcord_pivot::sip::{Certificate, Config, Stack, StackError, Traced};
 use tokio::sync::mpsc;
 
 use crate::support::{Peer, Pivot, listen, sdp};
@@ -127,8 +127,8 @@ async fn the_trace_has_everything_but_credentials() {
     let traced = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&traced);
     let mut pivot = Pivot::with(|config| {
-        config.trace = Some(Arc::new(move |message| {
-            let text = String::from_utf8_lossy(message.bytes).into_owned();
+        config.trace = Some(Arc::new(move |message: &Traced<'_>| {
+            let text = String::from_utf8_lossy(&message.bytes()).into_owned();
             let call_id = message.call_id.to_owned();
             sink.lock().expect("no panic").push((message.is_outgoing, message.address, call_id, text));
         }));

@@ -1,0 +1,166 @@
+//! The evidence of a transfer, as one file: what came of it, what was said, what was heard.
+
+use core::time::Duration;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+use patchcord_control::ApiError;
+use patchcord_recording::pcapng::{Capture, Packet};
+use serde::Serialize;
+
+use super::trace::readable;
+use super::view::{TransferView, ms};
+use super::{kept, key, unknown};
+use crate::call::record::CallRecord;
+use crate::driver::{Book, CallTrace, Kept, MediaBook, Pivot, Traces, TransferKey};
+
+/// A call, as the bundle has it.
+#[derive(Debug, Serialize)]
+struct CallFile<'a> {
+    call: &'a str,
+    #[serde(flatten)]
+    record: Option<CallRecordFile<'a>>,
+    /// Names of its transfers.
+    transfers: Vec<String>,
+}
+
+/// What is known of a call that was answered, or is over.
+#[derive(Debug, Serialize)]
+struct CallRecordFile<'a> {
+    direction: &'static str,
+    caller: &'a str,
+    callee: &'a str,
+    began_ms: u64,
+    answered_ms: Option<u64>,
+    ended_ms: Option<u64>,
+    /// `Q.850;cause=16`.
+    reason: Option<String>,
+    /// The SIP code, if it was not answered.
+    refused: Option<u16>,
+}
+
+/// What the bundle is made of.
+pub(crate) struct Evidence {
+    key: TransferKey,
+    kept: Kept,
+    trace: Option<CallTrace>,
+    transfer: TransferView,
+    clock: SystemTime,
+}
+
+impl Evidence {
+    /// All that there is of a transfer; `None`: it is not known.
+    pub(crate) fn of(
+        key: TransferKey,
+        book: &Book,
+        traces: &Traces,
+        media: &MediaBook,
+        clock: SystemTime,
+    ) -> Option<Self> {
+        let (kept, transfer) = kept(key, book, media, clock)?;
+        Some(Self { key, kept, trace: traces.of(key.call), transfer, clock })
+    }
+
+    /// The transfer's name.
+    pub(crate) const fn key(&self) -> TransferKey {
+        self.key
+    }
+
+    /// When the transfer began, since the driver's beginning of time.
+    pub(crate) fn began(&self) -> Duration {
+        self.kept.transfers.get(&self.key.transfer).map(|record| record.began).unwrap_or_default()
+    }
+
+    /// A tar with a folder of the transfer's name.
+    pub(crate) fn bundle(&self) -> Vec<u8> {
+        let call = CallFile {
+            call: &self.kept.name,
+            record: self.kept.call.as_ref().map(|record| CallRecordFile::new(record, self.clock)),
+            transfers: self
+                .kept
+                .transfers
+                .keys()
+                .map(|id| TransferKey { transfer: *id, ..self.key }.to_string())
+                .collect(),
+        };
+        let files = [
+            ("transfer.json", json(&self.transfer)),
+            ("call.json", json(&call)),
+            ("media.json", json(&self.transfer.media)),
+            ("trace.txt", readable(self.trace.as_ref(), &self.kept.name).into_bytes()),
+            ("signalling.pcapng", self.packets()),
+        ];
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut bundle = tar::Builder::new(Vec::new());
+        for (name, content) in files {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            header.set_mtime(now);
+            let path = format!("transfer-{}/{name}", self.key);
+            bundle.append_data(&mut header, path, &*content).expect("memory takes everything, and the path is short");
+        }
+        bundle.into_inner().expect("memory takes everything")
+    }
+
+    /// Messages as UDP datagrams, whatever they came by: that is what readers of SIP understand. What is longer than one can be is in
+    /// `trace.txt` alone.
+    fn packets(&self) -> Vec<u8> {
+        let mut file = Capture::new(&self.kept.name, concat!("patchcord ", env!("CARGO_PKG_VERSION")));
+        for message in self.trace.iter().flat_map(|trace| &trace.messages) {
+            let description = format!("SIP of {} by {}", message.party, message.transport.as_str());
+            file.describe(&message.party, &description);
+            file.add(&Packet {
+                party: &message.party,
+                local: message.local,
+                remote: message.remote,
+                received: !message.is_outgoing,
+                at: (self.clock + message.at).duration_since(UNIX_EPOCH).unwrap_or_default(),
+                datagram: &message.bytes,
+            });
+        }
+        file.take()
+    }
+}
+
+impl<'a> CallRecordFile<'a> {
+    fn new(record: &'a CallRecord, clock: SystemTime) -> Self {
+        let at = |since: Duration| ms((clock + since).duration_since(UNIX_EPOCH).unwrap_or_default());
+        Self {
+            direction: record.direction.as_str(),
+            caller: &record.caller.uri,
+            callee: &record.callee.uri,
+            began_ms: at(record.began),
+            answered_ms: record.answered.map(at),
+            ended_ms: record.ended.map(at),
+            reason: record.reason.as_ref().map(|reason| format!("{};cause={}", reason.protocol, reason.cause)),
+            refused: record.refused,
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).expect("our own values have string keys");
+    text.push(b'\n');
+    text
+}
+
+/// Gives the evidence of a transfer as a tar: transfer.json, call.json, media.json, trace.txt, signalling.pcapng.
+#[utoipa::path(
+    get, path = "/v1/transfers/{transfer}/bundle", tag = "transfers", params(("transfer" = String, Path, description = "Its name")),
+    responses(
+        (status = 200, content_type = "application/x-tar", body = [u8]),
+        (status = 404, description = "unknown-transfer"),
+    ),
+    security((), ("token" = []))
+)]
+pub(super) async fn bundle(State(pivot): State<Arc<Pivot>>, Path(name): Path<String>) -> Result<Response, ApiError> {
+    let key = key(&name)?;
+    let evidence = pivot.evidence(key).ok_or_else(|| unknown(&name))?;
+    let file = format!("attachment; filename=\"transfer-{key}.tar\"");
+    Ok(([(CONTENT_TYPE, "application/x-tar".to_owned()), (CONTENT_DISPOSITION, file)], evidence.bundle())
+        .into_response())
+}
