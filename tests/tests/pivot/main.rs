@@ -7,5 +7,6 @@ mod evidence;
 mod failures;
 mod info;
 mod offers;
+mod page;
 mod stage;
 mod transfers;
