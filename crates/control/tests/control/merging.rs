@@ -77,6 +77,8 @@ async fn two_calls_are_one_with_ports_streams_and_bridges_as_they_were() {
             _ => None,
         })
         .collect();
+    // That of the consultation's own bridge, which nothing had been heard by, is in between.
+    let receipts: Vec<_> = receipts.into_iter().filter(|(_, party, _)| party != "consult").collect();
     let of = |party: &str| ("c".to_owned(), party.to_owned(), Some(1));
     assert_eq!(receipts, [of("caller"), of("y")], "each stream went on where it was");
 
