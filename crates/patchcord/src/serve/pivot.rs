@@ -21,12 +21,7 @@ use crate::failure::Failure;
 struct Here(Control);
 
 impl Relay for Here {
-    fn create<'a>(
-        &'a self,
-        call: &'a str,
-        id: &'a str,
-        beside: Option<&'a str>,
-    ) -> Pending<'a, Result<(), ApiError>> {
+    fn create<'a>(&'a self, call: &'a str, id: &'a str, beside: Option<&'a str>) -> Pending<'a, Result<(), ApiError>> {
         Box::pin(async move { self.0.create_call_beside(Some(call), Some(id), beside).map(drop) })
     }
 
