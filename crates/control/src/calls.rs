@@ -184,9 +184,9 @@ impl Control {
         self.0.engine.legs(worker, legs).await
     }
 
-    /// How many calls there are.
+    /// How many calls there are, whatever number of names they have.
     pub(crate) fn call_count(&self) -> usize {
-        self.0.calls().by_name.len()
+        self.0.calls().load.iter().map(|load| load.calls as usize).sum()
     }
 
     fn create(&self, name: Option<&str>, beside: Option<&str>) -> Result<CallCreated, ApiError> {
