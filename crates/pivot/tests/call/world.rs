@@ -1,5 +1,6 @@
 //! The driver's side of a call: dialogs, requests, subscriptions and timers, each with its rules.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +25,9 @@ use crate::ears::{Ears, Hears};
 
 pub(crate) const CALLER: PartyId = PartyId(0);
 pub(crate) const AGENT: PartyId = PartyId(1);
+
+/// Of all worlds, as calls become one.
+static NEXT_DIALOG: AtomicU64 = AtomicU64::new(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialog {
@@ -504,7 +508,7 @@ impl World {
     pub(crate) fn refer(&mut self, party: PartyId, mut refer: Refer) -> (RequestId, Option<u16>) {
         let request = self.next_request();
         refer.cseq = u32::try_from(request.0).expect("few requests");
-        refer.subscription = refer.subscription.map(|_| DialogId(request.0));
+        refer.subscription = refer.subscription.map(|_| DialogId(NEXT_DIALOG.fetch_add(1, Ordering::Relaxed)));
         self.input(Input::Refer { party, request, refer: Box::new(refer) });
         (request, self.answer(request))
     }
