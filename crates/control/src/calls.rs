@@ -25,22 +25,35 @@ impl Control {
     /// # Errors
     /// The name is taken or does not fit, no worker has room, or the server is draining.
     pub fn create_call(&self, name: Option<&str>, id: Option<&str>) -> Result<CallCreated, ApiError> {
-        let Some(id) = id else { return self.create(name) };
+        self.create_call_beside(name, id, None)
+    }
+
+    /// [`Control::create_call`] on the worker that the call `beside` lives on, so that the two can be [merged](Control::merge_calls).
+    ///
+    /// # Errors
+    /// As for [`Control::create_call`], and there is no call `beside`.
+    pub fn create_call_beside(
+        &self,
+        name: Option<&str>,
+        id: Option<&str>,
+        beside: Option<&str>,
+    ) -> Result<CallCreated, ApiError> {
+        let Some(id) = id else { return self.create(name, beside) };
         check_id(id)?;
-        let content = format!("create {name:?}");
+        let content = beside.map_or_else(|| format!("create {name:?}"), |beside| format!("create {name:?} {beside:?}"));
         // Creating never waits: while it is done nobody else can ask for it.
         let mut answers = self.call_answers();
         match answers.look_up(id, content.as_bytes())? {
             Lookup::Done(CallAnswer::Created(answer)) => answer,
             Lookup::New(_) => {
-                let answer = self.create(name);
+                let answer = self.create(name, beside);
                 let kept = answer.as_ref().err().is_none_or(|error| error.code.status() != 503);
                 answers.finish(id, kept.then(|| CallAnswer::Created(answer.clone())));
                 answer
             }
-            Lookup::Running(_) | Lookup::Done(CallAnswer::Deleted(_)) => Err(ApiError::new(
+            Lookup::Running(_) | Lookup::Done(_) => Err(ApiError::new(
                 ErrorCode::IdReused,
-                format!("id {id:?} was used to delete a call; choose a new one"),
+                format!("id {id:?} was used to delete or merge a call; choose a new one"),
             )),
         }
     }
@@ -49,7 +62,9 @@ impl Control {
     #[must_use]
     pub fn list(&self) -> CallList {
         let now = self.0.now();
-        let calls: Vec<_> = self.0.calls().by_name.values().cloned().collect();
+        // One that others were merged into has several names.
+        let own = |(name, call): (&Arc<str>, &Arc<Call>)| (*name == call.name.name).then(|| Arc::clone(call));
+        let calls: Vec<_> = self.0.calls().by_name.iter().filter_map(own).collect();
         CallList { calls: calls.iter().map(|call| call.summary(now)).collect() }
     }
 
@@ -114,7 +129,7 @@ impl Control {
     /// Creates a call that signalling names: a Call-ID may have a slash, which in a path has to be written `%2F`.
     pub(crate) fn create_named(&self, name: &str) -> Result<CallCreated, ApiError> {
         check_name(name, true)?;
-        self.make(Some(name))
+        self.make(Some(name), None)
     }
 
     /// Both names mean `call` from now on, whose model has the legs of `other` already ([`Call::lend`]). The caller holds the
@@ -138,7 +153,12 @@ impl Control {
         }
         // What was recorded of it goes on with the call, unless that is recorded itself.
         self.0.env.recorder.end_of_call(other.name.serial, self.now());
+        let into = Arc::clone(&call.name.name);
+        self.tell(other.event(self.now(), None, EventKind::CallMerged { into }));
         let put_off = other.inner().hand_over();
+        // Whoever dumps it or waits for it has come to the end of that.
+        *other.tap() = None;
+        other.changed.notify_waiters();
         for (at, event) in put_off {
             let chores = call.inner().happened(call, at, event, &|event| self.tell(event));
             self.begin_chores(call, chores);
@@ -164,19 +184,19 @@ impl Control {
         self.0.engine.legs(worker, legs).await
     }
 
-    /// How many calls there are.
+    /// How many calls there are, whatever number of names they have.
     pub(crate) fn call_count(&self) -> usize {
-        self.0.calls().by_name.len()
+        self.0.calls().load.iter().map(|load| load.calls as usize).sum()
     }
 
-    fn create(&self, name: Option<&str>) -> Result<CallCreated, ApiError> {
+    fn create(&self, name: Option<&str>, beside: Option<&str>) -> Result<CallCreated, ApiError> {
         if let Some(name) = name {
             check_name(name, false)?;
         }
-        self.make(name)
+        self.make(name, beside)
     }
 
-    fn make(&self, name: Option<&str>) -> Result<CallCreated, ApiError> {
+    fn make(&self, name: Option<&str>, beside: Option<&str>) -> Result<CallCreated, ApiError> {
         if self.0.draining.load(Ordering::Relaxed) {
             return Err(ApiError::new(
                 ErrorCode::Draining,
@@ -194,12 +214,18 @@ impl Control {
             ));
         }
         let least = calls.load.iter().enumerate().min_by_key(|(_, load)| **load);
-        let (worker, &Load { legs, .. }) = least.expect("a control plane has a worker");
+        let (mut worker, &Load { mut legs, .. }) = least.expect("a control plane has a worker");
+        if let Some(beside) = beside {
+            worker = calls.by_name.get(beside).ok_or_else(|| unknown_call(beside))?.worker;
+            legs = calls.load[worker].legs;
+        }
         if legs.saturating_add(LEGS_OF_A_CALL) > self.0.legs_max_per_worker {
             let max = self.0.legs_max_per_worker;
+            let which =
+                if beside.is_some() { format!("worker {worker} has") } else { "every worker has at least".into() };
             return Err(ApiError::new(
                 ErrorCode::NoRoom,
-                format!("every worker has at least {legs} of {max} legs; delete calls or raise `legs_max`"),
+                format!("{which} {legs} of {max} legs; delete calls or raise `legs_max`"),
             ));
         }
         let (serial, name) = loop {
@@ -318,7 +344,7 @@ fn log_end(call: &Call, legs: &[Leg], snapshots: &[LegSnapshot], now: MonoTime, 
 fn deleted(answer: Option<CallAnswer>) -> Result<Arc<CallState>, ApiError> {
     match answer {
         Some(CallAnswer::Deleted(answer)) => answer,
-        Some(CallAnswer::Created(_)) => Err(ApiError::new(ErrorCode::IdReused, "the id was used to create a call")),
+        Some(_) => Err(ApiError::new(ErrorCode::IdReused, "the id was used to create or merge a call")),
         None => Err(ApiError::new(ErrorCode::WorkerUnavailable, "the server is stopping")),
     }
 }

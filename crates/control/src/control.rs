@@ -19,7 +19,7 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
-use crate::api::{CallCreated, CallEvent, CallState, EventKind};
+use crate::api::{CallCreated, CallEvent, CallMerged, CallState, EventKind};
 use crate::audio::{AudioConfig, AudioError, Library, Sound};
 use crate::call::Call;
 use crate::dtls::{Handshakes, Progress};
@@ -34,7 +34,7 @@ use crate::recording::{Recorder, RecordingConfig};
 
 /// How many events a slow reader may be behind before it is told that it has missed some.
 const EVENTS_MAX: usize = 4096;
-/// How many ids of requests that create or delete calls are remembered.
+/// How many ids of requests that create, delete or merge calls are remembered.
 const CALL_ANSWERS_MAX: usize = 1024;
 
 /// Everything that the control plane is told at start.
@@ -145,11 +145,12 @@ pub(crate) struct Load {
     pub(crate) calls: u32,
 }
 
-/// The answer to a request that creates or deletes a call.
+/// The answer to a request that creates, deletes or merges calls.
 #[derive(Clone, Debug)]
 pub(crate) enum CallAnswer {
     Created(Result<CallCreated, ApiError>),
     Deleted(Result<Arc<CallState>, ApiError>),
+    Merged(Result<CallMerged, ApiError>),
 }
 
 impl fmt::Debug for Shared {

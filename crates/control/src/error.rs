@@ -101,6 +101,10 @@ pub enum ErrorCode {
     UnknownTransfer,
     /// The call is not in a state for this transfer.
     NotTransferable,
+    /// Two names of one call, where two calls are needed.
+    SameCall,
+    /// The two calls live on different workers.
+    OtherWorker,
     /// A transfer target that cannot be called.
     BadTarget,
     /// A rule of the trunk forbids the transfer target.
@@ -134,7 +138,9 @@ impl ErrorCode {
             | Self::NotTheLatest
             | Self::LegGone
             | Self::NothingToUndo
-            | Self::NotTransferable => 409,
+            | Self::NotTransferable
+            | Self::SameCall
+            | Self::OtherWorker => 409,
             Self::TooLarge => 413,
             Self::Incompatible
             | Self::BadTrigger
@@ -208,6 +214,8 @@ impl ErrorCode {
             Self::NoRoom => "no-room",
             Self::UnknownTransfer => "unknown-transfer",
             Self::NotTransferable => "not-transferable",
+            Self::SameCall => "same-call",
+            Self::OtherWorker => "other-worker",
             Self::BadTarget => "bad-target",
             Self::ForbiddenTarget => "forbidden-target",
             Self::Draining => "draining",

@@ -25,6 +25,7 @@ pub mod http;
 mod ice;
 mod idempotency;
 mod interfaces;
+mod merge;
 pub mod ng;
 mod ports;
 mod random;

@@ -204,6 +204,12 @@ impl Phone {
     /// Calls a URI; `sdp` is empty for a late offer.
     #[must_use]
     pub fn invite(&self, uri: &str, sdp: &str, headers: &str) -> Call {
+        self.begin("INVITE", uri, sdp, headers)
+    }
+
+    /// Sends a request outside of any dialog.
+    #[must_use]
+    pub fn begin(&self, method: &str, uri: &str, sdp: &str, headers: &str) -> Call {
         let mut call = Call {
             call_id: format!("{}-{}@{}", self.name, number(), self.address),
             local: format!("<{}>;tag={}{}", self.uri(), self.name, number()),
@@ -215,7 +221,7 @@ impl Phone {
             branch: String::new(),
             request_uri: uri.to_owned(),
         };
-        self.request(&mut call, "INVITE", sdp, headers);
+        self.request(&mut call, method, sdp, headers);
         call
     }
 
@@ -332,6 +338,21 @@ impl Phone {
                 && message.header("Call-ID") == Some(id.as_str())
                 && message.header("CSeq").is_some_and(|cseq| cseq.starts_with(&format!("{} ", call.cseq)))
         })
+    }
+
+    /// Waits for the final response to the call's latest request of another method than INVITE, whatever it is.
+    ///
+    /// # Panics
+    /// If none comes.
+    #[must_use]
+    pub fn answered(&self, call: &Call, method: &str) -> u16 {
+        let response = self.must_receive(&format!("an answer to {method}"), |message| {
+            message.status().is_some_and(|status| status >= 200)
+                && message.method() == method
+                && message.header("Call-ID") == Some(call.id())
+                && message.header("CSeq").is_some_and(|cseq| cseq.starts_with(&format!("{} ", call.cseq)))
+        });
+        response.status().expect("a response")
     }
 
     /// Makes sure that no request has come that has not been waited for.
@@ -453,6 +474,29 @@ impl Call {
     pub fn id(&self) -> &str {
         &self.call_id
     }
+
+    /// Its dialog as a `Replaces` (RFC 3891) names it to the other side.
+    ///
+    /// # Panics
+    /// If the other side has no tag so far.
+    #[must_use]
+    pub fn replaces(&self) -> String {
+        format!("{};to-tag={};from-tag={}", self.call_id, tag_of(&self.remote), tag_of(&self.local))
+    }
+
+    /// Its dialog as a `Target-Dialog` (RFC 4538) names it.
+    ///
+    /// # Panics
+    /// If the other side has no tag so far.
+    #[must_use]
+    pub fn target_dialog(&self) -> String {
+        format!("{};local-tag={};remote-tag={}", self.call_id, tag_of(&self.local), tag_of(&self.remote))
+    }
+}
+
+fn tag_of(party: &str) -> &str {
+    let (_, tag) = party.split_once(";tag=").expect("a dialog has two tags");
+    tag.split(';').next().unwrap_or(tag)
 }
 
 fn content(sdp: &str) -> String {

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
+mod attended;
 mod commanded;
 mod evidence;
 mod failures;
 mod info;
 mod offers;
 mod page;
+mod replaces;
 mod stage;
 mod transfers;

@@ -52,14 +52,16 @@ impl Stage {
         let folder = Folder::create(&std::env::temp_dir().to_string_lossy(), &format!("pivot-{}", pivot.port()));
         let file = folder.path().join("pivot.toml");
         let text = format!(
-            "[pivot]\nlisten = [\"udp:{pivot}\"]\nroutes = [{{ from = \"carrier\", to = \"{}\", by = \"agents\" }}]\n{more}\n\
+            "[pivot]\nlisten = [\"udp:{pivot}\"]\nroutes = [{{ from = \"carrier\", to = \"{}\", by = \"agents\" }}, \
+             {{ from = \"agents\", to = \"sip:+15550199@{}\", by = \"carrier\" }}]\n{more}\n\
              [pivot.trunks.carrier]\ndomain = \"carrier.example\"\nproxy = \"sip:{}\"\naddresses = [\"127.0.0.2\", \"127.0.0.4\"]\n{carrier}\n\
              [pivot.trunks.agents]\ndomain = \"agents.example\"\naddresses = [\"127.0.0.3\"]\n{agents}\n",
             agent.uri(),
             target.address(),
+            target.address(),
         );
         std::fs::write(&file, text).unwrap();
-        let relay = Relay::start(&["--config", file.to_str().unwrap(), "--workers", "1"]);
+        let relay = Relay::start(&["--config", file.to_str().unwrap(), "--workers", "2"]);
         Self { relay, caller, agent, target, pivot, _folder: folder }
     }
 

@@ -24,6 +24,20 @@ pub struct CallCreated {
     pub worker: usize,
 }
 
+/// Two calls are one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CallMerged {
+    /// The call that stays.
+    #[schema(value_type = String)]
+    pub call: Arc<str>,
+    /// The other one, whose name means the same call until that ends.
+    #[schema(value_type = String)]
+    pub merged: Arc<str>,
+    /// All its parties now.
+    #[schema(value_type = Vec<String>)]
+    pub parties: Vec<Arc<str>>,
+}
+
 /// What came of a request with commands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CommandAnswer {

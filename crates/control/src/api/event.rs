@@ -38,6 +38,12 @@ pub enum EventKind {
     },
     /// The call ended.
     CallDeleted,
+    /// The call is part of another one from now on, whose events have that one's name.
+    CallMerged {
+        /// The call that it is part of.
+        #[schema(value_type = String)]
+        into: Arc<str>,
+    },
     /// A leg was created.
     LegCreated {
         /// Where the relay receives its RTP.
@@ -284,6 +290,7 @@ impl EventKind {
             Self::CallCreated => "call-created",
             Self::CallTimeout { .. } => "call-timeout",
             Self::CallDeleted => "call-deleted",
+            Self::CallMerged { .. } => "call-merged",
             Self::LegCreated { .. } => "leg-created",
             Self::LegDeleted { .. } => "leg-deleted",
             Self::PartyRenamed { .. } => "party-renamed",

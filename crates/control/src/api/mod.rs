@@ -20,8 +20,8 @@ mod state;
 mod trigger;
 
 pub use answer::{
-    CallCreated, CheckResult, CommandAnswer, CutOverResult, CutOverState, Detail, LegCreated, LegDeleted, Outcome,
-    PartyDone, ReceiptView, Verdict,
+    CallCreated, CallMerged, CheckResult, CommandAnswer, CutOverResult, CutOverState, Detail, LegCreated, LegDeleted,
+    Outcome, PartyDone, ReceiptView, Verdict,
 };
 pub use audio::{AudioList, AudioSource, AudioState, AudioUrl};
 pub use codec::{CodecParts, CodecSpec, rtpmap};
@@ -40,7 +40,7 @@ pub use ice::{IceState, LegIce, LegIceDone};
 pub use latch::{Direction, EgressName, GateSpec, LatchModeName, LatchSpec, LearnFromName, RelayingName};
 pub use recording::{NoFields, RecordStart, RecordingDone, RecordingFormat, RecordingLayout, RecordingState};
 pub use request::{
-    BATCH_LEN_MAX, CommandBody, CommandRequest, ID_LEN_MAX, NAME_LEN_MAX, SingleCommandRequest, WAIT_MS_MAX,
+    BATCH_LEN_MAX, CommandBody, CommandRequest, ID_LEN_MAX, MergeCall, NAME_LEN_MAX, SingleCommandRequest, WAIT_MS_MAX,
 };
 pub(crate) use request::{check_id, read};
 pub use secret::Secret;

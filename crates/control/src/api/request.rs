@@ -1,6 +1,9 @@
 //! The body of a request with commands: one command with its id, or a batch.
 
-use serde::{Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -125,6 +128,19 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         }
         ApiError::new(ErrorCode::MalformedJson, format!("the body is not JSON: {error}"))
     })
+}
+
+/// Takes another call into the one of the path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MergeCall {
+    /// The same id again gives the first answer again.
+    pub id: String,
+    /// The other call.
+    pub call: String,
+    /// Parties of the other call, and what they are called from then on: for names that both have.
+    #[serde(default)]
+    pub rename: BTreeMap<String, String>,
 }
 
 /// Checks an id that a client chose.

@@ -21,7 +21,7 @@ use crate::interfaces::AddressFamily;
 /// Bits of a leg's id that number the legs of one call.
 pub(crate) const LEG_BITS: u32 = 16;
 /// The most legs of a call at one time: every command looks through them all.
-const LEGS_MAX: usize = 64;
+pub(crate) const LEGS_MAX: usize = 64;
 /// The most codecs of a leg: there are no more payload types (RFC 3550 5.1).
 const CODECS_MAX: usize = 128;
 
@@ -245,7 +245,7 @@ impl Plan<'_> {
 }
 
 /// `agent`, or `agent/1` for a further media; `agent/0` is `agent`.
-fn party_name(name: &str) -> Result<Arc<str>, ApiError> {
+pub(crate) fn party_name(name: &str) -> Result<Arc<str>, ApiError> {
     let bad = |why: &str| ApiError::new(ErrorCode::BadRequest, format!("party {name:?}: {why}"));
     let (party, media) = name.split_once('/').unwrap_or((name, "0"));
     if party.is_empty() || name.len() > NAME_LEN_MAX || name.chars().any(char::is_control) {

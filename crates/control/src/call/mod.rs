@@ -41,7 +41,7 @@ use crate::ng::{Quality, Session};
 pub(crate) use check::is_transcodable;
 pub(crate) use commit::Settled;
 pub(crate) use happened::Chore;
-pub(crate) use legs::LEG_BITS;
+pub(crate) use legs::{LEG_BITS, LEGS_MAX, party_name};
 pub(crate) use model::{CallModel, Leg};
 pub(crate) use plan::{CallName, Draft, Plan};
 pub(crate) use recording::name_of as recording_name;

@@ -83,7 +83,7 @@ impl Control {
 
 impl Plan<'_> {
     /// All legs are tapped, and those to come; or none.
-    fn tap(&mut self, tapped: bool) -> Result<(), ApiError> {
+    pub(crate) fn tap(&mut self, tapped: bool) -> Result<(), ApiError> {
         self.model.tapped = tapped;
         let legs: Vec<LegId> = self.model.legs.0.iter().map(|leg| leg.id).collect();
         for leg in legs {

@@ -41,6 +41,7 @@ pub fn router(control: Control, ng: Option<Arc<Server<Ng>>>, extension: Option<E
         .route("/v1/calls", post(routes::create_call).get(routes::list_calls))
         .route("/v1/calls/{call}", get(routes::show_call).delete(routes::delete_call))
         .route("/v1/calls/{call}/commands", post(routes::execute))
+        .route("/v1/calls/{call}/merge", post(routes::merge))
         .route("/v1/calls/{call}/dump", get(routes::dump))
         .route("/v1/audio", get(audio::list))
         .route("/v1/audio/{name}", put(audio::put).delete(audio::delete))

@@ -15,7 +15,7 @@ use crate::control::Control;
     info(title = "Patchcord", description = "An RTP media relay for call transfers.", license(name = "MIT OR Apache-2.0")),
     paths(
         routes::create_call, routes::list_calls, routes::show_call, routes::delete_call, routes::execute,
-        routes::dump,
+        routes::merge, routes::dump,
         audio::list, audio::put, audio::delete,
         routes::workers, routes::healthz, routes::readyz, sse::events, metrics::metrics, document
     ),

@@ -13,7 +13,10 @@ use tokio_stream::StreamExt as _;
 use utoipa::ToSchema;
 
 use super::errors::{Body, ErrorBody, Path, Query};
-use crate::api::{CallCreated, CallList, CallState, CommandAnswer, CommandBody, CommandRequest, WorkerList, read};
+use crate::api::{
+    CallCreated, CallList, CallMerged, CallState, CommandAnswer, CommandBody, CommandRequest, MergeCall, WorkerList,
+    read,
+};
 use crate::control::Control;
 use crate::error::ApiError;
 
@@ -27,6 +30,9 @@ pub(super) struct CreateCall {
     /// The same id again gives the first answer again.
     #[serde(default)]
     id: Option<String>,
+    /// Another call, on whose worker it is to live, so that the two can be merged.
+    #[serde(default)]
+    beside: Option<String>,
 }
 
 /// The query of a request that deletes a call.
@@ -42,6 +48,7 @@ pub(super) struct DeleteCall {
     responses(
         (status = 201, body = CallCreated),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 404, body = ErrorBody, description = "unknown-call: there is no call `beside`"),
         (status = 409, body = ErrorBody, description = "call-exists, id-reused"),
         (status = 413, body = ErrorBody),
         (status = 503, body = ErrorBody, description = "draining, no-room"),
@@ -49,8 +56,9 @@ pub(super) struct DeleteCall {
     security((), ("token" = []))
 )]
 pub(super) async fn create_call(State(control): State<Control>, Body(body): Body) -> Result<Response, ApiError> {
-    let CreateCall { call, id } = if body.trim_ascii().is_empty() { CreateCall::default() } else { read(&body)? };
-    let created = control.create_call(call.as_deref(), id.as_deref())?;
+    let CreateCall { call, id, beside } =
+        if body.trim_ascii().is_empty() { CreateCall::default() } else { read(&body)? };
+    let created = control.create_call_beside(call.as_deref(), id.as_deref(), beside.as_deref())?;
     Ok((StatusCode::CREATED, Json(created)).into_response())
 }
 
@@ -97,6 +105,29 @@ pub(super) async fn delete_call(
     Query(DeleteCall { id }): Query<DeleteCall>,
 ) -> Result<Json<Arc<CallState>>, ApiError> {
     control.delete_call(&call, id.as_deref()).await.map(Json)
+}
+
+/// Takes another call into this one: all its parties, with their ports and streams as they are. Both names mean the one call then.
+#[utoipa::path(
+    post, path = "/v1/calls/{call}/merge", tag = "calls",
+    params(("call" = String, Path, description = "The name of the call that stays")), request_body = MergeCall,
+    responses(
+        (status = 200, body = CallMerged),
+        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 404, body = ErrorBody, description = "unknown-call, unknown-party"),
+        (status = 409, body = ErrorBody, description = "party-exists, same-call, other-worker, id-reused"),
+        (status = 413, body = ErrorBody),
+        (status = 422, body = ErrorBody, description = "refused: a proxy has made one of them"),
+        (status = 503, body = ErrorBody, description = "no-room, worker-unavailable"),
+    ),
+    security((), ("token" = []))
+)]
+pub(super) async fn merge(
+    State(control): State<Control>,
+    Path(call): Path,
+    Body(body): Body,
+) -> Result<Json<CallMerged>, ApiError> {
+    control.merge_calls(&call, read(&body)?).await.map(Json)
 }
 
 /// The packets of a call from now on until it ends, as pcapng: all that comes to its ports and leaves from there, as on the wire.

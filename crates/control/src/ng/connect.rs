@@ -61,8 +61,7 @@ impl Ng {
             if let Some(other) = other {
                 let mut model = other.lend().ok_or_else(|| unknown_call(&other.name.name))?;
                 model.legs.rename(&renames);
-                plan.model.absorb(model);
-                plan.keep_recording();
+                plan.take_in(model)?;
             }
             for (a, b) in session.bridges(parties) {
                 if plan.model.legs.named(&a).is_some() && plan.model.legs.named(&b).is_some() {

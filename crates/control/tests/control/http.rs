@@ -272,6 +272,7 @@ fn the_description_has_every_path_and_command() {
         "/v1/calls/{call}",
         "/v1/calls/{call}/commands",
         "/v1/calls/{call}/dump",
+        "/v1/calls/{call}/merge",
         "/v1/events",
         "/v1/workers",
     ];

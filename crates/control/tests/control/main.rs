@@ -11,6 +11,7 @@ mod hearing;
 mod http;
 mod ice;
 mod idempotency;
+mod merging;
 mod mixing;
 mod ng;
 mod ng_codecs;

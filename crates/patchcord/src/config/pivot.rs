@@ -19,6 +19,7 @@ pub(crate) struct Pivot {
     pub(crate) key: String,
     pub(crate) ca: String,
     pub(crate) calls_max: u32,
+    pub(crate) one_worker: bool,
     pub(crate) ring_timeout_s: u32,
     pub(crate) leave_timeout_s: u32,
     pub(crate) ringback: String,

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use patchcord_control::api::{CallEvent, CallState, CommandAnswer, CommandRequest, EventKind, TransferEvent};
+use patchcord_control::api::{
+    CallEvent, CallState, CommandAnswer, CommandRequest, EventKind, MergeCall, TransferEvent,
+};
 use patchcord_control::{ApiError, Control};
 use patchcord_pivot::call::plan::Timing;
 use patchcord_pivot::call::trunk::{CallerId, ReferMode, Trunk};
@@ -21,8 +23,8 @@ use crate::failure::Failure;
 struct Here(Control);
 
 impl Relay for Here {
-    fn create<'a>(&'a self, call: &'a str, id: &'a str) -> Pending<'a, Result<(), ApiError>> {
-        Box::pin(async move { self.0.create_call(Some(call), Some(id)).map(drop) })
+    fn create<'a>(&'a self, call: &'a str, id: &'a str, beside: Option<&'a str>) -> Pending<'a, Result<(), ApiError>> {
+        Box::pin(async move { self.0.create_call_beside(Some(call), Some(id), beside).map(drop) })
     }
 
     fn execute<'a>(
@@ -31,6 +33,10 @@ impl Relay for Here {
         request: CommandRequest,
     ) -> Pending<'a, Result<Arc<CommandAnswer>, ApiError>> {
         Box::pin(self.0.execute(call, request))
+    }
+
+    fn merge<'a>(&'a self, call: &'a str, request: MergeCall) -> Pending<'a, Result<(), ApiError>> {
+        Box::pin(async move { self.0.merge_calls(call, request).await.map(drop) })
     }
 
     fn state<'a>(&'a self, call: &'a str) -> Pending<'a, Result<CallState, ApiError>> {
@@ -86,6 +92,7 @@ fn settings(config: &config::Pivot) -> Settings {
             .collect(),
         timing,
         calls_max: config.calls_max as usize,
+        one_worker: config.one_worker,
         ringback: (!config.ringback.is_empty()).then(|| config.ringback.clone()),
         evidence: config::Pivot::path(&config.evidence_directory)
             .map(|directory| EvidenceSettings { directory, bytes: u64::from(config.evidence_mib) << 20 }),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::machine::Call;
 use super::party::{Party, PartyState};
 use super::sipfrag::status;
+use super::subscription::Subscription;
 use super::trunk::Trunk;
 use super::words::{Act, Dial, MediaAct, OwnId, PartyId, TimerId, TransferId};
 use crate::message::{Address, Reason, RequestId, Status};
@@ -148,25 +149,31 @@ impl Call {
         for timer in [TimerId::Ring, TimerId::Detection, TimerId::FirstPacket, TimerId::Settle, TimerId::Grace] {
             self.stop(timer(party));
         }
-        for subscription in self.subscriptions.iter_mut().filter(|subscription| subscription.party() == party) {
-            subscription.end();
-        }
+        let is_in_its_dialog = |subscription: &&mut Subscription| subscription.is_in_dialog_of(party);
+        self.subscriptions.iter_mut().filter(is_in_its_dialog).for_each(Subscription::end);
         self.media(MediaAct::Drop(party));
     }
 
-    /// A NOTIFY for it is on its way or to come.
+    /// A NOTIFY in its dialog is on its way or to come.
     fn is_told(&self, party: PartyId) -> bool {
-        self.subscriptions.iter().any(|subscription| subscription.party() == party && !subscription.is_over())
+        self.subscriptions.iter().any(|subscription| subscription.is_in_dialog_of(party) && !subscription.is_over())
     }
 
     /// Does what has become due by whatever has happened.
     pub(super) fn settle(&mut self) {
+        let are_all_gone = self.parties.iter().all(|party| party.state == PartyState::Over);
+        if are_all_gone {
+            // In a dialog of its own it is told the end all the same.
+            self.subscriptions.iter_mut().for_each(|subscription| subscription.report(status(487)));
+        }
         for at in 0..self.subscriptions.len() {
-            let (party, id) = (self.subscriptions[at].party(), OwnId(self.next_own + 1));
+            let (party, dialog) = (self.subscriptions[at].party(), self.subscriptions[at].dialog());
+            let id = OwnId(self.next_own + 1);
             if let Some((request, notify)) = self.subscriptions[at].due(|| id) {
                 self.next_own = id.0;
                 self.acts.push(Act::Notify {
                     party,
+                    dialog,
                     request,
                     event: notify.event,
                     state: notify.state,
@@ -185,7 +192,8 @@ impl Call {
                 self.start(TimerId::Grace(party), self.plan.timing.grace);
             }
         }
-        if self.parties.iter().all(|party| party.state == PartyState::Over) && !self.is_over {
+        let are_all_gone = self.parties.iter().all(|party| party.state == PartyState::Over);
+        if are_all_gone && self.subscriptions.is_empty() && !self.is_over {
             self.finish();
         }
     }

@@ -20,7 +20,9 @@ impl Call {
         if !self.is_there(party) {
             return self.respond(request, status(481));
         }
-        self.party(party).refers = self.party(party).refers.saturating_add(1);
+        if refer.subscription.is_none() {
+            self.party(party).refers = self.party(party).refers.saturating_add(1);
+        }
         let refer_to = match self.judge(party, &refer) {
             Ok(refer_to) => refer_to,
             Err((rule, status)) => return self.refuse_refer(party, request, &refer, rule, status),
@@ -63,7 +65,9 @@ impl Call {
     fn judge(&mut self, party: PartyId, refer: &Refer) -> Result<ReferTo, (Rule, Status)> {
         let refused = |rule: Rule| (rule, rule.status());
         let (trunk, is_direct) = (self.party(party).trunk.clone(), self.party(party).is_direct);
-        if !is_direct && !trunk.takes(refer.origin.address.ip()) {
+        // Within its dialog the stack knows who may speak; outside of it the trunk's addresses alone say who it is.
+        let is_its_own = if is_direct { refer.subscription.is_none() } else { trunk.takes(refer.origin.address.ip()) };
+        if !is_its_own {
             return Err(refused(Rule::Unauthorised));
         }
         let refer_to = ReferTo::of(&refer.refer_to).map_err(|error| {
@@ -208,8 +212,11 @@ impl Call {
         let headers = is_silent.then(|| Header { name: "Refer-Sub".into(), value: "false".into() });
         self.acts.push(Act::Respond { request, status: status(202), headers: headers.into_iter().collect() });
         if !is_silent {
-            let is_first = self.party(transfer.transferor).refers <= 1;
-            self.subscriptions.push(Subscription::new(transfer.transferor, refer.cseq, is_first));
+            let (party, is_first) = (transfer.transferor, self.party(transfer.transferor).refers <= 1);
+            self.subscriptions.push(match refer.subscription {
+                Some(dialog) => Subscription::of_its_own(party, dialog),
+                None => Subscription::new(party, refer.cseq, is_first),
+            });
             // 100 goes out before anything else is done.
             self.settle();
         }

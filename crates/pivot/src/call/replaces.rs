@@ -39,14 +39,21 @@ impl FromStr for Replaces {
     type Err = ReplacesError;
 
     fn from_str(text: &str) -> Result<Self, ReplacesError> {
+        Self::read(text, "to-tag", "from-tag")
+    }
+}
+
+impl Replaces {
+    /// A dialog, with the names that our tag and theirs have.
+    fn read(text: &str, ours: &str, theirs: &str) -> Result<Self, ReplacesError> {
         let mut parts = text.split(';').map(str::trim);
         let call_id = parts.next().filter(|id| is_word(id)).ok_or(ReplacesError::CallId)?;
         let (mut to_tag, mut from_tag, mut early_only) = (None, None, false);
         for part in parts {
             let (name, value) = part.split_once('=').map_or((part, ""), |(name, value)| (name.trim(), value.trim()));
-            let tag = if name.eq_ignore_ascii_case("to-tag") {
+            let tag = if name.eq_ignore_ascii_case(ours) {
                 &mut to_tag
-            } else if name.eq_ignore_ascii_case("from-tag") {
+            } else if name.eq_ignore_ascii_case(theirs) {
                 &mut from_tag
             } else {
                 early_only |= name.eq_ignore_ascii_case("early-only");
@@ -143,6 +150,29 @@ impl<K: Copy + PartialEq> Dialogs<K> {
         }
     }
 
+    /// A dialog is somebody else's from now on.
+    pub fn give(&mut self, call_id: &str, our_tag: &str, their_tag: &str, owner: K) {
+        let dialogs = self.known.get_mut(call_id).into_iter().flatten();
+        for dialog in dialogs.filter(|dialog| *dialog.our_tag == *our_tag && *dialog.their_tag == *their_tag) {
+            dialog.owner = owner;
+        }
+    }
+
+    /// Whose dialog a `Target-Dialog` (RFC 4538) names. From whose side its tags are seen is read differently by different senders: ours is
+    /// random, so that it is found either way, and only the right one.
+    ///
+    /// # Errors
+    /// 400 for one that cannot be read, 481 if there is none.
+    pub fn find_target(&self, text: &str) -> Result<K, Status> {
+        let bad = |_| Status { code: 400, phrase: "Bad Target-Dialog".into() };
+        let target = Replaces::read(text, "local-tag", "remote-tag").map_err(bad)?;
+        let Replaces { call_id, to_tag, from_tag, .. } = target.clone();
+        let turned = Replaces { call_id, to_tag: from_tag, from_tag: to_tag, early_only: false };
+        let target = Replaces { early_only: false, ..target };
+        let found = [target, turned].into_iter().find_map(|target| self.find(&target, Asker::Refer).ok());
+        found.ok_or_else(|| status(481))
+    }
+
     /// Whose dialog is meant.
     ///
     /// # Errors
@@ -228,6 +258,20 @@ mod tests {
         assert_eq!(invite(&dialogs, &["a@host;to-tag=ours;from-tag=theirs"]), Err(603));
         dialogs.insert("b", "ours", "theirs", Confirmed::Yes, 9);
         assert_eq!(invite(&dialogs, &["b;to-tag=ours;from-tag=theirs"]), Ok(Some(9)));
+    }
+
+    #[test]
+    fn a_target_dialog_is_found_from_either_side_and_one_that_was_given_is_the_others() {
+        let mut dialogs = dialogs();
+        dialogs.give("a@host", "ours", "theirs", 7);
+        dialogs.give("a@host", "theirs", "ours", 8);
+        let find = |text: &str| dialogs.find_target(text).map_err(|status| status.code);
+        assert_eq!(find("a@host;local-tag=ours;remote-tag=theirs"), Ok(7));
+        assert_eq!(find("a@host;remote-tag=ours;local-tag=theirs"), Ok(7));
+        assert_eq!(find("c;remote-tag=ours;local-tag=theirs"), Ok(3));
+        assert_eq!(find("a@host;local-tag=ours;remote-tag=ours"), Err(481));
+        assert_eq!(find("a@host;to-tag=ours;from-tag=theirs"), Err(400));
+        assert_eq!(invite(&dialogs, &["a@host;to-tag=ours;from-tag=theirs"]), Ok(Some(7)));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::sipfrag::{self, status};
 use super::words::{OwnId, PartyId};
-use crate::message::Status;
+use crate::message::{DialogId, Status};
 
 /// How long a subscription is said to last. It ends with the transfer, whose timers end it before.
 const EXPIRES_S: u32 = 300;
@@ -25,6 +25,8 @@ pub struct Notify {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
     party: PartyId,
+    /// The dialog that a REFER outside of the party's has begun.
+    dialog: Option<DialogId>,
     event: Box<str>,
     /// The highest code that went out: it only grows.
     told: u16,
@@ -40,7 +42,34 @@ impl Subscription {
     #[must_use]
     pub fn new(party: PartyId, cseq: u32, is_first: bool) -> Self {
         let event = if is_first { "refer".into() } else { format!("refer;id={cseq}").into() };
-        Self { party, event, told: 0, next: None, on_its_way: None, is_over: false, was_refused: false }
+        Self { party, dialog: None, event, told: 0, next: None, on_its_way: None, is_over: false, was_refused: false }
+    }
+
+    /// A subscription in a dialog of its own, by a REFER outside of the party's.
+    #[must_use]
+    pub fn of_its_own(party: PartyId, dialog: DialogId) -> Self {
+        Self { dialog: Some(dialog), ..Self::new(party, 0, true) }
+    }
+
+    /// Whether its NOTIFYs go in the dialog of this party.
+    #[must_use]
+    pub fn is_in_dialog_of(&self, party: PartyId) -> bool {
+        self.party == party && self.dialog.is_none()
+    }
+
+    /// Its own dialog, if it has one: that goes on when the party's is over.
+    #[must_use]
+    pub const fn dialog(&self) -> Option<DialogId> {
+        self.dialog
+    }
+
+    /// It is another call's from now on: of a party and by a request with these names there. Says what became of which.
+    pub fn moved(&mut self, party: PartyId, own: impl FnOnce() -> OwnId) -> Option<(OwnId, OwnId)> {
+        self.party = party;
+        let was = self.on_its_way?;
+        let is = own();
+        self.on_its_way = Some(is);
+        Some((was, is))
     }
 
     /// Who is told.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::record::{CallRecord, TransferRecord};
 use super::replaces::Replaces;
 use super::route::Via;
-use crate::message::{Address, Header, Reason, Refer, Rejection, RequestId, Status};
+use crate::message::{Address, DialogId, Header, Reason, Refer, Rejection, RequestId, Status};
 
 /// Names a party of a call. The driver knows its dialog and its leg in the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -249,6 +249,8 @@ pub enum Act {
     Notify {
         /// Whom.
         party: PartyId,
+        /// In which dialog, if not in the party's.
+        dialog: Option<DialogId>,
         /// Names the NOTIFY.
         request: OwnId,
         /// `Event`.

@@ -6,7 +6,7 @@ use super::TransferKey;
 use super::task::Task;
 use crate::call::record::TransferRecord;
 
-impl Task<'_> {
+impl Task {
     /// Keeps how a transfer stands, and tells whoever listens if that is news.
     pub(super) fn transfer_stands(&self, record: TransferRecord) {
         let event = told(self.number, &record);

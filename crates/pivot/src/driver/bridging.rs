@@ -15,7 +15,7 @@ use crate::call::{Input, MediaAct, MediaInput, PartyId};
 /// The relay's audio of that name.
 const SILENCE: &str = "silence";
 
-impl Task<'_> {
+impl Task {
     /// Does what is said about media.
     pub(super) async fn bridge(&mut self, act: MediaAct) {
         let about = about(&act);

@@ -24,7 +24,7 @@ struct Key {
     duration_ms: u16,
 }
 
-impl Task<'_> {
+impl Task {
     /// Answers an INFO.
     pub(super) async fn informed(&mut self, party: PartyId, request: RequestId, kind: Option<&str>, body: &str) {
         if body.is_empty() {

@@ -140,6 +140,16 @@ impl Facts {
         }
     }
 
+    /// What another call has gathered is of this one, by other names.
+    pub(super) fn take_in(&mut self, other: Self, renames: &BTreeMap<Arc<str>, Arc<str>>) {
+        let named = |name: Arc<str>| renames.get(&name).cloned().unwrap_or(name);
+        self.is_wanted |= other.is_wanted;
+        self.first_packets.extend(other.first_packets.into_iter().map(|(party, at)| (named(party), at)));
+        // Who had left there has no name here that is its own.
+        let room = GONE_MAX.saturating_sub(self.gone.len());
+        self.gone.extend(other.gone.into_iter().take(room));
+    }
+
     fn of(&self, state: Option<&CallState>, now: Duration) -> MediaFacts {
         let legs = state.map_or(&[][..], |state| &state.legs);
         let there = legs.iter().map(|leg| PartyMedia::new(leg, self.first_packets.get(&leg.party).copied()));
@@ -167,7 +177,7 @@ impl Facts {
     }
 }
 
-impl Task<'_> {
+impl Task {
     /// A transfer's record is in the book, in this state.
     pub(super) async fn transfer_is_kept(&mut self, transfer: TransferId, state: TransferState) {
         self.facts.is_wanted = true;

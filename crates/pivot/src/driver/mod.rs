@@ -8,6 +8,8 @@ mod commanding;
 mod evidence_store;
 mod info;
 mod media_facts;
+mod merging;
+mod replacing;
 mod settings;
 mod signalling;
 mod task;
@@ -225,9 +227,9 @@ async fn take_media(shared: Weak<Shared>, mut events: broadcast::Receiver<Arc<Ca
         };
         let Some(shared) = shared.upgrade() else { return };
         if concerns_calls(&event.kind) {
-            let call = shared.index().calls.get(&event.call).cloned();
+            let index = shared.index();
             // The call may be over.
-            call.and_then(|(_, handle)| handle.send(Message::Media(event)).ok());
+            index.calls.get(&event.call).and_then(|(_, handle)| handle.send(Message::Media(Arc::clone(&event))).ok());
         }
     }
 }
@@ -251,6 +253,8 @@ impl Shared {
 
     /// Passes on what SIP says to whom it concerns.
     fn signalled(self: &Arc<Self>, event: Event) {
+        // Whoever is found is sent it before the dialog can be somebody else's.
+        let mut index = self.index();
         let handle = match &event {
             Event::Invite(..) | Event::Refer { dialog: None, .. } => None,
             Event::Cancelled(dialog, _)
@@ -262,8 +266,8 @@ impl Shared {
             | Event::Offer { dialog, .. }
             | Event::Refer { dialog: Some(dialog), .. }
             | Event::Notify { dialog, .. }
-            | Event::Other { dialog, .. } => self.index().dialogs.get(dialog).cloned(),
-            Event::Answered { request, .. } => self.index().requests.remove(request),
+            | Event::Other { dialog, .. } => index.dialogs.get(dialog).cloned(),
+            Event::Answered { request, .. } => index.requests.remove(request),
         };
         let event = match handle {
             Some(handle) => {
@@ -273,9 +277,17 @@ impl Shared {
             }
             None => event,
         };
+        drop(index);
         match event {
             Event::Invite(dialog, incoming) => self.invited(dialog, incoming),
-            // Nobody is left, or nobody was there, whom it could concern.
+            Event::Refer { dialog: None, request, refer } => self.refer_outside(request, refer),
+            event => self.unheard(event),
+        }
+    }
+
+    /// Nobody is left, or nobody was there, whom it could concern.
+    fn unheard(&self, event: Event) {
+        match event {
             Event::Offer { request, .. }
             | Event::Refer { request, .. }
             | Event::Notify { request, .. }
@@ -296,7 +308,7 @@ impl Shared {
             return refuse(403, "the address is none of `pivot.trunks.NAME.addresses`");
         };
         if !incoming.replaces.is_empty() {
-            return refuse(481, "an INVITE with Replaces is not taken");
+            return self.replaces(dialog, incoming, trunk);
         }
         let Some(plan) = self.settings.plan(&incoming, trunk) else {
             return refuse(404, "no entry of `pivot.routes` is for it");
@@ -320,17 +332,17 @@ impl Shared {
                 Ok((name, legs)) => {
                     shared.index().calls.insert(Arc::clone(&name), (number, sender.clone()));
                     Task::new(&shared, &name, number, legs, sender, inbox).run(dialog, plan, &incoming).await;
-                    shared.index().calls.remove(&name);
                 }
                 Err(error) => {
                     drop(inbox);
                     let status = error.status();
                     tracing::warn!(call = %incoming.call_id, %error, code = status.code, "call refused");
                     shared.reject(dialog, status);
-                    shared.index().dialogs.remove(&dialog);
+                    let mut index = shared.index();
+                    index.dialogs.remove(&dialog);
+                    index.alive -= 1;
                 }
             }
-            shared.index().alive -= 1;
         });
     }
 
@@ -339,12 +351,15 @@ impl Shared {
     async fn begin_media(&self, call_id: &str, number: u64) -> Result<(Arc<str>, Legs), MediaError> {
         let plain: String =
             call_id.chars().map(|char| if char == '/' || char.is_control() { '_' } else { char }).collect();
+        // Two calls of one worker can become one.
+        let beside = self.settings.one_worker.then(|| self.index().calls.keys().next().cloned()).flatten();
+        let beside = beside.as_deref();
         let fits = |name: &String| !name.is_empty() && name.len() <= patchcord_control::api::NAME_LEN_MAX;
         let other: Arc<str> = format!("pivot-{number}").into();
         let name = Some(plain).filter(fits).map_or_else(|| Arc::clone(&other), Arc::from);
-        match Legs::begin(Arc::clone(&self.relay), Arc::clone(&name), number).await {
+        match Legs::begin(Arc::clone(&self.relay), Arc::clone(&name), number, beside).await {
             Err(MediaError::Relay(error)) if error.code == ErrorCode::CallExists && name != other => {
-                Legs::begin(Arc::clone(&self.relay), Arc::clone(&other), number).await.map(|legs| (other, legs))
+                Legs::begin(Arc::clone(&self.relay), Arc::clone(&other), number, beside).await.map(|legs| (other, legs))
             }
             begun => begun.map(|legs| (name, legs)),
         }

@@ -28,6 +28,8 @@ pub struct Settings {
     pub timing: Timing,
     /// Calls at a time; more are answered 503.
     pub calls_max: usize,
+    /// All calls are on one worker of the relay as long as that has room, so that any two of them can become one.
+    pub one_worker: bool,
     /// The country whose ringing tone a transferee hears while the target rings; none: it goes on with hold audio.
     pub ringback: Option<String>,
     /// What is kept of what calls say; nothing of it where `sip` has a trace of its own.

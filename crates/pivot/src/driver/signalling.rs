@@ -7,7 +7,7 @@ use crate::call::replaces::{Asker, Confirmed, Replaces};
 use crate::call::route::Via;
 use crate::call::sipfrag::status;
 use crate::call::words::{Decision, Dial, Resolution};
-use crate::call::{Act, Call, Input, OwnId, PartyId};
+use crate::call::{Act, Call, Input, OwnId, PartyId, TransferId};
 use crate::media::MediaError;
 use crate::message::{
     Action, Credentials, DialogId, Event, Header, Outgoing, Reason, Rejection, RequestId, Sdp, Status,
@@ -16,7 +16,7 @@ use crate::message::{
 /// The user part of our Contact.
 const CONTACT: &str = "patchcord";
 
-impl Task<'_> {
+impl Task {
     /// SIP says something about the call.
     pub(super) async fn signalled(&mut self, event: Event) {
         match event {
@@ -41,7 +41,11 @@ impl Task<'_> {
                 }
             }
             Event::Rejected(dialog, rejection) => self.input(dialog, |party| Input::Rejected(party, rejection)),
-            Event::Cancelled(dialog, reason) => self.input(dialog, |party| Input::Cancelled(party, reason)),
+            Event::Cancelled(dialog, reason) => {
+                self.input(dialog, |party| Input::Cancelled(party, reason.clone()));
+                // If the answer has crossed with it, the dialog is over all the same.
+                self.input(dialog, |party| Input::Ended(party, reason));
+            }
             Event::Ended(dialog, reason) => self.input(dialog, |party| Input::Ended(party, reason)),
             Event::Acknowledged { dialog, answer } => {
                 let Some(party) = self.party_of(dialog) else { return };
@@ -91,19 +95,16 @@ impl Task<'_> {
         self.shared.dialogs().insert(call_id, ours, theirs, Confirmed::Yes, (self.number, *dialog));
     }
 
-    /// Whose dialog a `Replaces` means.
-    fn resolve(&self, replaces: &Replaces) -> Resolution {
+    /// Whose dialog a `Replaces` means; none: another call's, which is asked for.
+    fn resolve(&self, transfer: TransferId, replaces: &Replaces) -> Option<Resolution> {
         let found = self.shared.dialogs().find(replaces, Asker::Refer);
         match found {
             Ok((number, dialog)) if number == self.number => {
-                self.party_of(dialog).map_or_else(|| Resolution::Refused(status(481)), Resolution::Here)
+                Some(self.party_of(dialog).map_or_else(|| Resolution::Refused(status(481)), Resolution::Here))
             }
-            Ok(_) => Resolution::Refused(Status {
-                code: 501,
-                phrase: "Transfers Between Two Calls Are Not Implemented".into(),
-            }),
-            Err(status) if status.code == 481 => Resolution::Foreign,
-            Err(status) => Resolution::Refused(status),
+            Ok((_, dialog)) => self.want(transfer, dialog).err().map(Resolution::Refused),
+            Err(status) if status.code == 481 => Some(Resolution::Foreign),
+            Err(status) => Some(Resolution::Refused(status)),
         }
     }
 
@@ -200,9 +201,11 @@ impl Task<'_> {
             Act::Respond { request, status, headers } => {
                 self.shared.stack.act(Action::Respond { request, status, headers, sdp: None });
             }
-            Act::Notify { party, request, event, state, body } => {
+            Act::Notify { party, dialog, request, event, state, body } => {
                 let own = self.own_request(request);
-                self.act(party, |dialog| Action::Notify { dialog, request: own, event, state, body });
+                if let Some(dialog) = dialog.or_else(|| self.dialog(party)) {
+                    self.shared.stack.act(Action::Notify { dialog, request: own, event, state, body });
+                }
             }
             Act::SendRefer { party, request, refer_to, headers } => {
                 let own = self.own_request(request);
@@ -212,8 +215,8 @@ impl Task<'_> {
                 self.happened.push(Input::Decision(transfer, Decision::Failed));
             }
             Act::Resolve(transfer, replaces) => {
-                let resolution = self.resolve(&replaces);
-                self.happened.push(Input::Resolved(transfer, resolution));
+                let resolution = self.resolve(transfer, &replaces);
+                self.happened.extend(resolution.map(|resolution| Input::Resolved(transfer, resolution)));
             }
             // `Task::perform` has done these.
             Act::StartTimer(..) | Act::StopTimer(_) | Act::Media(_) | Act::Transfer(_) | Act::Record(_) | Act::Over => {
@@ -289,6 +292,9 @@ impl Task<'_> {
     }
 
     async fn accept(&mut self, party: PartyId) {
+        if let Some(sdp) = self.parties.get_mut(&party).and_then(|party| party.answer.take()) {
+            return self.act(party, |dialog| Action::Accept { dialog, sdp });
+        }
         let (name, other) = self.names(party);
         match self.legs.answer(&name, &other).await {
             Ok(sdp) => self.act(party, |dialog| Action::Accept { dialog, sdp }),

@@ -10,13 +10,16 @@ use tokio::time::Instant;
 
 use super::commanding::Commanded;
 use super::media_facts::Facts;
+use super::merging::{Handed, Wanted};
+use super::replacing::Replacing;
 use super::timeline::Timeline;
 use super::{Handle, Shared};
+use crate::call::replaces::Confirmed;
 use crate::call::sipfrag::status;
-use crate::call::words::Receipt;
-use crate::call::{Act, Call, Input, OwnId, PartyId, Plan, TimerId};
+use crate::call::words::{Receipt, Resolution};
+use crate::call::{Act, Call, Input, OwnId, PartyId, Plan, TimerId, TransferId};
 use crate::media::{Legs, MediaError};
-use crate::message::{Action, DialogId, Event, Incoming, RequestId};
+use crate::message::{Action, DialogId, Event, Incoming, RequestId, Sdp, Status};
 
 /// Something for a call.
 #[derive(Debug)]
@@ -27,14 +30,24 @@ pub(super) enum Message {
     Media(Arc<CallEvent>),
     /// Somebody commands it by the API.
     Command(Box<Commanded>),
+    /// Another call wants to take it in.
+    Wanted(Wanted),
+    /// A call that was wanted, as it stands.
+    Handed(Box<Handed>),
+    /// One that was wanted for this transfer is not to be had.
+    Refused(TransferId, Status),
+    /// An INVITE wants to replace a party.
+    Replace(Box<Replacing>),
     /// The pivot ends.
     Stop,
 }
 
 /// One call.
-pub(super) struct Task<'a> {
-    pub(super) shared: &'a Arc<Shared>,
+pub(super) struct Task {
+    pub(super) shared: Arc<Shared>,
     pub(super) name: Arc<str>,
+    /// Its own, and those of calls that it has taken in.
+    pub(super) names: Vec<Arc<str>>,
     /// Tells the call's transfers from those of others.
     pub(super) number: u64,
     pub(super) legs: Legs,
@@ -46,10 +59,13 @@ pub(super) struct Task<'a> {
     /// What has happened while something was done.
     pub(super) happened: Vec<Input>,
     commanded: Vec<Commanded>,
+    pub(super) wanted: Vec<Wanted>,
+    pub(super) handed: Vec<Handed>,
+    replacing: Vec<Replacing>,
     timers: BTreeMap<TimerId, Instant>,
     /// Others get a clone, so that answers come back here.
     pub(super) handle: Handle,
-    inbox: mpsc::UnboundedReceiver<Message>,
+    pub(super) inbox: mpsc::UnboundedReceiver<Message>,
 }
 
 /// A party, as SIP and the relay have it.
@@ -68,6 +84,8 @@ pub(super) struct Party {
     pub(super) early: Option<PartyId>,
     /// The latest swap with it as the survivor.
     pub(super) swap: Option<Swap>,
+    /// What its INVITE is answered with, where that had to be known before.
+    pub(super) answer: Option<Sdp>,
 }
 
 /// Names a dialog (RFC 3261 12).
@@ -90,9 +108,16 @@ pub(super) struct Swap {
     pub(super) is_done: bool,
 }
 
-impl<'a> Task<'a> {
+impl Tags {
+    /// Those of the dialog that an INVITE of theirs begins.
+    pub(super) fn of(incoming: &Incoming) -> Self {
+        Self { call_id: incoming.call_id.clone(), ours: incoming.to_tag.clone(), theirs: incoming.from_tag.clone() }
+    }
+}
+
+impl Task {
     pub(super) fn new(
-        shared: &'a Arc<Shared>,
+        shared: &Arc<Shared>,
         name: &Arc<str>,
         number: u64,
         legs: Legs,
@@ -100,8 +125,9 @@ impl<'a> Task<'a> {
         inbox: mpsc::UnboundedReceiver<Message>,
     ) -> Self {
         Self {
-            shared,
+            shared: Arc::clone(shared),
             name: Arc::clone(name),
+            names: [Arc::clone(name)].into(),
             number,
             legs,
             facts: Facts::default(),
@@ -110,23 +136,26 @@ impl<'a> Task<'a> {
             timeline: Timeline::default(),
             happened: Vec::new(),
             commanded: Vec::new(),
+            wanted: Vec::new(),
+            handed: Vec::new(),
+            replacing: Vec::new(),
             timers: BTreeMap::new(),
             handle,
             inbox,
         }
     }
 
-    /// From the INVITE to the end.
+    /// From the INVITE to the end, or until another call takes it in.
     pub(super) async fn run(mut self, dialog: DialogId, plan: Plan, incoming: &Incoming) {
         let mut caller = Party::new(super::CALLER.into(), dialog);
-        caller.tags = Some(Tags {
-            call_id: incoming.call_id.clone(),
-            ours: incoming.to_tag.clone(),
-            theirs: incoming.from_tag.clone(),
-        });
+        let tags = Tags::of(incoming);
+        // The REFER of a transferor that did not wait for the answer can name it.
+        let owner = (self.number, dialog);
+        self.shared.dialogs().insert(&tags.call_id, &tags.ours, &tags.theirs, Confirmed::EarlyTheirs, owner);
+        caller.tags = Some(tags);
         let caller_name = Arc::clone(&caller.name);
         self.parties.insert(Call::CALLER, caller);
-        if let Err(error) = self.take_offer(&caller_name, &plan, incoming).await {
+        if let Err(error) = self.take_offer(&caller_name, &plan.caller.name, incoming).await {
             let status = error.status();
             tracing::info!(call = %self.name, from = %incoming.from.uri, %error, code = status.code, "call refused");
             self.shared.reject(dialog, status);
@@ -135,7 +164,12 @@ impl<'a> Task<'a> {
         tracing::info!(call = %self.name, from = %incoming.from.uri, to = %incoming.request_uri,
             trunk = %plan.caller.name, "call comes in");
         let mut acts = Vec::new();
-        let mut call = Call::new(self.now(), plan, incoming, &mut acts);
+        let call = Call::new(self.now(), plan, incoming, &mut acts);
+        self.go_on(call, acts).await;
+    }
+
+    /// Does what is to be done, and what comes of it, to the end, or until another call takes it in.
+    pub(super) async fn go_on(mut self, mut call: Call, mut acts: Vec<Act>) {
         loop {
             if self.perform(&call, acts).await {
                 break;
@@ -150,12 +184,39 @@ impl<'a> Task<'a> {
                 tracing::debug!(call = %self.name, ?input, "pivot");
                 call.handle(now, input, &mut acts);
             }
+            for replacing in core::mem::take(&mut self.replacing) {
+                self.replace(&mut call, replacing, &mut acts).await;
+            }
+            for handed in core::mem::take(&mut self.handed) {
+                self.take_in(&mut call, handed, &mut acts).await;
+            }
+            // What it says is done by whoever has it.
+            if acts.is_empty() && self.happened.is_empty() {
+                let Some(still_here) = self.hand_over(call) else { return };
+                (self, call) = still_here;
+            }
         }
         self.end().await;
     }
 
     /// Nothing concerns it any more.
-    async fn end(self) {
+    async fn end(mut self) {
+        self.inbox.close();
+        while let Ok(message) = self.inbox.try_recv() {
+            match message {
+                Message::Wanted(wanted) => self.wanted.push(wanted),
+                Message::Handed(handed) => self.handed.push(*handed),
+                Message::Replace(replacing) => self.replacing.push(*replacing),
+                Message::Signal(event) => self.shared.unheard(event),
+                Message::Media(_) | Message::Command(_) | Message::Refused(..) | Message::Stop => {}
+            }
+        }
+        self.wanted.drain(..).for_each(|wanted| wanted.refuse(status(481)));
+        self.handed.drain(..).for_each(Handed::resume);
+        for Replacing { dialog, .. } in self.replacing.drain(..) {
+            self.shared.index().dialogs.remove(&dialog);
+            self.shared.reject(dialog, status(481));
+        }
         {
             let mut index = self.shared.index();
             for party in self.parties.values() {
@@ -165,16 +226,26 @@ impl<'a> Task<'a> {
                 index.requests.remove(request);
             }
         }
-        let Self { shared, number, legs, facts, .. } = self;
+        let Self { shared, number, names, legs, facts, .. } = self;
         let state = legs.end().await;
-        facts.end(shared, number, state.as_deref());
+        facts.end(&shared, number, state.as_deref());
+        let mut index = shared.index();
+        for name in &names {
+            index.calls.remove(name);
+        }
+        index.alive -= 1;
     }
 
-    /// The caller's leg, of the offer in its INVITE, if there is one.
-    async fn take_offer(&mut self, caller: &Arc<str>, plan: &Plan, incoming: &Incoming) -> Result<(), MediaError> {
+    /// The leg of a caller that comes by this trunk, of the offer in its INVITE, if there is one.
+    pub(super) async fn take_offer(
+        &mut self,
+        caller: &Arc<str>,
+        trunk: &str,
+        incoming: &Incoming,
+    ) -> Result<(), MediaError> {
         let Some(offer) = &incoming.offer else { return Ok(()) };
         self.legs.offered_by(caller, offer).await?;
-        let trunk = self.shared.settings.trunks.get(&plan.caller.name);
+        let trunk = self.shared.settings.trunks.get(trunk);
         if self.legs.is_secure(caller)
             && !incoming.origin.transport.is_secure()
             && !trunk.is_some_and(|trunk| trunk.allows_srtp_without_tls)
@@ -188,7 +259,12 @@ impl<'a> Task<'a> {
 
     /// Waits until something has happened to the call.
     async fn wait(&mut self) {
-        while self.happened.is_empty() && self.commanded.is_empty() {
+        while self.happened.is_empty()
+            && self.commanded.is_empty()
+            && self.wanted.is_empty()
+            && self.handed.is_empty()
+            && self.replacing.is_empty()
+        {
             let next = self.timers.iter().min_by_key(|(_, due)| **due).map(|(timer, due)| (*timer, *due));
             let run_down = async {
                 match next {
@@ -204,6 +280,12 @@ impl<'a> Task<'a> {
                     Some(Message::Signal(event)) => self.signalled(event).await,
                     Some(Message::Media(event)) => self.media_said(&event),
                     Some(Message::Command(commanded)) => self.commanded.push(*commanded),
+                    Some(Message::Wanted(wanted)) => self.wanted.push(wanted),
+                    Some(Message::Handed(handed)) => self.handed.push(*handed),
+                    Some(Message::Refused(transfer, status)) => {
+                        self.happened.push(Input::Resolved(transfer, Resolution::Refused(status)));
+                    }
+                    Some(Message::Replace(replacing)) => self.replacing.push(*replacing),
                     Some(Message::Stop) => self.hang_up(),
                     // It holds a sender itself.
                     None => return,
@@ -261,6 +343,16 @@ impl<'a> Task<'a> {
 
 impl Party {
     pub(super) const fn new(name: Arc<str>, dialog: DialogId) -> Self {
-        Self { name, dialog, tags: None, peer: None, is_held: false, hold_audio: None, early: None, swap: None }
+        Self {
+            name,
+            dialog,
+            tags: None,
+            peer: None,
+            is_held: false,
+            hold_audio: None,
+            early: None,
+            swap: None,
+            answer: None,
+        }
     }
 }

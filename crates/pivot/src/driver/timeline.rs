@@ -67,6 +67,25 @@ impl Timeline {
         self.lanes.entry(party).or_insert_with(lane);
     }
 
+    /// Another call's parties are of this call, by other ids and names.
+    pub(super) fn take_in(
+        &mut self,
+        other: Self,
+        here: impl Fn(PartyId) -> Option<PartyId>,
+        name: impl Fn(PartyId) -> Arc<str>,
+    ) {
+        for (was, lane) in other.lanes {
+            let Some(is) = here(was) else { continue };
+            let cover = match lane.cover {
+                Some(Cover::EarlyMedia(from)) => here(from).map(Cover::EarlyMedia),
+                cover => cover,
+            };
+            let peer = lane.peer.and_then(&here);
+            // Nothing was told of it here.
+            self.lanes.insert(is, Lane { name: name(is), peer, cover, told: None, ..lane });
+        }
+    }
+
     /// A command was executed. `rings`: ringing tones are played.
     pub(super) fn executed(&mut self, act: &MediaAct, rings: bool) {
         match act {

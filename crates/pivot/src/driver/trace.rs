@@ -211,6 +211,13 @@ impl Traces {
         self.state().awaited.remove(&dialog);
     }
 
+    /// A call was taken into another one: what was said in it was said there, by parties of other names.
+    pub(super) fn merge(&self, into: u64, from: u64, renames: &BTreeMap<Arc<str>, Arc<str>>) {
+        if !self.is_off() {
+            self.state().merge(into, from, renames, &self.limits);
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -277,6 +284,39 @@ impl State {
         kept.id_bytes += call_id.len() + size_of::<(Arc<str>, Owner)>();
         kept.call_ids.push(call_id);
         self.bytes += kept.bytes();
+        self.fit(limits);
+    }
+
+    fn merge(&mut self, into: u64, from: u64, renames: &BTreeMap<Arc<str>, Arc<str>>, limits: &TraceLimits) {
+        let Some(gone) = self.calls.remove(&from) else { return };
+        self.bytes -= gone.bytes();
+        let named = |name: Arc<str>| renames.get(&name).cloned().unwrap_or(name);
+        for call_id in gone.call_ids {
+            let owners = self.owners.get_mut(&call_id).into_iter().flatten();
+            let Some(owner) = owners.into_iter().find(|owner| owner.call == from) else { continue };
+            let moved = Owner { call: into, party: named(Arc::clone(&owner.party)) };
+            if let Some(owners) = self.owners.get_mut(&call_id) {
+                owners.retain(|owner| owner.call != from);
+            }
+            self.own(call_id, moved, limits);
+        }
+        // In the order of time with what this call has.
+        let kept = self.calls.remove(&into);
+        self.bytes -= kept.as_ref().map_or(0, Kept::bytes);
+        let kept = kept.unwrap_or_default();
+        let mut left_out = kept.left_out + gone.left_out;
+        let theirs = gone.head.into_iter().chain(gone.tail);
+        let theirs = theirs.map(|message| TraceMessage { party: named(Arc::clone(&message.party)), ..message });
+        let mut messages: Vec<_> = kept.head.into_iter().chain(kept.tail).chain(theirs).collect();
+        messages.sort_by_key(|message| message.at);
+        let mut both = Kept { call_ids: kept.call_ids, id_bytes: kept.id_bytes, ..Kept::default() };
+        for message in messages {
+            both.push(message, limits);
+        }
+        left_out += core::mem::take(&mut both.left_out);
+        both.left_out = left_out;
+        self.bytes += both.bytes();
+        self.calls.insert(into, both);
         self.fit(limits);
     }
 

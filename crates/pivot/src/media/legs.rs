@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 
 use patchcord_control::api::{
     CallState, CodecParts, CodecSpec, Command, CommandAnswer, CommandRequest, Detail, Direction, ID_LEN_MAX, LatchSpec,
-    LegCodecs, LegCreate, LegDirection, LegRemote, LegSrtp, OneParty, RelayingName, Secret,
+    LegCodecs, LegCreate, LegDirection, LegRemote, LegSrtp, MergeCall, OneParty, RelayingName, Secret,
 };
 use patchcord_control::{ApiError, ErrorCode};
 use thiserror::Error;
@@ -111,14 +111,25 @@ impl MediaError {
 }
 
 impl Legs {
-    /// Begins the call at the relay.
+    /// Begins the call at the relay, on the worker of the call `beside` if that has room.
     ///
     /// # Errors
     /// The relay has no room, or is not there.
-    pub async fn begin(relay: Arc<dyn Relay>, call: Arc<str>, session: u64) -> Result<Self, MediaError> {
+    pub async fn begin(
+        relay: Arc<dyn Relay>,
+        call: Arc<str>,
+        session: u64,
+        beside: Option<&str>,
+    ) -> Result<Self, MediaError> {
         // Another name is another request.
         let id = if call.len() <= ID_LEN_MAX { call.to_string() } else { format!("pivot-call-{session}") };
-        relay.create(&call, &id).await?;
+        match relay.create(&call, &id, beside).await {
+            // That one is over, or its worker full.
+            Err(error) if beside.is_some() && matches!(error.code, ErrorCode::UnknownCall | ErrorCode::NoRoom) => {
+                relay.create(&call, &format!("pivot-call-{session}-alone"), None).await?;
+            }
+            created => created?,
+        }
         Ok(Self { relay, call, parties: BTreeMap::new(), requests: 0, session })
     }
 
@@ -140,7 +151,8 @@ impl Legs {
     /// The relay refuses.
     pub async fn execute(&mut self, commands: Vec<Command>) -> Result<Arc<CommandAnswer>, ApiError> {
         self.requests += 1;
-        let id = format!("pivot-{}", self.requests);
+        // Its receipts are told from those of a call that is taken in.
+        let id = format!("pivot-{}-{}", self.session, self.requests);
         self.relay.execute(&self.call, CommandRequest { id, commands, wait_ms: 0 }).await
     }
 
@@ -216,6 +228,20 @@ impl Legs {
             (leg.codecs, leg.owes_answer) = (codecs, false);
         }
         Ok(self.describe(party, mirrored(theirs.direction), Some(&theirs)))
+    }
+
+    /// All legs of another call are this call's from now on; `rename` says what parties are called then, if they are called otherwise.
+    ///
+    /// # Errors
+    /// The relay refuses; nothing has changed.
+    pub async fn merge(&mut self, other: &mut Self, rename: BTreeMap<String, String>) -> Result<(), MediaError> {
+        self.requests += 1;
+        let id = format!("pivot-merge-{}-{}", self.session, self.requests);
+        let named = |party: Arc<str>| rename.get(&*party).map_or(party, |name| name.as_str().into());
+        let request = MergeCall { id, call: other.call.to_string(), rename: rename.clone() };
+        self.relay.merge(&self.call, request).await?;
+        self.parties.extend(core::mem::take(&mut other.parties).into_iter().map(|(party, leg)| (named(party), leg)));
+        Ok(())
     }
 
     /// The party is gone: its port is free.

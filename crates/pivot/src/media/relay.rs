@@ -4,7 +4,7 @@ use core::pin::Pin;
 use std::sync::Arc;
 
 use patchcord_control::ApiError;
-use patchcord_control::api::{CallEvent, CallState, CommandAnswer, CommandRequest, TransferEvent};
+use patchcord_control::api::{CallEvent, CallState, CommandAnswer, CommandRequest, MergeCall, TransferEvent};
 use tokio::sync::broadcast;
 
 /// Something that will be there.
@@ -12,8 +12,8 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Takes the same commands as every other client of the relay has (docs/http-api.md).
 pub trait Relay: Send + Sync {
-    /// Creates a call; with the same `id` once.
-    fn create<'a>(&'a self, call: &'a str, id: &'a str) -> Pending<'a, Result<(), ApiError>>;
+    /// Creates a call, if `beside` says so on the worker of that call; with the same `id` once.
+    fn create<'a>(&'a self, call: &'a str, id: &'a str, beside: Option<&'a str>) -> Pending<'a, Result<(), ApiError>>;
 
     /// Executes commands, all or none.
     fn execute<'a>(
@@ -21,6 +21,9 @@ pub trait Relay: Send + Sync {
         call: &'a str,
         request: CommandRequest,
     ) -> Pending<'a, Result<Arc<CommandAnswer>, ApiError>>;
+
+    /// Takes another call into this one: all its parties, with the names that it says, or nothing.
+    fn merge<'a>(&'a self, call: &'a str, request: MergeCall) -> Pending<'a, Result<(), ApiError>>;
 
     /// How a call stands, with what its legs have received and sent.
     fn state<'a>(&'a self, call: &'a str) -> Pending<'a, Result<CallState, ApiError>>;

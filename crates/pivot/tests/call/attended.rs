@@ -6,6 +6,7 @@ use patchcord_pivot::call::sipfrag::status;
 use patchcord_pivot::call::trunk::{ReferMode, Trunk};
 use patchcord_pivot::call::words::Resolution;
 use patchcord_pivot::call::{Input, MediaInput, PartyId, Plan, TimerId};
+use patchcord_pivot::message::{DialogId, Refer};
 
 use crate::ears::Hears;
 use crate::world::{AGENT, CALLER, Dialog, World, carrier, incoming, plan, refer};
@@ -97,7 +98,9 @@ fn a_call_that_cannot_be_taken_in_stays_as_it_is() {
     let (mut world, request) = asking();
     let mut other = World::talking(plan(ReferMode::Pivot));
     other.refer(AGENT, refer(&["tel:+15550199"]));
-    let mut other = world.merge(other, CALLER).expect_err("it is in a transfer");
+    let (mut other, refused) =
+        world.merge(other, CALLER).map_err(|(other, status)| (*other, status)).expect_err("it is in a transfer");
+    assert_eq!(refused.code, 491);
     let (id, _) = world.to_resolve.clone().expect("a question");
     world.input(Input::Resolved(id, Resolution::Refused(status(481))));
     assert_eq!((world.answer(request), world.transfer().rule), (Some(481), Some(Rule::Replaces)));
@@ -105,7 +108,56 @@ fn a_call_that_cannot_be_taken_in_stays_as_it_is() {
     other.cut_over();
     other.wind_up();
     let mut idle = World::talking(plan(ReferMode::Pivot));
-    assert!(idle.merge(World::talking(plan(ReferMode::Pivot)), CALLER).is_err(), "nobody asked");
+    let refused = idle.merge(World::talking(plan(ReferMode::Pivot)), CALLER).map_err(|(_, status)| status.code);
+    assert_eq!(refused, Err(481), "nobody asked");
+    let (mut world, _) = asking();
+    let addresses = [([198, 51, 100, 1].into(), 32)].into();
+    let elsewhere = std::sync::Arc::new(Trunk { addresses, ..carrier() });
+    let other = World::talking(Plan { caller: elsewhere, ..plan(ReferMode::Pivot) });
+    let refused = world.merge(other, CALLER).map_err(|(_, status)| status.code);
+    assert_eq!(refused, Err(403), "a dialog of somebody else");
+}
+
+#[test]
+fn whoever_is_told_of_a_transfer_of_a_call_that_is_taken_in_is_told_its_end() {
+    let (mut world, _) = asking();
+    let mut other = World::talking(plan(ReferMode::Pivot));
+    other.refer(AGENT, refer(&["tel:+15550199"]));
+    other.accept(PartyId(2));
+    other.cut_over();
+    assert_eq!(other.told(AGENT), [100], "its answer is awaited");
+    world.merge(other, CALLER).map_err(drop).expect("merged");
+    let told = PartyId(3);
+    world.answer_notifies(200);
+    assert_eq!(world.told(told), [100, 200]);
+    world.fire(TimerId::Grace(told));
+    assert_eq!(world.dialog(told), Dialog::Over);
+    world.wind_up();
+}
+
+#[test]
+fn a_refer_outside_of_the_dialog_is_told_the_end_whoever_has_hung_up() {
+    let outside = || Refer { subscription: Some(DialogId(0)), ..refer(&["tel:+15550199"]) };
+    let mut world = World::talking(plan(ReferMode::Pivot));
+    let (_, answer) = world.refer(AGENT, outside());
+    assert_eq!(answer, Some(202));
+    world.hang_up(AGENT);
+    world.hang_up(CALLER);
+    world.reject(PartyId(2), 487);
+    assert!(!world.is_over, "a NOTIFY is on its way");
+    world.answer_notifies(200);
+    assert_eq!(world.told(AGENT), [100, 487]);
+    assert!(world.is_over);
+
+    let mut world = World::talking(plan(ReferMode::Pivot));
+    world.refer(AGENT, outside());
+    world.accept(PartyId(2));
+    world.cut_over();
+    world.fire(TimerId::Grace(AGENT));
+    assert_eq!(world.dialog(AGENT), Dialog::Over, "its BYE waits for no answer in another dialog");
+    world.answer_notifies(200);
+    assert_eq!(world.told(AGENT), [100, 200]);
+    world.wind_up();
 }
 
 #[test]

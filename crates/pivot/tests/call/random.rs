@@ -9,7 +9,7 @@ use patchcord_pivot::call::sipfrag::status;
 use patchcord_pivot::call::trunk::ReferMode;
 use patchcord_pivot::call::words::{Decision, Resolution};
 use patchcord_pivot::call::{Command, Input, MediaInput, OwnId, PartyId, Plan, TimerId, TransferId};
-use patchcord_pivot::message::{Refer, RequestId};
+use patchcord_pivot::message::{DialogId, Refer, RequestId};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
@@ -71,9 +71,15 @@ fn step(world: &mut World, (what, which, how): Step) {
         9..=12 => {
             let Some(party) = there else { return };
             let refer_sub = [None, Some(true), Some(false), None][usize::from(how / 8 % 4)];
+            // One in four comes outside of the dialog.
+            let subscription = (how / 32).is_multiple_of(4).then_some(DialogId(0));
             world.refer(
                 party,
-                Refer { refer_sub, ..refer(REFER_TO[usize::from(if what < 11 { how % 3 } else { how % 8 })]) },
+                Refer {
+                    refer_sub,
+                    subscription,
+                    ..refer(REFER_TO[usize::from(if what < 11 { how % 3 } else { how % 8 })])
+                },
             );
         }
         13..=15 => {
@@ -165,9 +171,21 @@ fn step(world: &mut World, (what, which, how): Step) {
         }
         32 => {
             let Some((id, _)) = world.to_resolve.take() else { return };
-            let other = || match how / 5 % 3 {
+            let other = || match how / 5 % 5 {
                 0 => World::talking(plan(ReferMode::Pivot)),
                 1 => World::new(plan(ReferMode::Pivot)),
+                2 | 3 => {
+                    // Its agent is told of a transfer, and leaves.
+                    let mut other = World::talking(plan(ReferMode::Pivot));
+                    let subscription = how.is_multiple_of(2).then_some(DialogId(0));
+                    other.refer(AGENT, Refer { subscription, ..refer(REFER_TO[0]) });
+                    other.accept(PartyId(2));
+                    other.cut_over();
+                    if how & 32 != 0 {
+                        other.hang_up(AGENT);
+                    }
+                    other
+                }
                 _ => {
                     let mut other = World::talking(plan(ReferMode::Pivot));
                     other.refer(AGENT, refer(REFER_TO[0]));

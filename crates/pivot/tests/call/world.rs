@@ -1,5 +1,6 @@
 //! The driver's side of a call: dialogs, requests, subscriptions and timers, each with its rules.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,12 +17,17 @@ use patchcord_pivot::call::words::{Dial, Question};
 use patchcord_pivot::call::{
     Act, Call, Command, CommandError, Input, MediaInput, OwnId, PartyId, Plan, TimerId, TransferId,
 };
-use patchcord_pivot::message::{Address, Header, Incoming, Origin, Refer, Rejection, RequestId, Status, Transport};
+use patchcord_pivot::message::{
+    Address, DialogId, Header, Incoming, Origin, Refer, Rejection, RequestId, Status, Transport,
+};
 
 use crate::ears::{Ears, Hears};
 
 pub(crate) const CALLER: PartyId = PartyId(0);
 pub(crate) const AGENT: PartyId = PartyId(1);
+
+/// Of all worlds, as calls become one.
+static NEXT_DIALOG: AtomicU64 = AtomicU64::new(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialog {
@@ -60,6 +66,11 @@ pub(crate) struct World {
     /// Since [`World::forget`].
     pub(crate) acts: Vec<Act>,
     next_request: u64,
+}
+
+/// Whether a subscription is in a dialog of its own.
+fn is_own(event: &str) -> bool {
+    event.contains('@')
 }
 
 pub(crate) fn address(uri: &str) -> Address {
@@ -259,7 +270,7 @@ impl World {
     }
 
     /// The call takes in another one.
-    pub(crate) fn merge(&mut self, other: Self, matched: PartyId) -> Result<(), Box<Self>> {
+    pub(crate) fn merge(&mut self, other: Self, matched: PartyId) -> Result<(), (Box<Self>, Status)> {
         let mut acts = Vec::new();
         let now = self.now;
         let (ears, dialogs) = (other.ears.clone(), other.dialogs.clone());
@@ -269,12 +280,23 @@ impl World {
                 for &(was, is) in &merged.parties {
                     self.dialogs.insert(is, dialogs[&was]);
                 }
+                let here = |party: PartyId| {
+                    let moved = merged.parties.iter().find_map(|&(was, is)| (was == party).then_some(is));
+                    moved.unwrap_or(PartyId(u32::MAX))
+                };
+                let moved = |((party, event), codes): ((PartyId, Box<str>), Vec<u16>)| ((here(party), event), codes);
+                self.told.extend(other.told.into_iter().map(moved));
+                self.refused.extend(other.refused.into_iter().map(|(party, event)| (here(party), event)));
+                for &(was, is) in &merged.requests {
+                    let (party, event) = other.notifies[&was].clone();
+                    self.notifies.insert(is, (here(party), event));
+                }
                 self.take(acts);
                 Ok(())
             }
-            Err(call) => {
+            Err((call, status)) => {
                 assert!(acts.is_empty());
-                Err(Box::new(Self { call: *call, ..other }))
+                Err((Box::new(Self { call: *call, ..other }), status))
             }
         }
     }
@@ -305,7 +327,7 @@ impl World {
                 Dialog::Dialled => assert!(runs(TimerId::Ring(party)), "{party:?} may ring for ever"),
                 Dialog::Cancelled => assert!(settles, "{party:?} may stay cancelled for ever"),
                 Dialog::Answered | Dialog::Up if view.is_leaving => {
-                    let is_told = self.notifies.values().any(|(told, _)| *told == party);
+                    let is_told = self.notifies.values().any(|(told, event)| *told == party && !is_own(event));
                     assert!(
                         settles || runs(TimerId::Grace(party)) != is_told,
                         "{party:?} may leave for ever, or may not"
@@ -350,7 +372,7 @@ impl World {
             Act::Cancel(party, _) => self.step(*party, &[Dialog::Dialled], Dialog::Cancelled),
             Act::Bye(party, _) => {
                 let is_forced = self.forced.contains(party);
-                let waits = self.notifies.values().any(|(told, _)| told == party);
+                let waits = self.notifies.values().any(|(told, event)| told == party && !is_own(event));
                 assert!(is_forced || !waits, "a BYE before the NOTIFY was answered");
                 let from = if is_forced { &[Dialog::Up, Dialog::Answered][..] } else { &[Dialog::Up] };
                 self.step(*party, from, Dialog::Over);
@@ -367,8 +389,10 @@ impl World {
                 assert!(answer.replace(status.clone()).is_none(), "{request:?} is answered once");
                 self.headers.insert(*request, headers.clone());
             }
-            Act::Notify { party, request, event, state, body } => {
-                self.check_notify(*party, *request, event, state, body);
+            Act::Notify { party, dialog, request, event, state, body } => {
+                // One in a dialog of its own is no other's of the party.
+                let event = dialog.map_or_else(|| event.to_string(), |dialog| format!("{event}@{}", dialog.0));
+                self.check_notify(*party, *request, &event, state, body);
             }
             Act::SendRefer { party, request, refer_to, .. } => {
                 assert!(matches!(self.dialog(*party), Dialog::Up | Dialog::Answered));
@@ -403,7 +427,8 @@ impl World {
     }
 
     fn check_notify(&mut self, party: PartyId, request: OwnId, event: &str, state: &str, body: &str) {
-        assert!(matches!(self.dialog(party), Dialog::Up | Dialog::Answered), "a NOTIFY to {party:?}, which is gone");
+        let is_there = matches!(self.dialog(party), Dialog::Up | Dialog::Answered);
+        assert!(is_there || is_own(event), "a NOTIFY to {party:?}, which is gone");
         let subscription = (party, event.into());
         assert!(!self.refused.contains(&subscription), "a NOTIFY after one was refused");
         assert!(!self.notifies.values().any(|known| *known == subscription), "two NOTIFYs at a time");
@@ -422,6 +447,10 @@ impl World {
         assert_eq!(self.dialogs.values().find(|dialog| **dialog != Dialog::Over), None, "{:?}", self.dialogs);
         assert_eq!(self.timers, BTreeMap::new(), "timers are stopped");
         assert!(self.requests.values().all(Option::is_some), "every request is answered: {:?}", self.requests);
+        let untold = self.told.iter().find(|(of, codes)| {
+            is_own(&of.1) && !self.refused.contains(of) && codes.last().is_none_or(|&last| last < 200)
+        });
+        assert_eq!(untold, None, "whoever is told in a dialog of its own is told the end");
         let open: Vec<_> = self.transfers.values().filter(|record| !record.state.is_over()).collect();
         assert!(open.is_empty(), "{open:?}");
         assert!(self.record.as_ref().is_some_and(|record| record.ended.is_some()));
@@ -479,6 +508,7 @@ impl World {
     pub(crate) fn refer(&mut self, party: PartyId, mut refer: Refer) -> (RequestId, Option<u16>) {
         let request = self.next_request();
         refer.cseq = u32::try_from(request.0).expect("few requests");
+        refer.subscription = refer.subscription.map(|_| DialogId(NEXT_DIALOG.fetch_add(1, Ordering::Relaxed)));
         self.input(Input::Refer { party, request, refer: Box::new(refer) });
         (request, self.answer(request))
     }

@@ -161,3 +161,29 @@ fn nothing_is_kept_where_it_is_off() {
     see(&traces, TRUNK, false, "c", "BYE sip:a SIP/2.0\r\n\r\n");
     assert!(traces.of(1).is_none() && traces.is_off());
 }
+
+#[test]
+fn a_call_that_takes_another_in_has_what_was_said_in_both() {
+    let traces = traces(plenty());
+    for (call, call_id) in [(1, "c"), (2, "d")] {
+        invite(&traces, TRUNK, call_id);
+        traces.begins(call, call_id, &"caller".into());
+    }
+    see(&traces, TRUNK, false, "c", "REFER sip:a SIP/2.0\r\n\r\n");
+    traces.merge(1, 2, &[("caller".into(), "caller-2".into())].into());
+    see(&traces, TRUNK, false, "d", "BYE sip:a SIP/2.0\r\n\r\n");
+    let trace = traces.of(1).expect("there is one");
+    let seen: Vec<_> = trace.messages.iter().map(|message| (&*message.party, message.first_line())).collect();
+    let said = |party, line: &'static str| (party, Cow::Borrowed(line));
+    assert_eq!(
+        seen,
+        [
+            said("caller", "INVITE sip:a SIP/2.0"),
+            said("caller-2", "INVITE sip:a SIP/2.0"),
+            said("caller", "REFER sip:a SIP/2.0"),
+            said("caller-2", "BYE sip:a SIP/2.0"),
+        ]
+    );
+    assert_eq!(traces.of(2), None);
+    must_be_accounted(&traces);
+}
