@@ -1,20 +1,29 @@
 //! What is kept of calls and transfers, and the line that an operator reads.
 
+use core::pin::pin;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
 use crate::call::TransferId;
 use crate::call::record::{CallRecord, TransferRecord};
 use crate::call::words::Receipt;
+use crate::webhook::Asked;
 
 /// So many calls are kept; the oldest goes first.
 const CALLS_MAX: usize = 10_000;
+
+/// A transfer that a call has begun is kept by then.
+const KEPT_WITHIN: Duration = Duration::from_secs(1);
 
 /// The calls of this process, with their transfers.
 #[derive(Debug, Default)]
 pub struct Book {
     calls: Mutex<BTreeMap<u64, Kept>>,
+    changed: Notify,
 }
 
 /// A call and its transfers.
@@ -26,6 +35,8 @@ pub struct Kept {
     pub call: Option<CallRecord>,
     /// Its transfers.
     pub transfers: BTreeMap<TransferId, TransferRecord>,
+    /// What came of asking a webhook about them.
+    pub asked: BTreeMap<TransferId, Arc<Asked>>,
 }
 
 impl Book {
@@ -72,13 +83,44 @@ impl Book {
         }
     }
 
+    /// A webhook was asked about a transfer.
+    pub(super) fn asked(&self, name: &Arc<str>, number: u64, id: TransferId, asked: Asked) {
+        say_asked(name, id, &asked);
+        self.keep(name, number, |kept| drop(kept.asked.insert(id, Arc::new(asked))));
+    }
+
+    /// Waits until a transfer stands as wished, at most until then, and gives it as it stands; none: there is no such transfer.
+    pub async fn until(
+        &self,
+        number: u64,
+        id: TransferId,
+        end: Instant,
+        is_so: impl Fn(&TransferRecord) -> bool,
+    ) -> Option<TransferRecord> {
+        // Its call says that it has begun it before it is kept.
+        let kept_by = end.max(Instant::now() + KEPT_WITHIN);
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // What changes from here on is noticed.
+            changed.as_mut().enable();
+            match self.get(number).and_then(|mut kept| kept.transfers.remove(&id)) {
+                Some(record) if is_so(&record) => return Some(record),
+                Some(record) if timeout_at(end, changed).await.is_err() => return Some(record),
+                None if timeout_at(kept_by, changed).await.is_err() => return None,
+                _ => {}
+            }
+        }
+    }
+
     fn keep(&self, name: &Arc<str>, number: u64, change: impl FnOnce(&mut Kept)) {
         let mut calls = self.calls();
         if calls.len() >= CALLS_MAX && !calls.contains_key(&number) {
             calls.pop_first();
         }
-        let new = || Kept { name: Arc::clone(name), call: None, transfers: BTreeMap::new() };
+        let new = || Kept { name: Arc::clone(name), call: None, transfers: BTreeMap::new(), asked: BTreeMap::new() };
         change(calls.entry(number).or_insert_with(new));
+        drop(calls);
+        self.changed.notify_waiters();
     }
 
     fn calls(&self) -> MutexGuard<'_, BTreeMap<u64, Kept>> {
@@ -95,6 +137,21 @@ fn say_over(call: &Arc<str>, record: &CallRecord) {
     let reason = reason.as_ref().map(|reason| format!("{} {}", reason.protocol, reason.cause));
     tracing::info!(call = %call, from = %caller.uri, to = %callee.uri, duration_ms, talked_ms, refused, reason,
         transfers = transfers.len(), "call over");
+}
+
+/// The line that an operator reads when a webhook does not do what it should.
+fn say_asked(call: &Arc<str>, id: TransferId, asked: &Asked) {
+    let Asked { delivery, tries, took, outcome } = asked;
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match outcome {
+        Ok(answer) => {
+            let ignored = (!answer.ignored.is_empty()).then(|| answer.ignored.join(", "));
+            tracing::info!(call = %call, transfer = id.0, %delivery, tries, took_ms, %answer, ignored, "webhook");
+        }
+        Err(why) => {
+            tracing::warn!(call = %call, transfer = id.0, %delivery, tries, took_ms, why = %why, "webhook without an answer");
+        }
+    }
 }
 
 /// The line that an operator reads when somebody complains about a transfer.

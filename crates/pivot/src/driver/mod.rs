@@ -1,6 +1,7 @@
 //! What joins the three: SIP, the calls that decide, and the relay. Each call has a task of its own, to which everything that
 //! concerns it comes in its order.
 
+mod asking;
 mod book;
 mod bridging;
 mod commanding;
@@ -28,6 +29,7 @@ use crate::call::sipfrag::status;
 use crate::media::{Legs, MediaError, Relay};
 use crate::message::{Action, DialogId, Event, Incoming, RequestId, Status, Transport};
 use crate::sip::{SipStack, Stack, StackError};
+use crate::webhook::Webhook;
 
 /// Events of SIP that wait while calls are busy.
 const EVENTS_MAX: usize = 4096;
@@ -52,6 +54,8 @@ struct Shared {
     relay: Arc<dyn Relay>,
     settings: Settings,
     book: Arc<Book>,
+    /// Those that decide about REFERs, by the trunk whose they are.
+    webhooks: BTreeMap<Arc<str>, Arc<Webhook>>,
     started: Instant,
     index: Mutex<Index>,
     /// By what a `Replaces` names them: the number of the call, and the dialog.
@@ -93,6 +97,7 @@ impl Pivot {
     /// # Errors
     /// SIP cannot be spoken as the settings have it; the text says what to change.
     pub async fn start(settings: Settings, relay: Arc<dyn Relay>) -> Result<Self, StackError> {
+        let webhooks = settings.webhooks()?;
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let stack = Stack::start(settings.sip.clone(), sender).await?;
         let heard = relay.events();
@@ -101,6 +106,7 @@ impl Pivot {
             relay,
             settings,
             book: Arc::default(),
+            webhooks,
             started: Instant::now(),
             index: Mutex::default(),
             dialogs: Mutex::new(Dialogs::new(DIALOGS_REMEMBERED)),

@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use patchcord_control::api::CallEvent;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::commanding::Commanded;
 use super::{Handle, Shared};
 use crate::call::sipfrag::status;
-use crate::call::words::Receipt;
-use crate::call::{Act, Call, Input, OwnId, PartyId, Plan, TimerId};
+use crate::call::words::{Decision, Receipt};
+use crate::call::{Act, Call, Input, OwnId, PartyId, Plan, TimerId, TransferId};
+use crate::http::CALL_HEADER;
 use crate::media::{Legs, MediaError};
-use crate::message::{Action, DialogId, Event, Incoming, RequestId};
+use crate::message::{Action, DialogId, Event, Header, Incoming, RequestId};
 
 /// Something for a call.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(super) enum Message {
     Signal(Event),
     /// The relay says it.
     Media(Arc<CallEvent>),
+    /// A webhook has answered, or has not.
+    Decided(TransferId, Box<Decision>),
     /// Somebody commands it by the API.
     Command(Box<Commanded>),
     /// The pivot ends.
@@ -42,6 +46,8 @@ pub(super) struct Task<'a> {
     /// What has happened while something was done.
     pub(super) happened: Vec<Input>,
     commanded: Vec<Commanded>,
+    /// The webhook that is asked. Dropping it ends it.
+    pub(super) asking: JoinSet<()>,
     timers: BTreeMap<TimerId, Instant>,
     /// Others get a clone, so that answers come back here.
     pub(super) handle: Handle,
@@ -104,6 +110,7 @@ impl<'a> Task<'a> {
             own: BTreeMap::new(),
             happened: Vec::new(),
             commanded: Vec::new(),
+            asking: JoinSet::new(),
             timers: BTreeMap::new(),
             handle,
             inbox,
@@ -111,7 +118,7 @@ impl<'a> Task<'a> {
     }
 
     /// From the INVITE to the end.
-    pub(super) async fn run(mut self, dialog: DialogId, plan: Plan, incoming: &Incoming) {
+    pub(super) async fn run(mut self, dialog: DialogId, mut plan: Plan, incoming: &Incoming) {
         let mut caller = Party::new("caller".into(), dialog);
         caller.tags = Some(Tags {
             call_id: incoming.call_id.clone(),
@@ -128,6 +135,9 @@ impl<'a> Task<'a> {
         }
         tracing::info!(call = %self.name, from = %incoming.from.uri, to = %incoming.request_uri,
             trunk = %plan.caller.name, "call comes in");
+        // Whoever answers names the call by it when it wants something done about it over HTTP.
+        plan.dial.headers.retain(|header| !header.name.eq_ignore_ascii_case(CALL_HEADER));
+        plan.dial.headers.push(Header { name: CALL_HEADER.into(), value: (&*self.name).into() });
         let mut acts = Vec::new();
         let mut call = Call::new(self.now(), plan, incoming, &mut acts);
         loop {
@@ -195,6 +205,7 @@ impl<'a> Task<'a> {
                 message = self.inbox.recv() => match message {
                     Some(Message::Signal(event)) => self.signalled(event).await,
                     Some(Message::Media(event)) => self.media_said(&event),
+                    Some(Message::Decided(transfer, decision)) => self.happened.push(Input::Decision(transfer, *decision)),
                     Some(Message::Command(commanded)) => self.commanded.push(*commanded),
                     Some(Message::Stop) => self.hang_up(),
                     // It holds a sender itself.

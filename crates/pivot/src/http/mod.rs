@@ -1,8 +1,12 @@
 //! Transfers over HTTP: begun, watched and explained. The relay's HTTP front serves it under its own token.
 
 mod begin;
+mod tool;
+mod tool_answer;
+mod unknown;
 mod view;
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use axum::Json;
@@ -14,15 +18,20 @@ use axum::routing::{get, post};
 use patchcord_control::http::Extension;
 use patchcord_control::{ApiError, ErrorCode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::time::Instant;
 use utoipa::{OpenApi, ToSchema};
 
 pub use self::begin::{BeginTransfer, OnFailName, Show, TransferMethod};
-pub use self::view::{CauseView, FailureView, ReceiptOf, TransferView};
+pub(crate) use self::tool::CALL_HEADER;
+use self::tool::{TransferCall, Wanted};
+use self::tool_answer::ToolAnswer;
+pub use self::view::{CauseView, FailureView, ReceiptOf, TransferView, WebhookView};
+use crate::call::record::{TransferRecord, TransferState};
 use crate::call::{Command, CommandError};
 use crate::driver::{Pivot, TransferKey};
 
 #[derive(OpenApi)]
-#[openapi(paths(list, show, begin, command), tags((name = "transfers", description = "Transfers of the pivot")))]
+#[openapi(paths(list, show, begin, command, transfer_call), tags((name = "transfers", description = "Transfers of the pivot")))]
 struct Description;
 
 /// What the relay's HTTP front serves besides.
@@ -32,6 +41,7 @@ pub fn extension(pivot: Arc<Pivot>) -> Extension {
         .route("/v1/transfers", get(list).post(begin))
         .route("/v1/transfers/{transfer}", get(show))
         .route("/v1/transfers/{transfer}/commands", post(command))
+        .route("/v1/tools/transfer_call", post(transfer_call))
         .with_state(pivot);
     Extension { routes, description: Description::openapi() }
 }
@@ -48,7 +58,10 @@ async fn list(State(pivot): State<Arc<Pivot>>) -> Json<TransferList> {
     let clock = pivot.clock();
     let calls = pivot.book().all();
     let of_call = |(number, kept): &(u64, crate::driver::Kept)| {
-        let views = kept.transfers.values().rev().map(|record| TransferView::new(*number, &kept.name, record, clock));
+        let view = |record: &TransferRecord| {
+            TransferView::new(*number, &kept.name, record, clock).decided_by(kept.asked.get(&record.id))
+        };
+        let views = kept.transfers.values().rev().map(view);
         views.collect::<Vec<_>>()
     };
     Json(TransferList { transfers: calls.iter().rev().flat_map(of_call).collect() })
@@ -63,7 +76,8 @@ async fn show(State(pivot): State<Arc<Pivot>>, Path(name): Path<String>) -> Resu
     let key = key(&name)?;
     let kept = pivot.book().get(key.call).ok_or_else(|| unknown(&name))?;
     let record = kept.transfers.get(&key.transfer).ok_or_else(|| unknown(&name))?;
-    Ok(Json(TransferView::new(key.call, &kept.name, record, pivot.clock())))
+    let view = TransferView::new(key.call, &kept.name, record, pivot.clock());
+    Ok(Json(view.decided_by(kept.asked.get(&key.transfer))))
 }
 
 /// What came of a command.
@@ -95,6 +109,51 @@ async fn begin(State(pivot): State<Arc<Pivot>>, body: Bytes) -> Result<Response,
     let without_effect = transfer.without_effect();
     let key = pivot.begin(&request, transfer).await?;
     Ok((StatusCode::ACCEPTED, Json(TransferAnswer { transfer: key.to_string(), without_effect })).into_response())
+}
+
+/// Transfers a call as a voice agent's tool call has it. The body of every answer has the same fields.
+#[utoipa::path(
+    post, path = "/v1/tools/transfer_call", tag = "transfers", request_body = TransferCall,
+    responses(
+        (status = 200, body = ToolAnswer, description = "It is over, or the target of a warm transfer has answered: by `code`"),
+        (status = 202, body = ToolAnswer, description = "transfer_started"),
+        (status = 400, body = ToolAnswer, description = "bad_request"),
+        (status = 403, body = ToolAnswer, description = "forbidden_target"),
+        (status = 404, body = ToolAnswer, description = "unknown_call"),
+        (status = 409, body = ToolAnswer, description = "not_transferable, id_reused"),
+        (status = 422, body = ToolAnswer, description = "bad_target"),
+    ),
+    security((), ("token" = []))
+)]
+async fn transfer_call(State(pivot): State<Arc<Pivot>>, body: Bytes) -> Response {
+    let answer = call_tool(&pivot, &body).await.unwrap_or_else(|error| {
+        let status = error.code.status();
+        tracing::info!(code = error.code.name(), why = %error.message, "a tool call was refused");
+        (status, ToolAnswer::refused(&error))
+    });
+    answer.1.respond(answer.0)
+}
+
+async fn call_tool(pivot: &Pivot, body: &[u8]) -> Result<(u16, ToolAnswer), ApiError> {
+    let Wanted { transfer, wait_ms, mut warnings } = TransferCall::read(body)?.wanted()?;
+    let command = transfer.to_command().map_err(|why| ApiError::new(ErrorCode::BadRequest, why))?;
+    let of_method = match transfer.method {
+        TransferMethod::Invite => "a cold transfer by sip_invite",
+        TransferMethod::Refer => "a cold transfer by sip_refer",
+        TransferMethod::Warm => "a warm transfer",
+    };
+    let idle = command.without_effect().into_iter().map(tool::argument);
+    warnings.extend(idle.map(|name| format!("{name} has no effect in {of_method}")));
+    let key = pivot.begin(&transfer, command).await?;
+    let end = Instant::now() + Duration::from_millis(wait_ms.into());
+    // What a warm transfer comes to is for the agent to say once the target has answered.
+    let is_settled = |record: &TransferRecord| {
+        record.state.is_over() || matches!(record.state, TransferState::Consulting | TransferState::Conferencing)
+    };
+    let record = pivot.book().until(key.call, key.transfer, end, is_settled).await;
+    let record = record.ok_or_else(|| unknown(&key.to_string()))?;
+    let status = if is_settled(&record) { 200 } else { 202 };
+    Ok((status, ToolAnswer::of(key.to_string(), &record, warnings)))
 }
 
 /// What is to become of a transfer.
