@@ -6,4 +6,7 @@ mod commanded;
 mod failures;
 mod offers;
 mod stage;
+mod tool;
 mod transfers;
+mod web;
+mod webhook;
