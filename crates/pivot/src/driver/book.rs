@@ -103,11 +103,10 @@ impl Book {
             let mut changed = pin!(self.changed.notified());
             // What changes from here on is noticed.
             changed.as_mut().enable();
-            match self.get(number).and_then(|mut kept| kept.transfers.remove(&id)) {
-                Some(record) if is_so(&record) => return Some(record),
-                Some(record) if timeout_at(end, changed).await.is_err() => return Some(record),
-                None if timeout_at(kept_by, changed).await.is_err() => return None,
-                _ => {}
+            let record = self.get(number).and_then(|mut kept| kept.transfers.remove(&id));
+            let (is_settled, until) = record.as_ref().map_or((false, kept_by), |record| (is_so(record), end));
+            if is_settled || timeout_at(until, changed).await.is_err() {
+                return record;
             }
         }
     }
