@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -177,7 +176,7 @@ async fn it_is_over_by_its_deadline() {
 
 #[tokio::test]
 async fn a_webhook_is_reached_by_tls_if_somebody_vouches_for_it() {
-    let folder = PathBuf::from(std::env::temp_dir()).join(format!("patchcord-webhook-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("patchcord-webhook-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let (chain, key) = (folder.join("chain.pem"), folder.join("key.pem"));
     let made = Command::new("openssl")

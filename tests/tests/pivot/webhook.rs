@@ -18,8 +18,8 @@ fn refer(stage: &Stage, agent: &mut Side, to: &str, status: u16) {
     stage.agent.must_be_answered(&agent.call, "REFER", status);
 }
 
-/// The target answers and is heard; the agent is told and hung up.
-fn must_be_connected(stage: &mut Stage, number: &str) {
+/// The target answers and is heard; the agent is told and hangs up.
+fn must_be_connected(stage: &mut Stage, agent: &mut Side, number: &str) {
     let (inbound, offer) = stage.target.ring();
     assert!(inbound.invite().start.contains(number), "{}", inbound.invite().start);
     stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
@@ -29,7 +29,7 @@ fn must_be_connected(stage: &mut Stage, number: &str) {
     assert_eq!(notify.body, "SIP/2.0 100 Trying\r\n");
     let notify = stage.agent.must_take("NOTIFY");
     assert_eq!(notify.body, "SIP/2.0 200 OK\r\n");
-    let _bye = stage.agent.must_take("BYE");
+    stage.agent.bye(&mut agent.call);
 }
 
 /// Each answer has its status, and the call goes on until one calls somebody.
@@ -109,7 +109,13 @@ fn what_the_webhook_says_becomes_of_the_refer() {
     stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
     let _ack = stage.target.must_take("ACK");
     stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
-    let _bye = stage.agent.must_take("BYE");
+    let told = |code: &str| {
+        let notify = stage.agent.must_take("NOTIFY");
+        assert!(notify.body.contains(code), "{}", notify.body);
+    };
+    told("100 Trying");
+    told("200 OK");
+    stage.agent.bye(&mut agent.call);
     let transfer = latest(&stage);
     assert_eq!((&transfer["chosen_by"], &transfer["webhook"]["tries"]), (&json!("controller"), &json!(2)));
     stage.caller.bye(&mut caller.call);
@@ -149,7 +155,7 @@ fn a_slow_webhook_is_no_other_calls_loss() {
 
     release.send(()).unwrap();
     stage.agent.must_be_answered(&agent.call, "REFER", 202);
-    must_be_connected(&mut stage, "+15550188");
+    must_be_connected(&mut stage, &mut agent, "+15550188");
     stage.caller.bye(&mut caller.call);
     let _bye = stage.target.must_take("BYE");
 
@@ -191,7 +197,7 @@ fn a_webhook_that_is_down_is_done_without() {
     let (mut caller, mut agent) = stage.talking();
     refer(&stage, &mut agent, "tel:911", 403);
     refer(&stage, &mut agent, "tel:+15550199", 202);
-    must_be_connected(&mut stage, "+15550199");
+    must_be_connected(&mut stage, &mut agent, "+15550199");
     let transfer = latest(&stage);
     assert_eq!((&transfer["chosen_by"], &transfer["webhook"]["tries"]), (&json!("refer"), &json!(3)), "{transfer}");
     stage.caller.bye(&mut caller.call);
