@@ -183,7 +183,6 @@ mod tests {
     #[test]
     fn no_bytes_make_it_panic() {
         let seed = std::env::var("PROPTEST_RNG_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
-        println!("seed {seed}: PROPTEST_RNG_SEED={seed} runs it again");
         let config =
             Config { cases: 4000, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..Config::default() };
         let piece = prop::sample::select(vec![
@@ -242,6 +241,6 @@ mod tests {
                 }
                 Ok(())
             })
-            .unwrap_or_else(|error| panic!("{error}"));
+            .unwrap_or_else(|error| panic!("PROPTEST_RNG_SEED={seed} runs it again: {error}"));
     }
 }
