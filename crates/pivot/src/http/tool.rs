@@ -296,10 +296,10 @@ mod tests {
         let body = json!({"call": "c", "target": "+1555", "execution_message": "wait", "transfer_destination": {"type": "predefined", "extension": "1"},
             "transfer_option": {"type": "warm_transfer", "cold_transfer_mode": "sip_refer", "on_hold_music": "ringtone",
             "opt_out_human_detection": true, "agent_detection_timeout_ms": 900}});
-        let wanted = wanted(&body).expect("it can be read");
-        assert_eq!((wanted.transfer.method, wanted.transfer.detection_timeout_ms), (TransferMethod::Warm, None));
+        let read = wanted(&body).expect("it can be read");
+        assert_eq!((read.transfer.method, read.transfer.detection_timeout_ms), (TransferMethod::Warm, None));
         assert_eq!(
-            wanted.warnings,
+            read.warnings,
             [
                 "transfer_destination.extension has no effect here",
                 "execution_message is not known here",
@@ -311,7 +311,7 @@ mod tests {
         let other = (0..500)
             .map(|at| (format!("a{at}"), json!(1)))
             .chain([("call".to_owned(), json!("c")), ("target".to_owned(), json!("+1"))]);
-        assert_eq!(super::tests::wanted(&Value::Object(other.collect())).expect("it can be read").warnings.len(), 16);
+        assert_eq!(wanted(&Value::Object(other.collect())).expect("it can be read").warnings.len(), 16);
     }
 
     #[test]
