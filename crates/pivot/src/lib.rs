@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`call`] decides: it takes what has happened and says what is to be done, and knows no socket, no clock and no SDP. [`sip`] speaks SIP.
-//! [`message`] has the words of both.
+//! [`message`] has the words of both. [`webhook`] asks somebody else what is to become of a REFER.
 
 #![forbid(unsafe_code)]
 
@@ -18,3 +18,4 @@ pub mod http;
 pub mod media;
 pub mod message;
 pub mod sip;
+pub mod webhook;

@@ -11,4 +11,7 @@ mod offers;
 mod page;
 mod replaces;
 mod stage;
+mod tool;
 mod transfers;
+mod web;
+mod webhook;

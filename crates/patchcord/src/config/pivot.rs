@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use patchcord_pivot::message::Transport;
+use patchcord_pivot::webhook::Place;
 use serde::{Deserialize, Serialize};
 
 /// `[pivot]`
@@ -78,6 +79,22 @@ pub(crate) struct Trunk {
     /// Keys of SRTP may be told in the clear.
     #[serde(default)]
     pub(crate) srtp_without_tls: bool,
+    /// Who decides about REFERs where `refer` is `controller`: an http or https URL.
+    #[serde(default)]
+    pub(crate) webhook: String,
+    /// What its requests are signed with; empty: they are not.
+    #[serde(default)]
+    pub(crate) webhook_secret: String,
+    /// How long one try may take, and all of them together.
+    #[serde(default = "webhook_timeout_ms")]
+    pub(crate) webhook_timeout_ms: u32,
+    #[serde(default = "webhook_deadline_ms")]
+    pub(crate) webhook_deadline_ms: u32,
+    /// Tries after the first.
+    #[serde(default = "webhook_retries")]
+    pub(crate) webhook_retries: u32,
+    #[serde(default)]
+    pub(crate) webhook_on_fail: WebhookOnFail,
 }
 
 /// An entry of `pivot.routes`.
@@ -111,6 +128,16 @@ pub(crate) enum ReferMode {
     #[default]
     Pivot,
     Forward,
+    Controller,
+}
+
+/// `webhook_on_fail`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WebhookOnFail {
+    #[default]
+    Refuse,
+    Pivot,
 }
 
 /// `srtp`
@@ -130,6 +157,18 @@ const fn yes() -> bool {
 
 const fn transfers_max() -> u32 {
     16
+}
+
+const fn webhook_timeout_ms() -> u32 {
+    2000
+}
+
+const fn webhook_deadline_ms() -> u32 {
+    5000
+}
+
+const fn webhook_retries() -> u32 {
+    2
 }
 
 fn any() -> String {
@@ -262,6 +301,7 @@ impl Pivot {
                 "`pivot.evidence_directory` is set and `pivot.evidence_mib` is 0: give room for a bundle".to_owned()
             );
         }
+        self.trunks.iter().try_for_each(|(name, trunk)| trunk.check_webhook(name))?;
         let secure = self.listen.iter().find(|listen| listen.transport.is_secure());
         if let Some(listen) = secure.filter(|_| self.certificate.is_empty() || self.key.is_empty()) {
             return Err(format!("`pivot.listen` has {listen}: set `pivot.certificate` and `pivot.key`, PEM files"));
@@ -272,6 +312,35 @@ impl Pivot {
     /// A path, if there is one.
     pub(crate) fn path(text: &str) -> Option<PathBuf> {
         (!text.is_empty()).then(|| PathBuf::from(text))
+    }
+}
+
+impl Trunk {
+    fn check_webhook(&self, name: &str) -> Result<(), String> {
+        let key = |key: &str| format!("`pivot.trunks.{name}.{key}`");
+        let is_asked = self.refer == ReferMode::Controller;
+        if is_asked == self.webhook.is_empty() {
+            return Err(if is_asked {
+                format!("{} is \"controller\": set {}, the URL that decides", key("refer"), key("webhook"))
+            } else {
+                format!("{} has no effect: set {} to \"controller\"", key("webhook"), key("refer"))
+            });
+        }
+        if is_asked {
+            self.webhook.parse::<Place>().map_err(|error| format!("{}: {error}", key("webhook")))?;
+        }
+        let (timeout, deadline) = (self.webhook_timeout_ms, self.webhook_deadline_ms);
+        // A REFER has to be answered within 32 s (RFC 3261 17.1.2.2).
+        if !(100..=25_000).contains(&deadline) || !(100..=deadline).contains(&timeout) {
+            let (timeout_key, deadline_key) = (key("webhook_timeout_ms"), key("webhook_deadline_ms"));
+            return Err(format!(
+                "{timeout_key} is {timeout} and {deadline_key} {deadline}: the first is at least 100 and at most the second, that at most 25000"
+            ));
+        }
+        if self.webhook_retries > 10 {
+            return Err(format!("{} is {}: 10 at most", key("webhook_retries"), self.webhook_retries));
+        }
+        Ok(())
     }
 }
 
@@ -301,5 +370,26 @@ mod tests {
         assert_eq!(String::from(network("192.0.2.7").expect("an address")), "192.0.2.7/32");
         assert_eq!(String::from(network("2001:db8::/32").expect("a network")), "2001:db8::/32");
         assert!(network("192.0.2.0/33").is_err() && network("x/3").is_err());
+    }
+
+    #[test]
+    fn a_webhook_is_where_it_is_asked() {
+        let trunk = |keys: &str| {
+            let trunk: Trunk = toml::from_str(&format!("domain = \"a.example\"\n{keys}")).expect(keys);
+            trunk.check_webhook("a").err()
+        };
+        assert_eq!(trunk(""), None);
+        assert_eq!(trunk("refer = \"controller\"\nwebhook = \"https://hooks.example/refer\""), None);
+        for (keys, why) in [
+            ("refer = \"controller\"", "set `pivot.trunks.a.webhook`"),
+            ("webhook = \"http://hooks.example\"", "no effect"),
+            ("refer = \"controller\"\nwebhook = \"hooks.example\"", "no URL"),
+            ("webhook_timeout_ms = 6000", "at most the second"),
+            ("webhook_deadline_ms = 32000", "25000"),
+            ("webhook_retries = 11", "10 at most"),
+        ] {
+            let error = trunk(keys).unwrap_or_default();
+            assert!(error.contains(why), "{keys}: {error}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use patchcord_pivot::call::trunk::{CallerId, ReferMode, Trunk};
 use patchcord_pivot::driver::{EvidenceSettings, Pivot, Route, Settings, TraceLimits, TrunkSettings};
 use patchcord_pivot::media::{Pending, Relay};
 use patchcord_pivot::message::{Credentials, Header};
-use patchcord_pivot::sip;
+use patchcord_pivot::{sip, webhook};
 use tokio::sync::broadcast;
 
 use crate::config::{Config, pivot as config};
@@ -75,8 +75,15 @@ fn settings(config: &config::Pivot) -> Settings {
     let own = ourselves(config);
     let trunks = config.trunks.iter().map(|(name, settings)| (name.as_str().into(), trunk(name, settings, &own)));
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-    let timing =
-        Timing { ring: seconds(config.ring_timeout_s), grace: seconds(config.leave_timeout_s), ..Timing::default() };
+    let defaults = Timing::default();
+    // A webhook has answered by its own deadline; what is waited for here is a safeguard behind that.
+    let slowest = config.trunks.values().map(|trunk| trunk.webhook_deadline_ms).max().unwrap_or_default();
+    let timing = Timing {
+        ring: seconds(config.ring_timeout_s),
+        grace: seconds(config.leave_timeout_s),
+        decision: defaults.decision.max(Duration::from_millis(slowest.into()) + Duration::from_secs(1)),
+        ..defaults
+    };
     Settings {
         sip,
         trunks: trunks.collect(),
@@ -145,6 +152,7 @@ fn trunk(name: &str, config: &config::Trunk, own: &[Box<str>]) -> TrunkSettings 
     trunk.refer = match config.refer {
         config::ReferMode::Pivot => ReferMode::Pivot,
         config::ReferMode::Forward => ReferMode::Forward,
+        config::ReferMode::Controller => ReferMode::Controller,
     };
     trunk.replaces = config.replaces;
     trunk.hold_audio = (!config.hold_audio.is_empty()).then(|| config.hold_audio.as_str().into());
@@ -165,5 +173,21 @@ fn trunk(name: &str, config: &config::Trunk, own: &[Box<str>]) -> TrunkSettings 
         credentials: account,
         is_secure: config.srtp == config::Srtp::Sdes,
         allows_srtp_without_tls: config.srtp_without_tls,
+        webhook: webhook(config),
     }
+}
+
+/// What is not there, or no URL, was refused when the configuration was read.
+fn webhook(config: &config::Trunk) -> Option<webhook::Settings> {
+    Some(webhook::Settings {
+        place: config.webhook.parse().ok()?,
+        secret: (!config.webhook_secret.is_empty()).then(|| webhook::Secret(config.webhook_secret.as_str().into())),
+        timeout: Duration::from_millis(config.webhook_timeout_ms.into()),
+        deadline: Duration::from_millis(config.webhook_deadline_ms.into()),
+        retries: config.webhook_retries,
+        on_fail: match config.webhook_on_fail {
+            config::WebhookOnFail::Refuse => webhook::OnFail::Refuse,
+            config::WebhookOnFail::Pivot => webhook::OnFail::Pivot,
+        },
+    })
 }

@@ -45,6 +45,7 @@ pub use attended::Merged;
 pub use machine::Call;
 pub use party::{PartyState, PartyView};
 pub use plan::{Command, CommandError, Plan, TransferCommand};
+pub(crate) use transfer::{MOST_TARGETS, target_uri};
 pub use words::{Act, Input, MediaAct, MediaInput, OwnId, PartyId, TimerId, TransferId};
 
 use crate::message::Reason;

@@ -47,6 +47,9 @@ impl Call {
         } else if trunk.refer == ReferMode::Controller {
             transfer.step = Step::Asking;
             let question = Question {
+                trunk: trunk.name.clone(),
+                caller: self.record.caller.clone(),
+                callee: self.record.callee.clone(),
                 refer_to: transfer.record.refer_to.clone(),
                 referred_by: transfer.referred_by.clone(),
                 transferor: self.address(party),

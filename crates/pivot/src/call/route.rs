@@ -101,10 +101,10 @@ impl Rule {
             Self::Loop => 482,
             Self::TooManyTransfers => 483,
             Self::InTransfer => 491,
-            Self::NotConnected => 480,
+            Self::NotConnected | Self::ControllerSlow => 480,
             Self::Malformed => 400,
             Self::Replaces => 481,
-            Self::TransfersOff | Self::NoRefer | Self::Controller | Self::ControllerSlow => 603,
+            Self::TransfersOff | Self::NoRefer | Self::Controller => 603,
         })
     }
 }

@@ -140,6 +140,18 @@ pub(super) enum TargetError {
     Rule(Rule),
 }
 
+/// The URI that a number or a URI is. Whether it may be called is for the trunk's rules.
+///
+/// # Errors
+/// Why it names nobody.
+pub(crate) fn target_uri(text: &str) -> Result<Box<str>, Box<str>> {
+    match uri_of(text) {
+        Ok(uri) => Ok(uri.to_string().into()),
+        Err(TargetError::Text(why)) => Err(why),
+        Err(TargetError::Rule(rule)) => Err(rule.as_str().into()),
+    }
+}
+
 /// The URI that a number or a URI is.
 pub(super) fn uri_of(text: &str) -> Result<Uri, TargetError> {
     if let Some(number) = Number::of(text.trim()) {

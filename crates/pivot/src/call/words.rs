@@ -178,6 +178,12 @@ pub enum Resolution {
 /// What a controller is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
+    /// The transferor's trunk, whose controller it is.
+    pub trunk: Arc<str>,
+    /// Who called.
+    pub caller: Address,
+    /// Who was called.
+    pub callee: Address,
     /// `Refer-To` as written.
     pub refer_to: Box<str>,
     /// `Referred-By`.

@@ -1,24 +1,32 @@
 //! What is kept of calls and transfers, and the line that an operator reads.
 
+use core::pin::pin;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use super::timeline::Heard;
 use crate::call::TransferId;
 use crate::call::record::{CallRecord, TransferRecord};
 use crate::call::words::Receipt;
+use crate::webhook::Asked;
 
 /// So many calls are kept; the oldest goes first.
 const CALLS_MAX: usize = 10_000;
 
 /// So much is kept of what a call's parties heard: some hundred transfers.
 const HEARD_MAX: usize = 1024;
+/// A transfer that a call has begun is kept by then.
+const KEPT_WITHIN: Duration = Duration::from_secs(1);
 
 /// The calls of this process, with their transfers.
 #[derive(Debug, Default)]
 pub struct Book {
     calls: Mutex<BTreeMap<u64, Kept>>,
+    changed: Notify,
 }
 
 /// A call and its transfers.
@@ -32,6 +40,8 @@ pub struct Kept {
     pub transfers: BTreeMap<TransferId, TransferRecord>,
     /// What its parties heard, in the order of time.
     pub heard: Vec<Heard>,
+    /// What came of asking a webhook about them.
+    pub asked: BTreeMap<TransferId, Arc<Asked>>,
 }
 
 impl Book {
@@ -91,13 +101,49 @@ impl Book {
         }
     }
 
+    /// A webhook was asked about a transfer.
+    pub(super) fn asked(&self, name: &Arc<str>, number: u64, id: TransferId, asked: Asked) {
+        say_asked(name, id, &asked);
+        self.keep(name, number, |kept| drop(kept.asked.insert(id, Arc::new(asked))));
+    }
+
+    /// Waits until a transfer stands as wished, at most until then, and gives it as it stands; none: there is no such transfer.
+    pub async fn until(
+        &self,
+        number: u64,
+        id: TransferId,
+        end: Instant,
+        is_so: impl Fn(&TransferRecord) -> bool,
+    ) -> Option<TransferRecord> {
+        // Its call says that it has begun it before it is kept.
+        let kept_by = end.max(Instant::now() + KEPT_WITHIN);
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // What changes from here on is noticed.
+            changed.as_mut().enable();
+            let record = self.get(number).and_then(|mut kept| kept.transfers.remove(&id));
+            let (is_settled, until) = record.as_ref().map_or((false, kept_by), |record| (is_so(record), end));
+            if is_settled || timeout_at(until, changed).await.is_err() {
+                return record;
+            }
+        }
+    }
+
     fn keep(&self, name: &Arc<str>, number: u64, change: impl FnOnce(&mut Kept)) {
         let mut calls = self.calls();
         if calls.len() >= CALLS_MAX && !calls.contains_key(&number) {
             calls.pop_first();
         }
-        let new = || Kept { name: Arc::clone(name), call: None, transfers: BTreeMap::new(), heard: Vec::new() };
+        let new = || Kept {
+            name: Arc::clone(name),
+            call: None,
+            transfers: BTreeMap::new(),
+            heard: Vec::new(),
+            asked: BTreeMap::new(),
+        };
         change(calls.entry(number).or_insert_with(new));
+        drop(calls);
+        self.changed.notify_waiters();
     }
 
     fn calls(&self) -> MutexGuard<'_, BTreeMap<u64, Kept>> {
@@ -114,6 +160,21 @@ fn say_over(call: &Arc<str>, record: &CallRecord) {
     let reason = reason.as_ref().map(|reason| format!("{} {}", reason.protocol, reason.cause));
     tracing::info!(call = %call, from = %caller.uri, to = %callee.uri, duration_ms, talked_ms, refused, reason,
         transfers = transfers.len(), "call over");
+}
+
+/// The line that an operator reads when a webhook does not do what it should.
+fn say_asked(call: &Arc<str>, id: TransferId, asked: &Asked) {
+    let Asked { delivery, tries, took, outcome } = asked;
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match outcome {
+        Ok(answer) => {
+            let ignored = (!answer.ignored.is_empty()).then(|| answer.ignored.join(", "));
+            tracing::info!(call = %call, transfer = id.0, %delivery, tries, took_ms, %answer, ignored, "webhook");
+        }
+        Err(why) => {
+            tracing::warn!(call = %call, transfer = id.0, %delivery, tries, took_ms, why = %why, "webhook without an answer");
+        }
+    }
 }
 
 /// The line that an operator reads when somebody complains about a transfer.

@@ -2,6 +2,7 @@
 //! concerns it comes in its order.
 
 mod announcing;
+mod asking;
 mod book;
 mod bridging;
 mod commanding;
@@ -43,6 +44,7 @@ use crate::http::Evidence;
 use crate::media::{Legs, MediaError, Relay};
 use crate::message::{Action, DialogId, Event, Incoming, RequestId, Status, Transport};
 use crate::sip::{SipStack, Stack, StackError};
+use crate::webhook::Webhook;
 
 /// Events of SIP that wait while calls are busy.
 const EVENTS_MAX: usize = 4096;
@@ -73,6 +75,8 @@ struct Shared {
     traces: Arc<Traces>,
     media: MediaBook,
     evidence: Option<EvidenceStore>,
+    /// Those that decide about REFERs, by the trunk whose they are.
+    webhooks: BTreeMap<Arc<str>, Arc<Webhook>>,
     started: Instant,
     index: Mutex<Index>,
     /// By what a `Replaces` names them: the number of the call, and the dialog.
@@ -114,6 +118,7 @@ impl Pivot {
     /// # Errors
     /// SIP cannot be spoken as the settings have it; the text says what to change.
     pub async fn start(settings: Settings, relay: Arc<dyn Relay>) -> Result<Self, StackError> {
+        let webhooks = settings.webhooks()?;
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (started, mut sip) = (Instant::now(), settings.sip.clone());
         let traces = Arc::new(traces(&settings, started));
@@ -135,6 +140,7 @@ impl Pivot {
             traces,
             media: MediaBook::default(),
             evidence,
+            webhooks,
             started,
             index: Mutex::default(),
             dialogs: Mutex::new(Dialogs::new(DIALOGS_REMEMBERED)),

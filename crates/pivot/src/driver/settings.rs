@@ -13,7 +13,8 @@ use crate::call::route::Via;
 use crate::call::trunk::Trunk;
 use crate::call::words::Dial;
 use crate::message::{Address, Credentials, Incoming, Origin};
-use crate::sip;
+use crate::sip::{self, StackError};
+use crate::webhook::{self, Webhook};
 
 /// Whom the pivot speaks with, and what becomes of calls.
 #[derive(Clone, Debug)]
@@ -51,6 +52,8 @@ pub struct TrunkSettings {
     pub is_secure: bool,
     /// Its keys may be told where whoever reads the signalling can read them.
     pub allows_srtp_without_tls: bool,
+    /// Who decides about REFERs, where that is [`ReferMode::Controller`](crate::call::trunk::ReferMode::Controller).
+    pub webhook: Option<webhook::Settings>,
 }
 
 /// Where a call goes.
@@ -85,6 +88,16 @@ impl Settings {
         let takes =
             |trunk: &&TrunkSettings| !trunk.trunk.addresses.is_empty() && trunk.trunk.takes(origin.address.ip());
         self.trunks.values().find(takes)
+    }
+
+    /// The webhooks of trunks that have one.
+    pub(super) fn webhooks(&self) -> Result<BTreeMap<Arc<str>, Arc<Webhook>>, StackError> {
+        let of_trunk = |(name, trunk): (&Arc<str>, &TrunkSettings)| {
+            let settings = trunk.webhook.clone()?;
+            let tls = settings.place.is_secure().then(|| sip::tls_connector(self.sip.ca.as_ref())).transpose();
+            Some(tls.map(|tls| (Arc::clone(name), Arc::new(Webhook::new(settings, tls)))))
+        };
+        self.trunks.iter().filter_map(of_trunk).collect()
     }
 
     /// What becomes of an INVITE; none: nobody answers such calls.

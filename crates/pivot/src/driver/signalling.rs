@@ -6,7 +6,7 @@ use super::task::{Party, Tags, Task};
 use crate::call::replaces::{Asker, Confirmed, Replaces};
 use crate::call::route::Via;
 use crate::call::sipfrag::status;
-use crate::call::words::{Decision, Dial, Resolution};
+use crate::call::words::{Dial, Resolution};
 use crate::call::{Act, Call, Input, OwnId, PartyId, TransferId};
 use crate::media::MediaError;
 use crate::message::{
@@ -211,9 +211,7 @@ impl Task {
                 let own = self.own_request(request);
                 self.act(party, |dialog| Action::Refer { dialog, request: own, refer_to, headers });
             }
-            Act::AskWebhook(transfer, _) => {
-                self.happened.push(Input::Decision(transfer, Decision::Failed));
-            }
+            Act::AskWebhook(transfer, question) => self.ask_webhook(transfer, &question),
             Act::Resolve(transfer, replaces) => {
                 let resolution = self.resolve(transfer, &replaces);
                 self.happened.extend(resolution.map(|resolution| Input::Resolved(transfer, resolution)));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use patchcord_control::api::CallEvent;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::commanding::Commanded;
@@ -16,10 +17,11 @@ use super::timeline::Timeline;
 use super::{Handle, Shared};
 use crate::call::replaces::Confirmed;
 use crate::call::sipfrag::status;
-use crate::call::words::{Receipt, Resolution};
+use crate::call::words::{Decision, Receipt, Resolution};
 use crate::call::{Act, Call, Input, OwnId, PartyId, Plan, TimerId, TransferId};
+use crate::http::CALL_HEADER;
 use crate::media::{Legs, MediaError};
-use crate::message::{Action, DialogId, Event, Incoming, RequestId, Sdp, Status};
+use crate::message::{Action, DialogId, Event, Header, Incoming, RequestId, Sdp, Status};
 
 /// Something for a call.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(super) enum Message {
     Signal(Event),
     /// The relay says it.
     Media(Arc<CallEvent>),
+    /// A webhook has answered, or has not.
+    Decided(TransferId, Box<Decision>),
     /// Somebody commands it by the API.
     Command(Box<Commanded>),
     /// Another call wants to take it in.
@@ -62,6 +66,8 @@ pub(super) struct Task {
     pub(super) wanted: Vec<Wanted>,
     pub(super) handed: Vec<Handed>,
     replacing: Vec<Replacing>,
+    /// The webhook that is asked. Dropping it ends it.
+    pub(super) asking: JoinSet<()>,
     timers: BTreeMap<TimerId, Instant>,
     /// Others get a clone, so that answers come back here.
     pub(super) handle: Handle,
@@ -139,6 +145,7 @@ impl Task {
             wanted: Vec::new(),
             handed: Vec::new(),
             replacing: Vec::new(),
+            asking: JoinSet::new(),
             timers: BTreeMap::new(),
             handle,
             inbox,
@@ -146,7 +153,7 @@ impl Task {
     }
 
     /// From the INVITE to the end, or until another call takes it in.
-    pub(super) async fn run(mut self, dialog: DialogId, plan: Plan, incoming: &Incoming) {
+    pub(super) async fn run(mut self, dialog: DialogId, mut plan: Plan, incoming: &Incoming) {
         let mut caller = Party::new(super::CALLER.into(), dialog);
         let tags = Tags::of(incoming);
         // The REFER of a transferor that did not wait for the answer can name it.
@@ -163,6 +170,9 @@ impl Task {
         }
         tracing::info!(call = %self.name, from = %incoming.from.uri, to = %incoming.request_uri,
             trunk = %plan.caller.name, "call comes in");
+        // Whoever answers names the call by it when it wants something done about it over HTTP.
+        plan.dial.headers.retain(|header| !header.name.eq_ignore_ascii_case(CALL_HEADER));
+        plan.dial.headers.push(Header { name: CALL_HEADER.into(), value: (&*self.name).into() });
         let mut acts = Vec::new();
         let call = Call::new(self.now(), plan, incoming, &mut acts);
         self.go_on(call, acts).await;
@@ -279,6 +289,7 @@ impl Task {
                 message = self.inbox.recv() => match message {
                     Some(Message::Signal(event)) => self.signalled(event).await,
                     Some(Message::Media(event)) => self.media_said(&event),
+                    Some(Message::Decided(transfer, decision)) => self.happened.push(Input::Decision(transfer, *decision)),
                     Some(Message::Command(commanded)) => self.commanded.push(*commanded),
                     Some(Message::Wanted(wanted)) => self.wanted.push(wanted),
                     Some(Message::Handed(handed)) => self.handed.push(*handed),

@@ -4,9 +4,13 @@ mod begin;
 mod bundle;
 mod media;
 mod timeline;
+mod tool;
+mod tool_answer;
 mod trace;
+mod unknown;
 mod view;
 
+use core::time::Duration;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -19,18 +23,23 @@ use axum::routing::{get, post};
 use patchcord_control::http::Extension;
 use patchcord_control::{ApiError, ErrorCode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::time::Instant;
 use utoipa::{OpenApi, ToSchema};
 
 pub use self::begin::{BeginTransfer, OnFailName, Show, TransferMethod};
 pub(crate) use self::bundle::Evidence;
 pub use self::media::{MediaFactsView, MediaView, PartyMediaView};
+pub(crate) use self::tool::CALL_HEADER;
+use self::tool::{TransferCall, Wanted};
+use self::tool_answer::ToolAnswer;
 pub use self::trace::{MessageView, TraceView};
-pub use self::view::{CauseView, FailureView, ReceiptOf, TransferView};
+pub use self::view::{CauseView, FailureView, ReceiptOf, TransferView, WebhookView};
+use crate::call::record::{TransferRecord, TransferState};
 use crate::call::{Command, CommandError};
 use crate::driver::{Book, Kept, MediaBook, Pivot, TransferKey};
 
 #[derive(OpenApi)]
-#[openapi(paths(list, show, begin, command, timeline::timeline, trace::trace, bundle::bundle), tags((name = "transfers", description = "Transfers of the pivot")))]
+#[openapi(paths(list, show, begin, command, timeline::timeline, trace::trace, bundle::bundle, transfer_call), tags((name = "transfers", description = "Transfers of the pivot")))]
 struct Description;
 
 /// What the relay's HTTP front serves besides.
@@ -43,6 +52,7 @@ pub fn extension(pivot: Arc<Pivot>) -> Extension {
         .route("/v1/transfers/{transfer}/timeline", get(timeline::timeline))
         .route("/v1/transfers/{transfer}/trace", get(trace::trace))
         .route("/v1/transfers/{transfer}/bundle", get(bundle::bundle))
+        .route("/v1/tools/transfer_call", post(transfer_call))
         .with_state(pivot);
     Extension { routes, description: Description::openapi() }
 }
@@ -59,7 +69,10 @@ async fn list(State(pivot): State<Arc<Pivot>>) -> Json<TransferList> {
     let clock = pivot.clock();
     let calls = pivot.book().all();
     let of_call = |(number, kept): &(u64, Kept)| {
-        let views = kept.transfers.values().rev().map(|record| TransferView::new(*number, &kept.name, record, clock));
+        let view = |record: &TransferRecord| {
+            TransferView::new(*number, &kept.name, record, clock).decided_by(kept.asked.get(&record.id))
+        };
+        let views = kept.transfers.values().rev().map(view);
         views.collect::<Vec<_>>()
     };
     Json(TransferList { transfers: calls.iter().rev().flat_map(of_call).collect() })
@@ -79,7 +92,7 @@ async fn show(State(pivot): State<Arc<Pivot>>, Path(name): Path<String>) -> Resu
 fn kept(key: TransferKey, book: &Book, media: &MediaBook, clock: SystemTime) -> Option<(Kept, TransferView)> {
     let kept = book.get(key.call)?;
     let record = kept.transfers.get(&key.transfer)?;
-    let mut view = TransferView::new(key.call, &kept.name, record, clock);
+    let mut view = TransferView::new(key.call, &kept.name, record, clock).decided_by(kept.asked.get(&key.transfer));
     view.media = media.of(key.call).map(|media| MediaView::new(record, &media, clock));
     Some((kept, view))
 }
@@ -113,6 +126,51 @@ async fn begin(State(pivot): State<Arc<Pivot>>, body: Bytes) -> Result<Response,
     let without_effect = transfer.without_effect();
     let key = pivot.begin(&request, transfer).await?;
     Ok((StatusCode::ACCEPTED, Json(TransferAnswer { transfer: key.to_string(), without_effect })).into_response())
+}
+
+/// Transfers a call as a voice agent's tool call has it. The body of every answer has the same fields.
+#[utoipa::path(
+    post, path = "/v1/tools/transfer_call", tag = "transfers", request_body = TransferCall,
+    responses(
+        (status = 200, body = ToolAnswer, description = "It is over, or the target of a warm transfer has answered: by `code`"),
+        (status = 202, body = ToolAnswer, description = "transfer_started"),
+        (status = 400, body = ToolAnswer, description = "bad_request"),
+        (status = 403, body = ToolAnswer, description = "forbidden_target"),
+        (status = 404, body = ToolAnswer, description = "unknown_call"),
+        (status = 409, body = ToolAnswer, description = "not_transferable, id_reused"),
+        (status = 422, body = ToolAnswer, description = "bad_target"),
+    ),
+    security((), ("token" = []))
+)]
+async fn transfer_call(State(pivot): State<Arc<Pivot>>, body: Bytes) -> Response {
+    let answer = call_tool(&pivot, &body).await.unwrap_or_else(|error| {
+        let status = error.code.status();
+        tracing::info!(code = error.code.name(), why = %error.message, "a tool call was refused");
+        (status, ToolAnswer::refused(&error))
+    });
+    answer.1.respond(answer.0)
+}
+
+async fn call_tool(pivot: &Pivot, body: &[u8]) -> Result<(u16, ToolAnswer), ApiError> {
+    let Wanted { transfer, wait_ms, mut warnings } = TransferCall::read(body)?.wanted()?;
+    let command = transfer.to_command().map_err(|why| ApiError::new(ErrorCode::BadRequest, why))?;
+    let of_method = match transfer.method {
+        TransferMethod::Invite => "a cold transfer by sip_invite",
+        TransferMethod::Refer => "a cold transfer by sip_refer",
+        TransferMethod::Warm => "a warm transfer",
+    };
+    let idle = command.without_effect().into_iter().map(tool::argument);
+    warnings.extend(idle.map(|name| format!("{name} has no effect in {of_method}")));
+    let key = pivot.begin(&transfer, command).await?;
+    let end = Instant::now() + Duration::from_millis(wait_ms.into());
+    // What a warm transfer comes to is for the agent to say once the target has answered.
+    let is_settled = |record: &TransferRecord| {
+        record.state.is_over() || matches!(record.state, TransferState::Consulting | TransferState::Conferencing)
+    };
+    let record = pivot.book().until(key.call, key.transfer, end, is_settled).await;
+    let record = record.ok_or_else(|| unknown(&key.to_string()))?;
+    let status = if is_settled(&record) { 200 } else { 202 };
+    Ok((status, ToolAnswer::of(key.to_string(), &record, warnings)))
 }
 
 /// What is to become of a transfer.

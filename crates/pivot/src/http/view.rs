@@ -12,6 +12,7 @@ use crate::call::explain::Failure;
 use crate::call::record::TransferRecord;
 use crate::call::route::Rule;
 use crate::driver::TransferKey;
+use crate::webhook::Asked;
 
 /// A transfer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -60,6 +61,24 @@ pub struct TransferView {
     /// What its media did; absent in a list, and while it is under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media: Option<MediaView>,
+    /// What came of asking a webhook, where one decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookView>,
+}
+
+/// What came of asking a webhook.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct WebhookView {
+    /// Names the question: `Patchcord-Delivery` of each try.
+    pub delivery: String,
+    /// How often it was sent.
+    pub tries: u32,
+    /// How long it took, retries and pauses included.
+    pub took_ms: u64,
+    /// The answer: `dial` and whom, `proceed`, or `refuse` and with what.
+    pub answer: Option<String>,
+    /// What was wrong, if there was no answer that can be used.
+    pub error: Option<String>,
 }
 
 /// A target that could not be had.
@@ -156,6 +175,25 @@ impl TransferView {
             notify_refused: record.notify_refused,
             without_effect: record.without_effect.iter().map(ToString::to_string).collect(),
             media: None,
+            webhook: None,
+        }
+    }
+
+    /// With what came of asking a webhook about it.
+    #[must_use]
+    pub fn decided_by(self, asked: Option<&Arc<Asked>>) -> Self {
+        Self { webhook: asked.map(|asked| WebhookView::from(&**asked)), ..self }
+    }
+}
+
+impl From<&Asked> for WebhookView {
+    fn from(asked: &Asked) -> Self {
+        Self {
+            delivery: asked.delivery.to_string(),
+            tries: asked.tries,
+            took_ms: ms(asked.took),
+            answer: asked.outcome.as_ref().ok().map(ToString::to_string),
+            error: asked.outcome.as_ref().err().map(ToString::to_string),
         }
     }
 }

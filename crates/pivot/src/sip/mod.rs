@@ -25,6 +25,7 @@ pub use auth::{Accounts, Passwords};
 pub use config::{Allows, Certificate, Config, Limits, Listen, StackError};
 pub use registration::{Registered, Registering, Registration};
 pub use stack::Stack;
+pub(crate) use tls::connector as tls_connector;
 pub use trace::{Trace, Traced, Tracer};
 
 use crate::message::{Action, DialogId, RequestId};

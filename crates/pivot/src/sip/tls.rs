@@ -38,7 +38,7 @@ pub(super) fn acceptor(certificate: &Certificate) -> Result<TlsAcceptor, StackEr
 }
 
 /// For calls. Without `ca` and without the system's file nobody is vouched for, and every handshake fails with that reason.
-pub(super) fn connector(ca: Option<&PathBuf>) -> Result<TlsConnector, StackError> {
+pub(crate) fn connector(ca: Option<&PathBuf>) -> Result<TlsConnector, StackError> {
     let mut roots = RootCertStore::empty();
     let trusted = match ca {
         Some(path) => certificates(path)?,

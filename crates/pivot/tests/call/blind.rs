@@ -416,11 +416,11 @@ fn a_controller_decides() {
 
     for (decision, code, rule) in [
         (Decision::Refuse(status(486)), 486, Rule::Controller),
-        (Decision::Failed, 603, Rule::ControllerSlow),
+        (Decision::Failed, 480, Rule::ControllerSlow),
         (Decision::Proceed, 403, Rule::ForeignDomain),
         (dial(&["911"]), 403, Rule::Emergency),
-        (dial(&["not a target"]), 603, Rule::ControllerSlow),
-        (dial(&[]), 603, Rule::ControllerSlow),
+        (dial(&["not a target"]), 480, Rule::ControllerSlow),
+        (dial(&[]), 480, Rule::ControllerSlow),
     ] {
         let (mut world, request, id) = asking();
         world.input(Input::Decision(id, decision));
@@ -430,7 +430,7 @@ fn a_controller_decides() {
     let (mut world, request, id) = asking();
     assert_eq!(world.refer(AGENT, refer(&["tel:+15550199"])).1, Some(491));
     world.fire(TimerId::Decision(id));
-    assert_eq!(world.answer(request), Some(603));
+    assert_eq!(world.answer(request), Some(480));
     world.input(Input::Decision(id, Decision::Proceed));
     assert_eq!(world.hears(CALLER), Hears::Party(AGENT), "too late");
     let (mut world, request, _) = asking();

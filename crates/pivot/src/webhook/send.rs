@@ -1,0 +1,116 @@
+//! One HTTP exchange, on a connection of its own.
+
+use core::pin::pin;
+
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
+use hyper::http::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::answer::ANSWER_LEN_MAX;
+use super::place::Place;
+
+/// The head of an answer has no more bytes and no more fields.
+const HEAD_LEN_MAX: usize = 16 * 1024;
+const FIELDS_MAX: usize = 64;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It may be there when asked again.
+    Again(String),
+    /// It would be the same again.
+    Final(String),
+}
+
+/// Posts a form, and gives the body of an answer that is a success.
+pub(super) async fn post(
+    place: &Place,
+    tls: Option<&TlsConnector>,
+    delivery: &str,
+    signature: Option<&str>,
+    body: &str,
+) -> Result<Vec<u8>, Fault> {
+    let mut request = Request::post(&*place.path)
+        .header(HOST, &*place.authority)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(ACCEPT, "application/json, application/xml, text/xml")
+        .header(USER_AGENT, "patchcord")
+        .header(CONNECTION, "close")
+        .header("Patchcord-Delivery", delivery);
+    if let Some(signature) = signature {
+        request = request.header("Patchcord-Signature", signature);
+    }
+    let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes())));
+    let request = request.map_err(|error| Fault::Final(format!("it cannot be asked: {error}")))?;
+    let failed = |error: std::io::Error| Fault::Again(format!("no connection: {error}"));
+    let stream = TcpStream::connect((&*place.host, place.port)).await.map_err(failed)?;
+    match tls.filter(|_| place.is_secure) {
+        Some(tls) => {
+            let name = ServerName::try_from(place.host.to_string());
+            let name = name.map_err(|error| Fault::Final(format!("{:?}: {error}", place.host)))?;
+            let stream = tls.connect(name, stream).await;
+            exchange(stream.map_err(|error| Fault::Again(format!("no TLS connection: {error}")))?, request).await
+        }
+        None if place.is_secure => Err(Fault::Final("there is no TLS to reach it by".to_owned())),
+        None => exchange(stream, request).await,
+    }
+}
+
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Vec<u8>, Fault>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let broken = |error: hyper::Error| Fault::Again(format!("the connection broke: {}", chain(&error)));
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(HEAD_LEN_MAX).max_headers(FIELDS_MAX);
+    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let mut exchange = pin!(async move {
+        let response = sender.send_request(request).await.map_err(broken)?;
+        read(response).await
+    });
+    let mut connection = pin!(connection);
+    let mut is_open = true;
+    loop {
+        tokio::select! {
+            done = &mut exchange => return done,
+            // What it has read is still to be had.
+            _ = &mut connection, if is_open => is_open = false,
+        }
+    }
+}
+
+async fn read(response: Response<Incoming>) -> Result<Vec<u8>, Fault> {
+    let status = response.status();
+    match status.as_u16() {
+        200..300 => {}
+        500.. => return Err(Fault::Again(format!("it answers {status}"))),
+        300..400 => {
+            let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
+            let to: String = to.chars().take(200).collect();
+            let why = format!("it answers {status} to {to}, and redirections are not followed: configure that URL");
+            return Err(Fault::Final(why));
+        }
+        _ => return Err(Fault::Final(format!("it answers {status}"))),
+    }
+    let body = Limited::new(response.into_body(), ANSWER_LEN_MAX).collect().await;
+    body.map(|body| body.to_bytes().to_vec()).map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            Fault::Final(format!("its answer has more than {ANSWER_LEN_MAX} bytes"))
+        } else {
+            Fault::Again(format!("its answer broke off: {}", chain(error.as_ref())))
+        }
+    })
+}
+
+/// An error with what is behind it.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = core::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
