@@ -1,6 +1,8 @@
 //! What joins the three: SIP, the calls that decide, and the relay. Each call has a task of its own, to which everything that
 //! concerns it comes in its order.
 
+mod archive;
+mod bill;
 mod book;
 mod bridging;
 mod commanding;
@@ -12,12 +14,13 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use patchcord_control::ErrorCode;
 use patchcord_control::api::{CallEvent, EventKind};
 use tokio::sync::{broadcast, mpsc};
 
+pub use self::archive::{Archive, Filter, Question};
 pub use self::book::{Book, Kept};
 use self::commanding::Remembered;
 pub use self::commanding::TransferKey;
@@ -96,12 +99,13 @@ impl Pivot {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let stack = Stack::start(settings.sip.clone(), sender).await?;
         let heard = relay.events();
+        let started = Instant::now();
         let shared = Arc::new(Shared {
             stack: Arc::clone(&stack) as Arc<dyn SipStack>,
             relay,
+            book: Arc::new(Book::new(settings.archive.clone(), started)),
             settings,
-            book: Arc::default(),
-            started: Instant::now(),
+            started,
             index: Mutex::default(),
             dialogs: Mutex::new(Dialogs::new(DIALOGS_REMEMBERED)),
         });
@@ -116,12 +120,6 @@ impl Pivot {
     #[must_use]
     pub fn addresses(&self) -> Vec<(Transport, SocketAddr)> {
         self.stack.addresses()
-    }
-
-    /// When time began for what is kept.
-    #[must_use]
-    pub fn clock(&self) -> SystemTime {
-        SystemTime::now() - self.shared.started.elapsed()
     }
 
     /// Hangs everybody up, and waits until that is said.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::archive::Archive;
 use crate::call::Plan;
 use crate::call::billing::Direction;
 use crate::call::number::Number;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub calls_max: usize,
     /// The country whose ringing tone a transferee hears while the target rings; none: it goes on with hold audio.
     pub ringback: Option<String>,
+    /// Where records outlive the process; none: they end with it.
+    pub archive: Option<Arc<dyn Archive>>,
 }
 
 /// A trunk: what the rules have to know, and how it is reached.

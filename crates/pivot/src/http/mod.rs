@@ -1,6 +1,7 @@
 //! Transfers over HTTP: begun, watched and explained. The relay's HTTP front serves it under its own token.
 
 mod begin;
+mod records;
 mod view;
 
 use std::sync::Arc;
@@ -17,59 +18,32 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{OpenApi, ToSchema};
 
 pub use self::begin::{BeginTransfer, OnFailName, Show, TransferMethod};
+pub use self::records::{CallView, ComponentView};
 pub use self::view::{CauseView, FailureView, ReceiptOf, TransferView};
 use crate::call::{Command, CommandError};
-use crate::driver::{Pivot, TransferKey};
+use crate::driver::Pivot;
 
 #[derive(OpenApi)]
-#[openapi(paths(list, show, begin, command), tags((name = "transfers", description = "Transfers of the pivot")))]
+#[openapi(paths(records::transfers, records::transfer, begin, command, records::calls, records::call), tags((name = "transfers", description = "Transfers of the pivot")))]
 struct Description;
 
 /// What the relay's HTTP front serves besides.
 #[must_use]
 pub fn extension(pivot: Arc<Pivot>) -> Extension {
     let routes = axum::Router::new()
-        .route("/v1/transfers", get(list).post(begin))
-        .route("/v1/transfers/{transfer}", get(show))
+        .route("/v1/transfers", get(records::transfers).post(begin))
+        .route("/v1/transfers/{transfer}", get(records::transfer))
         .route("/v1/transfers/{transfer}/commands", post(command))
+        .route("/v1/records/calls", get(records::calls))
+        .route("/v1/records/calls/{record}", get(records::call))
         .with_state(pivot);
-    Extension { routes, description: Description::openapi() }
-}
-
-/// Transfers, the latest first.
-#[derive(Debug, Serialize, ToSchema)]
-struct TransferList {
-    transfers: Vec<TransferView>,
-}
-
-/// Lists the transfers that are kept.
-#[utoipa::path(get, path = "/v1/transfers", tag = "transfers", responses((status = 200, body = TransferList)), security((), ("token" = [])))]
-async fn list(State(pivot): State<Arc<Pivot>>) -> Json<TransferList> {
-    let clock = pivot.clock();
-    let calls = pivot.book().all();
-    let of_call = |(number, kept): &(u64, crate::driver::Kept)| {
-        let views = kept.transfers.values().rev().map(|record| TransferView::new(*number, &kept.name, record, clock));
-        views.collect::<Vec<_>>()
-    };
-    Json(TransferList { transfers: calls.iter().rev().flat_map(of_call).collect() })
-}
-
-/// Shows a transfer: how it stands, what was heard of it, and why it failed if it did.
-#[utoipa::path(
-    get, path = "/v1/transfers/{transfer}", tag = "transfers", params(("transfer" = String, Path, description = "Its name")),
-    responses((status = 200, body = TransferView), (status = 404, description = "unknown-transfer")), security((), ("token" = []))
-)]
-async fn show(State(pivot): State<Arc<Pivot>>, Path(name): Path<String>) -> Result<Json<TransferView>, ApiError> {
-    let key = key(&name)?;
-    let kept = pivot.book().get(key.call).ok_or_else(|| unknown(&name))?;
-    let record = kept.transfers.get(&key.transfer).ok_or_else(|| unknown(&name))?;
-    Ok(Json(TransferView::new(key.call, &kept.name, record, pivot.clock())))
+    Extension { routes, description: Description::openapi(), measures: None }
 }
 
 /// What came of a command.
 #[derive(Debug, Serialize, ToSchema)]
 struct TransferAnswer {
-    /// Its name.
+    /// Its id.
     transfer: String,
     /// Settings that have no effect in the method.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -94,7 +68,8 @@ async fn begin(State(pivot): State<Arc<Pivot>>, body: Bytes) -> Result<Response,
     let transfer = request.to_command().map_err(|why| ApiError::new(ErrorCode::BadRequest, why))?;
     let without_effect = transfer.without_effect();
     let key = pivot.begin(&request, transfer).await?;
-    Ok((StatusCode::ACCEPTED, Json(TransferAnswer { transfer: key.to_string(), without_effect })).into_response())
+    Ok((StatusCode::ACCEPTED, Json(TransferAnswer { transfer: pivot.book().name_of(key), without_effect }))
+        .into_response())
 }
 
 /// What is to become of a transfer.
@@ -137,7 +112,7 @@ async fn command(
     Path(name): Path<String>,
     body: Bytes,
 ) -> Result<Json<TransferAnswer>, ApiError> {
-    let key = key(&name)?;
+    let key = pivot.book().key_of(&name).ok_or_else(|| unknown(&name))?;
     let TransferCommandRequest { command, on } = read(&body)?;
     if on.is_some() && !matches!(command, TransferCommandName::Whisper) {
         return Err(ApiError::new(ErrorCode::UnknownField, "`on` is a field of `whisper` alone"));
@@ -150,11 +125,7 @@ async fn command(
         TransferCommandName::Whisper => Command::Whisper(id, on.unwrap_or(true)),
     };
     let key = pivot.command(&key, command).await?;
-    Ok(Json(TransferAnswer { transfer: key.to_string(), without_effect: Vec::new() }))
-}
-
-fn key(name: &str) -> Result<TransferKey, ApiError> {
-    name.parse().map_err(|()| unknown(name))
+    Ok(Json(TransferAnswer { transfer: pivot.book().name_of(key), without_effect: Vec::new() }))
 }
 
 fn unknown(name: &str) -> ApiError {
