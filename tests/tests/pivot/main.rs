@@ -5,5 +5,6 @@
 mod commanded;
 mod failures;
 mod offers;
+mod records;
 mod stage;
 mod transfers;
