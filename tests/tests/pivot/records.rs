@@ -56,7 +56,7 @@ fn a_transfer_is_known_after_the_relay_was_killed() {
     stage.kill_and_restart();
     eventually("the next relay tells the same", || (told(&stage) == before).then_some(()));
     let unknown = stage.relay.client().request("GET", &format!("/v1/transfers/{id}-9"), "");
-    assert_eq!(unknown.0, 404);
-    assert_eq!(stage.relay.client().request("GET", "/v1/transfers?limit=1001", "").0, 400);
+    assert_eq!(unknown.status, 404);
+    assert_eq!(stage.relay.client().request("GET", "/v1/transfers?limit=1001", "").status, 400);
     assert!(stage.relay.ask(&["records", "show", id]).contains("termination"));
 }

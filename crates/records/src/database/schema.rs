@@ -91,12 +91,12 @@ pub(super) const STEPS: &[&str] = &["
 "];
 
 pub(super) const VERSION_TABLE: &str =
-    "CREATE TABLE IF NOT EXISTS patchcord_schema (only INTEGER PRIMARY KEY CHECK (only = 1), version INTEGER NOT NULL)";
+    "CREATE TABLE IF NOT EXISTS patchcord_schema (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL)";
 
 pub(super) const GET_VERSION: &str = "SELECT version FROM patchcord_schema";
 
-pub(super) const SET_VERSION: &str = "INSERT INTO patchcord_schema (only, version) VALUES (1, {VERSION})
-    ON CONFLICT (only) DO UPDATE SET version = excluded.version";
+pub(super) const SET_VERSION: &str = "INSERT INTO patchcord_schema (id, version) VALUES (1, {VERSION})
+    ON CONFLICT (id) DO UPDATE SET version = excluded.version";
 
 /// What is to be run on a database of this version: nothing if it is up to date.
 pub(super) fn migration(version: i32, dialect: Dialect) -> Result<String, Problem> {

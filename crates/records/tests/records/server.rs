@@ -70,7 +70,17 @@ impl Server {
         command
     }
 
+    /// Children of one that was killed may still be in the way: then it is tried again.
     fn start(&mut self) {
+        until("the server takes connections", || {
+            if self.child.as_mut().is_none_or(|child| child.try_wait().is_ok_and(|ended| ended.is_some())) {
+                self.spawn();
+            }
+            Client::connect(&self.url("right"), NoTls).ok().map(drop)
+        });
+    }
+
+    fn spawn(&mut self) {
         let log = fs::File::create(self.folder.0.join("log")).expect("a file can be made");
         let child = self
             .command("postgres")
@@ -82,7 +92,6 @@ impl Server {
             .stderr(log)
             .spawn();
         self.child = Some(child.expect("postgres can be run"));
-        until("the server takes connections", || Client::connect(&self.url("right"), NoTls).ok().map(drop));
     }
 
     /// At once, as a power failure does; its children end when they notice.

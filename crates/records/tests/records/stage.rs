@@ -46,7 +46,15 @@ pub(crate) fn until<T>(what: &str, mut is_so: impl FnMut() -> Option<T>) -> T {
 }
 
 pub(crate) fn wait_until(records: &Records, what: &str, is_so: impl Fn(&Standing) -> bool) -> Standing {
-    until(what, || Some(records.standing()).filter(&is_so))
+    let begun = Instant::now();
+    loop {
+        let standing = records.standing();
+        if is_so(&standing) {
+            return standing;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: not within a minute: {standing:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 pub(crate) fn ask(records: &Records, question: Question) -> Vec<Value> {
