@@ -2,7 +2,7 @@
 //! the database cannot be had.
 //!
 //! ```text
-//!   keep() -> channel -> [queue thread] -> queue on disk -> [database thread] -> SQLite or PostgreSQL
+//!   keep() -> channel -> [queue thread] -> queue on disk -> [database thread] -> SQLite or `PostgreSQL`
 //!   ask()  -> channel -> [reading thread] <-----------------------------------------'
 //! ```
 //!

@@ -1,4 +1,4 @@
-//! A server of PostgreSQL.
+//! A server of `PostgreSQL`.
 
 use core::error::Error as _;
 use core::time::Duration;

@@ -203,7 +203,7 @@ fn time(value: Option<u64>) -> Cell {
     value.map_or(Cell::Null, Cell::Time)
 }
 
-/// Without the one character that PostgreSQL has no text with.
+/// Without the one character that `PostgreSQL` has no text with.
 fn clean(value: &Value) -> Value {
     let plain = |text: &str| text.replace('\0', "\u{fffd}");
     match value {

@@ -1,4 +1,4 @@
-//! TLS to a server of PostgreSQL.
+//! TLS to a server of `PostgreSQL`.
 
 use std::path::Path;
 use std::sync::Arc;

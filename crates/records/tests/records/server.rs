@@ -1,4 +1,4 @@
-//! A real server of PostgreSQL.
+//! A real server of `PostgreSQL`.
 
 use std::fs;
 use std::net::TcpListener;
@@ -32,7 +32,7 @@ fn programs() -> Option<PathBuf> {
 }
 
 impl Server {
-    /// A cluster of its own; nothing where there is no PostgreSQL, which CI has.
+    /// A cluster of its own; nothing where there is no `PostgreSQL`, which CI has.
     fn new(password: &str) -> Option<Self> {
         let Some(bin) = programs() else {
             assert!(std::env::var_os("CI").is_none(), "CI needs PostgreSQL: apt-get install postgresql");
