@@ -1,5 +1,7 @@
 //! A real server of `PostgreSQL`.
 
+#![allow(clippy::print_stderr, reason = "a test says what it has skipped")]
+
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::chown;
