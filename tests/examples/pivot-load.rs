@@ -70,7 +70,7 @@ fn main() {
     let (took, transfers) = (started.elapsed().as_secs_f64(), done.load(Ordering::Relaxed));
     // Ticks of 10 ms (proc_pid_stat(5), sysconf(_SC_CLK_TCK) is 100 on Linux).
     let cpu = (cpu_ticks(relay.process_id()) - before) as f64 / 100.0;
-    let list = relay.client().get("/v1/transfers");
+    let list = relay.client().get("/v1/transfers?limit=1000");
     let list = list["transfers"].as_array().unwrap();
     let failed = list.iter().filter(|transfer| transfer["state"] != "done").count();
     let mut effects: Vec<u64> = list

@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("patchcord-relay", &["patchcord-rtp", "patchcord-srtp", "patchcord-stun"]),
     ("patchcord-media", &["patchcord-codec", "patchcord-rtp"]),
     ("patchcord-recording", &["patchcord-codec", "patchcord-rtp"]),
+    ("patchcord-records", &[]),
     ("patchcord-dataplane", &["patchcord-media", "patchcord-relay", "patchcord-rtp"]),
     (
         "patchcord-control",
@@ -46,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "patchcord-control",
             "patchcord-lab",
             "patchcord-pivot",
+            "patchcord-records",
             "patchcord-srtp",
         ],
     ),

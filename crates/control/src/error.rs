@@ -99,6 +99,10 @@ pub enum ErrorCode {
     NoRoom,
     /// No such transfer.
     UnknownTransfer,
+    /// No such record.
+    UnknownRecord,
+    /// The database of records cannot be had.
+    RecordsUnavailable,
     /// The call is not in a state for this transfer.
     NotTransferable,
     /// Two names of one call, where two calls are needed.
@@ -123,7 +127,12 @@ impl ErrorCode {
             Self::MalformedJson | Self::UnknownField | Self::BadRequest => 400,
             Self::Unauthorized => 401,
             Self::ForbiddenTarget => 403,
-            Self::UnknownPath | Self::UnknownCall | Self::UnknownParty | Self::UnknownId | Self::UnknownTransfer => 404,
+            Self::UnknownPath
+            | Self::UnknownCall
+            | Self::UnknownParty
+            | Self::UnknownId
+            | Self::UnknownTransfer
+            | Self::UnknownRecord => 404,
             Self::MethodNotAllowed => 405,
             Self::IdReused
             | Self::CallExists
@@ -161,7 +170,11 @@ impl ErrorCode {
             | Self::BadTarget
             | Self::Refused => 422,
             Self::FetchFailed => 502,
-            Self::PortsExhausted | Self::NoRoom | Self::Draining | Self::WorkerUnavailable => 503,
+            Self::PortsExhausted
+            | Self::NoRoom
+            | Self::Draining
+            | Self::WorkerUnavailable
+            | Self::RecordsUnavailable => 503,
         }
     }
 
@@ -213,6 +226,8 @@ impl ErrorCode {
             Self::PortsExhausted => "ports-exhausted",
             Self::NoRoom => "no-room",
             Self::UnknownTransfer => "unknown-transfer",
+            Self::UnknownRecord => "unknown-record",
+            Self::RecordsUnavailable => "records-unavailable",
             Self::NotTransferable => "not-transferable",
             Self::SameCall => "same-call",
             Self::OtherWorker => "other-worker",

@@ -9,6 +9,7 @@ mod failures;
 mod info;
 mod offers;
 mod page;
+mod records;
 mod replaces;
 mod stage;
 mod tool;

@@ -24,7 +24,7 @@ pub(crate) struct Stage {
     /// What answers the carrier's numbers.
     pub(crate) target: Phone,
     pivot: SocketAddr,
-    _folder: Folder,
+    folder: Folder,
 }
 
 /// A telephone in a call, and where its SDP has told it to send.
@@ -62,7 +62,14 @@ impl Stage {
         );
         std::fs::write(&file, text).unwrap();
         let relay = Relay::start(&["--config", file.to_str().unwrap(), "--workers", "2"]);
-        Self { relay, caller, agent, target, pivot, _folder: folder }
+        Self { relay, caller, agent, target, pivot, folder }
+    }
+
+    /// The relay is killed, and another one takes its place.
+    pub(crate) fn kill_and_restart(&mut self) {
+        self.relay.kill();
+        let file = self.folder.path().join("pivot.toml");
+        self.relay = Relay::start(&["--config", file.to_str().unwrap(), "--workers", "2"]);
     }
 
     /// What the carrier calls.

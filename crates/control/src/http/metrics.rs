@@ -51,7 +51,10 @@ impl AssociationCounts {
     get, path = "/metrics", tag = "server",
     responses((status = 200, content_type = "application/openmetrics-text", body = String))
 )]
-pub(super) async fn metrics(State(control): State<Control>) -> Result<Response, ApiError> {
+pub(super) async fn metrics(
+    State(control): State<Control>,
+    axum::Extension(More(more)): axum::Extension<More>,
+) -> Result<Response, ApiError> {
     let mut registry = Registry::with_prefix("patchcord");
     let mut page = Page { registry: &mut registry };
     page.calls(&control);
@@ -60,6 +63,14 @@ pub(super) async fn metrics(State(control): State<Control>) -> Result<Response, 
         workers.iter().filter_map(|entry| Some((entry.worker.to_string(), entry.state.as_ref()?))).collect();
     page.workers(&answered);
     page.recordings(&control);
+    for measure in more.iter().flat_map(|read| read()) {
+        let value = measure.value;
+        if measure.is_counter {
+            page.counter(measure.name, measure.help, [(Labels::new(), value)].into_iter());
+        } else {
+            page.gauge(measure.name, measure.help, [(Labels::new(), value as f64)].into_iter());
+        }
+    }
     page.registry.register("commands", "Bridge commands by name and result", control.0.command_counts.0.clone());
     let associations = control.0.env.handshakes.counts.0.clone();
     page.registry.register("dtls_associations", "Associations of DTLS by what has become of them", associations);
@@ -72,6 +83,10 @@ pub(super) async fn metrics(State(control): State<Control>) -> Result<Response, 
         .expect("a string takes all that is written to it");
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
 }
+
+/// What somebody else adds.
+#[derive(Clone)]
+pub(super) struct More(pub(super) Option<super::Measures>);
 
 struct Page<'a> {
     registry: &'a mut Registry,

@@ -31,6 +31,24 @@ pub struct Extension {
     pub routes: Router,
     /// What `/openapi.json` says of them.
     pub description: OpenApi,
+    /// What it adds to `/metrics`; it must not wait for anything.
+    pub measures: Option<Measures>,
+}
+
+/// Reads numbers for `/metrics`.
+pub type Measures = Arc<dyn Fn() -> Vec<Measure> + Send + Sync>;
+
+/// A number for `/metrics`.
+#[derive(Clone, Copy, Debug)]
+pub struct Measure {
+    /// Its name, behind `patchcord_`.
+    pub name: &'static str,
+    /// What it is.
+    pub help: &'static str,
+    /// It never falls.
+    pub is_counter: bool,
+    /// How much.
+    pub value: u64,
 }
 
 /// The front over a control plane, the check of the token included.
@@ -51,6 +69,7 @@ pub fn router(control: Control, ng: Option<Arc<Server<Ng>>>, extension: Option<E
     let ng = ng.map_or_else(Router::new, |server| {
         listen::router(server).route_layer(from_fn_with_state(control.clone(), auth::check))
     });
+    let measures = extension.as_ref().and_then(|more| more.measures.clone());
     let (more, description) = extension.map(|more| (more.routes, more.description)).unzip();
     let more = more.map_or_else(Router::new, |routes| {
         routes.with_state(()).route_layer(from_fn_with_state(control.clone(), auth::check))
@@ -70,5 +89,6 @@ pub fn router(control: Control, ng: Option<Arc<Server<Ng>>>, extension: Option<E
         .layer(from_fn(errors::name_the_request))
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
         .layer(axum::Extension(Arc::new(openapi::More(description))))
+        .layer(axum::Extension(metrics::More(measures)))
         .with_state(control)
 }

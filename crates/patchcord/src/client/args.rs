@@ -104,8 +104,11 @@ pub(crate) struct TransferArgs {
 /// Transfers of the pivot.
 #[derive(Subcommand, Debug)]
 pub(crate) enum TransferCommand {
-    /// List them.
+    /// List them, the latest first.
     List {
+        /// So many at most.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
         #[command(flatten)]
         to: Connection,
     },
@@ -152,6 +155,29 @@ pub(crate) enum TransferCommand {
     },
 }
 
+/// Records of the pivot's calls.
+#[derive(Subcommand, Debug)]
+pub(crate) enum RecordsCommand {
+    /// List calls that were answered or are over, the latest first.
+    List {
+        /// Of this Call-ID alone.
+        #[arg(long)]
+        call: Option<String>,
+        /// So many at most.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        #[command(flatten)]
+        to: Connection,
+    },
+    /// Show a call with its transfers and what they are billed as.
+    Show {
+        /// The record's id.
+        record: String,
+        #[command(flatten)]
+        to: Connection,
+    },
+}
+
 /// Commands to a running relay.
 #[derive(Subcommand, Debug)]
 pub(crate) enum ClientCommand {
@@ -172,6 +198,9 @@ pub(crate) enum ClientCommand {
     /// Transfers of the pivot.
     #[command(subcommand)]
     Transfers(TransferCommand),
+    /// Records of the pivot's calls and transfers, those of former processes too.
+    #[command(subcommand)]
+    Records(RecordsCommand),
     /// Say why a call's media flows as it does, or why it does not.
     Explain {
         /// The call.

@@ -135,6 +135,7 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
         | ClientCommand::Show { .. }
         | ClientCommand::Transfer(_)
         | ClientCommand::Transfers(_)
+        | ClientCommand::Records(_)
         | ClientCommand::Explain { .. }
         | ClientCommand::Dump(_)
         | ClientCommand::Workers { .. }

@@ -8,6 +8,7 @@ mod dump;
 pub(crate) mod events;
 mod explain;
 pub(crate) mod model;
+mod records;
 pub(crate) mod show;
 mod transfers;
 
@@ -62,6 +63,7 @@ pub(crate) fn run(command: ClientCommand) -> Result<(), Failure> {
         ClientCommand::Audio(command) => audio::run(command),
         ClientCommand::Transfer(arguments) => transfers::begin(&arguments),
         ClientCommand::Transfers(command) => transfers::run(command),
+        ClientCommand::Records(command) => records::run(command),
         ClientCommand::Dump(arguments) => dump::run(&arguments),
         ClientCommand::Workers { to } => {
             let api = to.api();

@@ -29,7 +29,9 @@ pub(super) fn run(command: TransferCommand) -> Result<(), Failure> {
         to.print(&answer, |answer| Ok(format!("transfer {}\n", word(&answer["transfer"]))))
     };
     match command {
-        TransferCommand::List { to } => to.print(&to.api().get("/v1/transfers")?, |answer| Ok(list(answer))),
+        TransferCommand::List { limit, to } => {
+            to.print(&to.api().get(&format!("/v1/transfers?limit={limit}"))?, |answer| Ok(list(answer)))
+        }
         TransferCommand::Show { transfer, bundle: Some(file), to } => bundle(&transfer, &file, &to),
         TransferCommand::Show { transfer, bundle: None, to } => {
             to.print(&to.api().get(&path_of(&transfer))?, |answer| Ok(one(answer)))
@@ -96,17 +98,22 @@ fn body(arguments: &TransferArgs) -> Result<Value, Failure> {
     Ok(body)
 }
 
-fn list(answer: &Value) -> String {
+pub(super) fn list(answer: &Value) -> String {
     let transfers = answer["transfers"].as_array().map_or(&[][..], Vec::as_slice);
     if transfers.is_empty() {
-        return "no transfers\n".to_owned();
+        return "no transfers\n".to_owned() + &missing(answer);
     }
     let mut table = Table::new(&["TRANSFER", "STATE", "METHOD", "FROM", "WHO", "TO", "CALL"]);
     for transfer in transfers {
         let columns = ["transfer", "state", "method", "transferor", "transferee", "refer_to", "call"];
         table.row(columns.map(|column| word(&transfer[column])));
     }
-    table.render(0)
+    table.render(0) + &missing(answer)
+}
+
+fn missing(answer: &Value) -> String {
+    let why = answer["incomplete"].as_str();
+    why.map_or_else(String::new, |why| format!("those of former processes are missing: {why}\n"))
 }
 
 fn one(transfer: &Value) -> String {
@@ -165,7 +172,7 @@ fn media(media: &Value) -> String {
 }
 
 /// A value as it is read.
-fn word(value: &Value) -> String {
+pub(super) fn word(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),

@@ -5,6 +5,7 @@ mod layers;
 mod ng;
 pub(crate) mod pivot;
 mod ports;
+pub(crate) mod records;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) audio: Audio,
     pub(crate) recording: Recording,
     pub(crate) pivot: pivot::Pivot,
+    pub(crate) records: records::Records,
     pub(crate) drain: Drain,
     pub(crate) log: Log,
 }
@@ -294,6 +296,7 @@ impl Config {
             return bad("`workers.tick_us` is 0: use workers.wait = \"spin\" to never wait".into());
         }
         self.pivot.check().map_err(ConfigError::BadValue)?;
+        self.records.check().map_err(ConfigError::BadValue)?;
         let mut cpus = self.workers.cpus.clone();
         cpus.sort_unstable();
         if let Some(twice) = cpus.windows(2).find(|pair| pair[0] == pair[1]) {

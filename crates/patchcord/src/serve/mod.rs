@@ -10,6 +10,7 @@ mod logging;
 mod ng;
 mod notify;
 mod pivot;
+mod records;
 mod startup;
 
 use std::net::SocketAddr;
@@ -96,8 +97,9 @@ async fn serve(config: Config, until_stdin_ends: bool) -> Result<(), Failure> {
         .map_err(|error| Failure::Usage(format!("cannot start the control plane: {error}")))?;
     let pump = tokio::spawn(pump_replies(control.clone(), received.clone(), told));
 
+    let records = records::Kept::start(&config)?;
     let mut listeners = ng::listen(&config, &control).await?;
-    let pivot = pivot::start(&config, &control).await?.map(Arc::new);
+    let pivot = pivot::start(&config, &control, records.as_ref()).await?.map(Arc::new);
     startup::tell(&config, &dataplane, address, &listeners.places);
     output::print_line(&format!("listening http://{address}"));
     for place in &listeners.places {
@@ -110,11 +112,11 @@ async fn serve(config: Config, until_stdin_ends: bool) -> Result<(), Failure> {
     notify::notify("READY=1");
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let router = http::router(
-        control.clone(),
-        Some(Arc::clone(&listeners.server)),
-        pivot.clone().map(patchcord_pivot::http::extension),
-    );
+    let extension = pivot.clone().map(patchcord_pivot::http::extension).map(|mut extension| {
+        extension.measures = records.as_ref().map(records::Kept::measures);
+        extension
+    });
+    let router = http::router(control.clone(), Some(Arc::clone(&listeners.server)), extension);
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let front = axum::serve(listener, service).with_graceful_shutdown(async move {
         // Either way it is over.
@@ -125,6 +127,9 @@ async fn serve(config: Config, until_stdin_ends: bool) -> Result<(), Failure> {
     let summary = drain::summary(&control, started, end).await;
     if let Some(pivot) = &pivot {
         pivot.stop().await;
+    }
+    if let Some(records) = records {
+        records.stop().await;
     }
 
     // The answer to the request that ended the last call may still be on its way; an event stream would go on for ever.

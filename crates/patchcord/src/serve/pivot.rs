@@ -16,6 +16,7 @@ use patchcord_pivot::message::{Credentials, Header};
 use patchcord_pivot::{sip, webhook};
 use tokio::sync::broadcast;
 
+use super::records::Kept;
 use crate::config::{Config, pivot as config};
 use crate::failure::Failure;
 
@@ -57,11 +58,17 @@ impl Relay for Here {
 }
 
 /// Begins to take calls, where the configuration has somewhere to listen.
-pub(super) async fn start(config: &Config, control: &Control) -> Result<Option<Pivot>, Failure> {
+pub(super) async fn start(
+    config: &Config,
+    control: &Control,
+    records: Option<&Kept>,
+) -> Result<Option<Pivot>, Failure> {
     if config.pivot.listen.is_empty() {
         return Ok(None);
     }
-    let pivot = Pivot::start(settings(&config.pivot), Arc::new(Here(control.clone()))).await;
+    let mut settings = settings(&config.pivot);
+    settings.archive = records.map(|records| Arc::new(records.clone()) as _);
+    let pivot = Pivot::start(settings, Arc::new(Here(control.clone()))).await;
     pivot.map(Some).map_err(|error| Failure::failed(format!("cannot start the pivot: {error}")))
 }
 
@@ -101,6 +108,7 @@ fn settings(config: &config::Pivot) -> Settings {
         calls_max: config.calls_max as usize,
         one_worker: config.one_worker,
         ringback: (!config.ringback.is_empty()).then(|| config.ringback.clone()),
+        archive: None,
         evidence: config::Pivot::path(&config.evidence_directory)
             .map(|directory| EvidenceSettings { directory, bytes: u64::from(config.evidence_mib) << 20 }),
         trace: TraceLimits::of_bytes(config.trace_kib as usize * 1024),

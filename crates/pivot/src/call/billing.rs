@@ -33,6 +33,18 @@ pub enum Role {
     C,
 }
 
+impl Role {
+    /// Its name on records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::B => "B",
+            Self::C => "C",
+        }
+    }
+}
+
 /// Something that is paid for by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Component {

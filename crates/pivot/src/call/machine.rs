@@ -55,6 +55,9 @@ impl Call {
             now,
         );
         let record = CallRecord {
+            call_id: incoming.call_id.clone(),
+            caller_trunk: Arc::clone(&plan.caller.name),
+            callee_trunk: Arc::clone(&plan.callee.name),
             direction: plan.direction,
             caller: caller.address.clone(),
             callee: plan.dial.to.clone(),

@@ -13,6 +13,12 @@ use crate::message::{Address, Reason};
 /// What is kept of a call. Times are since the driver's beginning of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRecord {
+    /// The caller's Call-ID.
+    pub call_id: Box<str>,
+    /// The trunk that it came by.
+    pub caller_trunk: Arc<str>,
+    /// The trunk that it went by.
+    pub callee_trunk: Arc<str>,
     /// Which way it went.
     pub direction: Direction,
     /// Who called.

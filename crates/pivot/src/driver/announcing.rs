@@ -9,17 +9,18 @@ use crate::call::record::TransferRecord;
 impl Task {
     /// Keeps how a transfer stands, and tells whoever listens if that is news.
     pub(super) fn transfer_stands(&self, record: TransferRecord) {
-        let event = told(self.number, &record);
+        let key = TransferKey { call: self.number, transfer: record.id };
+        let event = told(self.shared.book.name_of(key), &record);
         if self.shared.book.transfer(&self.name, self.number, record) {
             self.shared.relay.announce(&self.name, event);
         }
     }
 }
 
-fn told(call: u64, record: &TransferRecord) -> TransferEvent {
+fn told(transfer: String, record: &TransferRecord) -> TransferEvent {
     let failure = record.failures.last().filter(|_| record.state.is_over());
     TransferEvent {
-        transfer: TransferKey { call, transfer: record.id }.to_string(),
+        transfer,
         state: record.state.as_str().to_owned(),
         method: record.method.as_str().to_owned(),
         transferor: record.transferor.clone(),

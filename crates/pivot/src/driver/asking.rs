@@ -21,8 +21,8 @@ impl Task {
             return self.happened.push(Input::Decision(id, Decision::Failed));
         };
         let key = TransferKey { call: self.number, transfer: id };
-        let fields = fields(&self.name, key, question);
-        let (shared, name, handle) = (Arc::clone(self.shared), Arc::clone(&self.name), self.handle.clone());
+        let fields = fields(&self.name, self.shared.book.name_of(key), question);
+        let (shared, name, handle) = (Arc::clone(&self.shared), Arc::clone(&self.name), self.handle.clone());
         // One transfer at a time: whoever was asked before has been overtaken.
         self.asking = JoinSet::new();
         self.asking.spawn(async move {
@@ -51,7 +51,7 @@ async fn decide(
 }
 
 /// The form fields, named as in the REFER callbacks of telephony platforms.
-fn fields(call: &str, key: TransferKey, question: &Question) -> Vec<(String, String)> {
+fn fields(call: &str, transfer: String, question: &Question) -> Vec<(String, String)> {
     let uri = |address: &Address| address.uri.to_string();
     let mut fields = vec![
         ("ReferTransferTarget".to_owned(), question.refer_to.to_string()),
@@ -60,7 +60,7 @@ fn fields(call: &str, key: TransferKey, question: &Question) -> Vec<(String, Str
         ("Direction".to_owned(), "inbound".to_owned()),
         ("From".to_owned(), uri(&question.caller)),
         ("To".to_owned(), uri(&question.callee)),
-        ("Transfer".to_owned(), key.to_string()),
+        ("Transfer".to_owned(), transfer),
         ("Transferor".to_owned(), uri(&question.transferor)),
         ("Transferee".to_owned(), uri(&question.transferee)),
         ("Trunk".to_owned(), question.trunk.to_string()),

@@ -55,7 +55,7 @@ impl EvidenceStore {
             for evidence in waiting {
                 // Names of transfers begin anew with the process, and times do not.
                 let began = (epoch + evidence.began()).as_millis();
-                let name = format!("{PREFIX}{began}-{}{SUFFIX}", evidence.key());
+                let name = format!("{PREFIX}{began}-{}{SUFFIX}", evidence.id());
                 if let Err(error) = folder.write(&name, &evidence.bundle()) {
                     tracing::warn!(%error, name, directory = %folder.settings.directory.display(),
                         "the evidence of a transfer cannot be written");
@@ -69,7 +69,7 @@ impl EvidenceStore {
     pub(super) fn write(&self, evidence: Evidence) {
         let sent = self.queue.as_ref().map(|queue| queue.try_send(Box::new(evidence)));
         if let Some(Err(TrySendError::Full(evidence))) = sent {
-            tracing::warn!(transfer = %evidence.key(), "the disk is too slow: the evidence of a transfer is not written");
+            tracing::warn!(transfer = %evidence.id(), "the disk is too slow: the evidence of a transfer is not written");
         }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use patchcord_control::api::{CallEvent, CallState, EventKind, LegState};
 
-use super::Shared;
 use super::task::Task;
+use super::{Shared, TransferKey};
 use crate::call::TransferId;
 use crate::call::record::TransferState;
 
@@ -170,6 +170,9 @@ impl Facts {
         if self.is_wanted {
             let facts = Arc::new(self.of(state, shared.started.elapsed()));
             shared.media.keep(number, |kept| kept.end = Some(facts));
+            for transfer in shared.book.get(number).iter().flat_map(|kept| kept.transfers.keys()) {
+                shared.book.tell_transfer(TransferKey { call: number, transfer: *transfer });
+            }
         }
         for transfer in &self.failed {
             shared.write_evidence(number, *transfer);
@@ -193,6 +196,7 @@ impl Task {
                 kept.transfers.pop_first();
             }
         });
+        self.shared.book.tell_transfer(TransferKey { call: self.number, transfer });
         if state == TransferState::Failed {
             self.shared.write_evidence(self.number, transfer);
             if self.facts.failed.len() < TRANSFERS_MAX && !self.facts.failed.contains(&transfer) {

@@ -194,7 +194,7 @@ impl Task {
                     continue;
                 }
                 // They are about a call that is no more, or a transfer that it does not have.
-                Message::Media(_) | Message::Command(_) | Message::Refused(..) => continue,
+                Message::Media(_) | Message::Command(_) | Message::Decided(..) | Message::Refused(..) => continue,
             };
             // It is here, so it is not closed.
             let _ = self.handle.send(passed_on);

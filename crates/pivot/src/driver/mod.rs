@@ -2,7 +2,9 @@
 //! concerns it comes in its order.
 
 mod announcing;
+mod archive;
 mod asking;
+mod bill;
 mod book;
 mod bridging;
 mod commanding;
@@ -21,12 +23,13 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use patchcord_control::ErrorCode;
 use patchcord_control::api::{CallEvent, EventKind};
 use tokio::sync::{broadcast, mpsc};
 
+pub use self::archive::{Archive, Filter, Question};
 pub use self::book::{Book, Kept};
 use self::commanding::Remembered;
 pub use self::commanding::TransferKey;
@@ -73,7 +76,7 @@ struct Shared {
     settings: Settings,
     book: Arc<Book>,
     traces: Arc<Traces>,
-    media: MediaBook,
+    media: Arc<MediaBook>,
     evidence: Option<EvidenceStore>,
     /// Those that decide about REFERs, by the trunk whose they are.
     webhooks: BTreeMap<Arc<str>, Arc<Webhook>>,
@@ -132,13 +135,14 @@ impl Pivot {
         let evidence = evidence.transpose()?;
         let stack = Stack::start(sip, sender).await?;
         let heard = relay.events();
+        let media = Arc::new(MediaBook::default());
         let shared = Arc::new(Shared {
             stack: Arc::clone(&stack) as Arc<dyn SipStack>,
             relay,
+            book: Arc::new(Book::new(settings.archive.clone(), Arc::clone(&media), started)),
             settings,
-            book: Arc::default(),
             traces,
-            media: MediaBook::default(),
+            media,
             evidence,
             webhooks,
             started,
@@ -156,12 +160,6 @@ impl Pivot {
     #[must_use]
     pub fn addresses(&self) -> Vec<(Transport, SocketAddr)> {
         self.stack.addresses()
-    }
-
-    /// When time began for what is kept.
-    #[must_use]
-    pub fn clock(&self) -> SystemTime {
-        SystemTime::now() - self.shared.started.elapsed()
     }
 
     /// How long ago time began for what is kept.
@@ -372,7 +370,7 @@ impl Shared {
     }
 
     fn evidence_of(&self, key: TransferKey) -> Option<Evidence> {
-        Evidence::of(key, &self.book, &self.traces, &self.media, SystemTime::now() - self.started.elapsed())
+        Evidence::of(key, &self.book, &self.traces)
     }
 
     /// Has the bundle of a transfer written, if that is wanted.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::archive::Archive;
 use super::evidence_store::EvidenceSettings;
 use super::trace::TraceLimits;
 use crate::call::Plan;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub one_worker: bool,
     /// The country whose ringing tone a transferee hears while the target rings; none: it goes on with hold audio.
     pub ringback: Option<String>,
+    /// Where records outlive the process; none: they end with it.
+    pub archive: Option<Arc<dyn Archive>>,
     /// What is kept of what calls say; nothing of it where `sip` has a trace of its own.
     pub trace: TraceLimits,
     /// Where bundles of failed transfers are kept; nowhere, if none.

@@ -193,7 +193,6 @@ impl Task {
                 }
             }
             Act::Progress { party, status, early_media } => self.progress(party, status, early_media).await,
-            Act::Accept(party) => self.accept(party).await,
             Act::Reject { party, status, reason } => {
                 let headers = reason.iter().map(reason_header).collect();
                 self.act(party, |dialog| Action::Reject { dialog, status, headers });
@@ -217,8 +216,13 @@ impl Task {
                 self.happened.extend(resolution.map(|resolution| Input::Resolved(transfer, resolution)));
             }
             // `Task::perform` has done these.
-            Act::StartTimer(..) | Act::StopTimer(_) | Act::Media(_) | Act::Transfer(_) | Act::Record(_) | Act::Over => {
-            }
+            Act::Accept(_)
+            | Act::StartTimer(..)
+            | Act::StopTimer(_)
+            | Act::Media(_)
+            | Act::Transfer(_)
+            | Act::Record(_)
+            | Act::Over => {}
         }
     }
 
@@ -289,19 +293,21 @@ impl Task {
         self.act(party, |dialog| Action::Progress { dialog, status, sdp });
     }
 
-    async fn accept(&mut self, party: PartyId) {
+    /// What a caller is answered. It is told when what it is to hear has been arranged: it may speak at once, and is heard from its first
+    /// packet on.
+    pub(super) async fn answer_for(&mut self, party: PartyId) -> Option<Action> {
+        let dialog = self.dialog(party)?;
         if let Some(sdp) = self.parties.get_mut(&party).and_then(|party| party.answer.take()) {
-            return self.act(party, |dialog| Action::Accept { dialog, sdp });
+            return Some(Action::Accept { dialog, sdp });
         }
         let (name, other) = self.names(party);
         match self.legs.answer(&name, &other).await {
-            Ok(sdp) => self.act(party, |dialog| Action::Accept { dialog, sdp }),
+            Ok(sdp) => Some(Action::Accept { dialog, sdp }),
             Err(error) => {
                 tracing::warn!(call = %self.name, party = %name, %error, "cannot be answered");
-                if let Some(dialog) = self.dialog(party) {
-                    self.shared.reject(dialog, error.status());
-                }
+                self.shared.reject(dialog, error.status());
                 self.happened.push(Input::Ended(party, None));
+                None
             }
         }
     }

@@ -218,7 +218,11 @@ impl Task {
                 Message::Handed(handed) => self.handed.push(*handed),
                 Message::Replace(replacing) => self.replacing.push(*replacing),
                 Message::Signal(event) => self.shared.unheard(event),
-                Message::Media(_) | Message::Command(_) | Message::Refused(..) | Message::Stop => {}
+                Message::Media(_)
+                | Message::Command(_)
+                | Message::Decided(..)
+                | Message::Refused(..)
+                | Message::Stop => {}
             }
         }
         self.wanted.drain(..).for_each(|wanted| wanted.refuse(status(481)));
@@ -311,9 +315,11 @@ impl Task {
 
     /// Does what the call says; `true`: it is over.
     async fn perform(&mut self, call: &Call, acts: Vec<Act>) -> bool {
+        let mut answers = Vec::new();
         for act in acts {
             tracing::debug!(call = %self.name, ?act, "pivot");
             match act {
+                Act::Accept(party) => answers.extend(self.answer_for(party).await),
                 Act::StartTimer(timer, after) => drop(self.timers.insert(timer, Instant::now() + after)),
                 Act::StopTimer(timer) => drop(self.timers.remove(&timer)),
                 Act::Media(media) => self.bridge(media).await,
@@ -324,9 +330,13 @@ impl Task {
                 }
                 Act::Record(record) => self.shared.book.call(&self.name, self.number, *record),
                 Act::Over => return true,
-                act => self.signal(call, act).await,
+                act => {
+                    answers.drain(..).for_each(|answer| self.shared.stack.act(answer));
+                    self.signal(call, act).await;
+                }
             }
         }
+        answers.into_iter().for_each(|answer| self.shared.stack.act(answer));
         false
     }
 

@@ -11,36 +11,11 @@ use patchcord_control::ApiError;
 use patchcord_recording::pcapng::{Capture, Packet};
 use serde::Serialize;
 
+use super::records::CallView;
 use super::trace::readable;
-use super::view::{TransferView, ms};
-use super::{kept, key, unknown};
-use crate::call::record::CallRecord;
-use crate::driver::{Book, CallTrace, Kept, MediaBook, Pivot, Traces, TransferKey};
-
-/// A call, as the bundle has it.
-#[derive(Debug, Serialize)]
-struct CallFile<'a> {
-    call: &'a str,
-    #[serde(flatten)]
-    record: Option<CallRecordFile<'a>>,
-    /// Names of its transfers.
-    transfers: Vec<String>,
-}
-
-/// What is known of a call that was answered, or is over.
-#[derive(Debug, Serialize)]
-struct CallRecordFile<'a> {
-    direction: &'static str,
-    caller: &'a str,
-    callee: &'a str,
-    began_ms: u64,
-    answered_ms: Option<u64>,
-    ended_ms: Option<u64>,
-    /// `Q.850;cause=16`.
-    reason: Option<String>,
-    /// The SIP code, if it was not answered.
-    refused: Option<u16>,
-}
+use super::view::TransferView;
+use super::{key, unknown};
+use crate::driver::{Book, CallTrace, Kept, Pivot, Traces, TransferKey};
 
 /// What the bundle is made of.
 pub(crate) struct Evidence {
@@ -48,25 +23,20 @@ pub(crate) struct Evidence {
     kept: Kept,
     trace: Option<CallTrace>,
     transfer: TransferView,
-    clock: SystemTime,
+    /// Once it was answered or is over.
+    call: Option<CallView>,
 }
 
 impl Evidence {
     /// All that there is of a transfer; `None`: it is not known.
-    pub(crate) fn of(
-        key: TransferKey,
-        book: &Book,
-        traces: &Traces,
-        media: &MediaBook,
-        clock: SystemTime,
-    ) -> Option<Self> {
-        let (kept, transfer) = kept(key, book, media, clock)?;
-        Some(Self { key, kept, trace: traces.of(key.call), transfer, clock })
+    pub(crate) fn of(key: TransferKey, book: &Book, traces: &Traces) -> Option<Self> {
+        let (kept, transfer) = (book.get(key.call)?, book.transfer_view(key)?);
+        Some(Self { key, kept, trace: traces.of(key.call), transfer, call: book.call_view(key.call) })
     }
 
-    /// The transfer's name.
-    pub(crate) const fn key(&self) -> TransferKey {
-        self.key
+    /// The transfer's id, in all processes.
+    pub(crate) fn id(&self) -> &str {
+        &self.transfer.transfer
     }
 
     /// When the transfer began, since the driver's beginning of time.
@@ -76,19 +46,9 @@ impl Evidence {
 
     /// A tar with a folder of the transfer's name.
     pub(crate) fn bundle(&self) -> Vec<u8> {
-        let call = CallFile {
-            call: &self.kept.name,
-            record: self.kept.call.as_ref().map(|record| CallRecordFile::new(record, self.clock)),
-            transfers: self
-                .kept
-                .transfers
-                .keys()
-                .map(|id| TransferKey { transfer: *id, ..self.key }.to_string())
-                .collect(),
-        };
         let files = [
             ("transfer.json", json(&self.transfer)),
-            ("call.json", json(&call)),
+            ("call.json", json(&self.call)),
             ("media.json", json(&self.transfer.media)),
             ("trace.txt", readable(self.trace.as_ref(), &self.kept.name).into_bytes()),
             ("signalling.pcapng", self.packets()),
@@ -100,7 +60,7 @@ impl Evidence {
             header.set_size(content.len() as u64);
             header.set_mode(0o644);
             header.set_mtime(now);
-            let path = format!("transfer-{}/{name}", self.key);
+            let path = format!("transfer-{}/{name}", self.id());
             bundle.append_data(&mut header, path, &*content).expect("memory takes everything, and the path is short");
         }
         bundle.into_inner().expect("memory takes everything")
@@ -118,27 +78,11 @@ impl Evidence {
                 local: message.local,
                 remote: message.remote,
                 received: !message.is_outgoing,
-                at: (self.clock + message.at).duration_since(UNIX_EPOCH).unwrap_or_default(),
+                at: (self.kept.clock + message.at).duration_since(UNIX_EPOCH).unwrap_or_default(),
                 datagram: &message.bytes,
             });
         }
         file.take()
-    }
-}
-
-impl<'a> CallRecordFile<'a> {
-    fn new(record: &'a CallRecord, clock: SystemTime) -> Self {
-        let at = |since: Duration| ms((clock + since).duration_since(UNIX_EPOCH).unwrap_or_default());
-        Self {
-            direction: record.direction.as_str(),
-            caller: &record.caller.uri,
-            callee: &record.callee.uri,
-            began_ms: at(record.began),
-            answered_ms: record.answered.map(at),
-            ended_ms: record.ended.map(at),
-            reason: record.reason.as_ref().map(|reason| format!("{};cause={}", reason.protocol, reason.cause)),
-            refused: record.refused,
-        }
     }
 }
 
@@ -158,9 +102,8 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     security((), ("token" = []))
 )]
 pub(super) async fn bundle(State(pivot): State<Arc<Pivot>>, Path(name): Path<String>) -> Result<Response, ApiError> {
-    let key = key(&name)?;
-    let evidence = pivot.evidence(key).ok_or_else(|| unknown(&name))?;
-    let file = format!("attachment; filename=\"transfer-{key}.tar\"");
+    let evidence = pivot.evidence(key(&pivot, &name)?).ok_or_else(|| unknown(&name))?;
+    let file = format!("attachment; filename=\"transfer-{}.tar\"", evidence.id());
     Ok(([(CONTENT_TYPE, "application/x-tar".to_owned()), (CONTENT_DISPOSITION, file)], evidence.bundle())
         .into_response())
 }

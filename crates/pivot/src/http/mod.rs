@@ -3,6 +3,7 @@
 mod begin;
 mod bundle;
 mod media;
+mod records;
 mod timeline;
 mod tool;
 mod tool_answer;
@@ -12,7 +13,6 @@ mod view;
 
 use core::time::Duration;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -29,6 +29,7 @@ use utoipa::{OpenApi, ToSchema};
 pub use self::begin::{BeginTransfer, OnFailName, Show, TransferMethod};
 pub(crate) use self::bundle::Evidence;
 pub use self::media::{MediaFactsView, MediaView, PartyMediaView};
+pub use self::records::{CallView, ComponentView};
 pub(crate) use self::tool::CALL_HEADER;
 use self::tool::{TransferCall, Wanted};
 use self::tool_answer::ToolAnswer;
@@ -36,71 +37,47 @@ pub use self::trace::{MessageView, TraceView};
 pub use self::view::{CauseView, FailureView, ReceiptOf, TransferView, WebhookView};
 use crate::call::record::{TransferRecord, TransferState};
 use crate::call::{Command, CommandError};
-use crate::driver::{Book, Kept, MediaBook, Pivot, TransferKey};
+use crate::driver::{Pivot, TransferKey};
 
 #[derive(OpenApi)]
-#[openapi(paths(list, show, begin, command, timeline::timeline, trace::trace, bundle::bundle, transfer_call), tags((name = "transfers", description = "Transfers of the pivot")))]
+#[openapi(
+    paths(
+        records::transfers,
+        records::transfer,
+        begin,
+        command,
+        timeline::timeline,
+        trace::trace,
+        bundle::bundle,
+        transfer_call,
+        records::calls,
+        records::call
+    ),
+    tags((name = "transfers", description = "Transfers of the pivot"))
+)]
 struct Description;
 
 /// What the relay's HTTP front serves besides.
 #[must_use]
 pub fn extension(pivot: Arc<Pivot>) -> Extension {
     let routes = axum::Router::new()
-        .route("/v1/transfers", get(list).post(begin))
-        .route("/v1/transfers/{transfer}", get(show))
+        .route("/v1/transfers", get(records::transfers).post(begin))
+        .route("/v1/transfers/{transfer}", get(records::transfer))
         .route("/v1/transfers/{transfer}/commands", post(command))
         .route("/v1/transfers/{transfer}/timeline", get(timeline::timeline))
         .route("/v1/transfers/{transfer}/trace", get(trace::trace))
         .route("/v1/transfers/{transfer}/bundle", get(bundle::bundle))
         .route("/v1/tools/transfer_call", post(transfer_call))
+        .route("/v1/records/calls", get(records::calls))
+        .route("/v1/records/calls/{record}", get(records::call))
         .with_state(pivot);
-    Extension { routes, description: Description::openapi() }
-}
-
-/// Transfers, the latest first.
-#[derive(Debug, Serialize, ToSchema)]
-struct TransferList {
-    transfers: Vec<TransferView>,
-}
-
-/// Lists the transfers that are kept.
-#[utoipa::path(get, path = "/v1/transfers", tag = "transfers", responses((status = 200, body = TransferList)), security((), ("token" = [])))]
-async fn list(State(pivot): State<Arc<Pivot>>) -> Json<TransferList> {
-    let clock = pivot.clock();
-    let calls = pivot.book().all();
-    let of_call = |(number, kept): &(u64, Kept)| {
-        let view = |record: &TransferRecord| {
-            TransferView::new(*number, &kept.name, record, clock).decided_by(kept.asked.get(&record.id))
-        };
-        let views = kept.transfers.values().rev().map(view);
-        views.collect::<Vec<_>>()
-    };
-    Json(TransferList { transfers: calls.iter().rev().flat_map(of_call).collect() })
-}
-
-/// Shows a transfer: how it stands, what was heard of it, and why it failed if it did.
-#[utoipa::path(
-    get, path = "/v1/transfers/{transfer}", tag = "transfers", params(("transfer" = String, Path, description = "Its name")),
-    responses((status = 200, body = TransferView), (status = 404, description = "unknown-transfer")), security((), ("token" = []))
-)]
-async fn show(State(pivot): State<Arc<Pivot>>, Path(name): Path<String>) -> Result<Json<TransferView>, ApiError> {
-    let kept = kept(key(&name)?, &pivot.book(), pivot.media(), pivot.clock());
-    kept.map(|(_, view)| Json(view)).ok_or_else(|| unknown(&name))
-}
-
-/// A transfer with what its media did, and its call.
-fn kept(key: TransferKey, book: &Book, media: &MediaBook, clock: SystemTime) -> Option<(Kept, TransferView)> {
-    let kept = book.get(key.call)?;
-    let record = kept.transfers.get(&key.transfer)?;
-    let mut view = TransferView::new(key.call, &kept.name, record, clock).decided_by(kept.asked.get(&key.transfer));
-    view.media = media.of(key.call).map(|media| MediaView::new(record, &media, clock));
-    Some((kept, view))
+    Extension { routes, description: Description::openapi(), measures: None }
 }
 
 /// What came of a command.
 #[derive(Debug, Serialize, ToSchema)]
 struct TransferAnswer {
-    /// Its name.
+    /// Its id.
     transfer: String,
     /// Settings that have no effect in the method.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -125,7 +102,8 @@ async fn begin(State(pivot): State<Arc<Pivot>>, body: Bytes) -> Result<Response,
     let transfer = request.to_command().map_err(|why| ApiError::new(ErrorCode::BadRequest, why))?;
     let without_effect = transfer.without_effect();
     let key = pivot.begin(&request, transfer).await?;
-    Ok((StatusCode::ACCEPTED, Json(TransferAnswer { transfer: key.to_string(), without_effect })).into_response())
+    Ok((StatusCode::ACCEPTED, Json(TransferAnswer { transfer: pivot.book().name_of(key), without_effect }))
+        .into_response())
 }
 
 /// Transfers a call as a voice agent's tool call has it. The body of every answer has the same fields.
@@ -168,9 +146,10 @@ async fn call_tool(pivot: &Pivot, body: &[u8]) -> Result<(u16, ToolAnswer), ApiE
         record.state.is_over() || matches!(record.state, TransferState::Consulting | TransferState::Conferencing)
     };
     let record = pivot.book().until(key.call, key.transfer, end, is_settled).await;
-    let record = record.ok_or_else(|| unknown(&key.to_string()))?;
+    let id = pivot.book().name_of(key);
+    let record = record.ok_or_else(|| unknown(&id))?;
     let status = if is_settled(&record) { 200 } else { 202 };
-    Ok((status, ToolAnswer::of(key.to_string(), &record, warnings)))
+    Ok((status, ToolAnswer::of(id, &record, warnings)))
 }
 
 /// What is to become of a transfer.
@@ -213,7 +192,7 @@ async fn command(
     Path(name): Path<String>,
     body: Bytes,
 ) -> Result<Json<TransferAnswer>, ApiError> {
-    let key = key(&name)?;
+    let key = key(&pivot, &name)?;
     let TransferCommandRequest { command, on } = read(&body)?;
     if on.is_some() && !matches!(command, TransferCommandName::Whisper) {
         return Err(ApiError::new(ErrorCode::UnknownField, "`on` is a field of `whisper` alone"));
@@ -226,11 +205,12 @@ async fn command(
         TransferCommandName::Whisper => Command::Whisper(id, on.unwrap_or(true)),
     };
     let key = pivot.command(&key, command).await?;
-    Ok(Json(TransferAnswer { transfer: key.to_string(), without_effect: Vec::new() }))
+    Ok(Json(TransferAnswer { transfer: pivot.book().name_of(key), without_effect: Vec::new() }))
 }
 
-fn key(name: &str) -> Result<TransferKey, ApiError> {
-    name.parse().map_err(|()| unknown(name))
+/// A transfer of this process.
+fn key(pivot: &Pivot, name: &str) -> Result<TransferKey, ApiError> {
+    pivot.book().key_of(name).ok_or_else(|| unknown(name))
 }
 
 fn unknown(name: &str) -> ApiError {

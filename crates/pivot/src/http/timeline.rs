@@ -3,7 +3,6 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -11,7 +10,6 @@ use patchcord_control::ApiError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::view::epoch_ms;
 use super::{key, unknown};
 use crate::driver::{Heard, Kept, Pivot, What};
 
@@ -58,11 +56,11 @@ pub(super) async fn timeline(
     State(pivot): State<Arc<Pivot>>,
     Path(name): Path<String>,
 ) -> Result<Json<TimelineView>, ApiError> {
-    let kept = pivot.book().get(key(&name)?.call).ok_or_else(|| unknown(&name))?;
-    Ok(Json(view(&kept, pivot.age(), pivot.clock())))
+    let kept = pivot.book().get(key(&pivot, &name)?.call).ok_or_else(|| unknown(&name))?;
+    Ok(Json(view(&kept, pivot.age())))
 }
 
-fn view(kept: &Kept, now: Duration, clock: SystemTime) -> TimelineView {
+fn view(kept: &Kept, now: Duration) -> TimelineView {
     let began = kept.heard.first().map_or(now, |heard| heard.since);
     let ms = |at: Duration| u64::try_from(at.saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
     let ended = kept.call.as_ref().and_then(|call| call.ended);
@@ -84,7 +82,7 @@ fn view(kept: &Kept, now: Duration, clock: SystemTime) -> TimelineView {
         piece.to_ms = piece.to_ms.or(ended.map(ms));
     }
     let parties = names.into_iter().map(|party| LaneView { heard: lanes.remove(&party).unwrap_or_default(), party });
-    TimelineView { began_ms: epoch_ms(clock, began), lasted_ms: ms(ended.unwrap_or(now)), parties: parties.collect() }
+    TimelineView { began_ms: kept.at(began), lasted_ms: ms(ended.unwrap_or(now)), parties: parties.collect() }
 }
 
 /// Its kind, and what people call it; nothing for a party that is gone.

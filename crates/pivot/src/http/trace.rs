@@ -156,11 +156,11 @@ pub(super) async fn trace(
     State(pivot): State<Arc<Pivot>>,
     Path(name): Path<String>,
 ) -> Result<Json<TraceView>, ApiError> {
-    let key = key(&name)?;
-    pivot
+    let key = key(&pivot, &name)?;
+    let kept = pivot
         .book()
         .get(key.call)
         .filter(|kept| kept.transfers.contains_key(&key.transfer))
         .ok_or_else(|| unknown(&name))?;
-    Ok(Json(TraceView::new(pivot.traces().of(key.call).as_ref(), pivot.clock())))
+    Ok(Json(TraceView::new(pivot.traces().of(key.call).as_ref(), kept.clock)))
 }

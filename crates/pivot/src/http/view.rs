@@ -2,7 +2,6 @@
 
 use core::time::Duration;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,14 +10,16 @@ use super::media::MediaView;
 use crate::call::explain::Failure;
 use crate::call::record::TransferRecord;
 use crate::call::route::Rule;
-use crate::driver::TransferKey;
+use crate::driver::Kept;
 use crate::webhook::Asked;
 
 /// A transfer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct TransferView {
-    /// Its name.
+    /// Its id, in all processes.
     pub transfer: String,
+    /// The id of its call's record.
+    pub call_record: String,
     /// The call, as the relay knows it.
     #[schema(value_type = String)]
     pub call: Arc<str>,
@@ -140,13 +141,14 @@ pub struct ReceiptOf {
 }
 
 impl TransferView {
-    /// The transfer of a call with this number. `clock` is when time began for the records.
+    /// A transfer of a call, by the ids of both.
     #[must_use]
-    pub fn new(number: u64, call: &Arc<str>, record: &TransferRecord, clock: SystemTime) -> Self {
-        let at = |since: Duration| epoch_ms(clock, since);
+    pub fn new(id: String, call_record: String, kept: &Kept, record: &TransferRecord) -> Self {
+        let at = |since: Duration| kept.at(since);
         Self {
-            transfer: TransferKey { call: number, transfer: record.id }.to_string(),
-            call: Arc::clone(call),
+            transfer: id,
+            call_record,
+            call: Arc::clone(&kept.name),
             method: record.method.as_str(),
             chosen_by: record.chosen_by.as_str(),
             transferor: Arc::clone(&record.transferor),
@@ -218,11 +220,6 @@ impl From<&Failure> for FailureView {
             causes: explanation.causes.iter().map(|cause| CauseView { what: cause.what, check: cause.check }).collect(),
         }
     }
-}
-
-/// Milliseconds since 1970. `clock` is when time began for what is kept.
-pub(super) fn epoch_ms(clock: SystemTime, since: Duration) -> u64 {
-    ms((clock + since).duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 pub(super) fn ms(time: Duration) -> u64 {

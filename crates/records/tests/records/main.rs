@@ -1,0 +1,6 @@
+//! Records in real databases, which are taken away and come back.
+
+mod both;
+mod server;
+mod sqlite;
+mod stage;
