@@ -215,7 +215,7 @@ impl Shared {
         drop(index);
         match event {
             Event::Invite(dialog, incoming) => self.invited(dialog, incoming),
-            Event::Refer { dialog: None, request, refer } => self.refer_outside(request, refer),
+            Event::Refer { dialog: None, request, refer } => self.refer_outside(request, &refer),
             event => self.unheard(event),
         }
     }
