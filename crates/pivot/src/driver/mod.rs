@@ -284,14 +284,14 @@ impl Shared {
         drop(index);
         match event {
             Event::Invite(dialog, incoming) => self.invited(dialog, incoming),
-            Event::Refer { dialog: None, request, refer } => self.refer_outside(request, refer),
-            event => self.unheard(event),
+            Event::Refer { dialog: None, request, refer } => self.refer_outside(request, &refer),
+            event => self.unheard(&event),
         }
     }
 
     /// Nobody is left, or nobody was there, whom it could concern.
-    fn unheard(&self, event: Event) {
-        match event {
+    fn unheard(&self, event: &Event) {
+        match *event {
             Event::Offer { request, .. }
             | Event::Refer { request, .. }
             | Event::Notify { request, .. }

@@ -58,8 +58,8 @@ impl Shared {
 
     /// A REFER outside of a dialog: with `Target-Dialog` it is taken as one in that dialog, but for its NOTIFYs. Without, there is nobody
     /// whom the pivot could transfer.
-    pub(super) fn refer_outside(&self, request: RequestId, refer: Box<Refer>) {
-        if let Err((status, why)) = self.try_refer_outside(request, &refer) {
+    pub(super) fn refer_outside(&self, request: RequestId, refer: &Refer) {
+        if let Err((status, why)) = self.try_refer_outside(request, refer) {
             tracing::info!(from = %refer.from.uri, origin = %refer.origin.address, code = status.code, why,
                 "a REFER outside of a dialog was refused");
             self.respond(request, status);

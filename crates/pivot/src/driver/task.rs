@@ -217,7 +217,7 @@ impl Task {
                 Message::Wanted(wanted) => self.wanted.push(wanted),
                 Message::Handed(handed) => self.handed.push(*handed),
                 Message::Replace(replacing) => self.replacing.push(*replacing),
-                Message::Signal(event) => self.shared.unheard(event),
+                Message::Signal(event) => self.shared.unheard(&event),
                 Message::Media(_)
                 | Message::Command(_)
                 | Message::Decided(..)
