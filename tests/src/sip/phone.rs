@@ -19,6 +19,8 @@ pub struct Phone {
     socket: UdpSocket,
     address: SocketAddr,
     proxy: SocketAddr,
+    /// Header fields go under their short names.
+    is_short: bool,
     /// Its RTP.
     pub media: Media,
 }
@@ -192,7 +194,12 @@ impl Phone {
     pub fn signalling_from(signalling: IpAddr, name: &'static str, ip: IpAddr, proxy: SocketAddr) -> Self {
         let socket = UdpSocket::bind((signalling, 0)).expect("the address is of this machine");
         let address = socket.local_addr().expect("it is bound");
-        Self { name, socket, address, proxy, media: Media::bind(ip) }
+        Self { name, socket, address, proxy, is_short: false, media: Media::bind(ip) }
+    }
+
+    /// Sends header fields under their short names (RFC 3261 7.3.3), where they have one.
+    pub const fn use_short_names(&mut self) {
+        self.is_short = true;
     }
 
     /// Its URI.
@@ -204,9 +211,15 @@ impl Phone {
     /// Calls a URI; `sdp` is empty for a late offer.
     #[must_use]
     pub fn invite(&self, uri: &str, sdp: &str, headers: &str) -> Call {
+        self.invite_as(&format!("<{}>", self.uri()), uri, sdp, headers)
+    }
+
+    /// [`Phone::invite`] under another From, whose domain need not be where the telephone is.
+    #[must_use]
+    pub fn invite_as(&self, from: &str, uri: &str, sdp: &str, headers: &str) -> Call {
         let mut call = Call {
             call_id: format!("{}-{}@{}", self.name, number(), self.address),
-            local: format!("<{}>;tag={}{}", self.uri(), self.name, number()),
+            local: format!("{from};tag={}{}", self.name, number()),
             remote: format!("<{uri}>"),
             target: uri.to_owned(),
             routes: Vec::new(),
@@ -315,6 +328,16 @@ impl Phone {
         self.send_request(call, method, &uri, &branch, sdp, headers);
     }
 
+    /// Says how a REFER of the other side goes on (RFC 3515 2.4.5).
+    pub fn notify(&self, call: &mut Call, state: &str, status: &str) {
+        let headers = format!("Event: refer\r\nSubscription-State: {state}\r\nContent-Type: message/sipfrag;version=2.0\r\n");
+        let body = format!("SIP/2.0 {status}\r\n");
+        let headers = format!("{headers}Content-Length: {}\r\n\r\n{body}", body.len());
+        call.cseq += 1;
+        let text = self.request_head(call, "NOTIFY", &call.target, &format!("z9hG4bK{}", number()));
+        self.send(&(text + &headers));
+    }
+
     /// Waits for a final response of this status to the call's latest request of another method than INVITE.
     pub fn must_be_answered(&self, call: &Call, method: &str, status: u16) -> Message {
         let id = call.call_id.clone();
@@ -386,6 +409,10 @@ impl Phone {
     }
 
     fn send_request(&self, call: &Call, method: &str, uri: &str, branch: &str, sdp: &str, headers: &str) {
+        self.send(&(self.request_head(call, method, uri, branch) + headers + &content(sdp)));
+    }
+
+    fn request_head(&self, call: &Call, method: &str, uri: &str, branch: &str) -> String {
         let Self { address, .. } = self;
         let mut text = format!(
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch={branch};rport\r\nMax-Forwards: 70\r\n\
@@ -399,10 +426,11 @@ impl Phone {
         for route in &call.routes {
             text += &format!("Route: {route}\r\n");
         }
-        self.send(&(text + headers + &content(sdp)));
+        text
     }
 
     fn send(&self, text: &str) {
+        let text = if self.is_short { &shortened(text) } else { text };
         self.socket.send_to(text.as_bytes(), self.proxy).expect("loopback takes it");
     }
 
@@ -440,6 +468,27 @@ impl Call {
     pub fn id(&self) -> &str {
         &self.call_id
     }
+}
+
+/// A message with the short names of its header fields.
+fn shortened(text: &str) -> String {
+    const SHORT: [(&str, &str); 9] = [
+        ("Via", "v"),
+        ("From", "f"),
+        ("To", "t"),
+        ("Call-ID", "i"),
+        ("Contact", "m"),
+        ("Content-Type", "c"),
+        ("Content-Length", "l"),
+        ("Refer-To", "r"),
+        ("Referred-By", "b"),
+    ];
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+    let mut head = head.to_owned();
+    for (name, short) in SHORT {
+        head = head.replace(&format!("\r\n{name}: "), &format!("\r\n{short}:"));
+    }
+    format!("{head}\r\n\r\n{body}")
 }
 
 fn content(sdp: &str) -> String {
