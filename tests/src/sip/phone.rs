@@ -330,7 +330,8 @@ impl Phone {
 
     /// Says how a REFER of the other side goes on (RFC 3515 2.4.5).
     pub fn notify(&self, call: &mut Call, state: &str, status: &str) {
-        let headers = format!("Event: refer\r\nSubscription-State: {state}\r\nContent-Type: message/sipfrag;version=2.0\r\n");
+        let headers =
+            format!("Event: refer\r\nSubscription-State: {state}\r\nContent-Type: message/sipfrag;version=2.0\r\n");
         let body = format!("SIP/2.0 {status}\r\n");
         let headers = format!("{headers}Content-Length: {}\r\n\r\n{body}", body.len());
         call.cseq += 1;

@@ -52,10 +52,7 @@ impl Stage {
     }
 
     /// With another name of the caller, and a whole configuration by where the pivot, the agent and the target are.
-    pub(crate) fn configured(
-        caller: &'static str,
-        text: impl FnOnce(SocketAddr, &Phone, &Phone) -> String,
-    ) -> Self {
+    pub(crate) fn configured(caller: &'static str, text: impl FnOnce(SocketAddr, &Phone, &Phone) -> String) -> Self {
         let pivot = free_port();
         let phone = |ip, name| Phone::signalling_from(ip, name, ip, pivot);
         let [caller, agent, target] =

@@ -5,7 +5,8 @@ use patchcord_tests::sip::Call;
 
 use crate::page::{trunk, trunks};
 use crate::scene::{
-    CALLER, Incoming, answer, failure, finish, must_be_explained, must_be_refused, part, refer, stage, stage_with, talking,
+    CALLER, Incoming, answer, failure, finish, must_be_explained, must_be_refused, part, refer, stage, stage_with,
+    talking,
 };
 use crate::stage::{Side, Stage};
 
@@ -93,7 +94,8 @@ fn telnyx_gets_a_diversion_and_short_names_are_read() {
     let mut stage = stage("telnyx");
     stage.caller.use_short_names();
     let at = stage.caller.address();
-    let headers = format!("Record-Route: <sip:{at};r2=on;lr;ftag=1>\r\nRecord-Route: <sip:198.51.100.1;r2=on;lr;ftag=1>\r\n");
+    let headers =
+        format!("Record-Route: <sip:{at};r2=on;lr;ftag=1>\r\nRecord-Route: <sip:198.51.100.1;r2=on;lr;ftag=1>\r\n");
     let from = "\"+15550111\" <sip:+15550111@sip.telnyx.com>";
     let (mut caller, mut agent, _) =
         talking(&mut stage, &Incoming { from, headers: &headers, formats: "9 0 8 101", ..Incoming::default() });

@@ -14,8 +14,7 @@ const NETWORKS: [[u8; 3]; 3] = [[192, 0, 2], [198, 51, 100], [203, 0, 113]];
 #[test]
 fn there_is_a_page_for_each_provider() {
     let names: Vec<_> = Page::all().into_iter().map(|page| page.name).collect();
-    let wanted =
-        ["asterisk", "freeswitch", "jambonz", "livekit", "retell", "sinch", "telnyx", "twilio", "vonage"];
+    let wanted = ["asterisk", "freeswitch", "jambonz", "livekit", "retell", "sinch", "telnyx", "twilio", "vonage"];
     assert_eq!(names, wanted);
 }
 
@@ -31,7 +30,12 @@ fn every_configuration_of_every_page_is_accepted() {
             // It prints its configuration in place of listening.
             let ended = Relay::try_start(&["--config", file.to_str().unwrap(), "--print-config"])
                 .expect_err("it ends without listening");
-            assert!(ended.status.success(), "docs/providers/{}.md, configuration {number}: {}", page.name, ended.stderr);
+            assert!(
+                ended.status.success(),
+                "docs/providers/{}.md, configuration {number}: {}",
+                page.name,
+                ended.stderr
+            );
         }
     }
 }
@@ -68,10 +72,22 @@ fn pages_have_no_address_but_those_of_documents() {
 #[test]
 fn every_page_names_its_sources_and_what_is_unverified() {
     for page in Page::all() {
-        let (_, sources) = page.text.split_once("\n## Sources\n").unwrap_or_else(|| panic!("{}: no sources", page.name));
+        let (_, sources) =
+            page.text.split_once("\n## Sources\n").unwrap_or_else(|| panic!("{}: no sources", page.name));
         assert!(sources.contains("https://"), "{}: no source has an address", page.name);
-        for heading in ["## Who is who", "## At the provider", "## Configuration", "## A transfer", "## What goes wrong", "## How to check"] {
-            assert!(page.text.contains(&format!("\n{heading}\n")), "docs/providers/{}.md has no `{heading}`", page.name);
+        for heading in [
+            "## Who is who",
+            "## At the provider",
+            "## Configuration",
+            "## A transfer",
+            "## What goes wrong",
+            "## How to check",
+        ] {
+            assert!(
+                page.text.contains(&format!("\n{heading}\n")),
+                "docs/providers/{}.md has no `{heading}`",
+                page.name
+            );
         }
         assert!(page.text.to_lowercase().contains("imitat"), "{}: how it is tested is not said", page.name);
     }
@@ -86,6 +102,9 @@ fn the_index_has_every_page() {
         assert_eq!(row.matches(" | ").count(), 5, "six columns: {row}");
     }
     for link in index.split("](").skip(1).filter_map(|rest| rest.split(')').next()).filter(|link| !link.contains(':')) {
-        assert!(folder().join(link.split('#').next().unwrap()).is_file(), "docs/providers/README.md: {link} is not there");
+        assert!(
+            folder().join(link.split('#').next().unwrap()).is_file(),
+            "docs/providers/README.md: {link} is not there"
+        );
     }
 }

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::scene::{Incoming, answer, failure, finish, must_be_explained, must_be_refused, part, refer, stage, talking};
+use crate::scene::{
+    Incoming, answer, failure, finish, must_be_explained, must_be_refused, part, refer, stage, talking,
+};
 
 /// Imitates Asterisk; it is not Asterisk. `Transfer()` puts its argument into Refer-To as it is, and its own From or To into Referred-By.
 #[test]
@@ -13,7 +15,9 @@ fn asterisk_refers_with_its_argument_as_it_is() {
     refer(
         &stage,
         &mut agent,
-        &format!("Refer-To: sip:+15550199@carrier.example\r\nReferred-By: {referred_by}\r\nSupported: replaces, norefersub\r\n"),
+        &format!(
+            "Refer-To: sip:+15550199@carrier.example\r\nReferred-By: {referred_by}\r\nSupported: replaces, norefersub\r\n"
+        ),
     );
     stage.must_be_notified("SIP/2.0 100 Trying\r\n", "active");
     let (inbound, offer) = stage.target.ring();
