@@ -63,10 +63,20 @@ pub(crate) fn talking(stage: &mut Stage, incoming: &Incoming<'_>) -> (Side, Side
     (caller, agent, invite)
 }
 
-/// The agent sends a REFER with these header fields, which is accepted.
+/// The agent sends a REFER with these header fields, which is accepted, and is told so.
 pub(crate) fn refer(stage: &Stage, agent: &mut Side, headers: &str) {
     stage.agent.request(&mut agent.call, "REFER", "", headers);
     stage.agent.must_be_answered(&agent.call, "REFER", 202);
+    must_be_told(stage, "100 Trying", "active");
+}
+
+/// The agent is told how its transfer goes on, the first of its call or a later one.
+pub(crate) fn must_be_told(stage: &Stage, status: &str, state: &str) -> Message {
+    let notify = stage.agent.must_take("NOTIFY");
+    assert_eq!(notify.body, format!("SIP/2.0 {status}\r\n"));
+    let said = notify.header("Subscription-State").unwrap();
+    assert!(said.starts_with(state), "{said}");
+    notify
 }
 
 /// A REFER that is not accepted.
