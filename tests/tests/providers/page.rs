@@ -92,7 +92,7 @@ pub(crate) fn on_loopback(mut profile: Table, pivot: SocketAddr, agent: &Phone, 
         let to = format!("{user}@{}", agent.address());
         route.as_table_mut().unwrap().insert("to".to_owned(), Value::String(to));
     }
-    // Steered sockets take a second to come up, and what moves the packets is not what is tested.
+    // Plain sockets are up sooner than steered ones, and what moves the packets is not what is tested.
     profile.insert("workers".to_owned(), Table::from_iter([("backend".to_owned(), "mmsg".into())]).into());
     toml::to_string(&profile).unwrap()
 }
