@@ -1,4 +1,4 @@
-//! A browser that somebody reads a page in: Chromium without a window, told what to do by its DevTools protocol.
+//! A browser that somebody reads a page in: Chromium without a window, told what to do by its `DevTools` protocol.
 
 use std::net::TcpStream;
 use std::path::Path;

@@ -19,6 +19,8 @@ pub struct Phone {
     socket: UdpSocket,
     address: SocketAddr,
     proxy: SocketAddr,
+    /// Header fields go under their short names.
+    is_short: bool,
     /// Its RTP.
     pub media: Media,
 }
@@ -192,7 +194,12 @@ impl Phone {
     pub fn signalling_from(signalling: IpAddr, name: &'static str, ip: IpAddr, proxy: SocketAddr) -> Self {
         let socket = UdpSocket::bind((signalling, 0)).expect("the address is of this machine");
         let address = socket.local_addr().expect("it is bound");
-        Self { name, socket, address, proxy, media: Media::bind(ip) }
+        Self { name, socket, address, proxy, is_short: false, media: Media::bind(ip) }
+    }
+
+    /// Sends header fields under their short names (RFC 3261 7.3.3), where they have one.
+    pub const fn use_short_names(&mut self) {
+        self.is_short = true;
     }
 
     /// Its URI.
@@ -207,12 +214,22 @@ impl Phone {
         self.begin("INVITE", uri, sdp, headers)
     }
 
+    /// [`Phone::invite`] under another From, whose domain need not be where the telephone is.
+    #[must_use]
+    pub fn invite_as(&self, from: &str, uri: &str, sdp: &str, headers: &str) -> Call {
+        self.begin_as("INVITE", from, uri, sdp, headers)
+    }
+
     /// Sends a request outside of any dialog.
     #[must_use]
     pub fn begin(&self, method: &str, uri: &str, sdp: &str, headers: &str) -> Call {
+        self.begin_as(method, &format!("<{}>", self.uri()), uri, sdp, headers)
+    }
+
+    fn begin_as(&self, method: &str, from: &str, uri: &str, sdp: &str, headers: &str) -> Call {
         let mut call = Call {
             call_id: format!("{}-{}@{}", self.name, number(), self.address),
-            local: format!("<{}>;tag={}{}", self.uri(), self.name, number()),
+            local: format!("{from};tag={}{}", self.name, number()),
             remote: format!("<{uri}>"),
             target: uri.to_owned(),
             routes: Vec::new(),
@@ -329,6 +346,15 @@ impl Phone {
         self.send(&(text + &typed(kind, body)));
     }
 
+    /// Says how a REFER of the other side goes on (RFC 3515 2.4.5).
+    pub fn notify(&self, call: &mut Call, state: &str, status: &str) {
+        let headers = format!("Event: refer\r\nSubscription-State: {state}\r\n");
+        let content = typed("message/sipfrag;version=2.0", &format!("SIP/2.0 {status}\r\n"));
+        call.cseq += 1;
+        let text = self.request_in(call, "NOTIFY", &call.target, &format!("z9hG4bK{}", number()));
+        self.send(&(text + &headers + &content));
+    }
+
     /// Waits for a final response of this status to the call's latest request of another method than INVITE.
     pub fn must_be_answered(&self, call: &Call, method: &str, status: u16) -> Message {
         let id = call.call_id.clone();
@@ -437,6 +463,7 @@ impl Phone {
     }
 
     fn send(&self, text: &str) {
+        let text = if self.is_short { &shortened(text) } else { text };
         self.socket.send_to(text.as_bytes(), self.proxy).expect("loopback takes it");
     }
 
@@ -497,6 +524,27 @@ impl Call {
 fn tag_of(party: &str) -> &str {
     let (_, tag) = party.split_once(";tag=").expect("a dialog has two tags");
     tag.split(';').next().unwrap_or(tag)
+}
+
+/// A message with the short names of its header fields.
+fn shortened(text: &str) -> String {
+    const SHORT: [(&str, &str); 9] = [
+        ("Via", "v"),
+        ("From", "f"),
+        ("To", "t"),
+        ("Call-ID", "i"),
+        ("Contact", "m"),
+        ("Content-Type", "c"),
+        ("Content-Length", "l"),
+        ("Refer-To", "r"),
+        ("Referred-By", "b"),
+    ];
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+    let mut head = head.to_owned();
+    for (name, short) in SHORT {
+        head = head.replace(&format!("\r\n{name}: "), &format!("\r\n{short}:"));
+    }
+    format!("{head}\r\n\r\n{body}")
 }
 
 fn content(sdp: &str) -> String {

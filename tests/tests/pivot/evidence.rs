@@ -54,7 +54,7 @@ fn a_failed_transfer_leaves_its_trace_its_media_and_a_bundle() {
     let kept = Folder::create(env!("CARGO_TARGET_TMPDIR"), "evidence");
     let directory = kept.path().join("of-the-pivot");
     let evidence = format!("evidence_directory = {directory:?}");
-    let mut stage = Stage::configured(&evidence, "username = \"user\"\npassword = \"hush\"", "");
+    let mut stage = Stage::with_more(&evidence, "username = \"user\"\npassword = \"hush\"", "");
     let (mut caller, mut agent) = stage.talking();
     a_transfer_fails(&mut stage, &mut agent);
     let name = transfer(&stage);

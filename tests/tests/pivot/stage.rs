@@ -40,27 +40,33 @@ impl Stage {
 
     /// With more keys for the carrier, and for the agents.
     pub(crate) fn with(carrier: &str, agents: &str) -> Self {
-        Self::configured("", carrier, agents)
+        Self::with_more("", carrier, agents)
     }
 
     /// With more keys of the pivot too.
-    pub(crate) fn configured(more: &str, carrier: &str, agents: &str) -> Self {
+    pub(crate) fn with_more(more: &str, carrier: &str, agents: &str) -> Self {
+        Self::configured("caller", |pivot, agent, target| {
+            format!(
+                "[pivot]\nlisten = [\"udp:{pivot}\"]\nroutes = [{{ from = \"carrier\", to = \"{}\", by = \"agents\" }}, \
+                 {{ from = \"agents\", to = \"sip:+15550199@{}\", by = \"carrier\" }}]\n{more}\n\
+                 [pivot.trunks.carrier]\ndomain = \"carrier.example\"\nproxy = \"sip:{}\"\naddresses = [\"127.0.0.2\", \"127.0.0.4\"]\n{carrier}\n\
+                 [pivot.trunks.agents]\ndomain = \"agents.example\"\naddresses = [\"127.0.0.3\"]\n{agents}\n",
+                agent.uri(),
+                target.address(),
+                target.address(),
+            )
+        })
+    }
+
+    /// With another name of the caller, and a whole configuration by where the pivot, the agent and the target are.
+    pub(crate) fn configured(caller: &'static str, text: impl FnOnce(SocketAddr, &Phone, &Phone) -> String) -> Self {
         let pivot = free_port();
         let phone = |ip, name| Phone::signalling_from(ip, name, ip, pivot);
         let [caller, agent, target] =
-            [(CALLER, "caller"), (AGENT, "agent"), (TARGET, "target")].map(|(at, name)| phone(at, name));
+            [(CALLER, caller), (AGENT, "agent"), (TARGET, "target")].map(|(at, name)| phone(at, name));
         let folder = Folder::create(&std::env::temp_dir().to_string_lossy(), &format!("pivot-{}", pivot.port()));
         let file = folder.path().join("pivot.toml");
-        let text = format!(
-            "[pivot]\nlisten = [\"udp:{pivot}\"]\nroutes = [{{ from = \"carrier\", to = \"{}\", by = \"agents\" }}, \
-             {{ from = \"agents\", to = \"sip:+15550199@{}\", by = \"carrier\" }}]\n{more}\n\
-             [pivot.trunks.carrier]\ndomain = \"carrier.example\"\nproxy = \"sip:{}\"\naddresses = [\"127.0.0.2\", \"127.0.0.4\"]\n{carrier}\n\
-             [pivot.trunks.agents]\ndomain = \"agents.example\"\naddresses = [\"127.0.0.3\"]\n{agents}\n",
-            agent.uri(),
-            target.address(),
-            target.address(),
-        );
-        std::fs::write(&file, text).unwrap();
+        std::fs::write(&file, text(pivot, &agent, &target)).unwrap();
         let relay = Relay::start(&["--config", file.to_str().unwrap(), "--workers", "2"]);
         Self { relay, caller, agent, target, pivot, folder }
     }
