@@ -1,12 +1,15 @@
 //! What joins the three: SIP, the calls that decide, and the relay. Each call has a task of its own, to which everything that
 //! concerns it comes in its order.
 
+mod admission;
 mod announcing;
 mod book;
 mod bridging;
 mod commanding;
+mod registering;
 mod settings;
 mod signalling;
+mod standing;
 mod task;
 mod timeline;
 
@@ -20,10 +23,13 @@ use patchcord_control::ErrorCode;
 use patchcord_control::api::{CallEvent, EventKind};
 use tokio::sync::{broadcast, mpsc};
 
+pub use self::admission::Users;
 pub use self::book::{Book, Kept};
 use self::commanding::Remembered;
 pub use self::commanding::TransferKey;
+use self::registering::Registrations;
 pub use self::settings::{Route, Settings, TrunkSettings};
+pub use self::standing::{Registry, Standing};
 use self::task::{Message, Party, Task};
 pub use self::timeline::{Heard, What};
 use crate::call::replaces::Dialogs;
@@ -46,6 +52,7 @@ const DIALOGS_REMEMBERED: usize = 1024;
 pub struct Pivot {
     shared: Arc<Shared>,
     stack: Arc<Stack>,
+    registrations: Registrations,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -95,10 +102,12 @@ impl Pivot {
     ///
     /// # Errors
     /// SIP cannot be spoken as the settings have it; the text says what to change.
-    pub async fn start(settings: Settings, relay: Arc<dyn Relay>) -> Result<Self, StackError> {
+    pub async fn start(mut settings: Settings, relay: Arc<dyn Relay>) -> Result<Self, StackError> {
+        settings.sip.accounts = settings.accounts();
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let stack = Stack::start(settings.sip.clone(), sender).await?;
         let heard = relay.events();
+        let (registrations, watching) = Registrations::begin(&stack, &settings);
         let shared = Arc::new(Shared {
             stack: Arc::clone(&stack) as Arc<dyn SipStack>,
             relay,
@@ -112,7 +121,8 @@ impl Pivot {
             tokio::spawn(take_signalling(Arc::clone(&shared), events)),
             tokio::spawn(take_media(Arc::downgrade(&shared), heard)),
         ];
-        Ok(Self { shared, stack, tasks: tasks.into() })
+        let tasks = tasks.into_iter().chain(watching).collect();
+        Ok(Self { shared, stack, registrations, tasks })
     }
 
     /// Where SIP is spoken, with the ports that the system chose.
@@ -133,7 +143,13 @@ impl Pivot {
         self.shared.started.elapsed()
     }
 
-    /// Hangs everybody up, and waits until that is said.
+    /// The trunks, as the settings have them, with how they stand.
+    #[must_use]
+    pub fn trunks(&self) -> Vec<TrunkSettings> {
+        self.shared.settings.trunks.values().cloned().collect()
+    }
+
+    /// Hangs everybody up and takes registrations back, and waits until that is said.
     pub async fn stop(&self) {
         for (_, handle) in self.shared.index().calls.values() {
             // It may be over.
@@ -144,7 +160,7 @@ impl Pivot {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        let _ = tokio::time::timeout(STOP, said).await;
+        let _ = tokio::join!(tokio::time::timeout(STOP, said), self.registrations.end(STOP));
     }
 
     /// What is kept of calls and transfers.
@@ -235,7 +251,7 @@ impl Shared {
                 origin = %incoming.origin.address, code, why, "call refused");
             self.reject(dialog, status(code));
         };
-        let Some(trunk) = self.settings.trunk_of(&incoming.origin) else {
+        let Some(trunk) = self.settings.caller(&incoming) else {
             return refuse(403, "the address is none of `pivot.trunks.NAME.addresses`");
         };
         if !incoming.replaces.is_empty() {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::admission::{Users, with_addresses};
+use super::standing::Standing;
 use crate::call::Plan;
 use crate::call::billing::Direction;
 use crate::call::number::Number;
@@ -11,7 +13,7 @@ use crate::call::route::Via;
 use crate::call::trunk::Trunk;
 use crate::call::words::Dial;
 use crate::message::{Address, Credentials, Incoming, Origin};
-use crate::sip;
+use crate::sip::{self, Registration};
 
 /// Whom the pivot speaks with, and what becomes of calls.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct Settings {
     pub calls_max: usize,
     /// The country whose ringing tone a transferee hears while the target rings; none: it goes on with hold audio.
     pub ringback: Option<String>,
+    /// The realm of challenges of ours.
+    pub realm: Box<str>,
 }
 
 /// A trunk: what the rules have to know, and how it is reached.
@@ -43,6 +47,12 @@ pub struct TrunkSettings {
     pub is_secure: bool,
     /// Its keys may be told where whoever reads the signalling can read them.
     pub allows_srtp_without_tls: bool,
+    /// How the pivot registers there, if it does.
+    pub registration: Option<Registration>,
+    /// Who may call by it and refer: they are challenged. Nobody is, if none.
+    pub users: Option<Users>,
+    /// How it stands with it.
+    pub standing: Arc<Standing>,
 }
 
 /// Where a call goes.
@@ -71,12 +81,12 @@ impl Route {
 }
 
 impl Settings {
-    /// The trunk that a request comes by: the one of whose addresses it is.
+    /// The trunk that a request comes by: the one of whose addresses it is, or whose registrar's.
     #[must_use]
     pub fn trunk_of(&self, origin: &Origin) -> Option<&TrunkSettings> {
-        let takes =
-            |trunk: &&TrunkSettings| !trunk.trunk.addresses.is_empty() && trunk.trunk.takes(origin.address.ip());
-        self.trunks.values().find(takes)
+        let address = origin.address.ip();
+        let takes = |trunk: &&TrunkSettings| !trunk.trunk.addresses.is_empty() && trunk.trunk.takes(address);
+        self.trunks.values().find(takes).or_else(|| self.trunks.values().find(|trunk| trunk.standing.takes(address)))
     }
 
     /// What becomes of an INVITE; none: nobody answers such calls.
@@ -89,11 +99,13 @@ impl Settings {
         let callee = self.trunks.get(&route.by)?;
         let from = incoming.asserted.first().unwrap_or(&incoming.from).clone();
         let to = Address { display: Box::default(), uri: route.to.clone() };
+        // A REFER in the call may come from where the call came from, and from where the callee is registered.
+        let caller_trunk = with_addresses(&caller.trunk, &[incoming.origin.address.ip()]);
         Some(Plan {
-            caller: Arc::clone(&caller.trunk),
-            callee: Arc::clone(&callee.trunk),
             // A number is dialled by whoever brings the calls: the agents have none.
-            numbers: Arc::clone(&caller.trunk),
+            numbers: Arc::clone(&caller_trunk),
+            caller: caller_trunk,
+            callee: with_addresses(&callee.trunk, &callee.standing.addresses()),
             callee_name: "agent".into(),
             dial: Dial {
                 via: Via::Trunk(Arc::clone(&callee.trunk.name)),

@@ -2,6 +2,7 @@
 
 mod begin;
 mod timeline;
+mod trunks;
 mod view;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::call::{Command, CommandError};
 use crate::driver::{Pivot, TransferKey};
 
 #[derive(OpenApi)]
-#[openapi(paths(list, show, begin, command, timeline::timeline), tags((name = "transfers", description = "Transfers of the pivot")))]
+#[openapi(paths(list, show, begin, command, timeline::timeline, trunks::trunks), tags((name = "transfers", description = "Transfers of the pivot")))]
 struct Description;
 
 /// What the relay's HTTP front serves besides.
@@ -34,6 +35,7 @@ pub fn extension(pivot: Arc<Pivot>) -> Extension {
         .route("/v1/transfers/{transfer}", get(show))
         .route("/v1/transfers/{transfer}/commands", post(command))
         .route("/v1/transfers/{transfer}/timeline", get(timeline::timeline))
+        .route("/v1/trunks", get(trunks::trunks))
         .with_state(pivot);
     Extension { routes, description: Description::openapi() }
 }
