@@ -92,7 +92,8 @@ fn who_guesses_is_refused_in_the_end() {
     }
     for password in ["guess", "secret"] {
         stage.answer(&mut call, &challenge, "MD5", ("alice", password));
-        stage.caller.must_get(&mut call, 403, Some(""));
+        let _refused = stage.caller.must_be_answered(&call, "INVITE", 403);
+        stage.caller.acknowledge(&call, 403, "");
     }
     stage.agent.must_have_no_request();
     let stderr = stage.relay.stderr();

@@ -32,10 +32,17 @@ impl TrunkSettings {
 }
 
 impl Settings {
-    /// The trunk that a call comes by.
+    /// The trunk that a call comes by. Of several that are registered at one place it is the one whose account was called.
     #[must_use]
     pub fn caller(&self, incoming: &Incoming) -> Option<&TrunkSettings> {
-        self.trunk_of(&incoming.origin).or_else(|| {
+        let address = incoming.origin.address.ip();
+        let called = incoming.request_uri.split_once(':').map_or("", |(_, rest)| rest);
+        let called = called.split(['@', ';']).next().unwrap_or_default();
+        let is_account = |trunk: &&TrunkSettings| {
+            let account = trunk.registration.as_ref().map(|registration| &*registration.contact_user);
+            account == Some(called) && trunk.standing.takes(address)
+        };
+        self.trunks.values().find(is_account).or_else(|| self.trunk_of(&incoming.origin)).or_else(|| {
             let user = incoming.user.as_deref()?;
             self.anywhere().find(|trunk| trunk.password(user).is_some())
         })
@@ -92,8 +99,8 @@ mod tests {
     use super::*;
     use crate::call::plan::Timing;
     use crate::driver::Standing;
-    use crate::message::Transport;
-    use crate::sip::{Config, Registered};
+    use crate::message::{Address, Transport};
+    use crate::sip::{Config, Registered, Registration};
 
     fn trunk(name: &str, address: Option<[u8; 4]>, users: &[&str]) -> (Arc<str>, TrunkSettings) {
         let mut trunk = Trunk::new(name, "carrier.example");
@@ -152,6 +159,62 @@ mod tests {
             assert_eq!((accounts.password)(&from(last), user).as_deref(), password, "{user} at {last}");
         }
         assert!(!format!("{settings:?}").contains("\"strict\": \"strict\""));
+    }
+
+    fn incoming(to: &str, last: u8, user: Option<&str>) -> Incoming {
+        let nobody = || Address { display: "".into(), uri: "sip:x@y".into() };
+        Incoming {
+            request_uri: to.into(),
+            from: nobody(),
+            to: nobody(),
+            call_id: "c".into(),
+            from_tag: "f".into(),
+            to_tag: "t".into(),
+            origin: from(last),
+            user: user.map(Into::into),
+            asserted: Vec::new(),
+            replaces: Vec::new(),
+            referred_by: None,
+            allow: None,
+            supported: Vec::new(),
+            extra: Vec::new(),
+            offer: None,
+        }
+    }
+
+    #[test]
+    fn calls_are_told_apart_by_address_account_and_user() {
+        let registered = |name, account: &str| {
+            let (name, mut trunk) = trunk(name, None, &[]);
+            trunk.registration = Some(Registration {
+                registrar: "sip:r".into(),
+                proxy: None,
+                aor: "sip:a@r".into(),
+                contact_user: account.into(),
+                credentials: None,
+                expires_s: 60,
+            });
+            trunk.standing.note(&Registered::Yes { expires_s: 60, at: Some([192, 0, 2, 5].into()) });
+            (name, trunk)
+        };
+        let settings = settings([
+            registered("a", "one"),
+            registered("b", "two"),
+            trunk("c", Some([192, 0, 2, 1]), &[]),
+            trunk("d", None, &["u"]),
+        ]);
+        for (to, last, user, name) in [
+            ("sip:one@p", 5, None, Some("a")),
+            ("sip:two;x@p", 5, None, Some("b")),
+            ("sip:other@p", 5, None, Some("a")),
+            ("sip:two@p", 1, None, Some("c")),
+            ("sip:two@p", 6, None, None),
+            ("sip:two@p", 6, Some("u"), Some("d")),
+            ("sip:two@p", 6, Some("v"), None),
+        ] {
+            let found = settings.caller(&incoming(to, last, user)).map(|trunk| trunk.trunk.name.to_string());
+            assert_eq!(found.as_deref(), name, "{to} from {last}");
+        }
     }
 
     #[test]
