@@ -21,6 +21,9 @@ const FIRST: Duration = Duration::from_secs(2);
 
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// At least so much later after a refusal: a wrong password that comes again and again locks accounts.
+const REFUSED: Duration = Duration::from_secs(30);
+
 /// How often one REGISTER is sent, with other credentials or another time.
 const TRIES: u8 = 3;
 
@@ -124,8 +127,9 @@ impl Keeper {
                     Duration::from_secs(expires_s.into()) / 2
                 }
                 Err(status) => {
+                    let is_refused = matches!(status.code, 401 | 403 | 407);
                     says.send_replace(Registered::No(status));
-                    let wait = failures;
+                    let wait = if is_refused { failures.max(REFUSED) } else { failures };
                     failures = (failures * 2).min(LONGEST);
                     wait
                 }
