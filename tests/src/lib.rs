@@ -7,6 +7,7 @@
 //! Everything here panics when something does not go as it should: it serves tests only, and the text says what to do.
 
 mod browser;
+mod certificates;
 mod client;
 mod events;
 mod folder;
@@ -24,11 +25,12 @@ pub mod voices;
 mod wait;
 
 pub use browser::{Browser, Reader};
+pub use certificates::{Authority, Pair};
 pub use client::{Answer, Client};
 pub use events::Events;
 pub use folder::Folder;
 pub use ports::{Ports, free_port, free_port_on, free_ports};
 pub use privileges::{in_a_namespace, privileged};
 pub use process::{Process, Tool};
-pub use relay::{Ended, Relay};
+pub use relay::{Ended, Relay, run};
 pub use wait::{PATIENCE, eventually};

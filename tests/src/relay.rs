@@ -160,6 +160,19 @@ impl Relay {
     }
 }
 
+/// What a command of the same program does that needs no relay.
+///
+/// # Panics
+/// The program has not been built.
+#[must_use]
+pub fn run(arguments: &[&str]) -> std::process::Output {
+    let mut command = Command::new(program());
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PATCHCORD_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null()).output().expect("the program starts")
+}
+
 /// The relay's program: built in the same profile as the test, it lies two folders up, in `target/PROFILE/`.
 pub(crate) fn program() -> PathBuf {
     let test = std::env::current_exe().expect("the system tells a process its own file");

@@ -30,6 +30,9 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Examine this machine: what keeps the relay from working well, and the fix.
     Doctor(DoctorArgs),
+    /// Examine a trunk of the pivot: what keeps calls by it from working, and the fix. Nobody is called.
+    #[command(subcommand)]
+    Trunk(TrunkCommand),
     /// Watch a relay: calls, legs, jitter, latency, cut-overs.
     Top(TopArgs),
     #[command(flatten)]
@@ -137,6 +140,32 @@ pub(crate) struct DoctorArgs {
     /// The UDP ports that `serve` will be given.
     #[arg(long, value_name = "FIRST-LAST")]
     pub(crate) ports: Option<String>,
+    /// Print the findings as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `trunk`
+#[derive(Subcommand, Clone, Debug)]
+pub(crate) enum TrunkCommand {
+    /// Try name, connection, certificate, OPTIONS and credentials, and show which targets would be dialled how.
+    Check(TrunkCheckArgs),
+}
+
+/// `trunk check`
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TrunkCheckArgs {
+    /// The trunk: NAME in [pivot.trunks.NAME].
+    pub(crate) name: String,
+    /// The configuration file that `serve` is given.
+    #[arg(long, value_name = "FILE", env = "PATCHCORD_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Any key of the configuration that `serve` is given so; repeat for more.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// How long each answer is waited for, seconds.
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u32).range(1..=300))]
+    pub(crate) timeout: u32,
     /// Print the findings as JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -18,12 +18,13 @@ mod serve;
 mod sys;
 mod table;
 mod top;
+mod trunk;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::cli::{Cli, Command};
+use self::cli::{Cli, Command, TrunkCommand};
 use self::failure::Failure;
 
 /// What one thread allocates for a call another one frees, thousands of times a second: the system's allocator spends a
@@ -52,6 +53,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Trunk(TrunkCommand::Check(args)) => trunk::check(&args),
         Command::Top(args) => top::run(&args),
         Command::Client(command) => client::run(command),
     }

@@ -116,6 +116,8 @@ pub struct Incoming {
     pub to_tag: Box<str>,
     /// The last hop.
     pub origin: Origin,
+    /// The user that they have proven to be, where that was asked for.
+    pub user: Option<Box<str>>,
     /// Every `P-Asserted-Identity` (RFC 3325).
     pub asserted: Vec<Address>,
     /// Every `Replaces` header field's value (RFC 3891): more than one is an error for whoever decides.

@@ -2,18 +2,22 @@
 //! [`Linphone`]).
 
 mod baresip;
+mod digest;
 mod linphone;
 mod message;
 mod phone;
 mod proxy;
+mod registrar;
 mod sipp;
 mod switch;
 
 pub use baresip::{Baresip, Keying};
+pub use digest::authorization;
 pub use linphone::Linphone;
 pub use message::Message;
 pub use phone::{Call, Media, Phone, media_of};
 pub use proxy::Kamailio;
+pub use registrar::Registrar;
 pub use sipp::{Cast, Sipp};
 pub use switch::Switch;
 

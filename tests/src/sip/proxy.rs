@@ -70,13 +70,13 @@ impl Kamailio {
     }
 }
 
-fn answers(proxy: SocketAddr) -> Option<()> {
+pub(super) fn answers(proxy: SocketAddr) -> Option<()> {
     // It sends the request on to its addressee, which is this socket, or answers: either way it lives.
     options(proxy, "").map(drop)
 }
 
 /// Asks for a user, or for nobody at the socket that asks, and gives what comes first.
-fn options(proxy: SocketAddr, user: &str) -> Option<String> {
+pub(super) fn options(proxy: SocketAddr, user: &str) -> Option<String> {
     let socket = UdpSocket::bind((proxy.ip(), 0)).expect("it has free ports");
     let own = socket.local_addr().expect("it is bound");
     socket.set_read_timeout(Some(std::time::Duration::from_millis(100))).expect("a timeout");

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 mod attended;
+mod challenged;
 mod commanded;
 mod evidence;
 mod failures;
@@ -10,6 +11,7 @@ mod info;
 mod offers;
 mod page;
 mod records;
+mod registered;
 mod replaces;
 mod stage;
 mod tool;

@@ -1,5 +1,6 @@
 //! The configuration of `patchcord serve`: a flag beats the environment beats the file beats `default.toml`.
 
+mod accounts;
 mod interface;
 mod layers;
 mod ng;

@@ -49,6 +49,21 @@ pub(crate) struct Trunk {
     pub(crate) password: String,
     #[serde(default)]
     pub(crate) realm: String,
+    /// The pivot registers there under `username`.
+    #[serde(default)]
+    pub(crate) register: bool,
+    /// Where, a SIP URI; empty: at the domain, by the proxy.
+    #[serde(default)]
+    pub(crate) registrar: String,
+    /// For how long it asks.
+    #[serde(default = "register_expires_s")]
+    pub(crate) register_expires_s: u32,
+    /// Its callers have to prove who they are.
+    #[serde(default)]
+    pub(crate) challenge: bool,
+    /// Who they can be, with their passwords.
+    #[serde(default)]
+    pub(crate) users: BTreeMap<String, String>,
     #[serde(default = "yes")]
     pub(crate) transfers: bool,
     #[serde(default = "yes")]
@@ -169,6 +184,10 @@ const fn webhook_deadline_ms() -> u32 {
 
 const fn webhook_retries() -> u32 {
     2
+}
+
+const fn register_expires_s() -> u32 {
+    300
 }
 
 fn any() -> String {
@@ -302,6 +321,7 @@ impl Pivot {
             );
         }
         self.trunks.iter().try_for_each(|(name, trunk)| trunk.check_webhook(name))?;
+        self.check_accounts()?;
         let secure = self.listen.iter().find(|listen| listen.transport.is_secure());
         if let Some(listen) = secure.filter(|_| self.certificate.is_empty() || self.key.is_empty()) {
             return Err(format!("`pivot.listen` has {listen}: set `pivot.certificate` and `pivot.key`, PEM files"));

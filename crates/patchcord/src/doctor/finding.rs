@@ -5,17 +5,17 @@ use serde::Serialize;
 /// How it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum State {
+pub(crate) enum State {
     /// As it should be.
     Ok,
-    /// The relay works, but less well than it could.
+    /// It works, but less well than it could.
     Warn,
-    /// The relay cannot work like this.
+    /// It cannot work like this.
     Fail,
 }
 
 impl State {
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Warn => "warn",
@@ -26,25 +26,25 @@ impl State {
 
 /// One check's result.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Finding {
+pub(crate) struct Finding {
     /// What was looked at.
-    pub(super) check: &'static str,
+    pub(crate) check: &'static str,
     /// How it stands.
-    pub(super) state: State,
+    pub(crate) state: State,
     /// What was seen.
-    pub(super) found: String,
+    pub(crate) found: String,
     /// Why that is a problem; `None` where it is none.
-    pub(super) cause: Option<String>,
+    pub(crate) cause: Option<String>,
     /// What to do about it.
-    pub(super) fix: Option<String>,
+    pub(crate) fix: Option<String>,
 }
 
 impl Finding {
-    pub(super) fn ok(check: &'static str, found: impl Into<String>) -> Self {
+    pub(crate) fn ok(check: &'static str, found: impl Into<String>) -> Self {
         Self { check, state: State::Ok, found: found.into(), cause: None, fix: None }
     }
 
-    pub(super) fn warn(
+    pub(crate) fn warn(
         check: &'static str,
         found: impl Into<String>,
         cause: impl Into<String>,
@@ -53,7 +53,7 @@ impl Finding {
         Self { check, state: State::Warn, found: found.into(), cause: Some(cause.into()), fix: Some(fix.into()) }
     }
 
-    pub(super) fn fail(
+    pub(crate) fn fail(
         check: &'static str,
         found: impl Into<String>,
         cause: impl Into<String>,

@@ -9,7 +9,7 @@ mod network;
 
 use serde_json::json;
 
-use self::finding::{Finding, State};
+pub(crate) use self::finding::{Finding, State};
 use self::machine::Machine;
 use crate::cli::DoctorArgs;
 use crate::config::{Config, Layer};
@@ -41,7 +41,8 @@ fn examine(machine: &Machine, config: &Config) -> Vec<Finding> {
     findings
 }
 
-fn text(findings: &[Finding]) -> String {
+/// Findings as lines for people: state, what was looked at, what was seen; below a problem its cause and what to do.
+pub(crate) fn text(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
     let mut text = String::new();
     for finding in findings {

@@ -3,13 +3,14 @@
 //! The two never see each other: requests go to the workers through [`Joined`], replies come back over one queue that a
 //! task empties into the control plane.
 
+mod accounts;
 mod capabilities;
 mod convert;
 mod drain;
 mod logging;
 mod ng;
 mod notify;
-mod pivot;
+pub(crate) mod pivot;
 mod records;
 mod startup;
 

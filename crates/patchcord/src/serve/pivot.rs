@@ -1,6 +1,5 @@
 //! The pivot beside the relay: it gives the same commands as every other client, without HTTP between.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use tokio::sync::broadcast;
 use super::records::Kept;
 use crate::config::{Config, pivot as config};
 use crate::failure::Failure;
+use crate::serve::accounts;
 
 /// The control plane of this process.
 struct Here(Control);
@@ -73,7 +73,7 @@ pub(super) async fn start(
 }
 
 /// The configuration in the words of the pivot.
-fn settings(config: &config::Pivot) -> Settings {
+pub(crate) fn settings(config: &config::Pivot) -> Settings {
     let mut sip = sip::Config::new(config.listen.iter().map(listen).collect());
     sip.certificate = config::Pivot::path(&config.certificate)
         .zip(config::Pivot::path(&config.key))
@@ -112,6 +112,7 @@ fn settings(config: &config::Pivot) -> Settings {
         evidence: config::Pivot::path(&config.evidence_directory)
             .map(|directory| EvidenceSettings { directory, bytes: u64::from(config.evidence_mib) << 20 }),
         trace: TraceLimits::of_bytes(config.trace_kib as usize * 1024),
+        realm: config.domains.first().map_or("patchcord", String::as_str).into(),
     }
 }
 
@@ -145,7 +146,7 @@ fn trunk(name: &str, config: &config::Trunk, own: &[Box<str>]) -> TrunkSettings 
     }
     trunk.addresses = config.addresses.iter().map(|network| (network.address, network.prefix_len)).collect();
     if trunk.addresses.is_empty()
-        && let Ok(address) = config.domain.trim_matches(['[', ']']).parse::<IpAddr>()
+        && let Some(address) = config.address()
     {
         trunk.addresses.push((address, if address.is_ipv4() { 32 } else { 128 }));
     }
@@ -178,6 +179,9 @@ fn trunk(name: &str, config: &config::Trunk, own: &[Box<str>]) -> TrunkSettings 
     TrunkSettings {
         trunk: Arc::new(trunk),
         proxy: (!proxy.is_empty()).then(|| proxy.into()),
+        registration: accounts::registration(config, account.clone()),
+        users: accounts::users(config),
+        standing: Arc::default(),
         credentials: account,
         is_secure: config.srtp == config::Srtp::Sdes,
         allows_srtp_without_tls: config.srtp_without_tls,

@@ -1,6 +1,7 @@
 //! What joins the three: SIP, the calls that decide, and the relay. Each call has a task of its own, to which everything that
 //! concerns it comes in its order.
 
+mod admission;
 mod announcing;
 mod archive;
 mod asking;
@@ -12,9 +13,11 @@ mod evidence_store;
 mod info;
 mod media_facts;
 mod merging;
+mod registering;
 mod replacing;
 mod settings;
 mod signalling;
+mod standing;
 mod task;
 mod timeline;
 mod trace;
@@ -29,6 +32,7 @@ use patchcord_control::ErrorCode;
 use patchcord_control::api::{CallEvent, EventKind};
 use tokio::sync::{broadcast, mpsc};
 
+pub use self::admission::Users;
 pub use self::archive::{Archive, Filter, Question};
 pub use self::book::{Book, Kept};
 use self::commanding::Remembered;
@@ -36,7 +40,9 @@ pub use self::commanding::TransferKey;
 pub use self::evidence_store::EvidenceSettings;
 use self::evidence_store::EvidenceStore;
 pub use self::media_facts::{CallMedia, MediaBook, MediaFacts, PartyMedia};
+use self::registering::Registrations;
 pub use self::settings::{Route, Settings, TrunkSettings};
+pub use self::standing::{Registry, Standing};
 use self::task::{Message, Party, Task};
 pub use self::timeline::{Heard, What};
 pub use self::trace::{CallTrace, TraceLimits, TraceMessage, Traces};
@@ -66,6 +72,7 @@ const DIALOGS_REMEMBERED: usize = 1024;
 pub struct Pivot {
     shared: Arc<Shared>,
     stack: Arc<Stack>,
+    registrations: Registrations,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -120,8 +127,9 @@ impl Pivot {
     ///
     /// # Errors
     /// SIP cannot be spoken as the settings have it; the text says what to change.
-    pub async fn start(settings: Settings, relay: Arc<dyn Relay>) -> Result<Self, StackError> {
+    pub async fn start(mut settings: Settings, relay: Arc<dyn Relay>) -> Result<Self, StackError> {
         let webhooks = settings.webhooks()?;
+        settings.sip.accounts = settings.accounts();
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (started, mut sip) = (Instant::now(), settings.sip.clone());
         let traces = Arc::new(traces(&settings, started));
@@ -136,6 +144,7 @@ impl Pivot {
         let stack = Stack::start(sip, sender).await?;
         let heard = relay.events();
         let media = Arc::new(MediaBook::default());
+        let (registrations, watching) = Registrations::begin(&stack, &settings);
         let shared = Arc::new(Shared {
             stack: Arc::clone(&stack) as Arc<dyn SipStack>,
             relay,
@@ -153,7 +162,8 @@ impl Pivot {
             tokio::spawn(take_signalling(Arc::clone(&shared), events)),
             tokio::spawn(take_media(Arc::downgrade(&shared), heard)),
         ];
-        Ok(Self { shared, stack, tasks: tasks.into() })
+        let tasks = tasks.into_iter().chain(watching).collect();
+        Ok(Self { shared, stack, registrations, tasks })
     }
 
     /// Where SIP is spoken, with the ports that the system chose.
@@ -168,7 +178,13 @@ impl Pivot {
         self.shared.started.elapsed()
     }
 
-    /// Hangs everybody up, and waits until that is said.
+    /// The trunks, as the settings have them, with how they stand.
+    #[must_use]
+    pub fn trunks(&self) -> Vec<TrunkSettings> {
+        self.shared.settings.trunks.values().cloned().collect()
+    }
+
+    /// Hangs everybody up and takes registrations back, and waits until that is said.
     pub async fn stop(&self) {
         for (_, handle) in self.shared.index().calls.values() {
             // It may be over.
@@ -179,7 +195,7 @@ impl Pivot {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        let _ = tokio::time::timeout(STOP, said).await;
+        let _ = tokio::join!(tokio::time::timeout(STOP, said), self.registrations.end(STOP));
     }
 
     /// What is kept of calls and transfers.
@@ -308,7 +324,7 @@ impl Shared {
             self.traces.refused(&incoming.call_id);
             self.reject(dialog, status(code));
         };
-        let Some(trunk) = self.settings.trunk_of(&incoming.origin) else {
+        let Some(trunk) = self.settings.caller(&incoming) else {
             return refuse(403, "the address is none of `pivot.trunks.NAME.addresses`");
         };
         if !incoming.replaces.is_empty() {

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::admission::{Users, with_addresses};
 use super::archive::Archive;
 use super::evidence_store::EvidenceSettings;
+use super::standing::Standing;
 use super::trace::TraceLimits;
 use crate::call::Plan;
 use crate::call::billing::Direction;
@@ -14,7 +16,7 @@ use crate::call::route::Via;
 use crate::call::trunk::Trunk;
 use crate::call::words::Dial;
 use crate::message::{Address, Credentials, Incoming, Origin};
-use crate::sip::{self, StackError};
+use crate::sip::{self, Registration, StackError};
 use crate::webhook::{self, Webhook};
 
 /// Whom the pivot speaks with, and what becomes of calls.
@@ -40,6 +42,8 @@ pub struct Settings {
     pub trace: TraceLimits,
     /// Where bundles of failed transfers are kept; nowhere, if none.
     pub evidence: Option<EvidenceSettings>,
+    /// The realm of challenges of ours.
+    pub realm: Box<str>,
 }
 
 /// A trunk: what the rules have to know, and how it is reached.
@@ -57,6 +61,12 @@ pub struct TrunkSettings {
     pub allows_srtp_without_tls: bool,
     /// Who decides about REFERs, where that is [`ReferMode::Controller`](crate::call::trunk::ReferMode::Controller).
     pub webhook: Option<webhook::Settings>,
+    /// How the pivot registers there, if it does.
+    pub registration: Option<Registration>,
+    /// Who may call by it and refer: they are challenged. Nobody is, if none.
+    pub users: Option<Users>,
+    /// How it stands with it.
+    pub standing: Arc<Standing>,
 }
 
 /// Where a call goes.
@@ -85,12 +95,12 @@ impl Route {
 }
 
 impl Settings {
-    /// The trunk that a request comes by: the one of whose addresses it is.
+    /// The trunk that a request comes by: the one of whose addresses it is, or whose registrar's.
     #[must_use]
     pub fn trunk_of(&self, origin: &Origin) -> Option<&TrunkSettings> {
-        let takes =
-            |trunk: &&TrunkSettings| !trunk.trunk.addresses.is_empty() && trunk.trunk.takes(origin.address.ip());
-        self.trunks.values().find(takes)
+        let address = origin.address.ip();
+        let takes = |trunk: &&TrunkSettings| !trunk.trunk.addresses.is_empty() && trunk.trunk.takes(address);
+        self.trunks.values().find(takes).or_else(|| self.trunks.values().find(|trunk| trunk.standing.takes(address)))
     }
 
     /// The webhooks of trunks that have one.
@@ -113,11 +123,13 @@ impl Settings {
         let callee = self.trunks.get(&route.by)?;
         let from = incoming.asserted.first().unwrap_or(&incoming.from).clone();
         let to = Address { display: Box::default(), uri: route.to.clone() };
+        // A REFER in the call may come from where the call came from, and from where the callee is registered.
+        let caller_trunk = with_addresses(&caller.trunk, &[incoming.origin.address.ip()]);
         Some(Plan {
-            caller: Arc::clone(&caller.trunk),
-            callee: Arc::clone(&callee.trunk),
             // A number is dialled by whoever brings the calls: the agents have none.
-            numbers: Arc::clone(&caller.trunk),
+            numbers: Arc::clone(&caller_trunk),
+            caller: caller_trunk,
+            callee: with_addresses(&callee.trunk, &callee.standing.addresses()),
             callee_name: "agent".into(),
             dial: Dial {
                 via: Via::Trunk(Arc::clone(&callee.trunk.name)),

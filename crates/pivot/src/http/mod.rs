@@ -8,6 +8,7 @@ mod timeline;
 mod tool;
 mod tool_answer;
 mod trace;
+mod trunks;
 mod unknown;
 mod view;
 
@@ -51,7 +52,8 @@ use crate::driver::{Pivot, TransferKey};
         bundle::bundle,
         transfer_call,
         records::calls,
-        records::call
+        records::call,
+        trunks::trunks
     ),
     tags((name = "transfers", description = "Transfers of the pivot"))
 )]
@@ -70,6 +72,7 @@ pub fn extension(pivot: Arc<Pivot>) -> Extension {
         .route("/v1/tools/transfer_call", post(transfer_call))
         .route("/v1/records/calls", get(records::calls))
         .route("/v1/records/calls/{record}", get(records::call))
+        .route("/v1/trunks", get(trunks::trunks))
         .with_state(pivot);
     Extension { routes, description: Description::openapi(), measures: None }
 }

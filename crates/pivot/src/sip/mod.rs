@@ -6,10 +6,13 @@
 
 mod auth;
 mod build;
+pub mod certificate;
 mod config;
 mod dialog;
 mod digest;
+mod guard;
 mod net;
+pub mod probe;
 mod registration;
 mod session;
 mod stack;
@@ -21,7 +24,7 @@ mod transaction;
 mod uri;
 mod vet;
 
-pub use auth::{Accounts, Passwords};
+pub use auth::{Accounts, IsNeeded, Occasion, Passwords};
 pub use config::{Allows, Certificate, Config, Limits, Listen, StackError};
 pub use registration::{Registered, Registering, Registration};
 pub use stack::Stack;

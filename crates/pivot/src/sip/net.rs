@@ -230,7 +230,7 @@ impl Net {
             SipMessage::Request(request) => {
                 note_source(request, from);
                 match inner.door(request, &from) {
-                    Door::In => {}
+                    Door::In(user) => note_user(request, user.as_deref()),
                     Door::Answer(response) => return Some(response.to_bytes()),
                     Door::Silence => return None,
                 }
@@ -277,7 +277,7 @@ impl Net {
         Err(failure)
     }
 
-    async fn resolve(&self, target: &Target) -> Result<Vec<(Transport, SocketAddr)>, String> {
+    pub(super) async fn resolve(&self, target: &Target) -> Result<Vec<(Transport, SocketAddr)>, String> {
         if let Some(ip) = target.ip() {
             let transport = target.transport.unwrap_or_else(|| self.usual(ip));
             let port = target.port.unwrap_or_else(|| uri::default_port(transport));
@@ -491,9 +491,19 @@ pub(super) fn sip_address(transport: Transport, address: SocketAddr) -> SipAddr 
 /// Notes for ourselves where a request came from: of a datagram rsipstack keeps it nowhere.
 pub(super) const SOURCE: &str = "X-Patchcord-Source";
 
-pub(super) fn read_source(value: &str) -> Option<Origin> {
+pub(super) fn read_source(value: &str) -> Option<(Origin, Option<Box<str>>)> {
     let (transport, address) = value.split_once(' ')?;
-    Some(Origin { address: address.parse().ok()?, transport: uri::transport(transport)? })
+    let (address, user) = address.split_once(' ').map_or((address, None), |(address, user)| (address, Some(user)));
+    let origin = Origin { address: address.parse().ok()?, transport: uri::transport(transport)? };
+    Some((origin, user.map(Into::into)))
+}
+
+/// Notes with it who has proven to have sent it.
+fn note_user(request: &mut sip::Request, user: Option<&str>) {
+    let Some(user) = user else { return };
+    let source = text::value(&request.headers, SOURCE).unwrap_or_default().to_owned();
+    request.headers.retain(|field| field.name() != SOURCE);
+    request.headers.push(text::field(SOURCE, &format!("{source} {user}")));
 }
 
 const fn to_sip(transport: Transport) -> sip::Transport {

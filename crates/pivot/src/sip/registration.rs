@@ -1,5 +1,6 @@
 //! REGISTER (RFC 3261 10) for platforms that send calls only to who has registered.
 
+use core::net::IpAddr;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -20,6 +21,9 @@ const FIRST: Duration = Duration::from_secs(2);
 
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// At least so much later after a refusal: a wrong password that comes again and again locks accounts.
+const REFUSED: Duration = Duration::from_secs(30);
+
 /// How often one REGISTER is sent, with other credentials or another time.
 const TRIES: u8 = 3;
 
@@ -28,6 +32,8 @@ const TRIES: u8 = 3;
 pub struct Registration {
     /// The registrar's domain: a SIP or SIPS URI without a user.
     pub registrar: Box<str>,
+    /// Where REGISTER is sent, a SIP or SIPS URI; none: to the registrar.
+    pub proxy: Option<Box<str>>,
     /// The address of record: a SIP or SIPS URI.
     pub aor: Box<str>,
     /// The user part of our Contact.
@@ -47,6 +53,8 @@ pub enum Registered {
     Yes {
         /// For how long the registrar keeps it, in seconds.
         expires_s: u32,
+        /// The address that it was registered at: calls come from there.
+        at: Option<IpAddr>,
     },
     /// Refused, or nobody answered; it is tried again.
     No(Status),
@@ -85,6 +93,7 @@ pub(super) fn register(net: &Arc<Net>, registration: Registration) -> Registerin
         tag: random_text(10),
         cseq: 0,
         expires_s: registration.expires_s.max(1),
+        at: None,
         registration,
     };
     tokio::spawn(keeper.keep(says, stop.clone()));
@@ -98,6 +107,8 @@ struct Keeper {
     tag: String,
     cseq: u32,
     expires_s: u32,
+    /// Where the latest REGISTER went.
+    at: Option<IpAddr>,
 }
 
 impl Keeper {
@@ -111,13 +122,14 @@ impl Keeper {
             let wait = match asked {
                 Ok(expires_s) => {
                     failures = FIRST;
-                    says.send_replace(Registered::Yes { expires_s });
+                    says.send_replace(Registered::Yes { expires_s, at: self.at });
                     // Refreshed while there is time to try it again.
                     Duration::from_secs(expires_s.into()) / 2
                 }
                 Err(status) => {
+                    let is_refused = matches!(status.code, 401 | 403 | 407);
                     says.send_replace(Registered::No(status));
-                    let wait = failures;
+                    let wait = if is_refused { failures.max(REFUSED) } else { failures };
                     failures = (failures * 2).min(LONGEST);
                     wait
                 }
@@ -181,10 +193,10 @@ impl Keeper {
         build::request(Method::Register, registrar, fields)
     }
 
-    async fn send(&self, request: Request) -> Result<Response, Status> {
+    async fn send(&mut self, request: Request) -> Result<Response, Status> {
         let (to, mut inbox) = mpsc::unbounded_channel();
         let way = Way::To {
-            uri: self.registration.registrar.clone(),
+            uri: self.registration.proxy.clone().unwrap_or_else(|| self.registration.registrar.clone()),
             flow: None,
             contact_user: Some(self.registration.contact_user.clone()),
         };
@@ -195,6 +207,9 @@ impl Keeper {
             match input {
                 Input::Client(_, Reply::Response(response)) if response.status_code.code() >= 200 => {
                     return Ok(*response);
+                }
+                Input::Client(_, Reply::Sent(sent)) => {
+                    self.at = sent.hop.destination.get_socketaddr().ok().map(|at| at.ip());
                 }
                 Input::Client(_, Reply::Unreachable(error)) => why = error,
                 _ => {}

@@ -68,6 +68,8 @@ pub(super) struct Session {
     local: Key,
     /// Call-ID, their tag and the number of their INVITE.
     pub caller: Option<(Key, u32)>,
+    /// Who they have proven to be.
+    pub user: Option<Box<str>>,
     to: UnboundedSender<Input>,
     inbox: UnboundedReceiver<Input>,
     /// Requests of theirs in the inbox.
@@ -115,6 +117,7 @@ impl Session {
             id,
             local,
             caller: None,
+            user: None,
             to,
             inbox,
             waiting,

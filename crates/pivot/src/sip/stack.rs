@@ -17,7 +17,7 @@ use rsipstack::transport::channel::ChannelConnection;
 use rsipstack::transport::{SipConnection, TransportLayer};
 use tokio::sync::mpsc::{self, UnboundedSender};
 
-use super::auth::Proof;
+use super::auth::{Challenger, Occasion, Proof};
 use super::config::{Config, StackError};
 use super::net::{Net, SOURCE, read_source, sip_address};
 use super::registration::{self, Registering, Registration};
@@ -53,8 +53,8 @@ pub(super) struct Inner {
     /// Sessions that are over and wait for forks.
     lingering: AtomicUsize,
     numbers: AtomicU64,
-    /// For tags of responses that are not remembered: the same request gets the same.
-    secret: std::hash::RandomState,
+    /// Its secret is for tags of responses that are not remembered, too: the same request gets the same.
+    challenger: Challenger,
 }
 
 /// Names what a message says of its dialog: Call-ID and a tag.
@@ -66,11 +66,14 @@ struct Handle {
     to: UnboundedSender<Input>,
     /// Requests of theirs that it has not looked at.
     waiting: Arc<AtomicUsize>,
+    /// It began with credentials: a REFER in it needs them too.
+    is_proven: bool,
 }
 
 /// What is to be done about a request before it is given a transaction.
 pub(super) enum Door {
-    In,
+    /// With the user that it has proven to be.
+    In(Option<Box<str>>),
     /// Nothing of it is remembered (RFC 3261 8.2.7): a flood of such costs no memory.
     Answer(Box<Response>),
     Silence,
@@ -125,7 +128,7 @@ impl Stack {
             state: Mutex::default(),
             lingering: AtomicUsize::new(0),
             numbers: AtomicU64::new(1),
-            secret: std::hash::RandomState::new(),
+            challenger: Challenger::default(),
         });
         let served = endpoint.inner.clone();
         tokio::spawn(async move {
@@ -159,6 +162,10 @@ impl Stack {
     #[must_use]
     pub fn register(&self, registration: Registration) -> Registering {
         registration::register(&self.inner.net, registration)
+    }
+
+    pub(super) fn net(&self) -> &Arc<Net> {
+        &self.inner.net
     }
 
     /// How many dialogs there are, with what is about to become one and what has just ended.
@@ -272,7 +279,7 @@ impl Inner {
         {
             let mut state = self.state();
             if !self.is_full(&state) && !state.sessions.contains_key(&dialog) {
-                let handle = Handle { to: to.clone(), waiting: Arc::default() };
+                let handle = Handle { to: to.clone(), waiting: Arc::default(), is_proven: false };
                 let waiting = Arc::clone(&handle.waiting);
                 state.sessions.insert(dialog, handle);
                 state.by_local.insert(local.clone(), dialog);
@@ -313,11 +320,11 @@ impl Inner {
     pub(super) fn door(&self, request: &Request, from: &Origin) -> Door {
         let headers = request.headers();
         if matches!(request.method, Method::Ack | Method::Cancel) || self.is_known(request) {
-            return Door::In;
+            return Door::In(None);
         }
         let answer = |code, phrase, besides: &[(&str, &str)]| {
             let seen = (text::value(headers, "Via"), text::value(headers, "Call-ID"), text::value(headers, "CSeq"));
-            let tag = format!("{:016x}", self.secret.hash_one(seen));
+            let tag = format!("{:016x}", self.challenger.secret.hash_one(seen));
             let agent = &self.net.config.agent;
             let mut response = match code {
                 200 => build::options(request, &tag, agent),
@@ -333,10 +340,13 @@ impl Inner {
         let tag = text::value(headers, "To").and_then(text::tag);
         if let Some(session) = tag.and_then(|tag| self.session(call_id, tag)) {
             let waiting = session.waiting.load(Ordering::Relaxed);
-            return if waiting < limits.requests.max(1) {
-                Door::In
-            } else {
-                answer(503, "Too Many Requests Wait", &[("Retry-After", "5")])
+            if waiting >= limits.requests.max(1) {
+                return answer(503, "Too Many Requests Wait", &[("Retry-After", "5")]);
+            }
+            let is_begun_so = if session.is_proven { Occasion::Begin } else { Occasion::Refer };
+            return match (request.method == Method::Refer).then(|| self.prove(request, from, is_begun_so)) {
+                Some(Err(Unproven { code, phrase, challenges })) => answer(code, phrase, &fields(&challenges)),
+                _ => Door::In(None),
             };
         }
         if !self.net.allows(from) {
@@ -352,12 +362,14 @@ impl Inner {
                     answer(483, "Too Many Hops", &[])
                 } else if !unknown.is_empty() {
                     answer(420, "Bad Extension", &[("Unsupported", &unknown)])
-                } else if let Some((first, second)) = self.challenges(request, from) {
-                    answer(401, "Unauthorized", &[("WWW-Authenticate", &first), ("WWW-Authenticate", &second)])
-                } else if self.is_full(&self.state()) {
-                    answer(503, "Service Unavailable", &[("Retry-After", "10")])
                 } else {
-                    Door::In
+                    match self.prove(request, from, Occasion::Begin) {
+                        Err(Unproven { code, phrase, challenges }) => answer(code, phrase, &fields(&challenges)),
+                        Ok(_) if self.is_full(&self.state()) => {
+                            answer(503, "Service Unavailable", &[("Retry-After", "10")])
+                        }
+                        Ok(user) => Door::In(user),
+                    }
                 }
             }
             Method::Options => answer(200, "OK", &[]),
@@ -366,15 +378,17 @@ impl Inner {
         }
     }
 
-    /// What is to be answered to who has not proven who they are.
-    fn challenges(&self, request: &Request, from: &Origin) -> Option<(String, String)> {
-        let accounts = self.net.config.accounts.as_ref()?;
-        let proof = accounts.judge(request, from, &self.secret);
-        if proof == Proof::Good {
-            return None;
-        }
-        let [first, second] = accounts.challenges(from, proof == Proof::Stale, &self.secret);
-        Some((first, second))
+    /// Who has sent it, where that has to be proven.
+    fn prove(&self, request: &Request, from: &Origin, occasion: Occasion) -> Result<Option<Box<str>>, Unproven> {
+        let accounts = self.net.config.accounts.as_ref().filter(|accounts| (accounts.is_needed)(from, occasion));
+        let Some(accounts) = accounts else { return Ok(None) };
+        let is_stale = match accounts.judge(request, from, &self.challenger) {
+            Proof::Good(user) => return Ok(Some(user)),
+            Proof::Refused => return Err(Unproven { code: 403, phrase: "Forbidden", challenges: Vec::new() }),
+            proof => proof == Proof::Stale,
+        };
+        let challenges = accounts.challenges(from, is_stale, &self.challenger).into();
+        Err(Unproven { code: 401, phrase: "Unauthorized", challenges })
     }
 
     /// Whether a request has a transaction, or had one a while ago.
@@ -386,11 +400,11 @@ impl Inner {
     }
 
     fn dispatch(self: &Arc<Self>, mut transaction: Transaction) {
-        let Some(from) = source(&mut transaction) else { return };
+        let Some((from, user)) = source(&mut transaction) else { return };
         let headers = transaction.original.headers();
         let call_id = text::value(headers, "Call-ID").unwrap_or_default();
         match text::value(headers, "To").and_then(text::tag) {
-            None => self.begin(transaction, from),
+            None => self.begin(transaction, from, user),
             Some(tag) => match self.session(call_id, tag) {
                 Some(session) => {
                     session.waiting.fetch_add(1, Ordering::Relaxed);
@@ -412,7 +426,7 @@ impl Inner {
     }
 
     /// An INVITE or REFER outside of any dialog.
-    fn begin(self: &Arc<Self>, transaction: Transaction, from: Origin) {
+    fn begin(self: &Arc<Self>, transaction: Transaction, from: Origin, user: Option<Box<str>>) {
         let request = &transaction.original;
         let headers = request.headers();
         let call_id: Box<str> = text::value(headers, "Call-ID").unwrap_or_default().into();
@@ -429,7 +443,8 @@ impl Inner {
         } else if self.is_full(&state) {
             Some((503, "Service Unavailable"))
         } else {
-            state.sessions.insert(dialog, Handle { to: to.clone(), waiting: Arc::clone(&waiting) });
+            let handle = Handle { to: to.clone(), waiting: Arc::clone(&waiting), is_proven: user.is_some() };
+            state.sessions.insert(dialog, handle);
             state.by_local.insert(local.clone(), dialog);
             state.by_caller.insert(caller.clone(), dialog);
             None
@@ -440,13 +455,24 @@ impl Inner {
             return self.answer(transaction, code, phrase, later);
         }
         let mut session = Session::new(Arc::clone(self), dialog, local, (to, inbox), waiting);
-        session.caller = Some(caller);
+        (session.caller, session.user) = (Some(caller), user);
         tokio::spawn(session.begin(transaction, from));
     }
 }
 
-/// Takes out of a request where it came from.
-fn source(transaction: &mut Transaction) -> Option<Origin> {
+/// What is answered to who has not proven who they are.
+struct Unproven {
+    code: u16,
+    phrase: &'static str,
+    challenges: Vec<String>,
+}
+
+fn fields(challenges: &[String]) -> Vec<(&'static str, &str)> {
+    challenges.iter().map(|challenge| ("WWW-Authenticate", challenge.as_str())).collect()
+}
+
+/// Takes out of a request where it came from, and from which user.
+fn source(transaction: &mut Transaction) -> Option<(Origin, Option<Box<str>>)> {
     let headers = &mut transaction.original.headers;
     let origin = read_source(text::value(headers, SOURCE)?);
     headers.retain(|field| field.name() != SOURCE);

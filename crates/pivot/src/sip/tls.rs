@@ -37,8 +37,8 @@ pub(super) fn acceptor(certificate: &Certificate) -> Result<TlsAcceptor, StackEr
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// For calls. Without `ca` and without the system's file nobody is vouched for, and every handshake fails with that reason.
-pub(crate) fn connector(ca: Option<&PathBuf>) -> Result<TlsConnector, StackError> {
+/// Who vouches for servers that are called. Without `ca` and without the system's file nobody does.
+pub(super) fn roots(ca: Option<&PathBuf>) -> Result<RootCertStore, StackError> {
     let mut roots = RootCertStore::empty();
     let trusted = match ca {
         Some(path) => certificates(path)?,
@@ -46,10 +46,15 @@ pub(crate) fn connector(ca: Option<&PathBuf>) -> Result<TlsConnector, StackError
     };
     // Of a file with hundreds some are always too old for rustls.
     roots.add_parsable_certificates(trusted);
+    Ok(roots)
+}
+
+/// For calls. Where nobody is vouched for, every handshake fails with that reason.
+pub(crate) fn connector(ca: Option<&PathBuf>) -> Result<TlsConnector, StackError> {
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| StackError::Stack(error.to_string()))?
-        .with_root_certificates(roots)
+        .with_root_certificates(roots(ca)?)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
 }

@@ -94,6 +94,7 @@ pub(crate) fn incoming() -> Incoming {
         from_tag: "t".into(),
         to_tag: "o".into(),
         origin: origin(),
+        user: None,
         asserted: Vec::new(),
         replaces: Vec::new(),
         referred_by: None,

@@ -379,7 +379,7 @@ async fn calls_beyond_the_limit_and_of_strangers_are_refused() {
 async fn who_has_to_proves_who_they_are() {
     let accounts = patchcord_pivot::sip::Accounts {
         realm: "pivot".into(),
-        is_needed: std::sync::Arc::new(|_| true),
+        is_needed: std::sync::Arc::new(|_, _| true),
         password: std::sync::Arc::new(|_, name| (name == "trunk").then(|| "secret".into())),
     };
     let mut callee = Pivot::with(|config| config.accounts = Some(accounts)).await;

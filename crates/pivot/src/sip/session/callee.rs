@@ -117,6 +117,7 @@ impl Session {
             from_tag: text::value(headers, "From").and_then(text::tag).unwrap_or_default().into(),
             to_tag,
             origin: from,
+            user: self.user.clone(),
             asserted: asserted.filter_map(text::address).map(|(address, _)| address).collect(),
             replaces: text::list(headers, "Replaces").into_iter().map(Into::into).collect(),
             referred_by: text::value(headers, "Referred-By").map(Into::into),
