@@ -1,14 +1,14 @@
 //! The trunks as clients see them.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::view::epoch_ms;
+use super::view::ms;
 use crate::driver::{Pivot, TrunkSettings};
 
 /// Trunks, by their names.
@@ -56,7 +56,8 @@ impl TrunkView {
         let trunk = &settings.trunk;
         let registration = settings.registration.as_ref().map(|registration| {
             let registry = settings.standing.registry();
-            let until = registry.left.map(|left| epoch_ms(SystemTime::now() + left, Duration::ZERO));
+            let until =
+                registry.left.map(|left| ms((SystemTime::now() + left).duration_since(UNIX_EPOCH).unwrap_or_default()));
             RegistrationView {
                 state: registry.state,
                 registrar: registration.registrar.to_string(),
