@@ -137,7 +137,7 @@ fn a_failed_transfer_leaves_its_trace_its_media_and_a_bundle() {
 fn must_be_whole(stage: &Stage, name: &str) {
     let folder = Folder::create(env!("CARGO_TARGET_TMPDIR"), &format!("bundle-{}", stage.caller.address().port()));
     let file = folder.path().join("bundle.tar");
-    stage.relay.ask(&["transfers", "show", name, "--bundle", file.to_str().unwrap()]);
+    let _said = stage.relay.ask(&["transfers", "show", name, "--bundle", file.to_str().unwrap()]);
     let tar = Command::new("tar").arg("-xf").arg(&file).arg("-C").arg(folder.path()).output().unwrap();
     assert!(tar.status.success(), "{tar:?}");
     let files = folder.path().join(format!("transfer-{name}"));

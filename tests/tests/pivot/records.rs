@@ -48,11 +48,13 @@ fn a_transfer_is_known_after_the_relay_was_killed() {
     let transfer = call["transfers"][0].as_str().unwrap();
     let paths = [format!("/v1/records/calls/{id}"), format!("/v1/transfers/{transfer}"), "/v1/transfers".to_owned()];
     let told = |stage: &Stage| paths.each_ref().map(|path| stage.relay.client().get(path));
+    // What the media did is known last.
+    eventually("the end of the call is on disk", || holds(folder.path(), "\"at_call_end\":{").then_some(()));
     let before = told(&stage);
     assert_eq!(before[1]["state"], "done");
     assert_eq!(before[1]["call_record"], id);
 
-    eventually("the end of the call is on disk", || holds(folder.path(), "\"service\":\"termination\"").then_some(()));
+    eventually("the call's bill is on disk", || holds(folder.path(), "\"service\":\"termination\"").then_some(()));
     stage.kill_and_restart();
     eventually("the next relay tells the same", || (told(&stage) == before).then_some(()));
     let unknown = stage.relay.client().request("GET", &format!("/v1/transfers/{id}-9"), "");

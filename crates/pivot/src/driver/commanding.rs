@@ -51,20 +51,33 @@ pub(super) struct Commanded {
     number: u64,
 }
 
+/// What came of a command, for whoever gave it.
+pub(super) struct Outcome {
+    answer: oneshot::Sender<Result<TransferKey, CommandError>>,
+    done: Result<TransferKey, CommandError>,
+}
+
 impl Commanded {
-    /// Has the call do it, and answers.
-    pub(super) fn carry_out(mut self, call: &mut Call, now: Duration, acts: &mut Vec<Act>) {
+    /// Has the call do it.
+    pub(super) fn carry_out(mut self, call: &mut Call, now: Duration, acts: &mut Vec<Act>) -> Outcome {
+        let Self { answer, number, .. } = self;
         if let (Command::Transfer(transfer), Some(name)) = (&mut self.command, self.transferee) {
             let is_named = |view: &PartyView| *view.name == *name;
             transfer.transferee = call.parties().find(|(_, view)| is_named(view)).map(|(party, _)| party);
             if transfer.transferee.is_none() {
-                let _ = self.answer.send(Err(CommandError::NotConnected));
-                return;
+                return Outcome { answer, done: Err(CommandError::NotConnected) };
             }
         }
         let done = call.command(now, self.command, acts);
+        Outcome { answer, done: done.map(|transfer| TransferKey { call: number, transfer }) }
+    }
+}
+
+impl Outcome {
+    /// Answers: what the command has changed can be seen by now.
+    pub(super) fn tell(self) {
         // Whoever asked may be gone.
-        let _ = self.answer.send(done.map(|transfer| TransferKey { call: self.number, transfer }));
+        let _ = self.answer.send(self.done);
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::commanding::Commanded;
+use super::commanding::{Commanded, Outcome};
 use super::media_facts::Facts;
 use super::merging::{Handed, Wanted};
 use super::replacing::Replacing;
@@ -180,15 +180,18 @@ impl Task {
 
     /// Does what is to be done, and what comes of it, to the end, or until another call takes it in.
     pub(super) async fn go_on(mut self, mut call: Call, mut acts: Vec<Act>) {
+        let mut outcomes = Vec::new();
         loop {
-            if self.perform(&call, acts).await {
+            let is_over = self.perform(&call, acts).await;
+            outcomes.drain(..).for_each(Outcome::tell);
+            if is_over {
                 break;
             }
             acts = Vec::new();
             self.wait().await;
             let now = self.now();
             for commanded in core::mem::take(&mut self.commanded) {
-                commanded.carry_out(&mut call, now, &mut acts);
+                outcomes.push(commanded.carry_out(&mut call, now, &mut acts));
             }
             for input in core::mem::take(&mut self.happened) {
                 tracing::debug!(call = %self.name, ?input, "pivot");
@@ -202,6 +205,7 @@ impl Task {
             }
             // What it says is done by whoever has it.
             if acts.is_empty() && self.happened.is_empty() {
+                outcomes.drain(..).for_each(Outcome::tell);
                 let Some(still_here) = self.hand_over(call) else { return };
                 (self, call) = still_here;
             }

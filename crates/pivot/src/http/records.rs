@@ -262,7 +262,11 @@ pub(super) async fn call(
 async fn transfers_of(book: &Book, filter: Filter) -> (Vec<Value>, Option<String>) {
     let limit = filter.limit;
     let own = book.transfers(&filter).iter().map(document).collect();
-    let archived = find(book, Question::Transfers(filter)).await;
+    let mut archived = find(book, Question::Transfers(filter)).await;
+    // A list does not say what the media did.
+    for one in archived.iter_mut().flatten().filter_map(Value::as_object_mut) {
+        one.remove("media");
+    }
     let has = |key: TransferKey| book.transfer_view(key).is_some();
     join(own, archived, "transfer", |id| book.key_of(id).is_some_and(has), limit)
 }
