@@ -42,14 +42,14 @@ impl Records {
     }
 
     /// Where they are kept: the directory of the configuration, or the one that systemd has made (systemd.exec(5), `StateDirectory=`).
-    pub(crate) fn directory(&self, of_systemd: Option<String>) -> Option<PathBuf> {
+    pub(crate) fn directory(&self, of_systemd: Option<&str>) -> Option<PathBuf> {
         if self.is_off() {
             return None;
         }
         if !self.directory.is_empty() {
             return Some(PathBuf::from(&self.directory));
         }
-        let first = of_systemd.as_deref().and_then(|all| all.split(':').next()).filter(|first| !first.is_empty());
+        let first = of_systemd.and_then(|all| all.split(':').next()).filter(|first| !first.is_empty());
         first.map(|first| Path::new(first).join("records"))
     }
 }
@@ -65,9 +65,9 @@ mod tests {
 
     #[test]
     fn the_directory_is_the_configured_one_before_that_of_systemd() {
-        let systemd = || Some("/var/lib/patchcord:/var/lib/other".to_owned());
+        let systemd = || Some("/var/lib/patchcord:/var/lib/other");
         assert_eq!(records("", "").directory(None), None);
-        assert_eq!(records("", "").directory(Some(String::new())), None);
+        assert_eq!(records("", "").directory(Some("")), None);
         assert_eq!(records("", "").directory(systemd()), Some("/var/lib/patchcord/records".into()));
         assert_eq!(records("/srv/r", "").directory(systemd()), Some("/srv/r".into()));
         assert_eq!(records("/srv/r", "off").directory(systemd()), None);

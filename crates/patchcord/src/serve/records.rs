@@ -30,7 +30,7 @@ impl Kept {
         if config.pivot.listen.is_empty() || records.is_off() {
             return Ok(None);
         }
-        let Some(directory) = records.directory(std::env::var("STATE_DIRECTORY").ok()) else {
+        let Some(directory) = records.directory(std::env::var("STATE_DIRECTORY").ok().as_deref()) else {
             if records.database.is_empty() {
                 tracing::info!("records of calls and transfers end with this process: `records.directory` is not set");
                 return Ok(None);

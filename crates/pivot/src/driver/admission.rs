@@ -99,6 +99,7 @@ mod tests {
     use super::*;
     use crate::call::plan::Timing;
     use crate::driver::Standing;
+    use crate::driver::TraceLimits;
     use crate::message::{Address, Transport};
     use crate::sip::{Config, Registered, Registration};
 
@@ -113,6 +114,7 @@ mod tests {
             is_secure: false,
             allows_srtp_without_tls: false,
             registration: None,
+            webhook: None,
             users,
             standing: Arc::default(),
         };
@@ -128,6 +130,10 @@ mod tests {
             calls_max: 1,
             ringback: None,
             realm: "r".into(),
+            one_worker: false,
+            archive: None,
+            trace: TraceLimits::of_bytes(0),
+            evidence: None,
         }
     }
 

@@ -202,7 +202,7 @@ pub(super) async fn transfer(
     if let Some(view) = book.key_of(&name).and_then(|key| book.transfer_view(key)) {
         return Ok(Json(document(&view)));
     }
-    let found = find(&book, Question::Transfer(name.clone())).await.map_err(unavailable)?;
+    let found = find(&book, Question::Transfer(name.clone())).await.map_err(|why| unavailable(&why))?;
     found.into_iter().next().map(Json).ok_or_else(|| super::unknown(&name))
 }
 
@@ -246,7 +246,7 @@ pub(super) async fn call(
     let call = match book.number_of(&id).and_then(|number| book.call_view(number)) {
         Some(view) => document(&view),
         None => {
-            let found = find(&book, Question::Call(id.clone())).await.map_err(unavailable)?;
+            let found = find(&book, Question::Call(id.clone())).await.map_err(|why| unavailable(&why))?;
             found.into_iter().next().ok_or_else(unknown)?
         }
     };
@@ -254,7 +254,7 @@ pub(super) async fn call(
     let (transfers, incomplete) = transfers_of(&book, filter).await;
     match incomplete {
         // All of them are this process's.
-        Some(why) if book.number_of(&id).is_none() => Err(unavailable(why)),
+        Some(why) if book.number_of(&id).is_none() => Err(unavailable(&why)),
         _ => Ok(Json(CallWithTransfers { call, transfers })),
     }
 }
@@ -299,7 +299,7 @@ fn join(
     (all, incomplete)
 }
 
-fn unavailable(why: String) -> ApiError {
+fn unavailable(why: &str) -> ApiError {
     ApiError::new(ErrorCode::RecordsUnavailable, format!("records of former processes cannot be had now: {why}"))
 }
 
