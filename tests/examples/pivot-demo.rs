@@ -11,6 +11,7 @@
 )]
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -128,6 +129,21 @@ fn main() {
     let first = failure["causes"][0]["what"].as_str().unwrap();
     assert!(first.contains("block") || first.contains("policy"), "{first}");
 
+    let id = failed["transfer"].as_str().unwrap();
+    tell(&format!("  GET /v1/transfers/{id}/trace, what was said since that REFER (the page shows it as a ladder):"));
+    let trace = relay.client().get(&format!("/v1/transfers/{id}/trace"));
+    let messages = trace["messages"].as_array().unwrap();
+    let lines: Vec<_> = messages.iter().map(said).collect();
+    let since = lines.iter().rposition(|line| line.contains(" REFER ")).unwrap();
+    lines[since..].iter().for_each(|line| tell(&format!("    {line}")));
+    let bundle = folder.path().join("bundle.tar");
+    let _told = relay.ask(&["transfers", "show", id, "--bundle", bundle.to_str().unwrap()]);
+    let listed = Command::new("tar").arg("-tf").arg(&bundle).output().unwrap();
+    let files = String::from_utf8(listed.stdout).unwrap();
+    assert!(files.contains("signalling.pcapng"), "{files}");
+    tell(&format!("  patchcord transfers show {id} --bundle FILE: {}", files.trim().replace('\n', ", ")));
+    tell(&format!("  the page, while this runs: {}/#/transfers/{id}", relay.client().base()));
+
     tell("the caller hangs up");
     caller.request(&mut out, "BYE", "", "");
     let _bye = target.must_take("BYE");
@@ -137,6 +153,25 @@ fn main() {
         (calls == 0 && legs == 0).then_some(())
     });
     tell("  check: the relay has no call and no leg left behind");
+    let call = eventually("the call is on record", || {
+        let call = relay.client().get("/v1/records/calls?limit=1")["calls"][0].clone();
+        call["ended_ms"].is_u64().then_some(call)
+    });
+    tell("  GET /v1/records/calls, what it is billed as:");
+    for part in call["components"].as_array().unwrap() {
+        let text = |name: &str| part[name].as_str().unwrap_or_default().to_owned();
+        let ms = part["ended_ms"].as_u64().unwrap() - part["began_ms"].as_u64().unwrap();
+        let of = if part["transfer"].is_null() { "the call" } else { "the transfer" };
+        tell(&format!("    {of}: {} {} to {}, {ms} ms", text("service"), text("from_uri"), text("to_uri")));
+    }
+}
+
+/// A message of a trace in a line.
+fn said(message: &Value) -> String {
+    let text = |name: &str| message[name].as_str().unwrap_or_default();
+    let arrow = if text("direction") == "in" { "<--" } else { "-->" };
+    let (party, at) = (text("party"), message["at_ms"].as_f64().unwrap_or_default());
+    format!("{at:>9.1} ms  pivot {arrow} {party:<9} {}  ({})", text("first_line"), text("cseq"))
 }
 
 /// The latest transfer, once it is as wanted.
