@@ -93,7 +93,7 @@ fn what_the_webhook_says_becomes_of_the_refer() {
     assert_eq!(first.header("Content-Type"), Some("application/x-www-form-urlencoded"));
     assert_eq!(first.header("Patchcord-Delivery"), second.header("Patchcord-Delivery"));
     assert_eq!(first.body, second.body);
-    let call = caller.call.id().replace('@', "%40");
+    let call = caller.call.id().replace('@', "%40").replace(':', "%3A");
     for field in [
         &*format!("CallSid={call}&"),
         "SipHeader_X-Queue=gold+%26+silver",

@@ -93,7 +93,11 @@ mod tests {
             ring_timeout_s = 1
             leave_timeout_s = 1
             ringback = ""
-            routes = []"#
+            routes = []
+            one_worker = false
+            trace_kib = 0
+            evidence_directory = ""
+            evidence_mib = 0"#
         );
         let pivot: Pivot = toml::from_str(&text).expect("a table");
         pivot.check_accounts().err().unwrap_or_default()

@@ -403,7 +403,7 @@ mod tests {
         for (keys, why) in [
             ("refer = \"controller\"", "set `pivot.trunks.a.webhook`"),
             ("webhook = \"http://hooks.example\"", "no effect"),
-            ("refer = \"controller\"\nwebhook = \"hooks.example\"", "no URL"),
+            ("refer = \"controller\"\nwebhook = \"hooks.example\"", "neither http:// nor https://"),
             ("webhook_timeout_ms = 6000", "at most the second"),
             ("webhook_deadline_ms = 32000", "25000"),
             ("webhook_retries = 11", "10 at most"),

@@ -57,7 +57,8 @@ impl FromStr for Place {
         }
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
         let port = uri.port_u16();
-        if host.is_empty() || (port.is_none() && authority.ends_with(':')) {
+        // What cannot be a port is left out by `Uri`.
+        if host.is_empty() || (port.is_none() && uri.host() != Some(authority)) {
             return Err(PlaceError::Form(text.into(), "host or port is missing".into()));
         }
         Ok(Self {

@@ -44,7 +44,7 @@ pub(super) fn check(url: &str) -> Result<(), String> {
     if config.get_hosts().is_empty() {
         return Err("it has no host".to_owned());
     }
-    if config.get_user().is_none() {
+    if config.get_user().is_none_or(str::is_empty) {
         return Err("it has no user".to_owned());
     }
     Ok(())
