@@ -21,6 +21,7 @@ mod reading;
 mod record;
 mod records;
 mod shared;
+mod utc;
 mod writing;
 
 pub use self::counts::Standing;
@@ -28,3 +29,4 @@ pub use self::database::{Problem, Target, TargetError};
 pub use self::question::{Filter, Question};
 pub use self::record::{Call, Component, Record, Transfer};
 pub use self::records::{Answer, Records, Settings, StartError};
+pub use self::utc::utc;

@@ -13,6 +13,7 @@ use super::schema::{self, SQLITE};
 use super::{Database, Problem};
 use crate::line::Item;
 use crate::question::Question;
+use crate::utc;
 
 /// How long another process may hold the file's lock before that is a problem.
 const BUSY: Duration = Duration::from_secs(2);
@@ -143,22 +144,6 @@ impl ToSql for Cell {
             Self::Document(document) => ToSqlOutput::from(document.to_string()),
         })
     }
-}
-
-/// A time as `SQLite`'s functions read it (RFC 3339), such that the order of texts is that of times.
-fn utc(ms: u64) -> String {
-    let (days, of_day) = (ms / 86_400_000, ms % 86_400_000);
-    // Days from civil, the other way round: years that begin in March, in eras of 400 years (Hinnant, chrono-compatible date algorithms).
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (seconds, ms) = (of_day / 1000, of_day % 1000);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{ms:03}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 #[cfg(test)]
