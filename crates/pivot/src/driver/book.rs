@@ -26,8 +26,6 @@ const CALLS_MAX: usize = 10_000;
 
 /// So much is kept of what a call's parties heard: some hundred transfers.
 const HEARD_MAX: usize = 1024;
-/// A transfer that a call has begun is kept by then.
-const KEPT_WITHIN: Duration = Duration::from_secs(1);
 
 /// The calls of this process, with their transfers.
 #[derive(Debug)]
@@ -264,17 +262,25 @@ impl Book {
         end: tokio::time::Instant,
         is_so: impl Fn(&TransferRecord) -> bool,
     ) -> Option<TransferRecord> {
-        // Its call says that it has begun it before it is kept.
-        let kept_by = end.max(tokio::time::Instant::now() + KEPT_WITHIN);
         loop {
             let mut changed = pin!(self.changed.notified());
             // What changes from here on is noticed.
             changed.as_mut().enable();
-            let record = self.get(number).and_then(|mut kept| kept.transfers.remove(&id));
-            let (is_settled, until) = record.as_ref().map_or((false, kept_by), |record| (is_so(record), end));
-            if is_settled || timeout_at(until, changed).await.is_err() {
-                return record;
+            let is_settled = is_so(self.shelf().calls.get(&number)?.transfers.get(&id)?);
+            if is_settled || timeout_at(end, changed).await.is_err() {
+                return self.shelf().calls.get(&number)?.transfers.get(&id).cloned();
             }
+        }
+    }
+
+    /// More is known of all transfers of a call than their records say.
+    pub(super) fn tell_transfers(&self, call: u64) {
+        if self.archive.is_none() {
+            return;
+        }
+        let transfers = self.shelf().calls.get(&call).map(|kept| kept.transfers.keys().copied().collect::<Vec<_>>());
+        for transfer in transfers.into_iter().flatten() {
+            self.tell_transfer(TransferKey { call, transfer });
         }
     }
 

@@ -170,9 +170,7 @@ impl Facts {
         if self.is_wanted {
             let facts = Arc::new(self.of(state, shared.started.elapsed()));
             shared.media.keep(number, |kept| kept.end = Some(facts));
-            for transfer in shared.book.get(number).iter().flat_map(|kept| kept.transfers.keys()) {
-                shared.book.tell_transfer(TransferKey { call: number, transfer: *transfer });
-            }
+            shared.book.tell_transfers(number);
         }
         for transfer in &self.failed {
             shared.write_evidence(number, *transfer);
