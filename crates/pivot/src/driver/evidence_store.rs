@@ -7,7 +7,6 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::http::Evidence;
 
@@ -43,19 +42,16 @@ impl core::fmt::Debug for EvidenceStore {
 }
 
 impl EvidenceStore {
-    /// Finds out what is there, and begins. `started` is the driver's beginning of time.
+    /// Finds out what is there, and begins.
     ///
     /// # Errors
     /// The directory cannot be used.
-    pub(super) fn open(settings: EvidenceSettings, started: Instant) -> io::Result<Self> {
+    pub(super) fn open(settings: EvidenceSettings) -> io::Result<Self> {
         let mut folder = Folder::open(settings)?;
-        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(started.elapsed());
         let (queue, waiting): (_, Receiver<Box<Evidence>>) = sync_channel(WAITING_MAX);
         let writer = thread::Builder::new().name("evidence".to_owned()).spawn(move || {
             for evidence in waiting {
-                // Names of transfers begin anew with the process, and times do not.
-                let began = (epoch + evidence.began()).as_millis();
-                let name = format!("{PREFIX}{began}-{}{SUFFIX}", evidence.id());
+                let name = format!("{PREFIX}{}-{}{SUFFIX}", evidence.began_ms(), evidence.id());
                 if let Err(error) = folder.write(&name, &evidence.bundle()) {
                     tracing::warn!(%error, name, directory = %folder.settings.directory.display(),
                         "the evidence of a transfer cannot be written");
@@ -214,7 +210,7 @@ mod tests {
     fn a_directory_that_cannot_be_used_is_known_at_once() {
         let file = std::env::temp_dir().join(format!("patchcord-evidence-file-{}", std::process::id()));
         fs::write(&file, "x").expect("room");
-        assert!(EvidenceStore::open(EvidenceSettings { directory: file.clone(), bytes: 100 }, Instant::now()).is_err());
+        assert!(EvidenceStore::open(EvidenceSettings { directory: file.clone(), bytes: 100 }).is_err());
         fs::remove_file(file).expect("it was there");
     }
 }

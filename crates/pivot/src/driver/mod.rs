@@ -138,7 +138,7 @@ impl Pivot {
         }
         let evidence = settings.evidence.clone().map(|evidence| {
             let directory = evidence.directory.clone();
-            EvidenceStore::open(evidence, started).map_err(|error| StackError::Evidence { directory, error })
+            EvidenceStore::open(evidence).map_err(|error| StackError::Evidence { directory, error })
         });
         let evidence = evidence.transpose()?;
         let stack = Stack::start(sip, sender).await?;
@@ -179,9 +179,8 @@ impl Pivot {
     }
 
     /// The trunks, as the settings have them, with how they stand.
-    #[must_use]
-    pub fn trunks(&self) -> Vec<TrunkSettings> {
-        self.shared.settings.trunks.values().cloned().collect()
+    pub fn trunks(&self) -> impl Iterator<Item = &TrunkSettings> {
+        self.shared.settings.trunks.values()
     }
 
     /// Hangs everybody up and takes registrations back, and waits until that is said.
@@ -213,12 +212,6 @@ impl Pivot {
     /// All that there is of a transfer.
     pub(crate) fn evidence(&self, key: TransferKey) -> Option<Evidence> {
         self.shared.evidence_of(key)
-    }
-
-    /// What is kept of the media of calls that had transfers.
-    #[must_use]
-    pub fn media(&self) -> &MediaBook {
-        &self.shared.media
     }
 }
 

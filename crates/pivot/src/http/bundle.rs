@@ -1,6 +1,5 @@
 //! The evidence of a transfer, as one file: what came of it, what was said, what was heard.
 
-use core::time::Duration;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,7 +18,6 @@ use crate::driver::{Book, CallTrace, Kept, Pivot, Traces, TransferKey};
 
 /// What the bundle is made of.
 pub(crate) struct Evidence {
-    key: TransferKey,
     kept: Kept,
     trace: Option<CallTrace>,
     transfer: TransferView,
@@ -31,7 +29,7 @@ impl Evidence {
     /// All that there is of a transfer; `None`: it is not known.
     pub(crate) fn of(key: TransferKey, book: &Book, traces: &Traces) -> Option<Self> {
         let (kept, transfer) = (book.get(key.call)?, book.transfer_view(key)?);
-        Some(Self { key, kept, trace: traces.of(key.call), transfer, call: book.call_view(key.call) })
+        Some(Self { kept, trace: traces.of(key.call), transfer, call: book.call_view(key.call) })
     }
 
     /// The transfer's id, in all processes.
@@ -39,9 +37,9 @@ impl Evidence {
         &self.transfer.transfer
     }
 
-    /// When the transfer began, since the driver's beginning of time.
-    pub(crate) fn began(&self) -> Duration {
-        self.kept.transfers.get(&self.key.transfer).map(|record| record.began).unwrap_or_default()
+    /// When the transfer began, milliseconds since 1970.
+    pub(crate) const fn began_ms(&self) -> u64 {
+        self.transfer.began_ms
     }
 
     /// A tar with a folder of the transfer's name.

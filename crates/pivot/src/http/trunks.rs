@@ -48,7 +48,7 @@ pub(super) struct RegistrationView {
 /// Lists the trunks, with how the pivot is registered there.
 #[utoipa::path(get, path = "/v1/trunks", tag = "transfers", responses((status = 200, body = TrunkList)), security((), ("token" = [])))]
 pub(super) async fn trunks(State(pivot): State<Arc<Pivot>>) -> Json<TrunkList> {
-    Json(TrunkList { trunks: pivot.trunks().iter().map(TrunkView::new).collect() })
+    Json(TrunkList { trunks: pivot.trunks().map(TrunkView::new).collect() })
 }
 
 impl TrunkView {
