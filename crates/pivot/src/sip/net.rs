@@ -230,7 +230,7 @@ impl Net {
             SipMessage::Request(request) => {
                 note_source(request, from);
                 match inner.door(request, &from) {
-                    Door::In(user) => note_user(request, user.as_deref()),
+                    Door::In(user) => note_origin(request, from, user.as_deref()),
                     Door::Answer(response) => return Some(response.to_bytes()),
                     Door::Silence => return None,
                 }
@@ -450,8 +450,6 @@ fn stream_listener(address: SocketAddr) -> std::io::Result<tokio::net::TcpListen
 /// Notes in the top Via where a request came from (RFC 3261 18.2.1, RFC 3581 4).
 fn note_source(request: &mut sip::Request, source: Origin) {
     let from = source.address;
-    request.headers.retain(|field| !field.name().eq_ignore_ascii_case(SOURCE));
-    request.headers.push(text::field(SOURCE, &format!("{} {from}", uri::token(source.transport))));
     for field in request.headers.iter_mut() {
         if let sip::Header::Via(via) = field {
             let rest = text::split(via.value(), b',');
@@ -488,7 +486,7 @@ pub(super) fn sip_address(transport: Transport, address: SocketAddr) -> SipAddr 
     SipAddr { r#type: Some(to_sip(transport)), addr: address.into() }
 }
 
-/// Notes for ourselves where a request came from: of a datagram rsipstack keeps it nowhere.
+/// Where a request came from, and whose it is: of a datagram rsipstack keeps it nowhere.
 pub(super) const SOURCE: &str = "X-Patchcord-Source";
 
 pub(super) fn read_source(value: &str) -> Option<(Origin, Option<Box<str>>)> {
@@ -498,12 +496,11 @@ pub(super) fn read_source(value: &str) -> Option<(Origin, Option<Box<str>>)> {
     Some((origin, user.map(Into::into)))
 }
 
-/// Notes with it who has proven to have sent it.
-fn note_user(request: &mut sip::Request, user: Option<&str>) {
-    let Some(user) = user else { return };
-    let source = text::value(&request.headers, SOURCE).unwrap_or_default().to_owned();
-    request.headers.retain(|field| field.name() != SOURCE);
-    request.headers.push(text::field(SOURCE, &format!("{source} {user}")));
+/// Notes for ourselves where a request came from, and which user has proven to have sent it.
+fn note_origin(request: &mut sip::Request, source: Origin, user: Option<&str>) {
+    request.headers.retain(|field| !field.name().eq_ignore_ascii_case(SOURCE));
+    let user = user.map(|user| format!(" {user}")).unwrap_or_default();
+    request.headers.push(text::field(SOURCE, &format!("{} {}{user}", uri::token(source.transport), source.address)));
 }
 
 const fn to_sip(transport: Transport) -> sip::Transport {
