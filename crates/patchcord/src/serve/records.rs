@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use patchcord_control::http::{Measure, Measures};
 use patchcord_pivot::driver::{Archive, Filter, Question};
-use patchcord_pivot::http::{CallView, ComponentView, TransferView};
+use patchcord_pivot::http::{CallView, ComponentView, TransferView, document};
 use patchcord_pivot::media::Pending;
 use patchcord_records as store;
 use serde_json::Value;
@@ -172,9 +172,4 @@ fn component(part: ComponentView) -> store::Component {
 
 fn wanted(Filter { limit, call, state, from_ms, to_ms }: Filter) -> store::Filter {
     store::Filter { limit, call, state, from_ms, to_ms }
-}
-
-fn document(view: &impl serde::Serialize) -> Value {
-    // A view has no key that is no text.
-    serde_json::to_value(view).unwrap_or_default()
 }

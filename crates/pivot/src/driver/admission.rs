@@ -71,8 +71,9 @@ impl Settings {
     /// Who is challenged; none, if nobody is.
     pub(super) fn accounts(&self) -> Option<Accounts> {
         self.trunks.values().any(|trunk| trunk.users.is_some()).then(|| {
-            // The trunks of both share how they stand.
-            let [one, other] = [Arc::new(self.clone()), Arc::new(self.clone())];
+            // Its trunks share how they stand with ours.
+            let one = Arc::new(self.clone());
+            let other = Arc::clone(&one);
             Accounts {
                 realm: self.realm.clone(),
                 is_needed: Arc::new(move |origin, occasion| one.is_needed(origin, occasion)),

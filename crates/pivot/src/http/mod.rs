@@ -30,7 +30,7 @@ use utoipa::{OpenApi, ToSchema};
 pub use self::begin::{BeginTransfer, OnFailName, Show, TransferMethod};
 pub(crate) use self::bundle::Evidence;
 pub use self::media::{MediaFactsView, MediaView, PartyMediaView};
-pub use self::records::{CallView, ComponentView};
+pub use self::records::{CallView, ComponentView, document};
 pub(crate) use self::tool::CALL_HEADER;
 use self::tool::{TransferCall, Wanted};
 use self::tool_answer::ToolAnswer;

@@ -303,7 +303,9 @@ fn unavailable(why: &str) -> ApiError {
     ApiError::new(ErrorCode::RecordsUnavailable, format!("records of former processes cannot be had now: {why}"))
 }
 
-fn document(view: &impl Serialize) -> Value {
+/// A view as it is given to clients and to an archive.
+#[must_use]
+pub fn document(view: &impl Serialize) -> Value {
     // A view has no key that is no text.
     serde_json::to_value(view).unwrap_or_default()
 }

@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use super::{json, xml};
+use crate::call::refer_to::is_extra;
 use crate::call::sipfrag::phrase_of;
 use crate::call::words::Decision;
 use crate::call::{MOST_TARGETS, target_uri};
@@ -100,8 +101,8 @@ fn uri(text: &str) -> Result<Box<str>, Box<str>> {
 }
 
 fn header(name: &str, value: &str) -> Result<Header, AnswerError> {
-    let (shown, beginning) = (short(name), name.get(..2));
-    if !beginning.is_some_and(|x| x.eq_ignore_ascii_case("X-")) || !crate::call::refer_to::is_extra(name) {
+    let shown = short(name);
+    if !is_extra(name) {
         return Err(AnswerError::new(format!("the header field {shown:?}: its name must begin with X-")));
     }
     if value.len() > TEXT_LEN_MAX || value.chars().any(char::is_control) {
