@@ -52,10 +52,7 @@ fn refer_to(replaced: &Side) -> String {
 
 /// Its latest transfer, once it stands so.
 fn transferred(stage: &Stage, fits: impl Fn(&Value) -> bool) -> Value {
-    patchcord_tests::eventually("the transfer stands so", || {
-        let transfers = stage.relay.client().get("/v1/transfers");
-        Some(transfers["transfers"][0].clone()).filter(|transfer| fits(transfer))
-    })
+    patchcord_tests::eventually("the transfer stands so", || Some(stage.latest()).filter(|transfer| fits(transfer)))
 }
 
 /// The two hear each other, the caller in the stream that it had, and neither has been sent a request.

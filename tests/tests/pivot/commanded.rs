@@ -12,28 +12,20 @@ fn in_state(stage: &Stage, name: &str, state: &str) -> Value {
     })
 }
 
-fn begin(stage: &Stage, body: &Value) -> String {
-    let answer = stage.relay.client().request("POST", "/v1/transfers", &body.to_string());
-    assert_eq!(answer.status, 202, "{}", answer.body);
-    answer.body["transfer"].as_str().unwrap().to_owned()
-}
-
 /// The first target is busy, the second answers; the agent, which has asked for nothing, is hung up.
 #[test]
 fn targets_are_called_in_turn_and_the_transferor_is_hung_up() {
     let mut stage = Stage::new();
     let (mut caller, _agent) = stage.talking();
     let body = json!({"id": "1", "call": caller.call.id(), "targets": ["+1 555 0198", "tel:+15550199"]});
-    let name = begin(&stage, &body);
-    assert_eq!(begin(&stage, &body), name, "the same id begins nothing again");
+    let name = stage.begin(&body);
+    assert_eq!(stage.begin(&body), name, "the same id begins nothing again");
     let (first, _) = stage.target.ring();
     stage.target.respond(&first, "486 Busy Here", "");
     let _ack = stage.target.must_take("ACK");
     let (second, offer) = stage.target.ring();
     assert!(second.invite().start.contains("+15550199"), "{}", second.invite().start);
-    stage.target.respond(&second, "200 OK", &stage.target.media.sdp(""));
-    let _ack = stage.target.must_take("ACK");
-    stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
+    stage.target_answers(&second, &offer);
     let _bye = stage.agent.must_take("BYE");
     let done = in_state(&stage, &name, "done");
     assert_eq!(done["failures"][0]["code"], 486);
@@ -49,7 +41,7 @@ fn a_warm_transfer_goes_by_consultation_and_conference() {
     let mut stage = Stage::new();
     let (mut caller, agent) = stage.talking();
     let call = caller.call.id();
-    let name = begin(&stage, &json!({"id": "1", "call": call, "targets": ["+15550199"], "method": "warm"}));
+    let name = stage.begin(&json!({"id": "1", "call": call, "targets": ["+15550199"], "method": "warm"}));
     let (inbound, offer) = stage.target.ring();
     stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
     let _ack = stage.target.must_take("ACK");

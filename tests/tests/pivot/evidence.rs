@@ -7,12 +7,11 @@ use std::process::Command;
 use patchcord_tests::{Folder, eventually};
 use serde_json::Value;
 
-use crate::stage::{Side, Stage, media_of};
+use crate::stage::{Side, Stage};
 
 /// The name of the only transfer.
 fn transfer(stage: &Stage) -> String {
-    let transfers = stage.relay.client().get("/v1/transfers");
-    transfers["transfers"][0]["transfer"].as_str().unwrap().to_owned()
+    stage.latest()["transfer"].as_str().unwrap().to_owned()
 }
 
 fn trace(stage: &Stage, transfer: &str) -> Vec<Value> {
@@ -223,9 +222,7 @@ fn strangers_and_garbage_leave_the_traces_whole() {
 
     stage.refer(&mut agent, "<tel:+15550199>");
     let (inbound, offer) = stage.target.ring();
-    stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
-    let _ack = stage.target.must_take("ACK");
-    stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
+    stage.target_answers(&inbound, &offer);
     stage.must_be_notified("SIP/2.0 200 OK\r\n", "terminated");
     let _bye = stage.agent.must_take("BYE");
     let name = transfer(&stage);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::stage::{Stage, media_of};
+use crate::stage::Stage;
 
 /// A target that is busy leaves the two as they were, and the event stream says how that went.
 #[test]
@@ -117,9 +117,7 @@ fn a_second_try_after_a_failure_succeeds() {
     let event = notify.header("Event").unwrap();
     assert!(event.starts_with("refer;id="), "the second REFER of a dialog has an id: {event}");
     let (inbound, offer) = stage.target.ring();
-    stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
-    let _ack = stage.target.must_take("ACK");
-    stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
+    stage.target_answers(&inbound, &offer);
     let notify = stage.agent.must_take("NOTIFY");
     assert_eq!(notify.body, "SIP/2.0 200 OK\r\n");
     let _bye = stage.agent.must_take("BYE");

@@ -31,9 +31,7 @@ fn keys_told_by_info_reach_whoever_hears_the_telephone() {
     let (inbound, offer) = stage.target.ring();
     stage.agent.inform(&mut agent.call, RELAY, "Signal=1");
     stage.agent.must_be_answered(&agent.call, "INFO", 200);
-    stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
-    let _ack = stage.target.must_take("ACK");
-    stage.target.media.speak_until_heard(crate::stage::media_of(&offer), &stage.caller.media);
+    stage.target_answers(&inbound, &offer);
     stage.must_be_notified("SIP/2.0 200 OK\r\n", "terminated;reason=noresource");
     stage.caller.inform(&mut caller.call, RELAY, "Signal=2");
     stage.caller.must_be_answered(&caller.call, "INFO", 200);

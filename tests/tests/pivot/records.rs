@@ -5,7 +5,7 @@ use std::path::Path;
 
 use patchcord_tests::{Folder, eventually};
 
-use crate::stage::{Stage, media_of};
+use crate::stage::Stage;
 
 /// Whether something below the folder has this text in it.
 fn holds(folder: &Path, text: &str) -> bool {
@@ -28,9 +28,7 @@ fn a_transfer_is_known_after_the_relay_was_killed() {
     let (mut caller, mut agent) = stage.talking();
     stage.refer(&mut agent, "<tel:+15550199>");
     let (inbound, offer) = stage.target.ring();
-    stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
-    let _ack = stage.target.must_take("ACK");
-    stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
+    stage.target_answers(&inbound, &offer);
     stage.must_be_notified("SIP/2.0 200 OK\r\n", "terminated");
     stage.agent.bye(&mut agent.call);
     stage.caller.bye(&mut caller.call);

@@ -72,9 +72,7 @@ fn a_refer_outside_of_the_dialog_transfers_and_is_told_in_a_dialog_of_its_own() 
     let trying = stage.must_be_notified("SIP/2.0 100 Trying\r\n", "active");
     assert_eq!(trying.header("Call-ID"), Some(refer.id()));
     stage.agent.bye(&mut agent.call);
-    stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
-    let _ack = stage.target.must_take("ACK");
-    stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
+    stage.target_answers(&inbound, &offer);
     let done = stage.must_be_notified("SIP/2.0 200 OK\r\n", "terminated;reason=noresource");
     assert_eq!(done.header("Call-ID"), Some(refer.id()));
     stage.caller.must_have_no_request();

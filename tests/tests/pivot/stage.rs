@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use patchcord_rtp::RtpHeader;
 pub(crate) use patchcord_tests::sip::media_of;
 use patchcord_tests::sip::{Call, Message, Phone};
 use patchcord_tests::{Folder, Relay, free_port};
@@ -94,11 +95,35 @@ impl Stage {
         let _ack = self.agent.must_take("ACK");
         let (caller, agent) =
             (Side { call: out, relay: media_of(&answer) }, Side { call: inbound, relay: media_of(&offer) });
+        self.must_talk(&caller, &agent);
+        (caller, agent)
+    }
+
+    /// Each hears the other's first packet.
+    pub(crate) fn must_talk(&mut self, caller: &Side, agent: &Side) {
         self.caller.media.send(caller.relay);
         self.agent.media.must_hear(&self.caller.media);
         self.agent.media.send(agent.relay);
         self.caller.media.must_hear(&self.agent.media);
-        (caller, agent)
+    }
+
+    /// The target answers, and the caller hears it.
+    pub(crate) fn target_answers(&mut self, inbound: &Call, offer: &str) -> RtpHeader {
+        self.target.respond(inbound, "200 OK", &self.target.media.sdp(""));
+        let _ack = self.target.must_take("ACK");
+        self.target.media.speak_until_heard(media_of(offer), &self.caller.media)
+    }
+
+    /// Begins a transfer over HTTP, and gives its id.
+    pub(crate) fn begin(&self, body: &Value) -> String {
+        let answer = self.relay.client().request("POST", "/v1/transfers", &body.to_string());
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        answer.body["transfer"].as_str().unwrap().to_owned()
+    }
+
+    /// The latest transfer; null: there is none.
+    pub(crate) fn latest(&self) -> Value {
+        self.relay.client().get("/v1/transfers")["transfers"][0].clone()
     }
 
     /// The agent asks for a transfer, which is accepted.
@@ -110,11 +135,17 @@ impl Stage {
 
     /// The agent is told how it goes on.
     pub(crate) fn must_be_notified(&self, body: &str, state: &str) -> Message {
+        let notify = self.must_be_told(body, state);
+        assert_eq!(notify.header("Event"), Some("refer"));
+        notify
+    }
+
+    /// The same of whichever REFER of its call.
+    pub(crate) fn must_be_told(&self, body: &str, state: &str) -> Message {
         let notify = self.agent.must_take("NOTIFY");
         assert_eq!(notify.body, body);
         let said = notify.header("Subscription-State").unwrap();
         assert!(said.starts_with(state), "{said}");
-        assert_eq!(notify.header("Event"), Some("refer"));
         notify
     }
 

@@ -67,9 +67,7 @@ fn a_cold_transfer_by_invite_says_what_came_of_it() {
     let (inbound, offer) = stage.target.ring();
     let busy = tool(&stage, &json!({"call": out.id(), "target": "+15550199"}));
     must_say(&busy, 409, "not_transferable");
-    stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
-    let _ack = stage.target.must_take("ACK");
-    stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
+    stage.target_answers(&inbound, &offer);
     let _bye = stage.agent.must_take("BYE");
     let done = tool(&stage, &json!({"id": "last", "call": out.id(), "target": "+15550199", "wait_ms": 20_000}));
     must_say(&done, 200, "transferred");

@@ -17,9 +17,7 @@ fn a_refer_moves_the_caller_to_the_target() {
     assert!(invite.uri("From").unwrap().starts_with("sip:caller@"), "the transferee is shown as the caller");
     stage.target.respond(&inbound, "180 Ringing", "");
     stage.must_be_notified("SIP/2.0 180 Ringing\r\n", "active");
-    stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
-    let _ack = stage.target.must_take("ACK");
-    let after = stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
+    let after = stage.target_answers(&inbound, &offer);
     assert_eq!(after.ssrc, before.ssrc, "one SSRC for life");
     let said = stage.must_be_notified("SIP/2.0 200 OK\r\n", "terminated;reason=noresource");
     assert_eq!(said.header("Content-Type"), Some("message/sipfrag;version=2.0"));
@@ -42,9 +40,7 @@ fn the_transferor_may_leave_at_once() {
     stage.refer(&mut agent, "<tel:+15550199>");
     let (inbound, offer) = stage.target.ring();
     stage.agent.bye(&mut agent.call);
-    stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
-    let _ack = stage.target.must_take("ACK");
-    stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
+    stage.target_answers(&inbound, &offer);
     stage.caller.media.send(caller.relay);
     stage.target.media.must_hear(&stage.caller.media);
     stage.caller.bye(&mut caller.call);

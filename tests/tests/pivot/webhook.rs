@@ -3,15 +3,10 @@
 use std::sync::mpsc::channel;
 
 use patchcord_tests::free_port;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::stage::{Side, Stage, media_of};
+use crate::stage::{Side, Stage};
 use crate::web::{Web, ok, with};
-
-/// The latest transfer.
-fn latest(stage: &Stage) -> Value {
-    stage.relay.client().get("/v1/transfers")["transfers"][0].clone()
-}
 
 fn refer(stage: &Stage, agent: &mut Side, to: &str, status: u16) {
     stage.agent.request(&mut agent.call, "REFER", "", &format!("Refer-To: <{to}>\r\nX-Queue: gold & silver\r\n"));
@@ -22,9 +17,7 @@ fn refer(stage: &Stage, agent: &mut Side, to: &str, status: u16) {
 fn must_be_connected(stage: &mut Stage, agent: &mut Side, number: &str) {
     let (inbound, offer) = stage.target.ring();
     assert!(inbound.invite().start.contains(number), "{}", inbound.invite().start);
-    stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
-    let _ack = stage.target.must_take("ACK");
-    stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
+    stage.target_answers(&inbound, &offer);
     let notify = stage.agent.must_take("NOTIFY");
     assert_eq!(notify.body, "SIP/2.0 100 Trying\r\n");
     let notify = stage.agent.must_take("NOTIFY");
@@ -72,7 +65,7 @@ fn what_the_webhook_says_becomes_of_the_refer() {
         let question = web.must_be_asked();
         let signature = question.header("Patchcord-Signature").unwrap();
         assert!(signature.starts_with("t=") && signature.contains(",v1="), "{signature}");
-        let transfer = latest(&stage);
+        let transfer = stage.latest();
         assert_eq!(
             (transfer["rule"].as_str(), transfer["state"].as_str()),
             (Some(rule), Some("refused")),
@@ -107,9 +100,7 @@ fn what_the_webhook_says_becomes_of_the_refer() {
     assert!(inbound.invite().start.contains("+15550199"), "{}", inbound.invite().start);
     assert_eq!(inbound.invite().header("X-Team"), Some("7"));
     assert!(inbound.invite().header("From").unwrap().contains("+15550177"));
-    stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
-    let _ack = stage.target.must_take("ACK");
-    stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
+    stage.target_answers(&inbound, &offer);
     let told = |code: &str| {
         let notify = stage.agent.must_take("NOTIFY");
         assert!(notify.body.contains(code), "{}", notify.body);
@@ -117,7 +108,7 @@ fn what_the_webhook_says_becomes_of_the_refer() {
     told("100 Trying");
     told("200 OK");
     stage.agent.bye(&mut agent.call);
-    let transfer = latest(&stage);
+    let transfer = stage.latest();
     assert_eq!((&transfer["chosen_by"], &transfer["webhook"]["tries"]), (&json!("controller"), &json!(2)));
     stage.caller.bye(&mut caller.call);
     let _bye = stage.target.must_take("BYE");
@@ -139,17 +130,14 @@ fn a_slow_webhook_is_no_other_calls_loss() {
     let (mut caller, mut agent) = stage.talking();
     stage.agent.request(&mut agent.call, "REFER", "", "Refer-To: <tel:+15550100>\r\n");
     asked.recv_timeout(patchcord_tests::PATIENCE).unwrap();
-    assert_eq!(latest(&stage)["state"], "deciding");
+    assert_eq!(stage.latest()["state"], "deciding");
 
     let (mut other, _its_agent) = stage.talking();
     let body = json!({"id": "1", "call": other.call.id(), "targets": ["+15550199"]});
-    let answer = stage.relay.client().request("POST", "/v1/transfers", &body.to_string());
-    assert_eq!(answer.status, 202, "{}", answer.body);
+    stage.begin(&body);
     let (inbound, offer) = stage.target.ring();
     assert!(inbound.invite().start.contains("+15550199"), "{}", inbound.invite().start);
-    stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
-    let _ack = stage.target.must_take("ACK");
-    stage.target.media.speak_until_heard(media_of(&offer), &stage.caller.media);
+    stage.target_answers(&inbound, &offer);
     let _bye = stage.agent.must_take("BYE");
     stage.caller.bye(&mut other.call);
     let _bye = stage.target.must_take("BYE");
@@ -185,7 +173,7 @@ fn a_webhook_that_is_down_is_done_without() {
     let mut stage = Stage::with("", &slow);
     let (mut caller, mut agent) = stage.talking();
     refer(&stage, &mut agent, "tel:+15550199", 480);
-    let webhook = latest(&stage)["webhook"].clone();
+    let webhook = stage.latest()["webhook"].clone();
     assert_eq!((&webhook["tries"], &webhook["error"]), (&json!(2), &json!("no answer within 100 ms")));
     stage.caller.media.speak_until_heard(caller.relay, &stage.agent.media);
     stage.caller.bye(&mut caller.call);
@@ -199,7 +187,7 @@ fn a_webhook_that_is_down_is_done_without() {
     refer(&stage, &mut agent, "tel:911", 403);
     refer(&stage, &mut agent, "tel:+15550199", 202);
     must_be_connected(&mut stage, &mut agent, "+15550199");
-    let transfer = latest(&stage);
+    let transfer = stage.latest();
     assert_eq!((&transfer["chosen_by"], &transfer["webhook"]["tries"]), (&json!("refer"), &json!(3)), "{transfer}");
     stage.caller.bye(&mut caller.call);
     let _bye = stage.target.must_take("BYE");

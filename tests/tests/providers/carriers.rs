@@ -5,7 +5,7 @@ use patchcord_tests::sip::Call;
 
 use crate::page::{trunk, trunks};
 use crate::scene::{
-    CALLER, Incoming, answer, failure, finish, must_be_explained, must_be_refused, must_be_told, part, refer, stage,
+    CALLER, Incoming, failure, finish, must_be_explained, must_be_refused, must_be_told, part, refer, stage,
     stage_with, talking,
 };
 use crate::stage::{Side, Stage};
@@ -27,7 +27,7 @@ fn twilio_is_shown_a_number_of_its_own() {
     refer(&stage, &mut agent, "Refer-To: <sip:+15550199@example.pstn.twilio.com>\r\n");
     let (inbound, offer) = stage.target.ring();
     assert_eq!(inbound.invite().uri("From"), Some("sip:+15550100@example.pstn.twilio.com;user=phone"));
-    answer(&mut stage, &inbound, &offer);
+    stage.target_answers(&inbound, &offer);
     stage.agent.bye(&mut agent.call);
     finish(&mut stage, caller);
 }
@@ -82,7 +82,7 @@ fn twilio_refers_to_a_uri_of_the_customers() {
     assert!(invite.start.starts_with("INVITE sip:agent@"), "{}", invite.start);
     refer(&stage, &mut agent, "Refer-To: <sip:+15550199@carrier.example>\r\n");
     let (inbound, offer) = stage.target.ring();
-    answer(&mut stage, &inbound, &offer);
+    stage.target_answers(&inbound, &offer);
     must_be_told(&stage, "200 OK", "terminated");
     stage.agent.bye(&mut agent.call);
     finish(&mut stage, caller);
@@ -112,7 +112,7 @@ fn telnyx_gets_a_diversion_and_short_names_are_read() {
     let invite = inbound.invite();
     assert_eq!(invite.header("Diversion"), Some("<sip:+15550100@sip.telnyx.com>"));
     assert_eq!(invite.uri("From"), Some("sip:+15550111@sip.telnyx.com;user=phone"), "the caller's own number");
-    answer(&mut stage, &inbound, &offer);
+    stage.target_answers(&inbound, &offer);
     stage.agent.bye(&mut agent.call);
     stage.target.bye(&mut inbound);
     let bye = stage.caller.must_take("BYE");
@@ -149,7 +149,7 @@ fn vonage_is_answered_its_challenge() {
     let (inbound, offer) = challenged(&stage, &first);
     let said = inbound.invite().header("Proxy-Authorization").unwrap();
     assert!(said.contains("username=\"yourcompany\"") && said.contains("realm=\"vonage\""), "{said}");
-    answer(&mut stage, &inbound, &offer);
+    stage.target_answers(&inbound, &offer);
     stage.agent.bye(&mut agent.call);
     finish(&mut stage, caller);
 }
@@ -182,7 +182,7 @@ fn sinch_knows_numbers_by_its_domain() {
     refer(&stage, &mut agent, "Refer-To: <sip:+15550199@my-company.pstn.sinch.com>\r\n");
     let (inbound, offer) = stage.target.ring();
     assert!(inbound.invite().start.starts_with("INVITE sip:+15550199@"), "{}", inbound.invite().start);
-    answer(&mut stage, &inbound, &offer);
+    stage.target_answers(&inbound, &offer);
     let Side { call, .. } = &mut agent;
     stage.agent.bye(call);
     finish(&mut stage, caller);

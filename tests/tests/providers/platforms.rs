@@ -1,7 +1,7 @@
 //! Agent platforms: they answer, and send REFER. Each imitates the platform's documented messages and is not the platform.
 
 use crate::scene::{
-    Incoming, answer, failure, finish, must_be_explained, must_be_refused, must_be_told, refer, stage, talking,
+    Incoming, failure, finish, must_be_explained, must_be_refused, must_be_told, refer, stage, talking,
 };
 use crate::stage::Stage;
 
@@ -21,7 +21,7 @@ fn retell_refers_with_header_fields_of_its_own() {
     let invite = inbound.invite();
     assert_eq!((invite.header("X-Case"), invite.header("X-Intent")), (Some("7"), Some("billing")));
     assert!(invite.uri("From").unwrap().starts_with("sip:+15550111@"), "the transferee's number");
-    answer(&mut stage, &inbound, &offer);
+    stage.target_answers(&inbound, &offer);
     finish(&mut stage, caller);
 }
 
@@ -34,7 +34,7 @@ fn retell_may_leave_notify_unanswered() {
     stage.agent.must_be_answered(&agent.call, "REFER", 202);
     let (inbound, offer) = stage.target.ring();
     stage.target.respond(&inbound, "180 Ringing", "");
-    answer(&mut stage, &inbound, &offer);
+    stage.target_answers(&inbound, &offer);
     stage.agent.bye(&mut agent.call);
     finish(&mut stage, caller);
 }
@@ -61,7 +61,7 @@ fn livekit_refers_without_brackets_and_hangs_up_itself() {
     assert_eq!(inbound.invite().header("Referred-By"), None);
     stage.target.respond(&inbound, "180 Ringing", "");
     must_be_told(&stage, "180 Ringing", "active");
-    answer(&mut stage, &inbound, &offer);
+    stage.target_answers(&inbound, &offer);
     let notify = must_be_told(&stage, "200 OK", "terminated");
     // It takes `refer` and `refer;id=NUMBER`, and nothing else.
     let id = notify.header("Event").unwrap().strip_prefix("refer;id=").unwrap();
@@ -98,7 +98,7 @@ fn jambonz_names_the_pivot_and_waits_for_a_bye() {
     let invite = inbound.invite();
     assert!(invite.start.contains(&format!("sip:+15550199@{}", stage.target.address())), "{}", invite.start);
     assert!(invite.header("Referred-By").unwrap().contains("+15550111"), "who asked for it is passed on");
-    answer(&mut stage, &inbound, &offer);
+    stage.target_answers(&inbound, &offer);
     must_be_told(&stage, "200 OK", "terminated");
     let _bye = stage.agent.must_take("BYE");
     finish(&mut stage, caller);

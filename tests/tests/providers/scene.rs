@@ -1,6 +1,6 @@
 //! What every call through a profile has: somebody calls, the agent answers, the target takes the agent's place.
 
-use patchcord_tests::sip::{Call, Message};
+use patchcord_tests::sip::Message;
 use serde_json::Value;
 use toml::Table;
 
@@ -56,10 +56,7 @@ pub(crate) fn talking(stage: &mut Stage, incoming: &Incoming<'_>) -> (Side, Side
     let _ack = stage.agent.must_take("ACK");
     let caller = Side { call: out, relay: media_of(&answer) };
     let agent = Side { call: inbound, relay: media_of(&offer) };
-    stage.caller.media.send(caller.relay);
-    stage.agent.media.must_hear(&stage.caller.media);
-    stage.agent.media.send(agent.relay);
-    stage.caller.media.must_hear(&stage.agent.media);
+    stage.must_talk(&caller, &agent);
     (caller, agent, invite)
 }
 
@@ -72,24 +69,13 @@ pub(crate) fn refer(stage: &Stage, agent: &mut Side, headers: &str) {
 
 /// The agent is told how its transfer goes on, the first of its call or a later one.
 pub(crate) fn must_be_told(stage: &Stage, status: &str, state: &str) -> Message {
-    let notify = stage.agent.must_take("NOTIFY");
-    assert_eq!(notify.body, format!("SIP/2.0 {status}\r\n"));
-    let said = notify.header("Subscription-State").unwrap();
-    assert!(said.starts_with(state), "{said}");
-    notify
+    stage.must_be_told(&format!("SIP/2.0 {status}\r\n"), state)
 }
 
 /// A REFER that is not accepted.
 pub(crate) fn must_be_refused(stage: &Stage, agent: &mut Side, headers: &str, status: u16) {
     stage.agent.request(&mut agent.call, "REFER", "", headers);
     stage.agent.must_be_answered(&agent.call, "REFER", status);
-}
-
-/// The target answers, and the caller hears it.
-pub(crate) fn answer(stage: &mut Stage, inbound: &Call, offer: &str) {
-    stage.target.respond(inbound, "200 OK", &stage.target.media.sdp(""));
-    let _ack = stage.target.must_take("ACK");
-    stage.target.media.speak_until_heard(media_of(offer), &stage.caller.media);
 }
 
 /// The caller and the target hear each other; the caller hangs up, and nothing is left.
@@ -111,8 +97,7 @@ pub(crate) fn part(stage: &mut Stage, caller: &mut Side) {
 /// The first failure of the latest transfer, once there is one.
 pub(crate) fn failure(stage: &Stage) -> Value {
     patchcord_tests::eventually("a transfer has failed", || {
-        let transfers = stage.relay.client().get("/v1/transfers");
-        let name = transfers["transfers"][0]["transfer"].as_str()?.to_owned();
+        let name = stage.latest()["transfer"].as_str()?.to_owned();
         let transfer = stage.relay.client().get(&format!("/v1/transfers/{name}"));
         let failure = transfer["failures"][0].clone();
         (!failure.is_null()).then_some(failure)

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::scene::{
-    Incoming, answer, failure, finish, must_be_explained, must_be_refused, must_be_told, part, refer, stage, talking,
+    Incoming, failure, finish, must_be_explained, must_be_refused, must_be_told, part, refer, stage, talking,
 };
 
 /// Imitates Asterisk; it is not Asterisk. `Transfer()` puts its argument into Refer-To as it is, and its own From or To into Referred-By.
@@ -21,7 +21,7 @@ fn asterisk_refers_with_its_argument_as_it_is() {
     );
     let (inbound, offer) = stage.target.ring();
     assert_eq!(inbound.invite().header("Referred-By"), Some(referred_by));
-    answer(&mut stage, &inbound, &offer);
+    stage.target_answers(&inbound, &offer);
     must_be_told(&stage, "200 OK", "terminated");
     stage.agent.bye(&mut agent.call);
     finish(&mut stage, caller);
@@ -56,7 +56,7 @@ fn freeswitch_names_itself_and_hangs_up() {
     let (inbound, offer) = stage.target.ring();
     let start = &inbound.invite().start;
     assert!(start.contains(&format!("sip:+15550199@{}", stage.target.address())), "by the carrier: {start}");
-    answer(&mut stage, &inbound, &offer);
+    stage.target_answers(&inbound, &offer);
     must_be_told(&stage, "200 OK", "terminated");
     stage.agent.bye(&mut agent.call);
     finish(&mut stage, caller);
