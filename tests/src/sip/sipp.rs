@@ -126,13 +126,31 @@ impl Sipp {
     /// # Panics
     /// If they do not.
     pub fn wait_for(&mut self, step: &str) -> Vec<String> {
-        eventually(&format!("all calls of {} {step}", self.scenario), || {
+        self.wait_for_calls(step, self.calls)
+    }
+
+    /// [`Sipp::wait_for`] for so many of its calls, in the order in which they have come there.
+    ///
+    /// # Panics
+    /// If they do not.
+    pub fn wait_for_calls(&mut self, step: &str, count: usize) -> Vec<String> {
+        eventually(&format!("{count} calls of {} {step}", self.scenario), || {
             let log = self.file("log");
             let reached = log.lines().filter_map(|line| line.split_once(' ')).filter(|(_, done)| *done == step);
             let calls: Vec<_> = reached.map(|(call, _)| call.to_owned()).collect();
             assert_eq!(self.process.ended(), None, "{} has ended: {}", self.scenario, self.file("errors"));
-            (calls.len() == self.calls).then_some(calls)
+            (calls.len() == count).then_some(calls)
         })
+    }
+
+    /// Makes sure that nothing has gone otherwise than its scenario says so far.
+    ///
+    /// # Panics
+    /// If it has.
+    pub fn must_not_have_failed(&mut self) {
+        let status = self.process.ended();
+        let is_well = status.is_none_or(|status| status.success());
+        assert!(is_well, "{}: {status:?}: {}", self.scenario, self.file("errors"));
     }
 
     /// Has a call go on to its scenario's next step.

@@ -29,6 +29,8 @@ enum Cue {
     Ringing,
     /// While the target rings, and when the transfer is over.
     Both,
+    /// When the two have referred to each other in vain; they are told one after the other.
+    Loop,
     /// When it has been told over HTTP to refer the caller.
     Command,
     /// Never: it is hung up on.
@@ -133,6 +135,7 @@ fn plays() -> Vec<Play> {
         Play {
             agent: (LIMITED, "refers-to-the-other"),
             target: Some("refers-to-the-other"),
+            cue: Cue::Loop,
             transfers: &[("refused", Some(483)), ("done", None), ("done", None)],
             says: |transfer| transfer["rule"] == "too-many-transfers",
             ..PLAIN
@@ -218,7 +221,7 @@ fn perform(relay: &Relay, pivot: std::net::SocketAddr, number: usize, (play, pla
     // Where two refer to each other, the one is called twice.
     let calls = if play.agent.0 == LIMITED { 2 } else { 1 };
     let mut third = play.target.map(|name| start(name, TARGET, 1, "target", places.target, &agent));
-    let second = start(play.agent.1, play.agent.0, calls, "agent", places.agent, &target);
+    let mut second = start(play.agent.1, play.agent.0, calls, "agent", places.agent, &target);
     let mut first = start(play.caller, CALLER, 1, "transferee", places.caller, &target);
     let call = first.wait_for("talks").remove(0);
 
@@ -227,7 +230,8 @@ fn perform(relay: &Relay, pivot: std::net::SocketAddr, number: usize, (play, pla
     let is_ringing = || transfers().iter().any(|transfer| transfer["state"] == "ringing").then_some(());
     match play.cue {
         Cue::Command => {
-            let body = json!({"call": call, "targets": [format!("sip:target@{target}")], "method": "refer"});
+            let body =
+                json!({"id": "scenario", "call": call, "targets": [format!("sip:target@{target}")], "method": "refer"});
             let answer = client.request("POST", "/v1/transfers", &body.to_string());
             assert_eq!(answer.status, 202, "{}", answer.body);
         }
@@ -241,15 +245,36 @@ fn perform(relay: &Relay, pivot: std::net::SocketAddr, number: usize, (play, pla
             first.cue(&call);
             first.wait_for("holds no longer");
         }
+        Cue::Loop => {
+            let target = third.as_mut().unwrap();
+            let done = |count: usize| {
+                eventually(&format!("{count} are transferred"), || {
+                    let transfers = transfers();
+                    let is_done = |one: &&Value| one["state"] == "done";
+                    (transfers.iter().filter(is_done).count() == count).then_some(())
+                });
+            };
+            let call = second.wait_for_calls("is there", 1).remove(0);
+            second.cue(&call);
+            done(1);
+            let call = target.wait_for("is there").remove(0);
+            target.cue(&call);
+            done(2);
+            let call = second.wait_for("is there").remove(1);
+            second.cue(&call);
+        }
         Cue::Over | Cue::Never => {}
     }
     let what = format!("{} with {} and {:?} is over", play.agent.1, play.caller, play.target);
     let over = eventually(&what, || {
+        for sipp in [&mut first, &mut second].into_iter().chain(&mut third) {
+            sipp.must_not_have_failed();
+        }
         let transfers = transfers();
         let is_over = transfers.len() >= play.transfers.len() && transfers.iter().all(|one| one["ended_ms"].is_u64());
         is_over.then_some(transfers)
     });
-    if matches!(play.cue, Cue::Over | Cue::Both) {
+    if matches!(play.cue, Cue::Over | Cue::Both | Cue::Loop) {
         first.cue(&call);
     }
     first.must_succeed();
