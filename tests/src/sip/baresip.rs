@@ -97,20 +97,27 @@ impl Baresip {
         Self::launch(name, Ipv4Addr::LOCALHOST, &account(name, "", &format!("{pivot};lr"), 0, media), "")
     }
 
-    /// [`Baresip::start_unregistered`] by TLS, with SRTP whose keys are in SDP. It shows its certificate, and trusts whom `ca` vouches for
+    /// [`Baresip::start_unregistered`] by TLS. It shows its certificate, and trusts whom `ca` vouches for
     /// and nobody else.
     ///
     /// # Panics
     /// If it does not start, or a file of a certificate cannot be read.
     #[must_use]
-    pub fn start_with_tls(name: &'static str, pivot: SocketAddr, certificate: &Pair, ca: &Path) -> Self {
+    pub fn start_with_tls(
+        name: &'static str,
+        pivot: SocketAddr,
+        keying: Keying,
+        certificate: &Pair,
+        ca: &Path,
+    ) -> Self {
+        let media = if keying == Keying::Sdes { ";mediaenc=srtp-mand" } else { "" };
         // It wants both in one file.
         let both = certificate.chain.with_extension("both");
         let read = |file: &Path| fs::read_to_string(file).expect("a certificate has two files");
         fs::write(&both, read(&certificate.key) + &read(&certificate.chain)).expect("the folder is there");
         let config = format!("sip_certificate {}\nsip_cafile {}\n", both.display(), ca.display());
         let outbound = format!("{pivot};transport=tls;lr");
-        let account = account(name, ";transport=tls", &outbound, 0, ";mediaenc=srtp-mand");
+        let account = account(name, ";transport=tls", &outbound, 0, media);
         let phone = Self::launch(name, Ipv4Addr::LOCALHOST, &account, &config);
         // baresip 1.0 speaks TLS on the port above that of UDP and TCP.
         Self { address: SocketAddr::new(phone.address.ip(), phone.address.port() + 1), ..phone }

@@ -16,8 +16,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{AGENT, CALLER, TARGET};
 
-/// Agents who have to say a password, and such as may be transferred twice.
-const WARY: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 5));
+/// Agents that may transfer a call twice.
 const LIMITED: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 6));
 
 /// When the test has the caller go on.
@@ -124,7 +123,6 @@ fn plays() -> Vec<Play> {
             says: |transfer| transfer["failures"][0]["is_local"] == true,
             ..by("agent-hears-of-the-timeout")
         },
-        Play { agent: (WARY, "agent-proves-who-it-is"), ..PLAIN },
         Play {
             caller: "caller-challenges-refer",
             target: None,
@@ -181,7 +179,6 @@ struct Places {
 
 fn configuration(pivot: &str, plays: &[(Play, Places)]) -> String {
     let trunk_of = |agent: IpAddr| match agent {
-        WARY => "wary",
         LIMITED => "limited",
         _ => "agents",
     };
@@ -201,10 +198,9 @@ fn configuration(pivot: &str, plays: &[(Play, Places)]) -> String {
     format!(
         "[pivot]\nlisten = [\"udp:{pivot}\"]\nring_timeout_s = 2\nleave_timeout_s = 2\nroutes = [{}]\n\
          [pivot.trunks.carrier]\ndomain = \"carrier.example\"\naddresses = [\"{CALLER}\"]\nforeign_domains = [\"{TARGET}\"]\n\
-         username = \"pivot\"\npassword = \"secret\"\n{}{}{}",
+         username = \"pivot\"\npassword = \"secret\"\n{}{}",
         routes.join(", "),
         agents("agents", AGENT, ""),
-        agents("wary", WARY, "challenge = true\nusers = { alice = \"secret\" }"),
         agents("limited", LIMITED, "transfers_max = 2"),
     )
 }
