@@ -227,7 +227,7 @@ fn baresip_by_tls_is_not_transferred_to_whose_certificate_has_expired() {
     assert!(failure["explanation"].as_str().is_some_and(|text| text.contains("certificate expired")), "{failure}");
     assert!(failure["causes"][0]["what"].as_str().is_some_and(|what| what.contains("certificate")), "{failure}");
     must_be_secured(&pivot, &call, 2);
-    pivot.wait_for_talk(&[&call]);
+    pivot.relay.client().wait_for_talk_in(&[&call], TALK / 10);
 
     agent.command("transfer", &format!("sip:target@{};transport=tls", target.address()));
     target.wait_for("CALL_ESTABLISHED");
