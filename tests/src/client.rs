@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use ureq::http::Request;
 
 use crate::events::Events;
-use crate::wait::{PATIENCE, poll};
+use crate::wait::{PATIENCE, eventually, poll};
 
 /// How long an answer may take; the tests do not measure with it.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -169,6 +169,23 @@ impl Client {
         poll(is_so).unwrap_or_else(|| panic!("{call} has not {count} parties but {}", self.call(call)["parties"]));
     }
 
+    /// Waits until both parties of each of these calls have been sent so many packets more.
+    ///
+    /// # Panics
+    /// If somebody is not sent them.
+    pub fn wait_for_talk_in(&self, calls: &[impl AsRef<str>], packets: u64) {
+        let before: Vec<_> = calls.iter().map(|call| sent(&self.call(call.as_ref()))).collect();
+        for (call, before) in calls.iter().zip(before) {
+            let call = call.as_ref();
+            assert_eq!(before.len(), 2, "{call} has two parties");
+            eventually(&format!("both parties of {call} are sent {packets} packets more"), || {
+                let now = sent(&self.call(call));
+                let enough = before.iter().zip(&now).all(|(before, now)| *now >= before + packets);
+                enough.then_some(())
+            });
+        }
+    }
+
     /// The counters of all workers.
     ///
     /// # Panics
@@ -192,4 +209,10 @@ impl Client {
         assert_eq!(response.status().as_u16(), 200, "the event stream");
         Events::open(response.into_body())
     }
+}
+
+/// How many packets each leg of a call has been sent.
+fn sent(call: &Value) -> Vec<u64> {
+    let legs = call["legs"].as_array().expect("a call has a list of legs");
+    legs.iter().map(|leg| leg["sent"]["packets"].as_u64().expect("a count")).collect()
 }

@@ -116,16 +116,7 @@ impl Switch {
     /// # Panics
     /// If somebody is not sent them.
     pub fn wait_for_talk_in(&self, calls: &[impl AsRef<str>], packets: u64) {
-        let before: Vec<_> = calls.iter().map(|call| sent(&self.call(call.as_ref()))).collect();
-        for (call, before) in calls.iter().zip(before) {
-            let call = call.as_ref();
-            assert_eq!(before.len(), 2, "{call} has two parties");
-            eventually(&format!("both parties of {call} are sent {packets} packets more"), || {
-                let now = sent(&self.call(call));
-                let enough = before.iter().zip(&now).all(|(before, now)| *now >= before + packets);
-                enough.then_some(())
-            });
-        }
+        self.relay.client().wait_for_talk_in(calls, packets);
     }
 
     /// Makes sure that each party of a call has been sent all that the other one's leg has received. What is missing there the
@@ -159,10 +150,4 @@ impl Switch {
             kernel::udp_ports().range(first..=last).next().is_none().then_some(())
         });
     }
-}
-
-/// How many packets each leg of a call has been sent.
-fn sent(call: &Value) -> Vec<u64> {
-    let legs = call["legs"].as_array().expect("a call has a list of legs");
-    legs.iter().map(|leg| leg["sent"]["packets"].as_u64().expect("a count")).collect()
 }

@@ -130,6 +130,7 @@ impl Pivot {
     pub async fn start(mut settings: Settings, relay: Arc<dyn Relay>) -> Result<Self, StackError> {
         let webhooks = settings.webhooks()?;
         settings.sip.accounts = settings.accounts();
+        settings.sip.credentials = settings.credentials();
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (started, mut sip) = (Instant::now(), settings.sip.clone());
         let traces = Arc::new(traces(&settings, started));

@@ -339,6 +339,30 @@ async fn challenges_are_answered_with_the_credentials_of_the_call() {
 }
 
 #[tokio::test]
+async fn whoever_called_may_challenge_in_its_dialog_too() {
+    let credentials = Credentials { username: "u".into(), password: "p".into(), realm: None };
+    let of =
+        move |origin: &patchcord_pivot::message::Origin| origin.address.ip().is_loopback().then(|| credentials.clone());
+    let mut pivot = Pivot::with(|config| config.credentials = Some(std::sync::Arc::new(of))).await;
+    let mut peer = Peer::new(pivot.address).await;
+    let (dialog, _call) = pivot.call_from(&mut peer).await;
+    for method in ["REFER", "BYE"] {
+        let request = pivot.request();
+        match method {
+            "REFER" => pivot.act(Action::Refer { dialog, request, refer_to: "<sip:c@x>".into(), headers: Vec::new() }),
+            _ => pivot.act(Action::Bye { dialog, request, reason: None }),
+        }
+        let challenged = peer.expect(method).await;
+        let challenge = "WWW-Authenticate: Digest realm=\"s\", nonce=\"m\"\r\n";
+        peer.respond(&challenged, "401 Unauthorized", "", challenge, "").await;
+        let again = peer.expect(method).await;
+        assert!(again.get("Authorization").starts_with("Digest username=\"u\", realm=\"s\""), "{again:?}");
+        peer.respond(&again, "202 Accepted", "", "", "").await;
+        assert_eq!(pivot.answered(request).await.0.code, 202);
+    }
+}
+
+#[tokio::test]
 async fn a_dialog_follows_its_routes() {
     let mut pivot = Pivot::start().await;
     let mut peer = Peer::new(pivot.address).await;
