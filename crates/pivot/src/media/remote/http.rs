@@ -60,6 +60,8 @@ impl Http {
                 Ok(Err(Fault::Again(fault))) => why = fault,
                 Err(_) => why = "no answer in time".to_owned(),
             }
+            // The others may be as dead.
+            self.idle().clear();
             if Instant::now() >= end {
                 break;
             }
