@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
 
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::client::conn::http1::SendRequest;
 use hyper::http::header::{AUTHORIZATION, HOST, USER_AGENT};
 use hyper::http::{Method, Request, Response};
@@ -97,6 +97,9 @@ impl Http {
         };
         let response = self.send(&mut sender, method, path, body).await?;
         let status = response.status().as_u16();
+        if response.body().size_hint().lower() > ANSWER_LEN_MAX as u64 {
+            return Err(Fault::Final(format!("its answer has more than {ANSWER_LEN_MAX} bytes")));
+        }
         let body = Limited::new(response.into_body(), ANSWER_LEN_MAX).collect().await;
         let body = body.map_err(|error| Fault::Final(format!("its answer cannot be read: {error}")))?.to_bytes();
         let mut idle = self.idle();
