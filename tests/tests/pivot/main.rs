@@ -12,6 +12,7 @@ mod offers;
 mod page;
 mod records;
 mod registered;
+mod remote;
 mod replaces;
 mod scenarios;
 mod stage;

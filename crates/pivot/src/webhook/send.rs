@@ -22,7 +22,7 @@ const FIELDS_MAX: usize = 64;
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// It may be there when asked again.
     Again(String),
     /// It would be the same again.
@@ -49,28 +49,49 @@ pub(super) async fn post(
     }
     let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes())));
     let request = request.map_err(|error| Fault::Final(format!("it cannot be asked: {error}")))?;
+    exchange(connect(place, tls).await?, request).await
+}
+
+/// A connection for several requests, which a task of its own drives until its sender is dropped.
+pub(crate) async fn open(place: &Place, tls: Option<&TlsConnector>) -> Result<http1::SendRequest<Full<Bytes>>, Fault> {
+    let stream = connect(place, tls).await?;
+    let broken = |error: hyper::Error| Fault::Again(format!("the connection broke: {}", chain(&error)));
+    let (sender, connection) = builder().handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// What HTTP is spoken over.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+fn builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(HEAD_LEN_MAX).max_headers(FIELDS_MAX);
+    builder
+}
+
+async fn connect(place: &Place, tls: Option<&TlsConnector>) -> Result<Box<dyn Stream>, Fault> {
     let failed = |error: std::io::Error| Fault::Again(format!("no connection: {error}"));
     let stream = TcpStream::connect((&*place.host, place.port)).await.map_err(failed)?;
+    // Requests are short, and each is waited for.
+    stream.set_nodelay(true).map_err(failed)?;
     match tls.filter(|_| place.is_secure) {
         Some(tls) => {
             let name = ServerName::try_from(place.host.to_string());
             let name = name.map_err(|error| Fault::Final(format!("{:?}: {error}", place.host)))?;
             let stream = tls.connect(name, stream).await;
-            exchange(stream.map_err(|error| Fault::Again(format!("no TLS connection: {error}")))?, request).await
+            Ok(Box::new(stream.map_err(|error| Fault::Again(format!("no TLS connection: {error}")))?))
         }
         None if place.is_secure => Err(Fault::Final("there is no TLS to reach it by".to_owned())),
-        None => exchange(stream, request).await,
+        None => Ok(Box::new(stream)),
     }
 }
 
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Vec<u8>, Fault>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn exchange(stream: Box<dyn Stream>, request: Request<Full<Bytes>>) -> Result<Vec<u8>, Fault> {
     let broken = |error: hyper::Error| Fault::Again(format!("the connection broke: {}", chain(&error)));
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(HEAD_LEN_MAX).max_headers(FIELDS_MAX);
-    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let (mut sender, connection) = builder().handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let mut exchange = pin!(async move {
         let response = sender.send_request(request).await.map_err(broken)?;
         read(response).await
