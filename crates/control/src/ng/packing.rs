@@ -108,10 +108,12 @@ impl Media {
 
     /// The packet time that the party is sent what is encoded for it in, in milliseconds; `None`: nothing can be.
     fn packet_ms(&self) -> Option<u32> {
-        let codec = self.leg.as_ref()?.codecs.iter().find(|codec| codec.carries_media())?;
-        let fmtp = codec.fmtp.as_deref();
-        let known = patchcord_codec::Codec::of(&codec.encoding, codec.clock_rate, codec.channels, fmtp).ok()?;
-        Some(known.packet_ms(codec.sending.ptime_ms().into()))
+        let packet_ms = |codec: &Codec| {
+            let fmtp = codec.fmtp.as_deref();
+            let known = patchcord_codec::Codec::of(&codec.encoding, codec.clock_rate, codec.channels, fmtp).ok()?;
+            Some(known.packet_ms(codec.sending.ptime_ms().into()))
+        };
+        self.leg.as_ref()?.codecs.iter().find_map(packet_ms)
     }
 
     /// `a=ptime` for the party, where the SDP for it is made of one with `author_ms`: what it is sent where the relay cuts packets, else what

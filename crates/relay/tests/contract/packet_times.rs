@@ -62,7 +62,7 @@ fn what_cannot_be_encoded_is_relayed_as_it_is() {
     assert_eq!(world.send(2, &stream.packet()), Verdict::Forwarded);
     // A translator has no stream of its own.
     let mut transparent = spec(4);
-    transparent.egress = EgressMode::Transparent;
+    transparent.egress_mode = EgressMode::Transparent;
     transparent.codecs = vec![Codec { sending: exact, ..codec(0, "PCMU", 8000) }];
     world.must(&[add(transparent)]);
     world.cut(Trigger::Immediate, &[(4, leg(3))]);
