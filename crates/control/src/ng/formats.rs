@@ -28,7 +28,11 @@ impl Exchange<'_, '_> {
             Phase::Offer => self.offered_formats(index, line, towards),
             Phase::Answer => self.answered_formats(index, line),
         };
-        self.pack(index, &mut formats);
+        // RFC 3264 8: until the answer comes, media goes on as it was.
+        let goes_on = self.phase == Phase::Offer && self.is_transcoded(index);
+        if !goes_on {
+            self.pack(index, &mut formats);
+        }
         formats
     }
 
@@ -96,6 +100,14 @@ impl Exchange<'_, '_> {
             only_answered(&mut formats.others, line.codecs);
         }
         formats
+    }
+
+    /// Whether both sides have agreed on formats that are transcoded.
+    fn is_transcoded(&mut self, index: usize) -> bool {
+        [self.from, self.to].into_iter().all(|party| {
+            let media = self.media(party, index);
+            media.transcodes && media.leg.is_some()
+        })
     }
 
     /// Whether the media is transcoded, or may be when an offer is answered.

@@ -111,7 +111,7 @@ impl Media {
         let packet_ms = |codec: &Codec| {
             let fmtp = codec.fmtp.as_deref();
             let known = patchcord_codec::Codec::of(&codec.encoding, codec.clock_rate, codec.channels, fmtp).ok()?;
-            Some(known.packet_ms(codec.sending.ptime_ms().into()))
+            Some(known.packet_ms(self.sending(codec).ptime_ms().into()))
         };
         self.leg.as_ref()?.codecs.iter().find_map(packet_ms)
     }
