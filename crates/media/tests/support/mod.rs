@@ -44,6 +44,12 @@ pub(crate) fn codec(number: u8) -> Codec {
     }
 }
 
+/// Timestamp units of a packet that who asks for nothing is sent: of 20 ms, where that is not too long for the network.
+pub(crate) fn frame(number: u8) -> u32 {
+    let codec = codec(number);
+    codec.clock_rate() * codec.packet_ms(0) / 1000
+}
+
 pub(crate) fn transcoder(from: &[u8], to: &[u8]) -> Transcoder {
     transcoder_at(from, to, 0, None)
 }

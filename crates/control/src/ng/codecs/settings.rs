@@ -3,7 +3,7 @@
 use patchcord_ng::options::Codecs;
 use patchcord_relay::media::{Codec, Sending};
 
-use super::spec::Spec;
+use super::spec::{Encoding, Spec};
 
 /// Of formats of which it is said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,8 +14,7 @@ struct Setting {
     name: String,
     /// Clock rate and channels; `None`: all of the name.
     rate: Option<(u32, u8)>,
-    bitrate: Option<u32>,
-    ptime_ms: Option<u8>,
+    encoding: Encoding,
 }
 
 impl Settings {
@@ -27,8 +26,9 @@ impl Settings {
         let mut settings = Vec::new();
         for word in [&options.set, &options.transcode, &options.accept].into_iter().flatten() {
             let Some(spec) = Spec::read(word) else { continue };
-            if let Some((bitrate, ptime_ms)) = spec.encoding()? {
-                settings.push(Setting { name: spec.name.to_owned(), rate: spec.rate(), bitrate, ptime_ms });
+            let encoding = spec.encoding()?;
+            if encoding != Encoding::default() {
+                settings.push(Setting { name: spec.name.to_owned(), rate: spec.rate(), encoding });
             }
         }
         Ok(Self(settings))
@@ -40,12 +40,12 @@ impl Settings {
 
     /// The packet time that is set for a format, in milliseconds.
     pub(in super::super) fn ptime_ms(&self, codec: &Codec) -> Option<u8> {
-        self.of(codec).find_map(|setting| setting.ptime_ms)
+        self.of(codec).find_map(|setting| setting.encoding.ptime_ms)
     }
 
     /// With the bit rate that is set for a format.
     pub(in super::super) fn with_bitrate(&self, codec: &Codec, sending: Sending) -> Sending {
-        let bitrate = self.of(codec).find_map(|setting| setting.bitrate);
+        let bitrate = self.of(codec).find_map(|setting| setting.encoding.bitrate);
         bitrate.map_or(sending, |bitrate| sending.with_bitrate(bitrate))
     }
 

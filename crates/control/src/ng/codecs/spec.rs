@@ -17,6 +17,15 @@ pub(super) struct Spec<'a> {
     ptime: Option<&'a str>,
 }
 
+/// How a format is to be encoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Encoding {
+    /// In bit/s; `None`: as is usual.
+    pub(super) bitrate: Option<u32>,
+    /// The packet time in milliseconds.
+    pub(super) ptime_ms: Option<u8>,
+}
+
 impl<'a> Spec<'a> {
     /// `None`: it is none.
     pub(super) fn read(text: &'a str) -> Option<Self> {
@@ -52,9 +61,8 @@ impl<'a> Spec<'a> {
         same_rate && codec.encoding.eq_ignore_ascii_case(self.name)
     }
 
-    /// How it asks this format to be encoded, if it says anything of that: the bit rate in bit/s and the packet time in milliseconds, brought
-    /// within what there is.
-    pub(super) fn encoding(&self) -> Result<Option<(Option<u32>, Option<u8>)>, String> {
+    /// How it asks this format to be encoded, brought within what there is.
+    pub(super) fn encoding(&self) -> Result<Encoding, String> {
         let number = |text: Option<&str>, what: &str| match text.map(str::parse::<u32>) {
             // 0 is the usual one, as if it were not there.
             None | Some(Ok(0)) => Ok(None),
@@ -70,7 +78,7 @@ impl<'a> Spec<'a> {
         let bitrate = bitrate.filter(|_| is_opus);
         let bitrate = bitrate.map(|bits| bits.clamp(*OPUS_BITRATES.start(), *OPUS_BITRATES.end()));
         let ptime = ptime.map(super::super::packing::within);
-        Ok((bitrate.is_some() || ptime.is_some()).then_some((bitrate, ptime)))
+        Ok(Encoding { bitrate, ptime_ms: ptime })
     }
 
     /// Whether it names something that belongs to other formats, which the relay does not make.
