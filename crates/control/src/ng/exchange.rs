@@ -7,6 +7,7 @@ use patchcord_sdp::Sdp;
 
 use super::Ng;
 use super::call::{said, unix_s, unix_us};
+use super::codecs;
 use super::describe::{Outcome, described, is_looped, rewritten};
 use super::media::{Exchange, Phase};
 use super::refuse::Refused;
@@ -26,6 +27,7 @@ impl Ng {
         if phase == Phase::Answer && to_tag.is_none() {
             return Err(reason::NO_TO_TAG.into());
         }
+        codecs::Settings::read(&options.codec).map_err(Refused::Because)?;
         if options.flags.fragment && !bytes.starts_with(b"v=") {
             // RFC 8840: candidates that follow. A lite agent sends no checks and has no use for them.
             self.find(&options)?;
