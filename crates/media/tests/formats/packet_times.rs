@@ -226,7 +226,6 @@ fn listeners_of_every_packet_time_hear_a_mix_clean_and_evenly() {
 #[test]
 fn losses_jitter_and_drift_are_made_good_in_every_packet_time() {
     const SEED: u64 = 0x9a11;
-    println!("seed {SEED:#x}");
     let mut random = Random(SEED);
     for (from, ms) in [(PCMU, 10_u32), (PCMU, 30), (PCMA, 60), (OPUS_FEC, 40), (OPUS_FEC, 60)] {
         for ppm in [-200_i64, 200] {
@@ -249,7 +248,10 @@ fn losses_jitter_and_drift_are_made_good_in_every_packet_time() {
                 let level = rms_dbfs(second);
                 let full = rms_dbfs(&sine(HZ, -15.0, 1000, rate).samples);
                 // A packet that is concealed may be softer.
-                assert!((level - full).abs() < 2.5, "{from} in {ms} ms at {ppm} ppm: {level}, not {full} dBFS");
+                assert!(
+                    (level - full).abs() < 2.5,
+                    "seed {SEED:#x}: {from} in {ms} ms at {ppm} ppm: {level}, not {full} dBFS"
+                );
             }
         }
     }
