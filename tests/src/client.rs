@@ -169,6 +169,38 @@ impl Client {
         poll(is_so).unwrap_or_else(|| panic!("{call} has not {count} parties but {}", self.call(call)["parties"]));
     }
 
+    /// The names of all calls.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    #[must_use]
+    pub fn calls(&self) -> Vec<String> {
+        let list = self.get("/v1/calls");
+        let calls = list["calls"].as_array().expect("a list of calls");
+        calls.iter().map(|call| call["call"].as_str().expect("a call has a name").to_owned()).collect()
+    }
+
+    /// The only call there is.
+    ///
+    /// # Panics
+    /// If there is none, or another one beside it.
+    #[must_use]
+    pub fn only_call(&self) -> String {
+        let calls = self.calls();
+        assert_eq!(calls.len(), 1, "{calls:?}");
+        calls.into_iter().next().expect("there is one")
+    }
+
+    /// Waits until the relay has no call, and no worker a leg.
+    ///
+    /// # Panics
+    /// If it does not come to that.
+    pub fn must_be_idle(&self) {
+        eventually("the relay has no call", || self.calls().is_empty().then_some(()));
+        let is_free = |worker: &Value| worker["legs"].as_u64() == Some(0);
+        eventually("no worker has a leg", || self.workers().iter().all(is_free).then_some(()));
+    }
+
     /// Waits until both parties of each of these calls have been sent so many packets more.
     ///
     /// # Panics

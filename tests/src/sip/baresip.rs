@@ -37,6 +37,17 @@ pub enum Keying {
     Dtls,
 }
 
+impl Keying {
+    /// What an account says of it.
+    const fn account(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Sdes => ";mediaenc=srtp-mand",
+            Self::Dtls => ";mediaenc=dtls_srtp",
+        }
+    }
+}
+
 /// A running baresip.
 #[derive(Debug)]
 pub struct Baresip {
@@ -60,7 +71,7 @@ impl Baresip {
     /// If it does not start or cannot register.
     #[must_use]
     pub fn start(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr) -> Self {
-        Self::start_with(name, ip, proxy, "answermode=auto")
+        Self::start_with(name, ip, proxy, "")
     }
 
     /// [`Baresip::start`] for one that rings until the command `accept`.
@@ -69,7 +80,7 @@ impl Baresip {
     /// If it does not start or cannot register.
     #[must_use]
     pub fn start_that_rings(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr) -> Self {
-        Self::start_with(name, ip, proxy, "answermode=manual")
+        Self::start_with(name, ip, proxy, ";answermode=manual")
     }
 
     /// [`Baresip::start`] for one whose media is keyed so, and cannot be otherwise.
@@ -78,12 +89,12 @@ impl Baresip {
     /// If it does not start or cannot register.
     #[must_use]
     pub fn start_keyed(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr, keying: Keying) -> Self {
-        let (account, profile) = match keying {
-            Keying::None => ("answermode=auto", "RTP/AVP"),
-            Keying::Sdes => ("answermode=auto;mediaenc=srtp-mand", "RTP/SAVP"),
-            Keying::Dtls => ("answermode=auto;mediaenc=dtls_srtp", "UDP/TLS/RTP/SAVPF"),
+        let profile = match keying {
+            Keying::None => "RTP/AVP",
+            Keying::Sdes => "RTP/SAVP",
+            Keying::Dtls => "UDP/TLS/RTP/SAVPF",
         };
-        Self { profile, ..Self::start_with(name, ip, proxy, account) }
+        Self { profile, ..Self::start_with(name, ip, proxy, keying.account()) }
     }
 
     /// A telephone on loopback that registers nowhere: it sends its requests to `pivot`, and is called at [`Baresip::address`]. It answers
@@ -93,8 +104,7 @@ impl Baresip {
     /// If it does not start.
     #[must_use]
     pub fn start_unregistered(name: &'static str, pivot: SocketAddr, keying: Keying) -> Self {
-        let media = if keying == Keying::Sdes { ";mediaenc=srtp-mand" } else { "" };
-        Self::launch(name, Ipv4Addr::LOCALHOST, &account(name, "", &format!("{pivot};lr"), 0, media), "")
+        Self::launch(name, Ipv4Addr::LOCALHOST, &account(name, "", &format!("{pivot};lr"), 0, keying.account()), "")
     }
 
     /// [`Baresip::start_unregistered`] by TLS. It shows its certificate, and trusts whom `ca` vouches for
@@ -110,22 +120,20 @@ impl Baresip {
         certificate: &Pair,
         ca: &Path,
     ) -> Self {
-        let media = if keying == Keying::Sdes { ";mediaenc=srtp-mand" } else { "" };
         // It wants both in one file.
         let both = certificate.chain.with_extension("both");
         let read = |file: &Path| fs::read_to_string(file).expect("a certificate has two files");
         fs::write(&both, read(&certificate.key) + &read(&certificate.chain)).expect("the folder is there");
         let config = format!("sip_certificate {}\nsip_cafile {}\n", both.display(), ca.display());
         let outbound = format!("{pivot};transport=tls;lr");
-        let account = account(name, ";transport=tls", &outbound, 0, media);
+        let account = account(name, ";transport=tls", &outbound, 0, keying.account());
         let phone = Self::launch(name, Ipv4Addr::LOCALHOST, &account, &config);
         // baresip 1.0 speaks TLS on the port above that of UDP and TCP.
         Self { address: SocketAddr::new(phone.address.ip(), phone.address.port() + 1), ..phone }
     }
 
     fn start_with(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr, more: &str) -> Self {
-        let mut phone =
-            Self::launch(name, ip, &account(name, "", &format!("{proxy};lr"), 600, &format!(";{more}")), "");
+        let mut phone = Self::launch(name, ip, &account(name, "", &format!("{proxy};lr"), 600, more), "");
         eventually(&format!("{name} has registered"), || {
             phone.command("reginfo", "").contains("Expires").then_some(())
         });

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use patchcord_tests::sip::{Baresip, Keying, Linphone};
-use patchcord_tests::{Authority, Folder, Relay, eventually, free_port, voices};
+use patchcord_tests::{Authority, Client, Folder, Relay, eventually, free_port, voices};
 use serde_json::{Value, json};
 
 use crate::support::{CALLEE, CALLER, TALK, TARGET};
@@ -22,35 +22,27 @@ impl Pivot {
         Self { relay: Relay::start(&["--config", file.to_str().unwrap()]), _folder: folder }
     }
 
-    fn calls(&self) -> Vec<String> {
-        let list = self.relay.client().get("/v1/calls");
-        list["calls"].as_array().unwrap().iter().map(|call| call["call"].as_str().unwrap().to_owned()).collect()
-    }
-
-    fn only_call(&self) -> String {
-        let mut calls = self.calls();
-        assert_eq!(calls.len(), 1, "{calls:?}");
-        calls.remove(0)
+    const fn client(&self) -> &Client {
+        self.relay.client()
     }
 
     /// Both parties of each call are sent two seconds more.
     fn wait_for_talk(&self, calls: &[&String]) {
-        self.relay.client().wait_for_talk_in(calls, TALK);
+        self.client().wait_for_talk_in(calls, TALK);
     }
 
     /// The latest transfer, once it is over.
     fn transferred(&self, count: usize) -> Value {
         eventually("the transfer is over", || {
-            let transfers = self.relay.client().get("/v1/transfers")["transfers"].clone();
+            let transfers = self.client().get("/v1/transfers")["transfers"].clone();
             let is_over = transfers.as_array().unwrap().len() == count && transfers[0]["ended_ms"].is_u64();
             is_over.then(|| transfers[0].clone())
         })
     }
 
-    fn must_be_idle(&self) {
-        eventually("no call is left", || self.calls().is_empty().then_some(()));
-        let is_free = |worker: &Value| worker["legs"].as_u64() == Some(0);
-        eventually("no leg is left", || self.relay.client().workers().iter().all(is_free).then_some(()));
+    /// Waits until whoever transferred has left the call.
+    fn wait_for_two(&self, call: &str) {
+        eventually("two are in the call", || (self.client().call(call)["legs"].as_array()?.len() == 2).then_some(()));
     }
 }
 
@@ -72,7 +64,7 @@ fn a_blind_transfer_by_baresip_through_the_pivot() {
     for phone in [&mut transferee, &mut agent] {
         phone.wait_for("CALL_ESTABLISHED");
     }
-    let call = pivot.only_call();
+    let call = pivot.client().only_call();
     pivot.wait_for_talk(&[&call]);
 
     agent.command("transfer", &format!("sip:target@{}", target.address()));
@@ -80,15 +72,13 @@ fn a_blind_transfer_by_baresip_through_the_pivot() {
     agent.wait_for("CALL_CLOSED");
     let transfer = pivot.transferred(1);
     assert_eq!((&transfer["state"], &transfer["notify_refused"]), (&"done".into(), &false.into()), "{transfer}");
-    assert_eq!(pivot.only_call(), call, "it is the same call");
-    eventually("two are in the call", || {
-        (pivot.relay.client().call(&call)["legs"].as_array()?.len() == 2).then_some(())
-    });
+    assert_eq!(pivot.client().only_call(), call, "it is the same call");
+    pivot.wait_for_two(&call);
     pivot.wait_for_talk(&[&call]);
 
     target.command("hangup", "");
     transferee.wait_for("CALL_CLOSED");
-    pivot.must_be_idle();
+    pivot.client().must_be_idle();
     let heard = transferee.put_down();
     assert_eq!(heard.len(), 1, "one call for the transferee's telephone");
     voices::must_be_heard_in_order(&heard[0], &["agent", "target"]);
@@ -122,21 +112,19 @@ fn talk(pivot: &Pivot, at: SocketAddr, transferee: &mut Linphone, agent: &mut Li
     for phone in [transferee, agent] {
         phone.wait_for("Media streams established");
     }
-    let call = pivot.only_call();
+    let call = pivot.client().only_call();
     pivot.wait_for_talk(&[&call]);
     call
 }
 
 /// The two of a call that has been transferred hear each other until the target hangs up.
 fn end(pivot: &Pivot, call: &String, transferee: &mut Linphone, target: &mut Linphone) {
-    assert_eq!(pivot.only_call(), *call, "it is the transferee's call still");
-    eventually("two are in the call", || {
-        (pivot.relay.client().call(call)["legs"].as_array()?.len() == 2).then_some(())
-    });
+    assert_eq!(pivot.client().only_call(), *call, "it is the transferee's call still");
+    pivot.wait_for_two(call);
     pivot.wait_for_talk(&[call]);
     target.say("terminate");
     transferee.wait_for("Call 1 with");
-    pivot.must_be_idle();
+    pivot.client().must_be_idle();
 }
 
 #[test]
@@ -164,7 +152,7 @@ fn an_attended_transfer_by_linphone_through_the_pivot() {
     for phone in [&mut agent, &mut target] {
         phone.wait_for("Media streams established");
     }
-    let calls = pivot.calls();
+    let calls = pivot.client().calls();
     let second = calls.iter().find(|name| **name != call).unwrap();
     pivot.wait_for_talk(&[second]);
     agent.say("transfer 1 --to-call 2");
@@ -212,14 +200,14 @@ fn baresip_by_tls_is_not_transferred_to_whose_certificate_has_expired() {
     for phone in [&mut transferee, &mut agent] {
         phone.wait_for("CALL_ESTABLISHED");
     }
-    let call = pivot.only_call();
+    let call = pivot.client().only_call();
     pivot.wait_for_talk(&[&call]);
     must_be_secured(&pivot, &call, 2);
 
     // By itself baresip 1.0 hangs up on whom it could not transfer.
     let late_at = format!("sip:target@{};transport=tls", late.address());
     let body = json!({"id": "late", "call": call, "targets": [late_at], "method": "invite"});
-    let answer = pivot.relay.client().request("POST", "/v1/transfers", &body.to_string());
+    let answer = pivot.client().request("POST", "/v1/transfers", &body.to_string());
     assert_eq!(answer.status, 202, "{}", answer.body);
     let failed = pivot.transferred(1);
     assert_eq!(failed["state"], "failed", "{failed}");
@@ -227,16 +215,14 @@ fn baresip_by_tls_is_not_transferred_to_whose_certificate_has_expired() {
     assert!(failure["explanation"].as_str().is_some_and(|text| text.contains("certificate expired")), "{failure}");
     assert!(failure["causes"][0]["what"].as_str().is_some_and(|what| what.contains("certificate")), "{failure}");
     must_be_secured(&pivot, &call, 2);
-    pivot.relay.client().wait_for_talk_in(&[&call], TALK / 10);
+    pivot.client().wait_for_talk_in(&[&call], TALK / 10);
 
     agent.command("transfer", &format!("sip:target@{};transport=tls", target.address()));
     target.wait_for("CALL_ESTABLISHED");
     let done = pivot.transferred(2);
     assert_eq!(done["state"], "done", "{done}");
     agent.wait_for("CALL_CLOSED");
-    eventually("two are in the call", || {
-        (pivot.relay.client().call(&call)["legs"].as_array()?.len() == 2).then_some(())
-    });
+    pivot.wait_for_two(&call);
     pivot.wait_for_talk(&[&call]);
     must_be_secured(&pivot, &call, 1);
     target.command("hangup", "");
@@ -247,7 +233,7 @@ fn baresip_by_tls_is_not_transferred_to_whose_certificate_has_expired() {
     stranger.command("dial", &format!("sip:agent@{udp}"));
     let closed = stranger.wait_for("CALL_CLOSED");
     assert!(closed["param"].as_str().is_some_and(|why| why.starts_with("488")), "{closed}");
-    pivot.must_be_idle();
+    pivot.client().must_be_idle();
     assert_eq!(late.put_down().len(), 0, "it was never in a call");
     voices::must_be_heard_in_order(&transferee.put_down()[0], &["agent", "target"]);
     voices::must_be_heard_in_order(&agent.put_down()[0], &["transferee"]);
@@ -256,7 +242,7 @@ fn baresip_by_tls_is_not_transferred_to_whose_certificate_has_expired() {
 
 /// So many legs are SRTP in both directions, and nothing was refused.
 fn must_be_secured(pivot: &Pivot, call: &str, count: usize) {
-    let state = pivot.relay.client().call(call);
+    let state = pivot.client().call(call);
     let legs = state["legs"].as_array().unwrap();
     let is_secured = |leg: &&Value| ["receive", "send"].iter().all(|way| leg["srtp"][way]["suite"].is_string());
     assert_eq!(legs.iter().filter(is_secured).count(), count, "{state}");

@@ -305,9 +305,5 @@ fn whatever_the_three_do_and_in_which_order() {
             scope.spawn(move || perform(relay, pivot, number, play));
         }
     });
-    eventually("no call is left", || {
-        let calls = relay.client().get("/v1/calls")["calls"].as_array().unwrap().len();
-        let legs: u64 = relay.client().workers().iter().filter_map(|worker| worker["legs"].as_u64()).sum();
-        (calls == 0 && legs == 0).then_some(())
-    });
+    relay.client().must_be_idle();
 }
