@@ -1,6 +1,4 @@
-//! One HTTP exchange, on a connection of its own.
-
-use core::pin::pin;
+//! HTTP connections, and one exchange on one of its own.
 
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -19,6 +17,9 @@ use super::place::Place;
 /// The head of an answer has no more bytes and no more fields.
 const HEAD_LEN_MAX: usize = 16 * 1024;
 const FIELDS_MAX: usize = 64;
+
+/// Sends requests on a connection.
+pub(crate) type Sender = http1::SendRequest<Full<Bytes>>;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -49,30 +50,12 @@ pub(super) async fn post(
     }
     let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes())));
     let request = request.map_err(|error| Fault::Final(format!("it cannot be asked: {error}")))?;
-    exchange(connect(place, tls).await?, request).await
+    let response = open(place, tls).await?.send_request(request).await.map_err(|error| broken(&error))?;
+    read(response).await
 }
 
-/// A connection for several requests, which a task of its own drives until its sender is dropped.
-pub(crate) async fn open(place: &Place, tls: Option<&TlsConnector>) -> Result<http1::SendRequest<Full<Bytes>>, Fault> {
-    let stream = connect(place, tls).await?;
-    let broken = |error: hyper::Error| Fault::Again(format!("the connection broke: {}", chain(&error)));
-    let (sender, connection) = builder().handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    tokio::spawn(connection);
-    Ok(sender)
-}
-
-/// What HTTP is spoken over.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
-
-fn builder() -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(HEAD_LEN_MAX).max_headers(FIELDS_MAX);
-    builder
-}
-
-async fn connect(place: &Place, tls: Option<&TlsConnector>) -> Result<Box<dyn Stream>, Fault> {
+/// A connection, which a task of its own drives until its sender is dropped.
+pub(crate) async fn open(place: &Place, tls: Option<&TlsConnector>) -> Result<Sender, Fault> {
     let failed = |error: std::io::Error| Fault::Again(format!("no connection: {error}"));
     let stream = TcpStream::connect((&*place.host, place.port)).await.map_err(failed)?;
     // Requests are short, and each is waited for.
@@ -82,29 +65,23 @@ async fn connect(place: &Place, tls: Option<&TlsConnector>) -> Result<Box<dyn St
             let name = ServerName::try_from(place.host.to_string());
             let name = name.map_err(|error| Fault::Final(format!("{:?}: {error}", place.host)))?;
             let stream = tls.connect(name, stream).await;
-            Ok(Box::new(stream.map_err(|error| Fault::Again(format!("no TLS connection: {error}")))?))
+            speak(stream.map_err(|error| Fault::Again(format!("no TLS connection: {error}")))?).await
         }
         None if place.is_secure => Err(Fault::Final("there is no TLS to reach it by".to_owned())),
-        None => Ok(Box::new(stream)),
+        None => speak(stream).await,
     }
 }
 
-async fn exchange(stream: Box<dyn Stream>, request: Request<Full<Bytes>>) -> Result<Vec<u8>, Fault> {
-    let broken = |error: hyper::Error| Fault::Again(format!("the connection broke: {}", chain(&error)));
-    let (mut sender, connection) = builder().handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let mut exchange = pin!(async move {
-        let response = sender.send_request(request).await.map_err(broken)?;
-        read(response).await
-    });
-    let mut connection = pin!(connection);
-    let mut is_open = true;
-    loop {
-        tokio::select! {
-            done = &mut exchange => return done,
-            // What it has read is still to be had.
-            _ = &mut connection, if is_open => is_open = false,
-        }
-    }
+async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Sender, Fault> {
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(HEAD_LEN_MAX).max_headers(FIELDS_MAX);
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+pub(crate) fn broken(error: &hyper::Error) -> Fault {
+    Fault::Again(format!("the connection broke: {}", chain(error)))
 }
 
 async fn read(response: Response<Incoming>) -> Result<Vec<u8>, Fault> {

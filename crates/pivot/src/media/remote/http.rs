@@ -6,7 +6,6 @@ use std::sync::{Mutex, PoisonError};
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::client::conn::http1::SendRequest;
 use hyper::http::header::{AUTHORIZATION, HOST, USER_AGENT};
 use hyper::http::{Method, Request, Response};
 use patchcord_control::{ApiError, ErrorCode};
@@ -15,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use crate::webhook::{Fault, Place, Secret, open};
+use crate::webhook::{Fault, Place, Secret, Sender, broken, open};
 
 /// An answer has no more bytes: that is some hundred times what a call of 64 legs has.
 const ANSWER_LEN_MAX: usize = 4 << 20;
@@ -26,8 +25,6 @@ const TRY: Duration = Duration::from_secs(2);
 const TRIES: u32 = 3;
 /// How long all of it may take.
 const DEADLINE: Duration = Duration::from_secs(4);
-
-type Sender = SendRequest<Full<Bytes>>;
 
 /// The way to a relay.
 pub(super) struct Http {
@@ -117,7 +114,6 @@ impl Http {
         path: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>, Fault> {
-        let broken = |error: hyper::Error| Fault::Again(format!("the connection broke: {error}"));
         let path = format!("{}{path}", self.place.base());
         let mut request = Request::builder().method(method).uri(path).header(HOST, self.place.authority());
         request = request.header(USER_AGENT, "patchcord");
@@ -126,8 +122,8 @@ impl Http {
         }
         let request =
             request.body(Full::new(body)).map_err(|error| Fault::Final(format!("it cannot be asked: {error}")))?;
-        sender.ready().await.map_err(broken)?;
-        sender.send_request(request).await.map_err(broken)
+        sender.ready().await.map_err(|error| broken(&error))?;
+        sender.send_request(request).await.map_err(|error| broken(&error))
     }
 
     fn read<T: DeserializeOwned>(&self, status: u16, body: &[u8]) -> Result<T, ApiError> {
