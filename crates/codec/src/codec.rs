@@ -6,7 +6,7 @@ mod packet_time;
 use crate::audio::TELEPHONE_RATE;
 use crate::g711::Law;
 pub use opus_parameters::{OPUS_BITRATES, OpusParameters};
-pub use packet_time::{PTIME_MS, PTIME_STEP_MS, PTIME_USUAL_MS};
+pub use packet_time::{PTIME_MS, PTIME_USUAL_MS, sent_ms};
 
 /// The longest packet of every codec but Opus, in milliseconds (RFC 3551 4.2: a receiver should take up to 200 ms).
 pub const PACKET_MAX_MS: u32 = 200;

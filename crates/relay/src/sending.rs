@@ -14,10 +14,10 @@ pub struct Sending {
 /// Bit rates are kept in steps of so many bit/s.
 const BITRATE_STEP: u32 = 100;
 
-impl Sending {
-    /// The packet time where nobody asks for one, in milliseconds (RFC 3551 4.2).
-    pub const USUAL_MS: u8 = 20;
+/// The packet time where nobody asks for one, in milliseconds (RFC 3551 4.2).
+const USUAL_MS: u8 = 20;
 
+impl Sending {
     /// In packets of so many milliseconds (`a=ptime`, RFC 8866 6.4), or the nearest that the codec has; 0: as is usual.
     #[must_use]
     pub const fn with_ptime(self, ptime_ms: u8) -> Self {
@@ -62,7 +62,7 @@ impl Sending {
     }
 
     const fn packet_ms(self) -> u8 {
-        if self.ptime_ms == 0 { Self::USUAL_MS } else { self.ptime_ms }
+        if self.ptime_ms == 0 { USUAL_MS } else { self.ptime_ms }
     }
 }
 

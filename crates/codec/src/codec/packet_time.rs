@@ -4,16 +4,21 @@ use core::ops::RangeInclusive;
 
 use super::Codec;
 
-/// The packet times that are sent, in milliseconds, in multiples of [`PTIME_STEP_MS`].
+/// The packet times that are sent, in milliseconds, in multiples of 10.
 pub const PTIME_MS: RangeInclusive<u32> = 10..=60;
-/// See [`PTIME_MS`].
-pub const PTIME_STEP_MS: u32 = 10;
 /// What is sent to who asks for nothing, in milliseconds (RFC 3551 4.2).
 pub const PTIME_USUAL_MS: u32 = 20;
 /// Packet times of Opus among [`PTIME_MS`] (RFC 6716 2.1.4).
 const OPUS_PTIMES_MS: [u32; 4] = [10, 20, 40, 60];
 /// The longest payload without compression, in bytes: with all headers, and the tag of SRTP, it fits Ethernet.
 const PAYLOAD_MAX: u32 = 1400;
+
+/// The packet time among [`PTIME_MS`] that is sent in place of this one, in milliseconds: the next shorter one.
+#[must_use]
+pub fn sent_ms(ms: u32) -> u32 {
+    let ms = ms.clamp(*PTIME_MS.start(), *PTIME_MS.end());
+    ms - ms % 10
+}
 
 impl Codec {
     /// The packet time, in milliseconds, to send to a party that asked for `asked_ms` (`a=ptime`, RFC 8866 6.4); 0: it asked for none.
@@ -22,19 +27,15 @@ impl Codec {
     #[must_use]
     pub fn packet_ms(&self, asked_ms: u32) -> u32 {
         let asked_ms = if asked_ms == 0 { PTIME_USUAL_MS } else { asked_ms };
-        let within = |ms: u32| {
-            let ms = ms.clamp(*PTIME_MS.start(), *PTIME_MS.end());
-            ms - ms % PTIME_STEP_MS
-        };
         match self {
-            Self::G711(_) | Self::G722 => within(asked_ms),
+            Self::G711(_) | Self::G722 => sent_ms(asked_ms),
             Self::L16 { sample_rate } => {
                 // Two bytes a sample.
                 let longest = PAYLOAD_MAX * 1000 / (2 * (*sample_rate).max(1));
-                within(asked_ms.min(longest))
+                sent_ms(asked_ms.min(longest))
             }
             Self::Opus(parameters) => {
-                let wanted = within(asked_ms.max(parameters.min_ptime_ms.unwrap_or(0)));
+                let wanted = sent_ms(asked_ms.max(parameters.min_ptime_ms.unwrap_or(0)));
                 OPUS_PTIMES_MS.into_iter().rfind(|&ms| ms <= wanted).unwrap_or(PTIME_USUAL_MS)
             }
         }

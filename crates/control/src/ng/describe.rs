@@ -162,7 +162,7 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
                 let ptime_ms = theirs.map_or(media.ptime_ms, |theirs| theirs.told_ptime(phase, media.ptime_ms));
                 let ptime_ms = ptime_ms.filter(|_| is_rtp);
                 // An answer says what its offer said, where it says nothing itself.
-                let offered = other.filter(|_| phase == Phase::Answer).and_then(|party| party.media.get(index));
+                let offered = theirs.filter(|_| phase == Phase::Answer);
                 let rtcp_port = if mux && (mux_required || phase == Phase::Answer) { rtp.port() } else { rtcp.port() };
                 let attribute = is_rtp && !options.flags.no_rtcp_attribute;
                 let full = options.flags.full_rtcp_attribute;

@@ -9,6 +9,7 @@ use patchcord_relay::media::Codec;
 use patchcord_sdp::Format;
 
 use super::NgConfig;
+use super::codecs::Settings;
 use super::formats::LegFormats;
 use super::ice::{DescribedIce, ToldIce};
 use super::keying::{Keying, ToldKeys};
@@ -85,6 +86,8 @@ pub(super) enum Phase {
 pub(super) struct Exchange<'a, 'p> {
     pub(super) config: &'a NgConfig,
     pub(super) options: &'a Options,
+    /// What the options say of how formats are to be encoded.
+    pub(super) settings: Option<&'a Arc<Settings>>,
     pub(super) phase: Phase,
     /// Who sent the SDP.
     pub(super) from: PartyId,

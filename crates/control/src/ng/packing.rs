@@ -1,12 +1,8 @@
 //! Packet times and bit rates: what parties say of them, what the proxy asks for, and what both legs are told.
 
-use std::sync::Arc;
-
-use patchcord_codec::PTIME_MS;
-use patchcord_codec::codec::{PTIME_STEP_MS, PTIME_USUAL_MS};
+use patchcord_codec::codec::{PTIME_USUAL_MS, sent_ms};
 use patchcord_relay::media::{Codec, Sending};
 
-use super::codecs::Settings;
 use super::formats::LegFormats;
 use super::media::{Described, Exchange, Phase};
 use super::session::Media;
@@ -42,8 +38,7 @@ impl Packets {
 
 /// The packet time that is sent in place of this one, in milliseconds.
 pub(super) fn within(ms: u32) -> u8 {
-    let ms = ms.clamp(*PTIME_MS.start(), *PTIME_MS.end());
-    (ms - ms % PTIME_STEP_MS) as u8
+    sent_ms(ms) as u8
 }
 
 impl Exchange<'_, '_> {
@@ -54,9 +49,7 @@ impl Exchange<'_, '_> {
             return;
         }
         let is_audio = line.kind == "audio";
-        // What is wrong with them has been said.
-        let settings = Settings::read(&self.options.codec).unwrap_or_default();
-        let settings = Some(settings).filter(|settings| is_audio && !settings.is_empty()).map(Arc::new);
+        let settings = self.settings.filter(|_| is_audio).cloned();
         for (party, wanted) in [(self.to, self.options.ptime_ms), (self.from, self.options.ptime_reverse_ms)] {
             let wanted = wanted.filter(|&ms| is_audio && ms > 0).map_or(0, within);
             let media = self.media(party, index);
@@ -128,10 +121,13 @@ impl Media {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use patchcord_ng::options::Codecs;
     use patchcord_relay::media::EncodingName;
     use patchcord_rtp::PayloadType;
 
+    use super::super::codecs::Settings;
     use super::*;
 
     fn codec(encoding: &str, clock_rate: u32, channels: u8) -> Codec {
@@ -169,7 +165,7 @@ mod tests {
     fn what_is_set_for_a_codec_is_of_that_codec() {
         let set = ["opus/48000/2/16000/40", "PCMU/8000/1//60", "G722/8000/1/48000"].map(str::to_owned).to_vec();
         let settings = Settings::read(&Codecs { set, ..Codecs::default() }).expect("all are numbers");
-        let media = Media { settings: Some(Arc::new(settings)), ..Media::default() };
+        let media = Media { settings: settings.map(Arc::new), ..Media::default() };
         let of = |encoding, clock_rate, channels| {
             let sending = media.sending(&codec(encoding, clock_rate, channels));
             (sending.ptime_ms(), sending.bitrate())
@@ -185,8 +181,9 @@ mod tests {
     fn bit_rates_are_read_in_every_spelling_and_brought_into_range() {
         let bitrate = |text: &str| {
             let set = vec![text.to_owned()];
-            Settings::read(&Codecs { set, ..Codecs::default() })
-                .map(|settings| settings.with_bitrate(&codec("opus", 48_000, 2), Sending::default()).bitrate())
+            let settings = Settings::read(&Codecs { set, ..Codecs::default() })?;
+            let opus = codec("opus", 48_000, 2);
+            Ok(settings.and_then(|settings| settings.with_bitrate(&opus, Sending::default()).bitrate()))
         };
         for text in
             ["opus/48000/2/16000", "opus/48000/2///bitrate=16000", "opus/48000/2////bitrate--16000", "opus///16000"]

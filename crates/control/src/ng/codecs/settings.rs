@@ -6,7 +6,7 @@ use patchcord_relay::media::{Codec, Sending};
 use super::spec::{Encoding, Spec};
 
 /// Of formats of which it is said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Settings(Vec<Setting>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,11 +18,11 @@ struct Setting {
 }
 
 impl Settings {
-    /// What `set`, `transcode` and `accept` say: the first that fits a format counts.
+    /// What `set`, `transcode` and `accept` say, if that is anything: the first that fits a format counts.
     ///
     /// # Errors
     /// A bit rate or packet time is no number; the text says which.
-    pub(in super::super) fn read(options: &Codecs) -> Result<Self, String> {
+    pub(in super::super) fn read(options: &Codecs) -> Result<Option<Self>, String> {
         let mut settings = Vec::new();
         for word in [&options.set, &options.transcode, &options.accept].into_iter().flatten() {
             let Some(spec) = Spec::read(word) else { continue };
@@ -31,11 +31,7 @@ impl Settings {
                 settings.push(Setting { name: spec.name.to_owned(), rate: spec.rate(), encoding });
             }
         }
-        Ok(Self(settings))
-    }
-
-    pub(in super::super) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        Ok((!settings.is_empty()).then_some(Self(settings)))
     }
 
     /// The packet time that is set for a format, in milliseconds.
