@@ -123,10 +123,22 @@ pub(crate) struct Route {
     /// Whom it is for: the user part, `*` at its end stands for any.
     #[serde(default = "any")]
     pub(crate) number: String,
-    /// Who answers: a SIP URI.
+    /// Who answers: a URI, which may take parts of the INVITE. With a webhook it may be empty, else it is where the call goes without an answer.
+    #[serde(default)]
     pub(crate) to: String,
     /// The trunk that it goes by.
     pub(crate) by: String,
+    /// Who says where a call goes: an http or https URL.
+    #[serde(default)]
+    pub(crate) webhook: String,
+    #[serde(default)]
+    pub(crate) webhook_secret: String,
+    #[serde(default = "webhook_timeout_ms")]
+    pub(crate) webhook_timeout_ms: u32,
+    #[serde(default = "webhook_deadline_ms")]
+    pub(crate) webhook_deadline_ms: u32,
+    #[serde(default = "webhook_retries")]
+    pub(crate) webhook_retries: u32,
 }
 
 /// `caller_id`
@@ -298,6 +310,7 @@ impl Pivot {
                     ));
                 }
             }
+            route.check(index)?;
         }
         for (name, trunk) in &self.trunks {
             if trunk.domain.is_empty() {
@@ -370,19 +383,28 @@ impl Trunk {
         if is_asked {
             self.webhook.parse::<Place>().map_err(|error| format!("{}: {error}", key("webhook")))?;
         }
-        let (timeout, deadline) = (self.webhook_timeout_ms, self.webhook_deadline_ms);
-        // A REFER has to be answered within 32 s (RFC 3261 17.1.2.2).
-        if !(100..=25_000).contains(&deadline) || !(100..=deadline).contains(&timeout) {
-            let (timeout_key, deadline_key) = (key("webhook_timeout_ms"), key("webhook_deadline_ms"));
-            return Err(format!(
-                "{timeout_key} is {timeout} and {deadline_key} {deadline}: the first is at least 100 and at most the second, that at most 25000"
-            ));
-        }
-        if self.webhook_retries > 10 {
-            return Err(format!("{} is {}: 10 at most", key("webhook_retries"), self.webhook_retries));
-        }
-        Ok(())
+        check_patience(key, self.webhook_timeout_ms, self.webhook_deadline_ms, self.webhook_retries)
     }
+}
+
+/// How long a webhook is waited for, and how often it is asked. `key` names a key.
+pub(super) fn check_patience(
+    key: impl Fn(&str) -> String,
+    timeout: u32,
+    deadline: u32,
+    retries: u32,
+) -> Result<(), String> {
+    // A REFER has to be answered within 32 s (RFC 3261 17.1.2.2).
+    if !(100..=25_000).contains(&deadline) || !(100..=deadline).contains(&timeout) {
+        let (timeout_key, deadline_key) = (key("webhook_timeout_ms"), key("webhook_deadline_ms"));
+        return Err(format!(
+            "{timeout_key} is {timeout} and {deadline_key} {deadline}: the first is at least 100 and at most the second, that at most 25000"
+        ));
+    }
+    if retries > 10 {
+        return Err(format!("{} is {retries}: 10 at most", key("webhook_retries")));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -112,8 +112,10 @@ pub(crate) fn settings(config: &config::Pivot) -> Settings {
             .map(|route| Route {
                 from: route.from.as_str().into(),
                 number: route.number.as_str().into(),
-                to: route.to.as_str().into(),
+                // What cannot be read was refused when the configuration was.
+                to: route.to.parse().ok(),
                 by: route.by.as_str().into(),
+                webhook: asked(route),
             })
             .collect(),
         timing,
@@ -201,11 +203,27 @@ fn trunk(name: &str, config: &config::Trunk, own: &[Box<str>]) -> TrunkSettings 
     }
 }
 
+/// Who says where the calls of a route go.
+fn asked(config: &config::Route) -> Option<webhook::Settings> {
+    Some(webhook::Settings {
+        place: config.webhook.parse().ok()?,
+        secret: secret(&config.webhook_secret),
+        timeout: Duration::from_millis(config.webhook_timeout_ms.into()),
+        deadline: Duration::from_millis(config.webhook_deadline_ms.into()),
+        retries: config.webhook_retries,
+        on_fail: webhook::OnFail::default(),
+    })
+}
+
+fn secret(text: &str) -> Option<webhook::Secret> {
+    (!text.is_empty()).then(|| webhook::Secret(text.into()))
+}
+
 /// What is not there, or no URL, was refused when the configuration was read.
 fn webhook(config: &config::Trunk) -> Option<webhook::Settings> {
     Some(webhook::Settings {
         place: config.webhook.parse().ok()?,
-        secret: (!config.webhook_secret.is_empty()).then(|| webhook::Secret(config.webhook_secret.as_str().into())),
+        secret: secret(&config.webhook_secret),
         timeout: Duration::from_millis(config.webhook_timeout_ms.into()),
         deadline: Duration::from_millis(config.webhook_deadline_ms.into()),
         retries: config.webhook_retries,

@@ -5,6 +5,7 @@ mod admission;
 mod announcing;
 mod archive;
 mod asking;
+mod asking_routes;
 mod bill;
 mod book;
 mod bridging;
@@ -15,6 +16,7 @@ mod media_facts;
 mod merging;
 mod registering;
 mod replacing;
+mod routing;
 mod settings;
 mod signalling;
 mod standing;
@@ -41,14 +43,15 @@ pub use self::evidence_store::EvidenceSettings;
 use self::evidence_store::EvidenceStore;
 pub use self::media_facts::{CallMedia, MediaBook, MediaFacts, PartyMedia};
 use self::registering::Registrations;
+pub use self::routing::Refusal;
 pub use self::settings::{Route, Settings, TrunkSettings};
 pub use self::standing::{Registry, Standing};
 use self::task::{Message, Party, Task};
 pub use self::timeline::{Heard, What};
 pub use self::trace::{CallTrace, TraceLimits, TraceMessage, Traces};
-use crate::call::TransferId;
 use crate::call::replaces::Dialogs;
 use crate::call::sipfrag::status;
+use crate::call::{Plan, TransferId};
 use crate::http::Evidence;
 use crate::media::{Legs, MediaError, Relay};
 use crate::message::{Action, DialogId, Event, Header, Incoming, RequestId, Status, Transport};
@@ -87,6 +90,8 @@ struct Shared {
     evidence: Option<EvidenceStore>,
     /// Those that decide about REFERs, by the trunk whose they are.
     webhooks: BTreeMap<Arc<str>, Arc<Webhook>>,
+    /// Those that decide where calls go, by the place of their route.
+    route_webhooks: BTreeMap<usize, Arc<Webhook>>,
     started: Instant,
     index: Mutex<Index>,
     /// By what a `Replaces` names them: the number of the call, and the dialog.
@@ -105,6 +110,19 @@ struct Index {
     begun: u64,
     /// Transfers that were begun, by the ids that clients chose.
     begun_by_id: Remembered,
+}
+
+/// A call that has been let in and has no task of its own yet.
+struct TakenIn {
+    dialog: DialogId,
+    incoming: Box<Incoming>,
+    /// The place of its route.
+    at: usize,
+    /// Who is to be asked where it goes.
+    webhook: Option<Arc<Webhook>>,
+    sender: Handle,
+    inbox: mpsc::UnboundedReceiver<Message>,
+    number: u64,
 }
 
 /// The way to a call's task.
@@ -129,6 +147,7 @@ impl Pivot {
     /// SIP cannot be spoken as the settings have it; the text says what to change.
     pub async fn start(mut settings: Settings, relay: Arc<dyn Relay>) -> Result<Self, StackError> {
         let webhooks = settings.webhooks()?;
+        let route_webhooks = settings.route_webhooks()?;
         settings.sip.accounts = settings.accounts();
         settings.sip.credentials = settings.credentials();
         let (sender, events) = mpsc::channel(EVENTS_MAX);
@@ -155,6 +174,7 @@ impl Pivot {
             media,
             evidence,
             webhooks,
+            route_webhooks,
             started,
             index: Mutex::default(),
             dialogs: Mutex::new(Dialogs::new(DIALOGS_REMEMBERED)),
@@ -312,27 +332,30 @@ impl Shared {
 
     /// A call comes in.
     fn invited(self: &Arc<Self>, dialog: DialogId, incoming: Box<Incoming>) {
-        let refuse = |code, why: &str| {
-            tracing::info!(call = %incoming.call_id, from = %incoming.from.uri, to = %incoming.request_uri,
-                origin = %incoming.origin.address, code, why, "call refused");
-            self.traces.refused(&incoming.call_id);
-            self.reject(dialog, status(code));
-        };
+        let refuse = |refusal: Refusal| self.refuse(dialog, &incoming, refusal);
         let Some(trunk) = self.settings.caller(&incoming) else {
-            return refuse(403, "the address is none of `pivot.trunks.NAME.addresses`");
+            return refuse(Refusal::new(403, "the address is none of `pivot.trunks.NAME.addresses`"));
         };
         if !incoming.replaces.is_empty() {
             return self.replaces(dialog, incoming, trunk);
         }
-        let Some(plan) = self.settings.plan(&incoming, trunk) else {
-            return refuse(404, "no entry of `pivot.routes` is for it");
+        let Some((at, route)) = self.settings.route(&incoming, trunk) else {
+            return refuse(Refusal::new(404, "no entry of `pivot.routes` is for it"));
+        };
+        let webhook = self.route_webhooks.get(&at).cloned();
+        let planned = match webhook.is_some() {
+            true => None,
+            false => match self.settings.plan(&incoming, trunk, route) {
+                Ok(plan) => Some(plan),
+                Err(refusal) => return refuse(refusal),
+            },
         };
         let (sender, inbox) = mpsc::unbounded_channel();
         let number = {
             let mut index = self.index();
             if index.alive >= self.settings.calls_max {
                 drop(index);
-                return refuse(503, "there are as many calls as `pivot.calls_max`");
+                return refuse(Refusal::new(503, "there are as many calls as `pivot.calls_max`"));
             }
             index.alive += 1;
             index.begun += 1;
@@ -341,23 +364,45 @@ impl Shared {
         };
         self.traces.begins(number, &incoming.call_id, &CALLER.into());
         let shared = Arc::clone(self);
-        tokio::spawn(async move {
-            match shared.begin_media(&incoming.call_id, number).await {
-                Ok((name, legs)) => {
-                    shared.index().calls.insert(Arc::clone(&name), (number, sender.clone()));
-                    Task::new(&shared, &name, number, legs, sender, inbox).run(dialog, plan, &incoming).await;
-                }
-                Err(error) => {
-                    drop(inbox);
-                    let status = error.status();
-                    tracing::warn!(call = %incoming.call_id, %error, code = status.code, "call refused");
-                    shared.reject(dialog, status);
-                    let mut index = shared.index();
-                    index.dialogs.remove(&dialog);
-                    index.alive -= 1;
-                }
+        tokio::spawn(shared.take_call(TakenIn { dialog, incoming, at, webhook, sender, inbox, number }, planned));
+    }
+
+    /// Begins a call, for which somebody may have to be asked first.
+    async fn take_call(self: Arc<Self>, mut taken: TakenIn, planned: Option<Plan>) {
+        let planned = match planned {
+            Some(plan) => Some(plan),
+            None => self.ask_where(&mut taken).await,
+        };
+        let TakenIn { dialog, incoming, sender, inbox, number, .. } = taken;
+        let begun = match planned {
+            Some(plan) => Some((plan, self.begin_media(&incoming.call_id, number).await)),
+            None => None,
+        };
+        match begun {
+            Some((plan, Ok((name, legs)))) => {
+                self.index().calls.insert(Arc::clone(&name), (number, sender.clone()));
+                return Task::new(&self, &name, number, legs, sender, inbox).run(dialog, plan, &incoming).await;
             }
-        });
+            Some((_, Err(error))) => {
+                let status = error.status();
+                tracing::warn!(call = %incoming.call_id, %error, code = status.code, "call refused");
+                self.reject(dialog, status);
+            }
+            // It was refused, or the caller has given up.
+            None => {}
+        }
+        drop(inbox);
+        let mut index = self.index();
+        index.dialogs.remove(&dialog);
+        index.alive -= 1;
+    }
+
+    fn refuse(&self, dialog: DialogId, incoming: &Incoming, refusal: Refusal) {
+        let Refusal { status, why } = refusal;
+        tracing::info!(call = %incoming.call_id, from = %incoming.from.uri, to = %incoming.request_uri,
+            origin = %incoming.origin.address, code = status.code, %why, "call refused");
+        self.traces.refused(&incoming.call_id);
+        self.reject(dialog, status);
     }
 
     /// Begins a call at the relay: by its Call-ID, as far as that can be a name there and no other call has it. A proxy that drives the same

@@ -3,19 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::admission::{Users, with_addresses};
+use super::admission::Users;
 use super::archive::Archive;
 use super::evidence_store::EvidenceSettings;
 use super::standing::Standing;
 use super::trace::TraceLimits;
-use crate::call::Plan;
-use crate::call::billing::Direction;
+use crate::call::destination::Destination;
 use crate::call::number::Number;
 use crate::call::plan::Timing;
-use crate::call::route::Via;
 use crate::call::trunk::Trunk;
-use crate::call::words::Dial;
-use crate::message::{Address, Credentials, Incoming, Origin};
+use crate::message::{Credentials, Origin};
 use crate::sip::{self, Registration, StackError};
 use crate::webhook::{self, Webhook};
 
@@ -76,15 +73,17 @@ pub struct Route {
     pub from: Arc<str>,
     /// The user part that it is for; `*` at its end stands for any rest.
     pub number: Box<str>,
-    /// Who answers: a SIP URI.
-    pub to: Box<str>,
+    /// Who answers; with a webhook, where the call goes if that says so, or says nothing.
+    pub to: Option<Destination>,
     /// The trunk that it goes by.
     pub by: Arc<str>,
+    /// Who is asked where the call goes. What is to be done without an answer is not looked at.
+    pub webhook: Option<webhook::Settings>,
 }
 
 impl Route {
     /// Whether it is for this user part: numbers are compared without separators.
-    fn fits(&self, user: &str) -> bool {
+    pub(super) fn fits(&self, user: &str) -> bool {
         let plain = |text: &str| Number::of(text).map_or_else(|| text.to_owned(), |number| number.as_str().to_owned());
         match self.number.strip_suffix('*') {
             Some("") => true,
@@ -106,43 +105,21 @@ impl Settings {
     /// The webhooks of trunks that have one.
     pub(super) fn webhooks(&self) -> Result<BTreeMap<Arc<str>, Arc<Webhook>>, StackError> {
         let of_trunk = |(name, trunk): (&Arc<str>, &TrunkSettings)| {
-            let settings = trunk.webhook.clone()?;
-            let tls = settings.place.is_secure().then(|| sip::tls_connector(self.sip.ca.as_ref())).transpose();
-            Some(tls.map(|tls| (Arc::clone(name), Arc::new(Webhook::new(settings, tls)))))
+            Some(self.webhook(trunk.webhook.clone()?).map(|webhook| (Arc::clone(name), webhook)))
         };
         self.trunks.iter().filter_map(of_trunk).collect()
     }
 
-    /// What becomes of an INVITE; none: nobody answers such calls.
-    #[must_use]
-    pub fn plan(&self, incoming: &Incoming, caller: &TrunkSettings) -> Option<Plan> {
-        let user = incoming.request_uri.split_once(':').map_or("", |(_, rest)| rest);
-        let user = user.split_once('@').map_or("", |(user, _)| user);
-        let user = user.split(';').next().unwrap_or_default();
-        let route = self.routes.iter().find(|route| *route.from == *caller.trunk.name && route.fits(user))?;
-        let callee = self.trunks.get(&route.by)?;
-        let from = incoming.asserted.first().unwrap_or(&incoming.from).clone();
-        let to = Address { display: Box::default(), uri: route.to.clone() };
-        // A REFER in the call may come from where the call came from, and from where the callee is registered.
-        let caller_trunk = with_addresses(&caller.trunk, &[incoming.origin.address.ip()]);
-        Some(Plan {
-            // A number is dialled by whoever brings the calls: the agents have none.
-            numbers: Arc::clone(&caller_trunk),
-            caller: caller_trunk,
-            callee: with_addresses(&callee.trunk, &callee.standing.addresses()),
-            callee_name: "agent".into(),
-            dial: Dial {
-                via: Via::Trunk(Arc::clone(&callee.trunk.name)),
-                request_uri: route.to.clone(),
-                to,
-                from,
-                asserted: incoming.asserted.first().cloned(),
-                headers: callee.trunk.headers.iter().chain(&incoming.extra).cloned().collect(),
-            },
-            direction: Direction::Origination,
-            last_resort: None,
-            timing: self.timing,
-        })
+    /// Those of routes that have one, by the place of the route.
+    pub(super) fn route_webhooks(&self) -> Result<BTreeMap<usize, Arc<Webhook>>, StackError> {
+        let of_route =
+            |(at, route): (usize, &Route)| Some(self.webhook(route.webhook.clone()?).map(|webhook| (at, webhook)));
+        self.routes.iter().enumerate().filter_map(of_route).collect()
+    }
+
+    fn webhook(&self, settings: webhook::Settings) -> Result<Arc<Webhook>, StackError> {
+        let tls = settings.place.is_secure().then(|| sip::tls_connector(self.sip.ca.as_ref())).transpose()?;
+        Ok(Arc::new(Webhook::new(settings, tls)))
     }
 }
 
@@ -153,7 +130,7 @@ mod tests {
     #[test]
     fn a_route_is_found_by_its_number() {
         let route =
-            |number: &str| Route { from: "a".into(), number: number.into(), to: "sip:x@y".into(), by: "b".into() };
+            |number: &str| Route { from: "a".into(), number: number.into(), to: None, by: "b".into(), webhook: None };
         for (number, user, fits) in [
             ("*", "anything", true),
             ("+1555*", "+1-555-0100", true),
