@@ -14,6 +14,7 @@ mod records;
 mod registered;
 mod remote;
 mod replaces;
+mod reports;
 mod routes;
 mod scenarios;
 mod stage;

@@ -29,6 +29,15 @@ pub(crate) struct Pivot {
     pub(crate) trace_kib: u32,
     pub(crate) evidence_directory: String,
     pub(crate) evidence_mib: u32,
+    /// Who is told how transfers end: an http or https URL; empty: nobody.
+    #[serde(default)]
+    pub(crate) status_webhook: String,
+    #[serde(default)]
+    pub(crate) status_webhook_secret: String,
+    #[serde(default = "webhook_timeout_ms")]
+    pub(crate) status_webhook_timeout_ms: u32,
+    #[serde(default)]
+    pub(crate) status_webhook_states: bool,
     pub(crate) routes: Vec<Route>,
     pub(crate) trunks: BTreeMap<String, Trunk>,
 }
@@ -331,6 +340,7 @@ impl Pivot {
             }
         }
         self.check_relay()?;
+        self.check_status_webhook()?;
         if !self.evidence_directory.is_empty() && self.evidence_mib == 0 {
             return Err(
                 "`pivot.evidence_directory` is set and `pivot.evidence_mib` is 0: give room for a bundle".to_owned()

@@ -1,9 +1,9 @@
-//! What an entry of `pivot.routes` says, taken together.
+//! What entries of `pivot.routes` say, and who is told of transfers, taken together.
 
 use patchcord_pivot::call::destination::Destination;
 use patchcord_pivot::webhook::Place;
 
-use super::pivot::{Route, check_patience};
+use super::pivot::{Pivot, Route, check_patience};
 
 impl Route {
     /// What is wrong with the entry that has this place.
@@ -25,6 +25,25 @@ impl Route {
         self.webhook.parse::<Place>().map_err(|error| format!("{entry}: `webhook` is {error}"))?;
         let key = |key: &str| format!("{entry}: `{key}`");
         check_patience(key, self.webhook_timeout_ms, self.webhook_deadline_ms, self.webhook_retries)
+    }
+}
+
+impl Pivot {
+    /// What is wrong with who is told of transfers.
+    pub(super) fn check_status_webhook(&self) -> Result<(), String> {
+        let is_there = !self.status_webhook.is_empty();
+        if is_there {
+            self.status_webhook.parse::<Place>().map_err(|error| format!("`pivot.status_webhook` is {error}"))?;
+        } else if !self.status_webhook_secret.is_empty() || self.status_webhook_states {
+            return Err(
+                "`pivot.status_webhook_secret` and `pivot.status_webhook_states` have no effect without `pivot.status_webhook`".to_owned()
+            );
+        }
+        let timeout = self.status_webhook_timeout_ms;
+        if !(100..=25_000).contains(&timeout) {
+            return Err(format!("`pivot.status_webhook_timeout_ms` is {timeout}: it is 100 to 25000"));
+        }
+        Ok(())
     }
 }
 

@@ -126,6 +126,7 @@ pub(crate) fn settings(config: &config::Pivot) -> Settings {
         evidence: config::Pivot::path(&config.evidence_directory)
             .map(|directory| EvidenceSettings { directory, bytes: u64::from(config.evidence_mib) << 20 }),
         trace: TraceLimits::of_bytes(config.trace_kib as usize * 1024),
+        status_webhook: told(config),
         realm: config.domains.first().map_or("patchcord", String::as_str).into(),
     }
 }
@@ -212,6 +213,16 @@ fn asked(config: &config::Route) -> Option<webhook::Settings> {
         deadline: Duration::from_millis(config.webhook_deadline_ms.into()),
         retries: config.webhook_retries,
         on_fail: webhook::OnFail::default(),
+    })
+}
+
+/// Who is told how transfers end.
+fn told(config: &config::Pivot) -> Option<webhook::ReportSettings> {
+    Some(webhook::ReportSettings {
+        place: config.status_webhook.parse().ok()?,
+        secret: secret(&config.status_webhook_secret),
+        timeout: Duration::from_millis(config.status_webhook_timeout_ms.into()),
+        states: config.status_webhook_states,
     })
 }
 

@@ -143,6 +143,7 @@ mod tests {
             archive: None,
             trace: TraceLimits::of_bytes(0),
             evidence: None,
+            status_webhook: None,
         }
     }
 

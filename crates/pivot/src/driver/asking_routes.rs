@@ -11,7 +11,7 @@ use crate::call::uri::Uri;
 use crate::call::words::Decision;
 use crate::call::{Plan, target_uri};
 use crate::message::{Event, Header, Incoming, Status};
-use crate::webhook::{Asked, Webhook};
+use crate::webhook::{About, Asked, Webhook};
 
 /// What the caller is told when nobody has said where its call goes.
 const UNDECIDED: &str = "Nobody Said Where This Call Goes";
@@ -53,6 +53,7 @@ impl Shared {
         let Asked { delivery, tries, outcome, .. } = asked;
         let took_ms = u64::try_from(asked.took.as_millis()).unwrap_or(u64::MAX);
         let call = &incoming.call_id;
+        self.webhook_counts.asked(About::Call, asked);
         let done = match outcome {
             Ok(answer) => {
                 let ignored = (!answer.ignored.is_empty()).then(|| answer.ignored.join(", "));

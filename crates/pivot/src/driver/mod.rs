@@ -16,6 +16,7 @@ mod media_facts;
 mod merging;
 mod registering;
 mod replacing;
+mod reporting;
 mod routing;
 mod settings;
 mod signalling;
@@ -43,6 +44,7 @@ pub use self::evidence_store::EvidenceSettings;
 use self::evidence_store::EvidenceStore;
 pub use self::media_facts::{CallMedia, MediaBook, MediaFacts, PartyMedia};
 use self::registering::Registrations;
+use self::reporting::Reports;
 pub use self::routing::Refusal;
 pub use self::settings::{Route, Settings, TrunkSettings};
 pub use self::standing::{Registry, Standing};
@@ -56,7 +58,7 @@ use crate::http::Evidence;
 use crate::media::{Legs, MediaError, Relay};
 use crate::message::{Action, DialogId, Event, Header, Incoming, RequestId, Status, Transport};
 use crate::sip::{SipStack, Stack, StackError};
-use crate::webhook::Webhook;
+use crate::webhook::{Counts, Webhook};
 
 /// Events of SIP that wait while calls are busy.
 const EVENTS_MAX: usize = 4096;
@@ -92,6 +94,10 @@ struct Shared {
     webhooks: BTreeMap<Arc<str>, Arc<Webhook>>,
     /// Those that decide where calls go, by the place of their route.
     route_webhooks: BTreeMap<usize, Arc<Webhook>>,
+    /// What came of what webhooks were asked and told.
+    webhook_counts: Arc<Counts>,
+    /// Who is told how transfers end.
+    reports: Option<Reports>,
     started: Instant,
     index: Mutex<Index>,
     /// By what a `Replaces` names them: the number of the call, and the dialog.
@@ -150,6 +156,7 @@ impl Pivot {
         let route_webhooks = settings.route_webhooks()?;
         settings.sip.accounts = settings.accounts();
         settings.sip.credentials = settings.credentials();
+        let reporter = settings.reporter()?;
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (started, mut sip) = (Instant::now(), settings.sip.clone());
         let traces = Arc::new(traces(&settings, started));
@@ -165,6 +172,9 @@ impl Pivot {
         let heard = relay.events();
         let media = Arc::new(MediaBook::default());
         let (registrations, watching) = Registrations::begin(&stack, &settings);
+        let webhook_counts = Arc::<Counts>::default();
+        let reports = reporter.map(|reporter| Reports::begin(reporter, Arc::clone(&webhook_counts)));
+        let (reports, reporting) = reports.unzip();
         let shared = Arc::new(Shared {
             stack: Arc::clone(&stack) as Arc<dyn SipStack>,
             relay,
@@ -175,6 +185,8 @@ impl Pivot {
             evidence,
             webhooks,
             route_webhooks,
+            webhook_counts,
+            reports,
             started,
             index: Mutex::default(),
             dialogs: Mutex::new(Dialogs::new(DIALOGS_REMEMBERED)),
@@ -183,7 +195,7 @@ impl Pivot {
             tokio::spawn(take_signalling(Arc::clone(&shared), events)),
             tokio::spawn(take_media(Arc::downgrade(&shared), heard)),
         ];
-        let tasks = tasks.into_iter().chain(watching).collect();
+        let tasks = tasks.into_iter().chain(watching).chain(reporting).collect();
         Ok(Self { shared, stack, registrations, tasks })
     }
 
@@ -204,6 +216,12 @@ impl Pivot {
         self.shared.settings.trunks.values()
     }
 
+    /// What came of what webhooks were asked and told.
+    #[must_use]
+    pub fn webhook_counts(&self) -> &Counts {
+        &self.shared.webhook_counts
+    }
+
     /// Hangs everybody up and takes registrations back, and waits until that is said.
     pub async fn stop(&self) {
         for (_, handle) in self.shared.index().calls.values() {
@@ -211,7 +229,8 @@ impl Pivot {
             let _ = handle.send(Message::Stop);
         }
         let said = async {
-            while self.shared.index().alive > 0 || self.stack.dialogs() > 0 {
+            let is_telling = || self.shared.reports.as_ref().is_some_and(Reports::is_busy);
+            while self.shared.index().alive > 0 || self.stack.dialogs() > 0 || is_telling() {
                 tokio::time::sleep(LOOK).await;
             }
         };

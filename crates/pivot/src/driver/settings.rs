@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio_rustls::TlsConnector;
+
 use super::admission::Users;
 use super::archive::Archive;
 use super::evidence_store::EvidenceSettings;
@@ -14,7 +16,7 @@ use crate::call::plan::Timing;
 use crate::call::trunk::Trunk;
 use crate::message::{Credentials, Origin};
 use crate::sip::{self, Registration, StackError};
-use crate::webhook::{self, Webhook};
+use crate::webhook::{self, Place, Reporter, Webhook};
 
 /// Whom the pivot speaks with, and what becomes of calls.
 #[derive(Clone, Debug)]
@@ -39,6 +41,8 @@ pub struct Settings {
     pub trace: TraceLimits,
     /// Where bundles of failed transfers are kept; nowhere, if none.
     pub evidence: Option<EvidenceSettings>,
+    /// Who is told how transfers end; nobody, if none.
+    pub status_webhook: Option<webhook::ReportSettings>,
     /// The realm of challenges of ours.
     pub realm: Box<str>,
 }
@@ -117,8 +121,19 @@ impl Settings {
         self.routes.iter().enumerate().filter_map(of_route).collect()
     }
 
+    /// Who is told how transfers end.
+    pub(super) fn reporter(&self) -> Result<Option<Reporter>, StackError> {
+        let reporter =
+            |settings: &webhook::ReportSettings| Ok(Reporter::new(settings.clone(), self.tls(&settings.place)?));
+        self.status_webhook.as_ref().map(reporter).transpose()
+    }
+
+    fn tls(&self, place: &Place) -> Result<Option<TlsConnector>, StackError> {
+        place.is_secure().then(|| sip::tls_connector(self.sip.ca.as_ref())).transpose()
+    }
+
     fn webhook(&self, settings: webhook::Settings) -> Result<Arc<Webhook>, StackError> {
-        let tls = settings.place.is_secure().then(|| sip::tls_connector(self.sip.ca.as_ref())).transpose()?;
+        let tls = self.tls(&settings.place)?;
         Ok(Arc::new(Webhook::new(settings, tls)))
     }
 }
