@@ -13,6 +13,7 @@ mod page;
 mod records;
 mod registered;
 mod replaces;
+mod replay;
 mod stage;
 mod tool;
 mod transfers;

@@ -122,6 +122,8 @@ pub(crate) enum TransferCommand {
         #[command(flatten)]
         to: Connection,
     },
+    /// Let a stored one happen again: play its peers against a pivot, and say whether that does what it did.
+    Replay(ReplayTransferArgs),
     /// Take one back that is not complete.
     Cancel {
         /// Its name.
@@ -153,6 +155,34 @@ pub(crate) enum TransferCommand {
         #[command(flatten)]
         to: Connection,
     },
+}
+
+/// `transfers replay`
+///
+/// Exit codes: 0 as recorded, 1 not so, 2 it cannot be played.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ReplayTransferArgs {
+    /// The bundle: what `patchcord transfers show ID --bundle FILE` or `pivot.evidence_directory` has written.
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: std::path::PathBuf,
+    /// A pivot that runs, by UDP, with its API at --server; without it one is started and set up like the recorded one.
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) against: Option<std::net::SocketAddr>,
+    /// Where a peer of the recording is played, by its address there: 203.0.113.5:5060=127.0.0.2:5060. On a free port of 127.0.0.11 and
+    /// so on if absent; repeat for more.
+    #[arg(long = "peer", value_name = "RECORDED=IP:PORT")]
+    pub(crate) peers: Vec<String>,
+    /// What the peers' names for dialogs are made from. Random if absent, and printed.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Pauses between messages are so many times as short.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) speed: f64,
+    /// As fast as the order of the recording allows; the same as --speed 0.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) to: Connection,
 }
 
 /// Records of the pivot's calls.

@@ -379,7 +379,7 @@ impl Shared {
     }
 
     fn evidence_of(&self, key: TransferKey) -> Option<Evidence> {
-        Evidence::of(key, &self.book, &self.traces)
+        Evidence::of(key, &self.book, &self.traces, &self.settings, self.started.elapsed())
     }
 
     /// Has the bundle of a transfer written, if that is wanted.

@@ -1,5 +1,6 @@
 //! The evidence of a transfer, as one file: what came of it, what was said, what was heard.
 
+use core::time::Duration;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,10 +12,12 @@ use patchcord_recording::pcapng::{Capture, Packet};
 use serde::Serialize;
 
 use super::records::CallView;
-use super::trace::readable;
+use super::timeline::{TimelineView, timeline_of};
+use super::trace::{TraceView, readable};
 use super::view::TransferView;
 use super::{key, unknown};
-use crate::driver::{Book, CallTrace, Kept, Pivot, Traces, TransferKey};
+use crate::driver::{Book, CallTrace, Kept, Pivot, Settings, Traces, TransferKey};
+use crate::replay::Setup;
 
 /// What the bundle is made of.
 pub(crate) struct Evidence {
@@ -23,13 +26,26 @@ pub(crate) struct Evidence {
     transfer: TransferView,
     /// Once it was answered or is over.
     call: Option<CallView>,
+    /// What its parties heard.
+    timeline: TimelineView,
+    /// What somebody who lets it happen again has to set.
+    setup: Setup,
 }
 
 impl Evidence {
-    /// All that there is of a transfer; `None`: it is not known.
-    pub(crate) fn of(key: TransferKey, book: &Book, traces: &Traces) -> Option<Self> {
+    /// All that there is of a transfer now, since the pivot was started; `None`: it is not known.
+    pub(crate) fn of(
+        key: TransferKey,
+        book: &Book,
+        traces: &Traces,
+        settings: &Settings,
+        now: Duration,
+    ) -> Option<Self> {
         let (kept, transfer) = (book.get(key.call)?, book.transfer_view(key)?);
-        Some(Self { kept, trace: traces.of(key.call), transfer, call: book.call_view(key.call) })
+        let (trace, call) = (traces.of(key.call), book.call_view(key.call));
+        let trunks: Vec<_> = call.iter().flat_map(|call| [&call.from_trunk, &call.to_trunk]).cloned().collect();
+        let setup = Setup::of(settings, &trunks, trace.as_ref());
+        Some(Self { timeline: timeline_of(&kept, now), kept, trace, transfer, call, setup })
     }
 
     /// The transfer's id, in all processes.
@@ -48,6 +64,9 @@ impl Evidence {
             ("transfer.json", json(&self.transfer)),
             ("call.json", json(&self.call)),
             ("media.json", json(&self.transfer.media)),
+            ("timeline.json", json(&self.timeline)),
+            ("settings.json", json(&self.setup)),
+            ("trace.json", json(&TraceView::new(self.trace.as_ref(), self.kept.clock))),
             ("trace.txt", readable(self.trace.as_ref(), &self.kept.name).into_bytes()),
             ("signalling.pcapng", self.packets()),
         ];
@@ -90,7 +109,8 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     text
 }
 
-/// Gives the evidence of a transfer as a tar: transfer.json, call.json, media.json, trace.txt, signalling.pcapng.
+/// Gives the evidence of a transfer as a tar: transfer.json, call.json, media.json, timeline.json, settings.json, trace.json, trace.txt,
+/// signalling.pcapng.
 #[utoipa::path(
     get, path = "/v1/transfers/{transfer}/bundle", tag = "transfers", params(("transfer" = String, Path, description = "Its name")),
     responses(
