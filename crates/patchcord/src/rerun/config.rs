@@ -13,7 +13,7 @@ const ANYTHING: &str = "replay";
 /// The configuration.
 pub(super) fn toml(setup: &Setup, script: &Script, stage: &Stage) -> Result<String, Failure> {
     let places = Places { script, stage };
-    let seconds = |ms: u64| Value::Integer(i64::try_from(ms.div_ceil(1000)).unwrap_or(i64::MAX).clamp(1, 86_400));
+    let seconds = |ms: u64| Value::Integer(i64::try_from(ms.div_ceil(1000)).unwrap_or(i64::MAX).clamp(0, 86_400));
     let trunks =
         setup.trunks.iter().map(|(name, trunk)| (name.clone(), Value::Table(places.trunk(name, trunk, setup))));
     let routes = setup.routes.iter().map(|route| Value::Table(places.route(route)));

@@ -19,7 +19,6 @@ use patchcord_pivot::replay::{Difference, Pace, Player, Recording, Script, Stage
 use self::report::Report;
 use self::stage::Sockets;
 use crate::child::RelayChild;
-use crate::client::api::Api;
 use crate::client::args::ReplayTransferArgs;
 use crate::failure::Failure;
 use crate::output;
@@ -62,7 +61,7 @@ pub(crate) fn run(arguments: &ReplayTransferArgs) -> Result<(), Failure> {
     let api = child.as_ref().map_or_else(|| arguments.to.relay.api(), |child| child.api().clone());
     let pivot = stage.pivot;
     let mut player = Player::new(script.clone(), stage, seed, Pace { speed, patience: PATIENCE });
-    let played = sockets.play(&mut player, &script, pivot)?;
+    let played = sockets.play(&mut player, pivot)?;
     let (outcome, found) = match &played.difference {
         None => outcome::compare(&api, &recording, &player)?,
         Some(_) => (None, None),
@@ -142,13 +141,13 @@ fn ports() -> Result<String, Failure> {
     const FIRST: u16 = 10_000;
     const PLACES: u16 = 160;
     let begin = (std::process::id() % u32::from(PLACES)) as u16;
-    let firsts = (0..PLACES).map(|place| FIRST + (begin + place) % PLACES * PORTS);
+    let mut firsts = (0..PLACES).map(|place| FIRST + (begin + place) % PLACES * PORTS);
     let is_free = |first: &u16| {
         let sockets: Result<Vec<_>, _> =
             (*first..first + PORTS).map(|port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port))).collect();
         sockets.is_ok()
     };
-    let first = firsts.into_iter().find(is_free);
+    let first = firsts.find(is_free);
     let first = first.ok_or_else(|| Failure::failed(format!("no {PORTS} UDP ports in a row are free on 127.0.0.1")))?;
     Ok(format!("{first}-{}", first + PORTS - 1))
 }

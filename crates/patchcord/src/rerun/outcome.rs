@@ -25,10 +25,8 @@ pub(super) fn compare(
     let path = format!("/v1/transfers?limit=1000&call={}", encoded(call_id));
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let transfers: Vec<Value> = match api.get(&path)?["transfers"].take() {
-            Value::Array(transfers) => transfers,
-            _ => Vec::new(),
-        };
+        let answer = api.get(&path)?;
+        let transfers: Vec<Value> = answer["transfers"].as_array().cloned().unwrap_or_default();
         // The latest is the first.
         let transfer = transfers.into_iter().rev().nth(recording.ordinal());
         let outcome: Option<Outcome> = transfer.map(|transfer| api.typed(transfer)).transpose()?;

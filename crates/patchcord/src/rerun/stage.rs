@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use patchcord_pivot::replay::{Difference, Player, Script, Stage, Turn};
@@ -83,7 +82,7 @@ impl Sockets {
     }
 
     /// Plays to the end, or to the first difference.
-    pub(super) fn play(self, player: &mut Player, script: &Script, pivot: SocketAddr) -> Result<Played, Failure> {
+    pub(super) fn play(self, player: &mut Player, pivot: SocketAddr) -> Result<Played, Failure> {
         let over = Arc::new(AtomicBool::new(false));
         let (sender, came) = mpsc::channel();
         let mut listening = Vec::new();
@@ -98,17 +97,15 @@ impl Sockets {
         over.store(true, Ordering::Relaxed);
         for thread in listening {
             // A panic of it was printed already.
-            let _ = JoinHandle::join(thread);
+            let _ = thread.join();
         }
-        let names: Vec<&String> = self.voices.keys().collect();
-        let names: Vec<String> = names.into_iter().cloned().collect();
+        let names: Vec<String> = self.voices.keys().cloned().collect();
         let heard = self.voices.into_iter().map(|(party, voice)| {
             let heard =
                 voice.end().into_iter().filter_map(|(speaker, packets)| Some((names.get(speaker)?.clone(), packets)));
             (party, heard.collect())
         });
         let heard = heard.collect();
-        let _ = script;
         Ok(Played { difference: played?, heard, took: began.elapsed() })
     }
 

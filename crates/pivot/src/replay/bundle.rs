@@ -101,8 +101,9 @@ pub struct Outcome {
     /// When it was over, milliseconds since 1970.
     #[serde(default)]
     pub ended_ms: Option<u64>,
+    /// What its media did.
     #[serde(default)]
-    pub(super) media: Option<Media>,
+    pub media: Option<Media>,
 }
 
 /// A target that could not be had.
@@ -158,23 +159,32 @@ pub struct Piece {
     pub what: String,
 }
 
+/// What a transfer's media did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub(super) struct Media {
+pub struct Media {
+    /// As it stood when the transfer was over.
     pub when_over: Option<Facts>,
+    /// As it stood when the call was over.
     pub at_call_end: Option<Facts>,
 }
 
+/// The media of all parties at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub(super) struct Facts {
+pub struct Facts {
+    /// Whose.
     #[serde(default)]
     pub parties: Vec<PartyFacts>,
 }
 
+/// A party's media.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub(super) struct PartyFacts {
+pub struct PartyFacts {
+    /// Whose.
     pub party: String,
+    /// When its first packet came, milliseconds since 1970.
     #[serde(default)]
     pub first_packet_ms: Option<u64>,
+    /// RTP packets that came from it.
     #[serde(default)]
     pub received: u64,
 }

@@ -19,7 +19,9 @@ mod setup;
 #[cfg(test)]
 mod tests;
 
-pub use self::bundle::{CallOf, CauseOf, FailureOf, Heard, Outcome, Piece, Recording, ReplayError};
+pub use self::bundle::{
+    CallOf, CauseOf, Facts, FailureOf, Heard, Media, Outcome, PartyFacts, Piece, Recording, ReplayError,
+};
 pub use self::compare::Difference;
 pub use self::message::{Message, parts_of};
 pub use self::names::Stage;

@@ -33,7 +33,7 @@ pub struct Script {
     /// Messages that are not played, and why.
     pub notes: Vec<String>,
     /// Where the pivot's requests within a dialog go, by its Call-ID.
-    pub(super) requests_at: BTreeMap<String, usize>,
+    pub requests_at: BTreeMap<String, usize>,
 }
 
 /// Something that was done.
