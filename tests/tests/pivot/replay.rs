@@ -165,6 +165,8 @@ fn a_transferor_that_left_at_once_does_so_against_a_running_pivot() {
     let (inbound, offer) = stage.target.ring();
     stage.agent.bye(&mut agent.call);
     stage.target_answers(&inbound, &offer);
+    stage.caller.media.send(caller.relay);
+    stage.target.media.must_hear(&stage.caller.media);
     stage.caller.bye(&mut caller.call);
     let _bye = stage.target.must_take("BYE");
     stage.must_be_idle();

@@ -4,7 +4,6 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use patchcord_pivot::replay::{Difference, Heard, Outcome, Player, Recording};
-use serde_json::Value;
 
 use crate::client::api::{Api, encoded};
 use crate::failure::Failure;
@@ -21,15 +20,9 @@ pub(super) fn compare(
     recording: &Recording,
     player: &Player,
 ) -> Result<(Option<Outcome>, Option<Difference>), Failure> {
-    let call_id = player.call_id(recording.call_id()).unwrap_or_default();
-    let path = format!("/v1/transfers?limit=1000&call={}", encoded(call_id));
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let answer = api.get(&path)?;
-        let transfers: Vec<Value> = answer["transfers"].as_array().cloned().unwrap_or_default();
-        // The latest is the first.
-        let transfer = transfers.into_iter().rev().nth(recording.ordinal());
-        let outcome: Option<Outcome> = transfer.map(|transfer| api.typed(transfer)).transpose()?;
+        let outcome = now(api, recording, player)?;
         let found = match &outcome {
             None => Some(difference(
                 "the transfer",
@@ -39,6 +32,8 @@ pub(super) fn compare(
             )),
             Some(now) => differs(&recording.transfer, now),
         };
+        // What is over stays as it is.
+        let is_over = found.is_some() && outcome.as_ref().is_some_and(|now| now.ended_ms.is_some());
         let found = match (&outcome, found) {
             (Some(now), None) => {
                 let timeline = api.get(&format!("/v1/transfers/{}/timeline", encoded(&now.transfer)))?;
@@ -47,11 +42,26 @@ pub(super) fn compare(
             }
             (_, found) => found,
         };
-        if found.is_none() || Instant::now() > deadline {
+        if found.is_none() || is_over || Instant::now() > deadline {
             return Ok((outcome, found));
         }
         sleep(LOOK);
     }
+}
+
+/// Whether the target has the place.
+pub(super) fn is_connected(api: &Api, recording: &Recording, player: &Player) -> Result<bool, Failure> {
+    Ok(now(api, recording, player)?.is_some_and(|outcome| outcome.connected_ms.is_some()))
+}
+
+/// The transfer of now.
+fn now(api: &Api, recording: &Recording, player: &Player) -> Result<Option<Outcome>, Failure> {
+    let call_id = player.call_id(recording.call_id()).unwrap_or_default();
+    let answer = api.get(&format!("/v1/transfers?limit=1000&call={}", encoded(call_id)))?;
+    let transfers = answer["transfers"].as_array().map_or(&[][..], Vec::as_slice);
+    // The latest is the first.
+    let transfer = transfers.iter().rev().nth(recording.ordinal());
+    Ok(transfer.map(|transfer| api.typed(transfer.clone())).transpose()?)
 }
 
 fn difference(part: &str, expected: impl Into<String>, got: impl Into<String>, look_at: &str) -> Difference {

@@ -67,8 +67,8 @@ impl Report {
         );
         for (listener, speakers) in self.heard.iter().filter(|(_, speakers)| !speakers.is_empty()) {
             let speakers: Vec<_> =
-                speakers.iter().map(|(speaker, packets)| format!("{packets} packets of {speaker}")).collect();
-            text += &format!("  {listener} heard {}\n", speakers.join(", "));
+                speakers.iter().map(|(speaker, packets)| format!("{packets} of {speaker}")).collect();
+            text += &format!("  {listener} heard packets: {}\n", speakers.join(", "));
         }
         match &self.difference {
             Some(difference) => text += &format!("DIFFERENT: {difference}\n"),

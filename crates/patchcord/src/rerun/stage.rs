@@ -15,6 +15,9 @@ use crate::failure::Failure;
 /// How often a thread looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How often it is asked whether the target has the place.
+const ASK: Duration = Duration::from_millis(5);
+
 /// The last part of the first peer's address.
 const FIRST_HOST: u8 = 11;
 
@@ -82,7 +85,13 @@ impl Sockets {
     }
 
     /// Plays to the end, or to the first difference.
-    pub(super) fn play(self, player: &mut Player, pivot: SocketAddr) -> Result<Played, Failure> {
+    /// `is_connected` finds out whether the target has the place.
+    pub(super) fn play(
+        self,
+        player: &mut Player,
+        pivot: SocketAddr,
+        is_connected: impl Fn(&Player) -> Result<bool, Failure>,
+    ) -> Result<Played, Failure> {
         let over = Arc::new(AtomicBool::new(false));
         let (sender, came) = mpsc::channel();
         let mut listening = Vec::new();
@@ -93,7 +102,7 @@ impl Sockets {
             listening.push(std::thread::spawn(move || listen(&socket, peer, &sender, &over)));
         }
         let began = Instant::now();
-        let played = self.turns(player, &came, began, pivot);
+        let played = self.turns(player, &came, began, pivot, is_connected);
         over.store(true, Ordering::Relaxed);
         for thread in listening {
             // A panic of it was printed already.
@@ -115,6 +124,7 @@ impl Sockets {
         came: &Receiver<Came>,
         began: Instant,
         pivot: SocketAddr,
+        is_connected: impl Fn(&Player) -> Result<bool, Failure>,
     ) -> Result<Option<Difference>, Failure> {
         let take = |player: &mut Player, came: Came| {
             player.received(came.peer, &came.datagram, came.at.saturating_duration_since(began));
@@ -143,6 +153,8 @@ impl Sockets {
                         return Err(Failure::failed("the peers' sockets cannot be read any more"));
                     }
                 },
+                Turn::Connect if is_connected(player)? => player.connected(began.elapsed()),
+                Turn::Connect => std::thread::sleep(ASK),
                 Turn::Same => return Ok(None),
                 Turn::Different(difference) => return Ok(Some(*difference)),
             }

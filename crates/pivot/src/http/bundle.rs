@@ -1,6 +1,7 @@
 //! The evidence of a transfer, as one file: what came of it, what was said, what was heard.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -30,6 +31,27 @@ pub(crate) struct Evidence {
     timeline: TimelineView,
     /// What somebody who lets it happen again has to set.
     setup: Setup,
+    /// What happened between the messages.
+    marks: Marks,
+}
+
+/// What happened between the messages of the trace, on its clock: milliseconds since the first one, with microseconds behind the point.
+#[derive(Debug, Serialize)]
+struct Marks {
+    /// When the target took the place.
+    connected_ms: Option<f64>,
+    /// When the first packet of each party came.
+    first_packets_ms: BTreeMap<Arc<str>, f64>,
+}
+
+impl Marks {
+    fn of(key: TransferKey, kept: &Kept, book: &Book, trace: Option<&CallTrace>) -> Self {
+        let began = trace.and_then(|trace| trace.messages.first()).map(|first| first.at).unwrap_or_default();
+        let ms = |at: Duration| at.saturating_sub(began).as_micros() as f64 / 1000.0;
+        let packets = book.first_packets(key.call).into_iter().map(|(party, at)| (party, ms(at)));
+        let connected = kept.transfers.get(&key.transfer).and_then(|record| record.connected);
+        Self { connected_ms: connected.map(ms), first_packets_ms: packets.collect() }
+    }
 }
 
 impl Evidence {
@@ -45,7 +67,8 @@ impl Evidence {
         let (trace, call) = (traces.of(key.call), book.call_view(key.call));
         let trunks: Vec<_> = call.iter().flat_map(|call| [&call.from_trunk, &call.to_trunk]).cloned().collect();
         let setup = Setup::of(settings, &trunks, trace.as_ref());
-        Some(Self { timeline: timeline_of(&kept, now), kept, trace, transfer, call, setup })
+        let marks = Marks::of(key, &kept, book, trace.as_ref());
+        Some(Self { timeline: timeline_of(&kept, now), kept, trace, transfer, call, setup, marks })
     }
 
     /// The transfer's id, in all processes.
@@ -66,6 +89,7 @@ impl Evidence {
             ("media.json", json(&self.transfer.media)),
             ("timeline.json", json(&self.timeline)),
             ("settings.json", json(&self.setup)),
+            ("marks.json", json(&self.marks)),
             ("trace.json", json(&TraceView::new(self.trace.as_ref(), self.kept.clock))),
             ("trace.txt", readable(self.trace.as_ref(), &self.kept.name).into_bytes()),
             ("signalling.pcapng", self.packets()),
@@ -109,7 +133,7 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     text
 }
 
-/// Gives the evidence of a transfer as a tar: transfer.json, call.json, media.json, timeline.json, settings.json, trace.json, trace.txt,
+/// Gives the evidence of a transfer as a tar: transfer.json, call.json, media.json, timeline.json, settings.json, marks.json, trace.json, trace.txt,
 /// signalling.pcapng.
 #[utoipa::path(
     get, path = "/v1/transfers/{transfer}/bundle", tag = "transfers", params(("transfer" = String, Path, description = "Its name")),

@@ -1,6 +1,7 @@
 //! A bundle as it is read again: the files of it that a replay needs, whoever wrote them.
 
 use core::net::SocketAddr;
+use std::collections::BTreeMap;
 use std::io::Read as _;
 
 use serde::Deserialize;
@@ -74,6 +75,16 @@ pub struct Recording {
     pub setup: Setup,
     /// What was said.
     pub(super) trace: Trace,
+    /// What happened between the messages.
+    pub(super) marks: Marks,
+}
+
+/// What happened between the messages, milliseconds since the first one.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub(super) struct Marks {
+    pub connected_ms: Option<f64>,
+    #[serde(default)]
+    pub first_packets_ms: BTreeMap<String, f64>,
 }
 
 /// What came of a transfer, as far as two runs of it are compared.
@@ -98,6 +109,12 @@ pub struct Outcome {
     /// The transferor hung up before it was decided.
     #[serde(default)]
     pub transferor_left: bool,
+    /// The party that took the place, or would.
+    #[serde(default)]
+    pub target: Option<String>,
+    /// When the target took the place, milliseconds since 1970.
+    #[serde(default)]
+    pub connected_ms: Option<u64>,
     /// When it was over, milliseconds since 1970.
     #[serde(default)]
     pub ended_ms: Option<u64>,
@@ -181,9 +198,6 @@ pub struct Facts {
 pub struct PartyFacts {
     /// Whose.
     pub party: String,
-    /// When its first packet came, milliseconds since 1970.
-    #[serde(default)]
-    pub first_packet_ms: Option<u64>,
     /// RTP packets that came from it.
     #[serde(default)]
     pub received: u64,
@@ -192,8 +206,6 @@ pub struct PartyFacts {
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Trace {
     pub is_kept: bool,
-    #[serde(default)]
-    pub began_ms: Option<u64>,
     #[serde(default)]
     pub messages: Vec<Said>,
     #[serde(default)]
@@ -236,6 +248,7 @@ impl Recording {
             call: files.json("call.json")?,
             heard: files.json::<Timeline>("timeline.json")?.parties,
             setup: files.json("settings.json")?,
+            marks: files.json("marks.json")?,
             trace,
         })
     }

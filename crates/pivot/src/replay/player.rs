@@ -49,6 +49,8 @@ pub enum Turn {
         /// What.
         stream: Stream,
     },
+    /// It is to be found out whether the target has the place: [`Player::connected`]. Until then the peers wait.
+    Connect,
     /// Nothing until then, unless something comes.
     Wait(Duration),
     /// Everything was as recorded.
@@ -153,7 +155,7 @@ impl Player {
                 .next
                 .checked_sub(1)
                 .map_or(Duration::ZERO, |before| step.at.saturating_sub(self.script.steps[before].at));
-            if matches!(step.deed, Deed::Await(_)) {
+            if matches!(step.deed, Deed::Await(_) | Deed::Connect) {
                 if let Some(came) = self.done.get(&self.next) {
                     self.latest = self.latest.max(*came);
                     self.next += 1;
@@ -161,7 +163,7 @@ impl Player {
                 }
                 let end = self.latest + since + self.pace.patience;
                 if now < end {
-                    return Turn::Wait(end);
+                    return if matches!(step.deed, Deed::Connect) { Turn::Connect } else { Turn::Wait(end) };
                 }
                 self.found = Some(Box::new(self.missing(step, end - self.latest)));
                 continue;
@@ -187,9 +189,14 @@ impl Player {
                     self.tally.sent += 1;
                     return Turn::Send { peer: step.peer, datagram };
                 }
-                Deed::Await(_) => {}
+                Deed::Await(_) | Deed::Connect => {}
             }
         }
+    }
+
+    /// The target has the place.
+    pub fn connected(&mut self, now: Duration) {
+        self.done.insert(self.next, now);
     }
 
     /// A peer was sent this.
@@ -297,7 +304,7 @@ impl Player {
     fn missing(&self, step: &Step, waited: Duration) -> Difference {
         let expected = match &step.deed {
             Deed::Await(message) => message.in_short(),
-            _ => String::new(),
+            _ => "the target takes the transferor's place".to_owned(),
         };
         let last = self.script.steps[..self.next].iter().next_back().map_or(0, |step| step.number);
         Difference {

@@ -67,6 +67,8 @@ pub enum Deed {
     Await(Message),
     /// It begins to speak.
     Speak(Stream),
+    /// The target takes the place, which no message need tell.
+    Connect,
 }
 
 /// What a party sends as RTP.
@@ -100,6 +102,7 @@ impl Script {
         writer.script.requests_at = writer.requests_at();
         writer.script.named = writer.named(recording);
         writer.streams(recording);
+        writer.connection(recording);
         if !writer.script.steps.iter().any(|step| matches!(step.deed, Deed::Send { .. })) {
             return Err(ReplayError::NotPlayable(
                 "no peer has sent anything in this trace: there is nothing to play".to_owned(),
@@ -269,26 +272,23 @@ impl Writer {
     fn streams(&mut self, recording: &Recording) {
         let media = recording.transfer.media.as_ref();
         let facts = media.and_then(|media| media.at_call_end.as_ref().or(media.when_over.as_ref()));
-        let Some((facts, began)) = facts.zip(recording.trace.began_ms) else { return };
-        let parties: Vec<_> = self.script.parties.iter().map(|(party, peer)| (party.clone(), *peer)).collect();
-        for (party, peer) in parties {
-            let of_party = facts.parties.iter().filter(|facts| facts.party == party);
-            let spoke = of_party.filter_map(|facts| Some((facts.first_packet_ms?, facts.received)));
-            let Some((first, packets)) = spoke.filter(|(_, packets)| *packets > 0).max_by_key(|(_, packets)| *packets)
-            else {
-                continue;
-            };
-            // Both are whole milliseconds, cut off: it was up to one earlier than the difference says. It is not earlier than both
-            // descriptions, though, as nobody can send before.
-            let at = Duration::from_millis(first.saturating_sub(began).saturating_sub(1));
-            let Some((ready, payload_type)) = self.described(&party) else { continue };
-            let later = self.script.steps.iter().skip(ready).position(|step| step.at > at);
-            let place = later.map_or(self.script.steps.len(), |later| ready + later);
-            let before = &self.script.steps[place - 1];
+        for (party, peer) in self.script.parties.clone() {
+            let of_party = facts.into_iter().flat_map(|facts| &facts.parties).filter(|facts| facts.party == party);
+            let packets = of_party.map(|facts| facts.received).max().unwrap_or_default();
+            let first = recording.marks.first_packets_ms.get(&party).filter(|_| packets > 0);
+            // Nobody can send before both have described their media.
+            let (Some(first), Some((ready, payload_type))) = (first, self.described(&party)) else { continue };
             let stream = Stream { payload_type, packets: packets.min(PACKETS_MAX) };
-            let step = Step { number: before.number, at: at.max(before.at), peer, party, deed: Deed::Speak(stream) };
-            self.insert(place, step);
+            self.insert(ready, *first, peer, &party, Deed::Speak(stream));
         }
+    }
+
+    /// Puts the target's taking the place between the messages.
+    fn connection(&mut self, recording: &Recording) {
+        let (Some(at), Some(party)) = (recording.marks.connected_ms, &recording.transfer.target) else { return };
+        let peer = self.script.parties.get(party).copied().unwrap_or_default();
+        let ready = self.described(party).map_or(0, |(ready, _)| ready);
+        self.insert(ready, at, peer, party, Deed::Connect);
     }
 
     /// The step from which on a party can send: it has described its media and been told the pivot's. With the payload type that both have.
@@ -309,15 +309,20 @@ impl Writer {
         None
     }
 
-    /// Steps name others by their index.
-    fn insert(&mut self, place: usize, step: Step) {
+    /// Puts a step where it was in time, but not in front of the step `ready`. Steps name others by their index.
+    fn insert(&mut self, ready: usize, at_ms: f64, peer: usize, party: &str, deed: Deed) {
+        let at = Duration::from_micros((at_ms.clamp(0.0, LENGTH_MAX_MS) * 1000.0).round() as u64);
+        let later = self.script.steps.iter().skip(ready).position(|step| step.at > at);
+        let place = later.map_or(self.script.steps.len(), |later| ready + later);
+        let before = place.checked_sub(1).and_then(|before| self.script.steps.get(before));
+        let (number, at) = before.map_or((0, at), |before| (before.number, at.max(before.at)));
         for step in &mut self.script.steps {
             match &mut step.deed {
                 Deed::Again(other) | Deed::Send { answers: Some(other), .. } if *other >= place => *other += 1,
                 _ => {}
             }
         }
-        self.script.steps.insert(place, step);
+        self.script.steps.insert(place, Step { number, at, peer, party: party.to_owned(), deed });
     }
 }
 

@@ -73,14 +73,15 @@ fn trace() -> Vec<Value> {
 }
 
 fn bundle(trace: &[Value]) -> Vec<u8> {
-    let party = json!({ "party": "caller", "first_packet_ms": 1_062, "received": 7 });
-    let transfer = json!({ "transfer": "x-1", "state": "done", "media": { "when_over": { "parties": [party] }, "at_call_end": null } });
+    let party = json!({ "party": "caller", "received": 7 });
+    let transfer = json!({ "transfer": "x-1", "state": "done", "target": "agent", "media": { "when_over": { "parties": [party] }, "at_call_end": null } });
     let files = [
         ("transfer.json", transfer),
         ("call.json", json!({ "call_id": "c1@203.0.113.5", "transfers": ["x-0", "x-1"] })),
         ("timeline.json", json!({ "parties": [] })),
         ("settings.json", serde_json::to_value(Setup::default()).expect("JSON")),
-        ("trace.json", json!({ "is_kept": true, "began_ms": 1_000, "left_out": 0, "messages": trace })),
+        ("marks.json", json!({ "connected_ms": 85.5, "first_packets_ms": { "caller": 61.0 } })),
+        ("trace.json", json!({ "is_kept": true, "left_out": 0, "messages": trace })),
     ];
     let mut tar = tar::Builder::new(Vec::new());
     for (name, content) in files {
@@ -164,6 +165,10 @@ fn play(player: &mut Player, mut change: impl FnMut(String) -> Vec<String>) -> (
     loop {
         match player.turn(now) {
             Turn::Wait(until) => now = until,
+            Turn::Connect => {
+                turns.push((now, Turn::Connect));
+                player.connected(now);
+            }
             end @ (Turn::Same | Turn::Different(_)) => return (turns, end),
             turn => {
                 turns.push((now, turn.clone()));
@@ -216,6 +221,10 @@ fn a_recorded_call_is_played_with_the_names_of_now() {
     let spoken = turns.iter().find(|(_, turn)| *turn == speak).expect("the caller speaks");
     // The INVITE once more 20 ms behind the first, the agent's answer 10 ms behind the pivot's INVITE, and 1 ms.
     assert_eq!(spoken.0, Duration::from_millis(31));
+    let at = |wanted: &dyn Fn(&Turn) -> bool| turns.iter().position(|(_, turn)| wanted(turn)).expect("it is there");
+    let bye = at(&|turn| matches!(turn, Turn::Send { datagram, .. } if datagram.starts_with(b"BYE")));
+    let connect = at(&|turn| *turn == Turn::Connect);
+    assert_eq!(connect + 1, bye, "nobody hangs up before the target has the place");
     assert_eq!(turns.first().map(|(at, _)| *at), Some(Duration::ZERO));
     assert_eq!(turns.get(1).map(|(at, _)| *at), Some(Duration::from_millis(20)));
 }
@@ -326,6 +335,7 @@ fn a_damaged_bundle_is_refused_or_played_and_breaks_nothing() {
                 match player.turn(now) {
                     Turn::Wait(until) => now = until,
                     Turn::Send { datagram, .. } => player.received(0, &datagram, now),
+                    Turn::Connect => player.connected(now),
                     _ => {}
                 }
             }
