@@ -15,7 +15,7 @@ use patchcord_relay::command::{
     Command, CutOver, EgressMode, LatchMode, LatchPolicy, LegSpec, Relaying, Source, SourceChange, Trigger,
 };
 use patchcord_relay::ids::{Component, CutOverId, LegId, PortId};
-use patchcord_relay::media::{Codec, Direction, EncodingName, Frames, Repeat};
+use patchcord_relay::media::{Codec, Direction, EncodingName, Frames, Repeat, Sending};
 use patchcord_relay::time::MonoTime;
 use patchcord_relay::{Datagram, Shard, ShardConfig};
 use patchcord_rtp::{CompoundWriter, NtpTime, PayloadType, RtpHeader, RtpTimestamp, SenderInfo, SequenceNumber, Ssrc};
@@ -286,7 +286,14 @@ fn spec(leg: u32, muxed: bool) -> LegSpec {
 
 fn codec(number: u8) -> Codec {
     let encoding = EncodingName::new("PCMU").expect("a short name");
-    Codec { payload_type: payload_type(number), encoding, clock_rate: 8000, channels: 1, fmtp: None }
+    Codec {
+        payload_type: payload_type(number),
+        encoding,
+        clock_rate: 8000,
+        channels: 1,
+        fmtp: None,
+        sending: Sending::default(),
+    }
 }
 
 fn payload_type(number: u8) -> PayloadType {

@@ -22,6 +22,7 @@ pub fn sdp(bytes: &[u8]) {
         rtcp: Some(RtcpAttribute { port: 30_001, address: None }),
         rtcp_mux: true,
         ptime_ms: Some(20),
+        without_maxptime: false,
         keys: None,
         ice: Ice::Remove,
     };

@@ -91,11 +91,7 @@ fn main() {
     tell("the transferee hangs up");
     transferee.request(&mut out, "BYE", "", "");
     let _bye = agent.must_take("BYE");
-    patchcord_tests::eventually("the relay has no call", || {
-        let calls = relay.client().get("/v1/calls")["calls"].as_array().unwrap().len();
-        let legs: u64 = relay.client().workers().iter().filter_map(|worker| worker["legs"].as_u64()).sum();
-        (calls == 0 && legs == 0).then_some(())
-    });
+    relay.client().must_be_idle();
     tell_asked();
     tell("  check: the relay has no call and no leg left behind");
 }

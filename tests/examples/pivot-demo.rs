@@ -147,11 +147,7 @@ fn main() {
     tell("the caller hangs up");
     caller.request(&mut out, "BYE", "", "");
     let _bye = target.must_take("BYE");
-    eventually("the relay has no call", || {
-        let calls = relay.client().get("/v1/calls")["calls"].as_array().unwrap().len();
-        let legs: u64 = relay.client().workers().iter().filter_map(|worker| worker["legs"].as_u64()).sum();
-        (calls == 0 && legs == 0).then_some(())
-    });
+    relay.client().must_be_idle();
     tell("  check: the relay has no call and no leg left behind");
     let call = eventually("the call is on record", || {
         let call = relay.client().get("/v1/records/calls?limit=1")["calls"][0].clone();

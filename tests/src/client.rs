@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use ureq::http::Request;
 
 use crate::events::Events;
-use crate::wait::{PATIENCE, poll};
+use crate::wait::{PATIENCE, eventually, poll};
 
 /// How long an answer may take; the tests do not measure with it.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -169,6 +169,55 @@ impl Client {
         poll(is_so).unwrap_or_else(|| panic!("{call} has not {count} parties but {}", self.call(call)["parties"]));
     }
 
+    /// The names of all calls.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    #[must_use]
+    pub fn calls(&self) -> Vec<String> {
+        let list = self.get("/v1/calls");
+        let calls = list["calls"].as_array().expect("a list of calls");
+        calls.iter().map(|call| call["call"].as_str().expect("a call has a name").to_owned()).collect()
+    }
+
+    /// The only call there is.
+    ///
+    /// # Panics
+    /// If there is none, or another one beside it.
+    #[must_use]
+    pub fn only_call(&self) -> String {
+        let calls = self.calls();
+        assert_eq!(calls.len(), 1, "{calls:?}");
+        calls.into_iter().next().expect("there is one")
+    }
+
+    /// Waits until the relay has no call, and no worker a leg.
+    ///
+    /// # Panics
+    /// If it does not come to that.
+    pub fn must_be_idle(&self) {
+        eventually("the relay has no call", || self.calls().is_empty().then_some(()));
+        let is_free = |worker: &Value| worker["legs"].as_u64() == Some(0);
+        eventually("no worker has a leg", || self.workers().iter().all(is_free).then_some(()));
+    }
+
+    /// Waits until both parties of each of these calls have been sent so many packets more.
+    ///
+    /// # Panics
+    /// If somebody is not sent them.
+    pub fn wait_for_talk_in(&self, calls: &[impl AsRef<str>], packets: u64) {
+        let before: Vec<_> = calls.iter().map(|call| sent(&self.call(call.as_ref()))).collect();
+        for (call, before) in calls.iter().zip(before) {
+            let call = call.as_ref();
+            assert_eq!(before.len(), 2, "{call} has two parties");
+            eventually(&format!("both parties of {call} are sent {packets} packets more"), || {
+                let now = sent(&self.call(call));
+                let enough = before.iter().zip(&now).all(|(before, now)| *now >= before + packets);
+                enough.then_some(())
+            });
+        }
+    }
+
     /// The counters of all workers.
     ///
     /// # Panics
@@ -192,4 +241,10 @@ impl Client {
         assert_eq!(response.status().as_u16(), 200, "the event stream");
         Events::open(response.into_body())
     }
+}
+
+/// How many packets each leg of a call has been sent.
+fn sent(call: &Value) -> Vec<u64> {
+    let legs = call["legs"].as_array().expect("a call has a list of legs");
+    legs.iter().map(|leg| leg["sent"]["packets"].as_u64().expect("a count")).collect()
 }

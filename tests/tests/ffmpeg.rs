@@ -58,6 +58,8 @@ struct Speaks {
     suite: Option<&'static str>,
     /// Opus and nothing else; if not, PCMU and nothing else.
     opus: bool,
+    /// Packets of so many milliseconds that it sends and wants; 0: of 20, and it asks for none.
+    ptime_ms: u32,
 }
 
 #[test]
@@ -68,24 +70,25 @@ fn a_transfer_between_ffmpegs_is_heard_in_its_order() {
 #[test]
 fn a_transfer_from_a_secured_ffmpeg_to_a_plain_one_is_heard_in_its_order() {
     let suites = [Some("AES_CM_128_HMAC_SHA1_80"), Some("AES_CM_128_HMAC_SHA1_32"), None];
-    transfer("ffmpeg-srtp", suites.map(|suite| Speaks { suite, opus: false }));
+    transfer("ffmpeg-srtp", suites.map(|suite| Speaks { suite, ..Speaks::default() }));
 }
 
 #[test]
 fn a_transfer_to_a_secured_ffmpeg_of_another_suite_is_heard_in_its_order() {
     let suites = [Some("AES_CM_128_HMAC_SHA1_80"), None, Some("AES_CM_128_HMAC_SHA1_32")];
-    transfer("ffmpeg-to-srtp", suites.map(|suite| Speaks { suite, opus: false }));
+    transfer("ffmpeg-to-srtp", suites.map(|suite| Speaks { suite, ..Speaks::default() }));
 }
 
 #[test]
 fn a_transfer_from_an_agent_with_opus_is_heard_in_its_order() {
-    transfer("ffmpeg-opus-agent", [false, true, false].map(|opus| Speaks { opus, suite: None }));
+    transfer("ffmpeg-opus-agent", [false, true, false].map(|opus| Speaks { opus, ..Speaks::default() }));
 }
 
 #[test]
-fn a_transferee_with_secured_opus_is_transferred_between_telephones() {
-    let suite = Some("AES_CM_128_HMAC_SHA1_80");
-    transfer("ffmpeg-opus-transferee", [Speaks { suite, opus: true }, Speaks::default(), Speaks::default()]);
+fn a_transferee_with_secured_opus_in_40_ms_is_transferred_between_telephones() {
+    let transferee = Speaks { suite: Some("AES_CM_128_HMAC_SHA1_80"), opus: true, ptime_ms: 40 };
+    let agent = Speaks { ptime_ms: 30, ..Speaks::default() };
+    transfer("ffmpeg-opus-transferee", [transferee, agent, Speaks::default()]);
 }
 
 /// Transferee, agent and target.
@@ -109,6 +112,12 @@ fn transfer(folder: &str, speaks: [Speaks; 3]) {
         events.wait_for_that("first-packet", PATIENCE, |event| event["party"] == party);
     }
     heard_more(client, "transferee", TALK);
+    if speaks[1].ptime_ms != 0 {
+        let sent = &client.leg("c1", "agent")["sent"];
+        let [packets, bytes] = ["packets", "bytes"].map(|key| sent[key].as_u64().unwrap());
+        // A header, and 8 bytes of PCMU a millisecond.
+        assert_eq!(bytes, packets * u64::from(12 + 8 * speaks[1].ptime_ms), "{sent}");
+    }
 
     client.command("c1", json!({"command": "hold", "party": "transferee"}));
     let held = events
@@ -225,7 +234,7 @@ fn compare_pieces(heard: &[i16], sound: &Sound, same: f64) {
 impl Party {
     /// A party that listens already, and has something to say.
     fn listen(name: &'static str, speaks: Speaks, folder: &Path) -> Self {
-        let Speaks { suite, opus } = speaks;
+        let Speaks { suite, opus, .. } = speaks;
         let speech = voices::audio(&voices::stream(name));
         let [says, heard, session] = ["says.wav", "heard.wav", "sdp"].map(|end| folder.join(format!("{name}.{end}")));
         wav::write_file(&says, &speech.looped(SPEECH)).unwrap();
@@ -254,7 +263,14 @@ impl Party {
     /// Gives the call a leg for it, with a port of its own for RTCP, as ffmpeg has.
     fn join(&self, client: &Client) {
         let remote = format!("127.0.0.1:{}", self.receives.first);
-        let codec = if self.speaks.opus { "96 opus/48000/2" } else { "PCMU" };
+        let Speaks { opus, ptime_ms, .. } = self.speaks;
+        let codec = match (opus, ptime_ms) {
+            (true, 0) => json!("96 opus/48000/2"),
+            (false, 0) => json!("PCMU"),
+            (true, _) => json!({"payload_type": 96, "encoding": "opus", "clock_rate": 48000, "channels": 2,
+                "ptime_ms": ptime_ms, "bitrate": 40_000}),
+            (false, _) => json!({"payload_type": 0, "encoding": "PCMU", "clock_rate": 8000, "ptime_ms": ptime_ms}),
+        };
         let create = json!({"command": "leg-create", "party": self.name, "remote": remote, "codecs": [codec],
             "rtcp_mux": false, "latch": {"mode": "off", "strict": false}});
         client.command("c1", create);
@@ -267,19 +283,22 @@ impl Party {
     /// Speaks until it is dropped.
     fn speak(&self, client: &Client) -> Process {
         let local = address(&client.leg("c1", self.name), "local");
+        let ptime_ms = if self.speaks.ptime_ms == 0 { 20 } else { self.speaks.ptime_ms };
         let mut command = ffmpeg();
         command.arg("-re").arg("-i").arg(&self.says);
         if self.speaks.opus {
-            command.args(["-c:a", "libopus", "-b:a", "40k", "-ar", "48000", "-payload_type", "96", "-f", "rtp"]);
+            command.args(["-c:a", "libopus", "-b:a", "40k", "-ar", "48000", "-frame_duration", &ptime_ms.to_string()]);
+            command.args(["-payload_type", "96", "-f", "rtp"]);
         } else {
             command.args(["-c:a", "pcm_mulaw", "-f", "rtp"]);
         }
-        // 20 ms of PCMU a packet: 160 bytes and the header; Opus has one frame a packet.
+        // So much of PCMU a packet, and the header; Opus has one frame a packet.
+        let packet = if self.speaks.opus { 1200 } else { 12 + 8 * ptime_ms };
         match self.speaks.suite {
             Some(suite) => command
                 .args(["-srtp_out_suite", as_ffmpeg_has_it(suite), "-srtp_out_params", SPEAKS])
-                .arg(format!("srtp://{local}?pkt_size=172")),
-            None => command.arg(format!("rtp://{local}?pkt_size=172")),
+                .arg(format!("srtp://{local}?pkt_size={packet}")),
+            None => command.arg(format!("rtp://{local}?pkt_size={packet}")),
         };
         Process::start(&format!("{}'s sender", self.name), command.stdout(Stdio::null()))
     }

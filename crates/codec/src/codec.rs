@@ -1,11 +1,12 @@
 //! What can be transcoded, as SDP names it.
 
 mod opus_parameters;
+mod packet_time;
 
 use crate::audio::TELEPHONE_RATE;
 use crate::g711::Law;
-pub(crate) use opus_parameters::OPUS_BITRATES;
-pub use opus_parameters::OpusParameters;
+pub use opus_parameters::{OPUS_BITRATES, OpusParameters};
+pub use packet_time::{PTIME_MS, PTIME_USUAL_MS, sent_ms};
 
 /// The longest packet of every codec but Opus, in milliseconds (RFC 3551 4.2: a receiver should take up to 200 ms).
 pub const PACKET_MAX_MS: u32 = 200;

@@ -147,8 +147,8 @@ impl JitterBuffer {
             return self.play();
         };
         // What is less than a packet is not worth a disturbance, and the first packet is late by up to that: it is played
-        // when the player next asks.
-        let packet = i64::from(units);
+        // when the player next asks. Of packets that are shorter than what it plays at a time it asks for several at once.
+        let packet = i64::from(units).max(self.ms(self.config.packet_ms.into()));
         let ahead = self.ahead(now, next);
         let is_too_soon = ahead < -packet / 4;
         let is_too_late = ahead > if is_quiet { packet } else { packet * 5 / 4 };

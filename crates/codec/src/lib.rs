@@ -34,7 +34,7 @@ pub mod tone;
 pub mod wav;
 
 pub use audio::{Audio, TELEPHONE_RATE};
-pub use codec::Codec;
+pub use codec::{Codec, PTIME_MS};
 pub use country::Country;
 pub use decoder::{DecodeError, Decoder};
 pub use encoder::{EncodeError, Encoder, EncoderOptions};

@@ -78,14 +78,21 @@ fn encoded_in(format: &media::Codec) -> Option<Codec> {
 mod tests {
     use patchcord_codec::Decoder;
     use patchcord_codec::dtmf::{Detector, Event};
-    use patchcord_relay::media::EncodingName;
+    use patchcord_relay::media::{EncodingName, Sending};
     use patchcord_rtp::PayloadType;
 
     use super::*;
 
     fn format(encoding: &str, clock_rate: u32, channels: u8) -> media::Codec {
         let encoding = EncodingName::new(encoding).expect("a short name");
-        media::Codec { payload_type: PayloadType::default(), encoding, clock_rate, channels, fmtp: None }
+        media::Codec {
+            payload_type: PayloadType::default(),
+            encoding,
+            clock_rate,
+            channels,
+            fmtp: None,
+            sending: Sending::default(),
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{CannotTranscode, Transcoder};
 
 /// The longest gap that is filled, in milliseconds. Nothing that is made up is heard for as long.
 pub(crate) const FILLED_MAX_MS: u32 = 200;
-/// Shorter gaps in the timestamps alone are no pause of the source, in milliseconds: a packet of what waits must fit in.
+/// Shorter gaps in the timestamps alone are no pause of the source, in milliseconds.
 const PAUSE_MIN_MS: u32 = 20;
 /// Sources whose timestamps are off by this much or less are believed to go on evenly, in milliseconds.
 pub(crate) const UNEVEN_MAX_MS: u32 = 5;
@@ -33,7 +33,8 @@ pub(crate) enum Follows {
 }
 
 impl Follows {
-    pub(crate) const fn of(timeline: &Timeline, timestamp: RtpTimestamp, is_lossy: bool) -> Self {
+    /// `packet_ms` is the length of what is made: a packet of what waits must fit into a pause.
+    pub(crate) fn of(timeline: &Timeline, timestamp: RtpTimestamp, is_lossy: bool, packet_ms: u32) -> Self {
         let gap = timeline.gap(timestamp);
         let (filled_max, uneven_max) = (timeline.units(FILLED_MAX_MS), timeline.units(UNEVEN_MAX_MS));
         if gap < -filled_max || gap > timeline.units(PAUSE_MAX_MS) {
@@ -42,7 +43,7 @@ impl Follows {
             Self::Shifted
         } else if gap <= 0 || !is_lossy && gap <= uneven_max {
             Self::On
-        } else if is_lossy && gap <= filled_max || gap < timeline.units(PAUSE_MIN_MS) {
+        } else if is_lossy && gap <= filled_max || gap < timeline.units(PAUSE_MIN_MS.max(packet_ms)) {
             Self::Filled(gap)
         } else {
             Self::Paused
@@ -63,7 +64,8 @@ impl Transcoder {
         if self.take_beside_key(codec, header, payload, emit) {
             return;
         }
-        let follows = self.timeline.map(|timeline| Follows::of(&timeline, header.timestamp, self.missing > 0));
+        let (is_lossy, packet_ms) = (self.missing > 0, self.outlet.packet_ms());
+        let follows = self.timeline.map(|timeline| Follows::of(&timeline, header.timestamp, is_lossy, packet_ms));
         match follows {
             None | Some(Follows::On) => {}
             Some(Follows::Filled(units)) => self.fill(units, (self.from() == codec).then_some(payload), emit),

@@ -14,6 +14,11 @@ pub struct Format {
     pub payload_type: PayloadType,
     /// What it stands for.
     pub meaning: Meaning,
+    /// The packet time that the party would like to be sent, in milliseconds, where this is encoded for it; 0: it does not say. See
+    /// [`Codec::packet_ms`].
+    pub ptime_ms: u32,
+    /// Bits a second that are to be spent on it then, where the codec has the choice; `None`: as is usual.
+    pub bitrate: Option<u32>,
 }
 
 /// What a payload type stands for.
@@ -47,7 +52,18 @@ impl Format {
         } else {
             Codec::of(encoding, clock_rate, channels, fmtp).map_or(Meaning::Other, Meaning::Audio)
         };
-        Self { payload_type, meaning }
+        Self { payload_type, meaning, ptime_ms: 0, bitrate: None }
+    }
+
+    /// What a listener of these formats is sent: its first audio.
+    pub(crate) fn spoken(formats: &[Self]) -> Option<(&Self, Codec)> {
+        formats.iter().find_map(|format| Some((format, format.meaning.audio()?)))
+    }
+
+    /// The same, as it is to be encoded: [`Format::ptime_ms`] and [`Format::bitrate`].
+    #[must_use]
+    pub const fn encoded(self, ptime_ms: u32, bitrate: Option<u32>) -> Self {
+        Self { ptime_ms, bitrate, ..self }
     }
 }
 
@@ -99,7 +115,7 @@ mod tests {
     fn comfort_noise_is_known_unannounced_unless_its_number_is_taken() {
         let number = PayloadType::new(13).expect("7 bits");
         assert_eq!(Meaning::of(number, &[]), Meaning::ComfortNoise { clock_rate: 8000 });
-        let taken = Format { payload_type: number, meaning: Meaning::Other };
+        let taken = Format { payload_type: number, meaning: Meaning::Other, ptime_ms: 0, bitrate: None };
         assert_eq!(Meaning::of(number, &[taken]), Meaning::Other);
     }
 }

@@ -56,16 +56,16 @@ impl<V> HeardKey<V> {
         match &mut self.signal {
             Signal::Event(told) => {
                 told.tell(press.length_ms.unwrap_or(until_ms).min(until_ms), false, outlet, emit);
-                outlet.skip(1);
+                outlet.pause(emit);
             }
             Signal::Tone(tone) => {
-                let frame = outlet.frame();
+                let tick = outlet.tick();
                 let left_ms = press.length_ms.map_or(TICK_MS, |length| length.saturating_sub(press.elapsed_ms));
-                let len = frame * left_ms.min(TICK_MS) as usize / TICK_MS as usize;
+                let len = tick * left_ms.min(TICK_MS) as usize / TICK_MS as usize;
                 let samples = outlet.samples();
-                let whole = samples.len() + frame;
+                let whole = samples.len() + tick;
                 samples.extend(tone.samples(len));
-                if len < frame {
+                if len < tick {
                     samples.extend(tone.release());
                 }
                 samples.resize(whole, 0);
@@ -79,7 +79,9 @@ impl<V> HeardKey<V> {
         match &mut self.signal {
             Signal::Event(told) => told.tell(length_ms.unwrap_or_default(), true, outlet, emit),
             Signal::Tone(tone) => {
-                for (sample, faded) in outlet.samples().iter_mut().zip(tone.release()) {
+                // What waits from before is the tone.
+                let before = outlet.samples().len().saturating_sub(outlet.tick());
+                for (sample, faded) in outlet.samples()[before..].iter_mut().zip(tone.release()) {
                     *sample = sample.saturating_add(faded);
                 }
             }

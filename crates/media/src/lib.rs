@@ -5,7 +5,7 @@
 //! heard the source itself, and no two clocks can drift apart. Only behind a gap packets wait, for two packets or 60 ms of media.
 //!
 //! ```text
-//!  RTP -> window -> decoder -> resampler -> frames of 20 ms -> encoder -> RTP
+//!  RTP -> window -> decoder -> resampler -> whole packets   -> encoder -> RTP
 //!         order,    gaps are   where no                        DTX        one SSRC, one count,
 //!         SSRC      filled     rate is shared                             the source's time
 //!             \-> telephone-event, comfort noise: renumbered, scaled -------^

@@ -4,7 +4,7 @@ use patchcord_codec::dtmf::Digit;
 use patchcord_rtp::{RtpHeader, RtpTimestamp, TelephoneEvent};
 
 use crate::Transcoder;
-use crate::outlet::{Emit, PACKETS_PER_SECOND};
+use crate::outlet::Emit;
 
 /// An event's timestamp may be this far behind the audio beside it, and this far ahead of it, in milliseconds: keys are noticed late,
 /// and held long before the audio goes on. Beyond, it is of another clock.
@@ -34,7 +34,8 @@ impl Transcoder {
         let duration = u16::try_from(scale(named.clock_rate)).unwrap_or(u16::MAX);
         let audio_clock_rate = self.to().clock_rate();
         // An event takes a packet's time at least.
-        let units = scale(audio_clock_rate).max(u64::from(audio_clock_rate / PACKETS_PER_SECOND));
+        let packet = u64::from(audio_clock_rate) * u64::from(self.outlet.packet_ms()) / 1000;
+        let units = scale(audio_clock_rate).max(packet);
         let mut scaled = [0; TelephoneEvent::LEN];
         TelephoneEvent { duration, ..event }.write(&mut scaled);
         let units = i64::try_from(units).unwrap_or(0);

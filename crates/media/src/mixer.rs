@@ -15,7 +15,8 @@ use crate::prompt::Prompt;
 use crate::transcoder::Named;
 use crate::voice::{NARROW, Noticed, Voice, WIDE};
 
-/// How often [`Mixer::tick`] is to be called: RFC 3551 4.2 has packets of 20 ms as the default.
+/// How often [`Mixer::tick`] is to be called: RFC 3551 4.2 has packets of 20 ms as the default. A listener that asks for other packets is
+/// sent these as soon as they are full.
 pub const TICK: Duration = Duration::from_millis(20);
 
 /// Mixes parties for each other. `V` names those who speak, `L` those who listen: mostly the same people.
@@ -125,11 +126,8 @@ impl<V: Copy + Ord, L: Copy + Ord> Mixer<V, L> {
         match self.listeners.get_mut(&listener) {
             Some(known) => known.talkers = talkers,
             None => {
-                let (payload_type, codec) = to
-                    .iter()
-                    .find_map(|format| Some((format.payload_type, format.meaning.audio()?)))
-                    .ok_or(CannotTranscode::NoListener)?;
-                let outlet = Outlet::new(payload_type, codec, codec.sample_rate_for(WIDE), seed)?;
+                let (format, codec) = Format::spoken(to).ok_or(CannotTranscode::NoListener)?;
+                let outlet = Outlet::new(format, codec, codec.sample_rate_for(WIDE), seed)?;
                 let events = Named::events(to, codec.clock_rate());
                 let heard = Listener {
                     talkers,
@@ -267,7 +265,7 @@ impl<V: Copy + Ord> Listener<V> {
     /// Adds up what it hears.
     fn hear(&mut self, voices: &BTreeMap<V, Voice>, sum: &mut Vec<i32>) {
         sum.clear();
-        sum.resize((self.mixed_at / crate::outlet::PACKETS_PER_SECOND) as usize, 0);
+        sum.resize((self.mixed_at / crate::outlet::TICKS_PER_SECOND) as usize, 0);
         for (talker, gain) in &self.talkers {
             let Some(voice) = voices.get(talker) else { continue };
             let samples = sum.iter_mut().zip(voice.samples(self.mixed_at == WIDE));

@@ -4,18 +4,23 @@ use patchcord_codec::{Codec, Encoder, EncoderOptions};
 use patchcord_rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 
 use crate::CannotTranscode;
+use crate::format::Format;
 use crate::random::Random;
 
 /// Takes the packets that are made.
 pub(crate) type Emit<'a> = dyn FnMut(&RtpHeader, &[u8]) + 'a;
 
-/// Packets of audio a second: RFC 3551 4.2 and table 1 have 20 ms as the default.
-pub(crate) const PACKETS_PER_SECOND: u32 = 50;
+/// Ticks of a mix in a second, and packets of audio where a listener asks for nothing else: RFC 3551 4.2 and table 1 have 20 ms as the
+/// default.
+pub(crate) const TICKS_PER_SECOND: u32 = 50;
 
 /// Encodes and numbers. Places are in timestamp units of the stream from its beginning; they do not wrap.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     encoder: Encoder,
+    options: EncoderOptions,
+    /// Audio of a whole packet, in milliseconds.
+    packet_ms: u32,
     payload_type: PayloadType,
     ssrc: Ssrc,
     /// Of the next packet.
@@ -37,22 +42,22 @@ pub(crate) struct Outlet {
 }
 
 impl Outlet {
-    pub(crate) fn new(
-        payload_type: PayloadType,
-        codec: Codec,
-        sample_rate: u32,
-        seed: u64,
-    ) -> Result<Self, CannotTranscode> {
-        let encoder = Encoder::new(codec, sample_rate, EncoderOptions::default())?;
+    /// In `codec`, which is the listener's `format`.
+    pub(crate) fn new(format: &Format, codec: Codec, sample_rate: u32, seed: u64) -> Result<Self, CannotTranscode> {
+        let options = EncoderOptions { bitrate: format.bitrate, ..EncoderOptions::default() };
+        let encoder = Encoder::new(codec, sample_rate, options)?;
+        let packet_ms = codec.packet_ms(format.ptime_ms);
         let mut random = Random::new(seed);
         Ok(Self {
             encoder,
-            payload_type,
+            options,
+            packet_ms,
+            payload_type: format.payload_type,
             ssrc: Ssrc(random.next_u32()),
             sequence: SequenceNumber(random.next_u32() as u16),
             origin: RtpTimestamp(random.next_u32()),
             waiting: Vec::new(),
-            frame: (sample_rate / PACKETS_PER_SECOND) as usize,
+            frame: samples_in(packet_ms, sample_rate),
             place: 0,
             mark: (0, 0),
             begins_talkspurt: true,
@@ -73,23 +78,44 @@ impl Outlet {
         self.packets
     }
 
-    /// Samples of a whole packet.
-    pub(crate) const fn frame(&self) -> usize {
-        self.frame
+    /// Audio of a whole packet, in milliseconds.
+    pub(crate) const fn packet_ms(&self) -> u32 {
+        self.packet_ms
+    }
+
+    /// Samples of a tick.
+    pub(crate) const fn tick(&self) -> usize {
+        (self.sample_rate() / TICKS_PER_SECOND) as usize
     }
 
     /// From here on samples have another rate; there must be none that wait.
     pub(crate) fn set_sample_rate(&mut self, sample_rate: u32) -> Result<(), CannotTranscode> {
-        self.encoder = Encoder::new(*self.encoder.codec(), sample_rate, EncoderOptions::default())?;
-        self.frame = (sample_rate / PACKETS_PER_SECOND) as usize;
+        self.encoder = Encoder::new(*self.encoder.codec(), sample_rate, self.options)?;
+        self.frame = samples_in(self.packet_ms, sample_rate);
         Ok(())
     }
 
-    /// Leaves out so many whole packets, which nobody hears any more; there must be no samples that wait.
-    pub(crate) fn skip(&mut self, packets: u64) {
-        let units = self.units(self.frame);
-        self.place = self.place.saturating_add((packets as i64).saturating_mul(units));
+    /// Leaves out so many ticks, which nobody hears any more. Samples that wait are heard with those that come next.
+    pub(crate) fn skip(&mut self, ticks: u64) {
+        let units = self.units(self.tick());
+        self.place = self.place.saturating_add((ticks as i64).saturating_mul(units));
         self.begins_talkspurt = true;
+    }
+
+    /// Nothing is heard for a tick, and nothing is sent. Samples that wait go out in their packet, with silence behind them.
+    pub(crate) fn pause(&mut self, emit: &mut Emit<'_>) {
+        if self.waiting.is_empty() {
+            return self.skip(1);
+        }
+        let tick = self.tick();
+        self.waiting.resize(self.waiting.len() + tick, 0);
+        self.send(emit);
+        if self.waiting.len() < tick {
+            // The packet is gone, and what is left is the silence behind it.
+            self.place = self.end();
+            self.waiting.clear();
+            self.begins_talkspurt = true;
+        }
     }
 
     /// Where samples are appended.
@@ -107,7 +133,7 @@ impl Outlet {
         let mut sent = 0;
         while let Some(frame) = self.waiting.get(sent..sent + self.frame) {
             self.payload.clear();
-            // Frames of 20 ms are legal for every codec, so that only libopus itself could fail; then nothing is sent, as in silence.
+            // Its packet times are legal for every codec, so that only libopus itself could fail; then nothing is sent, as in silence.
             let encoded = self.encoder.encode(frame, &mut self.payload);
             sent += self.frame;
             if encoded.is_ok() && !self.payload.is_empty() {
@@ -198,4 +224,8 @@ impl Outlet {
         let units = self.encoder.codec().timestamp_units(samples as u64, self.encoder.sample_rate());
         i64::try_from(units).unwrap_or(0)
     }
+}
+
+const fn samples_in(ms: u32, sample_rate: u32) -> usize {
+    (sample_rate as u64 * ms as u64 / 1000) as usize
 }

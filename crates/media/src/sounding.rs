@@ -73,7 +73,7 @@ impl Transcoder {
             let now = self.outlet.reach();
             return self.anchor(timestamp, clock_rate, now);
         };
-        match Follows::of(timeline, timestamp, self.missing > 0) {
+        match Follows::of(timeline, timestamp, self.missing > 0, self.outlet.packet_ms()) {
             Follows::Filled(units) => self.fill(units, None, emit),
             Follows::Paused => self.pause(timestamp, emit),
             // It is noticed late: then it is as long, and the audio that comes is cut.

@@ -69,11 +69,8 @@ impl Transcoder {
     /// One of them has no format that can be transcoded, or libopus makes no stream.
     pub fn new(from: &[Format], to: &[Format], seed: u64) -> Result<Self, CannotTranscode> {
         let source = from.iter().find_map(|format| format.meaning.audio()).ok_or(CannotTranscode::NoSource)?;
-        let (payload_type, codec) = to
-            .iter()
-            .find_map(|format| Some((format.payload_type, format.meaning.audio()?)))
-            .ok_or(CannotTranscode::NoListener)?;
-        let outlet = Outlet::new(payload_type, codec, encoder_rate(&source, &codec), seed)?;
+        let (format, codec) = Format::spoken(to).ok_or(CannotTranscode::NoListener)?;
+        let outlet = Outlet::new(format, codec, encoder_rate(&source, &codec), seed)?;
         let intake = Intake::new(source, outlet.sample_rate())?;
         let noise = Meaning::ComfortNoise { clock_rate: codec.clock_rate() };
         Ok(Self {

@@ -18,7 +18,7 @@ const QUIET_MAX: u16 = 100;
 
 /// Samples of one tick.
 const fn per_tick(rate: u32) -> usize {
-    (rate / crate::outlet::PACKETS_PER_SECOND) as usize
+    (rate / crate::outlet::TICKS_PER_SECOND) as usize
 }
 
 /// Something that a party has said, or pressed.

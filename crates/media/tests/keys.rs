@@ -4,7 +4,7 @@ mod support;
 
 use patchcord_codec::dtmf::{Detector, Event};
 use patchcord_rtp::TelephoneEvent;
-use support::{EVENT, EVENT_48, G722, Heard, L16, OPUS, PCMA, PCMU, Source, codec, packet, speech, transcoder};
+use support::{EVENT, EVENT_48, G722, Heard, L16, OPUS, PCMA, PCMU, Source, codec, frame, packet, speech, transcoder};
 
 const KEY: &str = "5";
 
@@ -95,7 +95,7 @@ fn a_key_is_a_tone_of_its_length_and_volume_whatever_the_codecs() {
         heard.check(to);
         assert_eq!(heard.markers(), [0], "{from} to {to}: the audio goes on evenly");
         assert_key(&heard, to, 200, 100);
-        let frame = codec(to).clock_rate() / 50;
+        let frame = frame(to);
         // The last packet may wait for what comes.
         let places: Vec<u32> = (0..24).map(|n| n * frame).collect();
         assert_eq!(heard.places(to)[..24], places, "{from} to {to}");

@@ -8,7 +8,7 @@ use patchcord_codec::tone::sine;
 use patchcord_media::{Mixer, TICK};
 use patchcord_rtp::{RtpHeader, TelephoneEvent};
 use proptest::prelude::*;
-use support::{EVENT, EVENT_48, G722, L16, OPUS, PCMA, PCMU, Source, codec, format, packet};
+use support::{EVENT, EVENT_48, G722, L16, OPUS, PCMA, PCMU, Source, codec, format, frame, packet};
 
 const START_NS: u64 = 1_000_000_000;
 const TICK_NS: u64 = TICK.as_nanos() as u64;
@@ -133,7 +133,7 @@ impl Room {
                 assert!(after.timestamp.wrapping_sub(before.timestamp) < 1 << 31, "{before:?} {after:?}");
             }
             let audio: Vec<_> = sent.iter().filter(|(_, header, _)| header.payload_type.get() == numbers[0]).collect();
-            let frame = codec(numbers[0]).clock_rate() / 50;
+            let frame = frame(numbers[0]);
             for pair in audio.windows(2) {
                 let step = pair[1].1.timestamp.wrapping_sub(pair[0].1.timestamp);
                 assert!(step == frame || step > frame && pair[1].1.marker, "{step}");

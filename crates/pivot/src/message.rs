@@ -389,7 +389,8 @@ pub enum Action {
         /// A sipfrag that ends in CRLF.
         body: Box<str>,
     },
-    /// Sends a REFER. A challenge is answered with the credentials that the dialog was begun with.
+    /// Sends a REFER. A challenge is answered with the credentials that the dialog was begun with, or, where they began it,
+    /// with those for whom they are.
     Refer {
         /// In which dialog.
         dialog: DialogId,

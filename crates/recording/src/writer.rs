@@ -81,7 +81,7 @@ pub struct Writer {
     recovered: Vec<Recovered>,
     thread: Option<JoinHandle<()>>,
     /// Held as long as anything is written.
-    _lock: File,
+    lock: File,
 }
 
 /// What both sides know of the queue.
@@ -122,7 +122,7 @@ impl Writer {
         let thread = Thread::new(settings, Arc::clone(&queue), Box::new(clock), Box::new(report));
         let thread = thread::Builder::new().name("patchcord-record".to_owned()).spawn(move || thread.run(&inbox));
         let thread = Some(thread.map_err(StartError::Thread)?);
-        Ok(Self { messages, queue, queue_packets, recovered, thread, _lock: lock })
+        Ok(Self { messages, queue, queue_packets, recovered, thread, lock })
     }
 
     /// Recordings that a process before left unfinished.
@@ -189,5 +189,7 @@ impl Drop for Writer {
         if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != thread::current().id()) {
             drop(thread.join());
         }
+        // Closing it does not do: a process that is just being started has the file too, until it executes its program (flock(2)).
+        let _ = self.lock.unlock();
     }
 }

@@ -147,6 +147,21 @@ fn reordered_doubled_and_jittering_packets_are_heard_as_they_were_said() {
 }
 
 #[test]
+fn packets_of_every_length_lie_where_they_were_said() {
+    for (number, ptime_ms) in [(PCMU, 10), (PCMU, 30), (G722, 40), (PCMU, 60), (OPUS, 10), (OPUS, 40), (OPUS, 60)] {
+        let mut alice = Party::new(number, ALICE);
+        alice.ptime_ms = ptime_ms;
+        let mut packets = alice.speech(500, 1200);
+        let clock_rate = if number == OPUS { 48_000 } else { 8000 };
+        alice.timestamp = alice.timestamp.wrapping_add(clock_rate * 13 / 10);
+        packets.extend(alice.speech(3000, 1200));
+        let (summary, samples) = record_tracks(vec![(track(1, "alice", &[number]), packets)], 5000);
+        assert_stretches(&heard(&samples, 8000, ALICE), &[(500, 1700), (3000, 4200)]);
+        assert_eq!(summary.counts.lost, 0, "{number} in {ptime_ms} ms");
+    }
+}
+
+#[test]
 fn a_stall_of_the_network_moves_nothing() {
     let (_, as_said) = record_one(Party::new(PCMU, ALICE).speech(100, 3000), 3200);
     let mut packets = Party::new(PCMU, ALICE).speech(100, 3000);

@@ -22,7 +22,7 @@ pub(crate) struct Shared {
     pub(crate) counts: Counts,
     pub(crate) folder: PathBuf,
     /// Keeps other processes away.
-    pub(crate) _lock: File,
+    lock: File,
 }
 
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Shared {
         let state = State { queue, spill: VecDeque::new(), is_full: false, is_closed: false, is_given_up: false };
         let counts = Counts::default();
         counts.waits(state.queue.len(), state.queue.octets());
-        Self { state: Mutex::new(state), changed: Condvar::new(), counts, folder, _lock: lock }
+        Self { state: Mutex::new(state), changed: Condvar::new(), counts, folder, lock }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -117,5 +117,12 @@ impl Shared {
             }
             Err(_) => self.lose(core::slice::from_ref(item)),
         }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Closing it does not do: a process that is just being started has the file too, until it executes its program (flock(2)).
+        let _ = self.lock.unlock();
     }
 }

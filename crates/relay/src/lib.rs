@@ -38,6 +38,7 @@ mod leg;
 mod outbox;
 mod player;
 mod rng;
+mod sending;
 mod shard;
 
 pub use datagram::{Datagram, Hop, Verdict};

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use arrayvec::ArrayString;
 use patchcord_rtp::PayloadType;
 
+pub use crate::sending::Sending;
+
 /// One entry of a leg's codec list, in the words of SDP's `a=rtpmap` (RFC 8866 6.6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Codec {
@@ -22,6 +24,8 @@ pub struct Codec {
     /// Parameters of the format, as behind the number in `a=fmtp` (RFC 8866 6.15). The engine hands them on to whoever
     /// transcodes, and does not read them.
     pub fmtp: Option<Fmtp>,
+    /// How the party is sent it, where it is encoded.
+    pub sending: Sending,
 }
 
 /// A codec's encoding name. It lies in the codec itself: lists of codecs are copied many times on their way from signalling to a
@@ -242,7 +246,7 @@ impl Frames {
     pub fn format(&self) -> Option<Codec> {
         let (encoding, clock_rate) = (EncodingName::new(self.encoding())?, self.clock_rate());
         let (payload_type, channels) = (PayloadType::default(), self.channels());
-        Some(Codec { payload_type, encoding, clock_rate, channels, fmtp: None })
+        Some(Codec { payload_type, encoding, clock_rate, channels, fmtp: None, sending: Sending::default() })
     }
 
     /// All are mono, but RFC 7587 7 has Opus in two channels whatever it carries.

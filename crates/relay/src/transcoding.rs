@@ -61,7 +61,8 @@ impl Shard {
     pub(crate) fn must_transcode(&self, from: &[Codec], to: &[Codec], mode: EgressMode) -> bool {
         let Some(can) = self.transcodable else { return false };
         // A translator has no stream of its own into which packets could be made.
-        mode != EgressMode::Transparent && !share_a_format(from, to) && from.iter().any(can) && to.iter().any(can)
+        let possible = mode != EgressMode::Transparent && from.iter().any(can) && to.iter().any(can);
+        possible && (!share_a_format(from, to) || must_repack(from, to, can))
     }
 
     /// As [`Shard::must_transcode`], of two legs as they are.
@@ -152,4 +153,12 @@ impl Shard {
             self.legs.cold[sink as usize].drops.count(reason);
         }
     }
+}
+
+/// Whether a leg is to be sent other packets than its source sends, though they share a format. Where something that cannot be encoded may
+/// come, all is relayed.
+fn must_repack(from: &[Codec], to: &[Codec], can: Transcodable) -> bool {
+    let first = |codecs: &[Codec]| codecs.iter().find(|codec| can(codec)).map(|codec| codec.sending);
+    let (Some(source), Some(sink)) = (first(from), first(to)) else { return false };
+    sink.repacks(source) && from.iter().filter(|codec| codec.carries_media()).all(can)
 }

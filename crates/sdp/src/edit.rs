@@ -66,6 +66,8 @@ pub struct Relay {
     pub rtcp_mux: bool,
     /// `a=ptime`, milliseconds.
     pub ptime_ms: Option<u32>,
+    /// `a=maxptime` goes: it is of another side's packets.
+    pub without_maxptime: bool,
     /// Instead of everything that stands there about keys; `None`: that stays.
     pub keys: Option<Keys>,
     /// What becomes of ICE.

@@ -57,6 +57,8 @@ pub struct Media {
     pub mid: Option<String>,
     /// `a=ptime`, milliseconds.
     pub ptime_ms: Option<u32>,
+    /// `a=maxptime`, milliseconds.
+    pub maxptime_ms: Option<u32>,
     /// The codecs of the formats whose meaning is known, in the order of the m= line.
     pub codecs: Vec<Codec>,
     /// Of this section, else of the session.
@@ -112,6 +114,7 @@ impl Media {
                 "rtcp-mux" => media.rtcp_mux = true,
                 "mid" => media.mid = Some(value.to_owned()),
                 "ptime" => media.ptime_ms = value.trim().parse().ok(),
+                "maxptime" => media.maxptime_ms = value.trim().parse().ok(),
                 "ice-ufrag" => media.ice_ufrag = Some(value.to_owned()),
                 "ice-pwd" => media.ice_pwd = Some(value.to_owned()),
                 "candidate" => media.candidates.extend(Candidate::read(value)),
@@ -178,6 +181,7 @@ impl Media {
             rtcp_mux: false,
             mid: None,
             ptime_ms: None,
+            maxptime_ms: None,
             codecs: Vec::new(),
             ice_ufrag: None,
             ice_pwd: None,

@@ -158,7 +158,8 @@ impl Writer<'_> {
         let managed = |name: &str, value: &str| {
             let ice = relay.ice != Ice::Keep && ICE.contains(&name);
             let direction = relay.direction.is_some() && is_direction(name);
-            ice || direction || is_managed(name, value, is_rtp)
+            let maxptime = relay.without_maxptime && name == "maxptime";
+            ice || direction || maxptime || is_managed(name, value, is_rtp)
         };
         // Where the session's own line is another section's address, this one needs a line of its own (RFC 8866 5.7), between
         // `i=` and the rest.

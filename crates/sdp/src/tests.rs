@@ -17,6 +17,7 @@ fn relay(port: u16) -> Relay {
         rtcp: Some(RtcpAttribute { port: port + 1, address: None }),
         rtcp_mux: true,
         ptime_ms: Some(20),
+        without_maxptime: false,
         keys: None,
         ice: Ice::Remove,
     }
@@ -206,4 +207,19 @@ fn what_is_wrong_is_said() {
         assert!(error.contains(part), "{error}");
     }
     assert_eq!(Sdp::parse(b"v=0\r\ns=\xff").expect_err("no UTF-8"), SdpError::NotText { at: 7 });
+}
+
+#[test]
+fn the_greatest_packet_time_goes_where_it_is_another_sides() {
+    let text = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n\
+        a=ptime:20\r\na=maxptime:30\r\n";
+    let sdp = Sdp::parse(text.as_bytes()).expect("it can be read");
+    assert_eq!((sdp.media()[0].ptime_ms, sdp.media()[0].maxptime_ms), (Some(20), Some(30)));
+    for without_maxptime in [false, true] {
+        let relay = Relay { ptime_ms: Some(40), without_maxptime, ..relay(30_000) };
+        let edit = Edit { media: vec![MediaEdit::Relay(Box::new(relay))], ..Edit::default() };
+        let written = sdp.rewrite(&edit);
+        assert!(written.contains("a=ptime:40\r\n") && !written.contains("a=ptime:20"), "{written}");
+        assert_eq!(written.contains("a=maxptime:30\r\n"), !without_maxptime, "{written}");
+    }
 }

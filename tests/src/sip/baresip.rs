@@ -14,6 +14,7 @@ use patchcord_codec::{Audio, wav};
 use serde_json::{Value, json};
 
 use super::DOMAIN;
+use crate::certificates::Pair;
 use crate::folder::Folder;
 use crate::ports::free_ports;
 use crate::process::{Process, Tool};
@@ -36,12 +37,24 @@ pub enum Keying {
     Dtls,
 }
 
-/// A running baresip that has registered with the proxy.
+impl Keying {
+    /// What an account says of it.
+    const fn account(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Sdes => ";mediaenc=srtp-mand",
+            Self::Dtls => ";mediaenc=dtls_srtp",
+        }
+    }
+}
+
+/// A running baresip.
 #[derive(Debug)]
 pub struct Baresip {
     name: &'static str,
     /// What others must offer it.
     profile: &'static str,
+    address: SocketAddr,
     process: Process,
     control: TcpStream,
     received: Receiver<Value>,
@@ -58,7 +71,7 @@ impl Baresip {
     /// If it does not start or cannot register.
     #[must_use]
     pub fn start(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr) -> Self {
-        Self::start_with(name, ip, proxy, "answermode=auto")
+        Self::start_with(name, ip, proxy, "")
     }
 
     /// [`Baresip::start`] for one that rings until the command `accept`.
@@ -67,7 +80,7 @@ impl Baresip {
     /// If it does not start or cannot register.
     #[must_use]
     pub fn start_that_rings(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr) -> Self {
-        Self::start_with(name, ip, proxy, "answermode=manual")
+        Self::start_with(name, ip, proxy, ";answermode=manual")
     }
 
     /// [`Baresip::start`] for one whose media is keyed so, and cannot be otherwise.
@@ -76,15 +89,58 @@ impl Baresip {
     /// If it does not start or cannot register.
     #[must_use]
     pub fn start_keyed(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr, keying: Keying) -> Self {
-        let (account, profile) = match keying {
-            Keying::None => ("answermode=auto", "RTP/AVP"),
-            Keying::Sdes => ("answermode=auto;mediaenc=srtp-mand", "RTP/SAVP"),
-            Keying::Dtls => ("answermode=auto;mediaenc=dtls_srtp", "UDP/TLS/RTP/SAVPF"),
+        let profile = match keying {
+            Keying::None => "RTP/AVP",
+            Keying::Sdes => "RTP/SAVP",
+            Keying::Dtls => "UDP/TLS/RTP/SAVPF",
         };
-        Self { profile, ..Self::start_with(name, ip, proxy, account) }
+        Self { profile, ..Self::start_with(name, ip, proxy, keying.account()) }
     }
 
-    fn start_with(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr, account: &str) -> Self {
+    /// A telephone on loopback that registers nowhere: it sends its requests to `pivot`, and is called at [`Baresip::address`]. It answers
+    /// every call by itself.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start_unregistered(name: &'static str, pivot: SocketAddr, keying: Keying) -> Self {
+        Self::launch(name, Ipv4Addr::LOCALHOST, &account(name, "", &format!("{pivot};lr"), 0, keying.account()), "")
+    }
+
+    /// [`Baresip::start_unregistered`] by TLS. It shows its certificate, and trusts whom `ca` vouches for
+    /// and nobody else.
+    ///
+    /// # Panics
+    /// If it does not start, or a file of a certificate cannot be read.
+    #[must_use]
+    pub fn start_with_tls(
+        name: &'static str,
+        pivot: SocketAddr,
+        keying: Keying,
+        certificate: &Pair,
+        ca: &Path,
+    ) -> Self {
+        // It wants both in one file.
+        let both = certificate.chain.with_extension("both");
+        let read = |file: &Path| fs::read_to_string(file).expect("a certificate has two files");
+        fs::write(&both, read(&certificate.key) + &read(&certificate.chain)).expect("the folder is there");
+        let config = format!("sip_certificate {}\nsip_cafile {}\n", both.display(), ca.display());
+        let outbound = format!("{pivot};transport=tls;lr");
+        let account = account(name, ";transport=tls", &outbound, 0, keying.account());
+        let phone = Self::launch(name, Ipv4Addr::LOCALHOST, &account, &config);
+        // baresip 1.0 speaks TLS on the port above that of UDP and TCP.
+        Self { address: SocketAddr::new(phone.address.ip(), phone.address.port() + 1), ..phone }
+    }
+
+    fn start_with(name: &'static str, ip: Ipv4Addr, proxy: SocketAddr, more: &str) -> Self {
+        let mut phone = Self::launch(name, ip, &account(name, "", &format!("{proxy};lr"), 600, more), "");
+        eventually(&format!("{name} has registered"), || {
+            phone.command("reginfo", "").contains("Expires").then_some(())
+        });
+        phone
+    }
+
+    fn launch(name: &'static str, ip: Ipv4Addr, account: &str, more: &str) -> Self {
         let ports = free_ports(24);
         let (sip, control, media) = (ports.first, ports.first + 2, ports.first + 4);
         let folder = Folder::create(&std::env::temp_dir().to_string_lossy(), &format!("baresip-{name}-{sip}"));
@@ -94,7 +150,7 @@ impl Baresip {
         let mut config = format!(
             "poll_method epoll\nsip_listen {ip}:{sip}\nnet_interface {ip}\nrtp_ports {media}-{}\ncall_max_calls 4\n\
              audio_source aufile,{}\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
-             ctrl_tcp_listen 127.0.0.1:{control}\nsnd_path {path}\nstatmode_default off\nmodule_path {}\n",
+             ctrl_tcp_listen 127.0.0.1:{control}\nsnd_path {path}\nstatmode_default off\nmodule_path {}\n{more}",
             ports.last,
             speech.display(),
             modules().display()
@@ -107,9 +163,7 @@ impl Baresip {
             config += "rtcp_mux yes\n";
         }
         config += "module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n";
-        let account =
-            format!("<sip:{name}@{DOMAIN}>;regint=600;audio_codecs=PCMU;outbound=\"sip:{proxy};lr\";{account}\n");
-        for (file, content) in [("config", config.as_str()), ("accounts", account.as_str()), ("contacts", "")] {
+        for (file, content) in [("config", config.as_str()), ("accounts", account), ("contacts", "")] {
             fs::write(folder.path().join(file), content).expect("the folder is there");
         }
         let said = File::create(folder.path().join("said")).expect("the folder is there");
@@ -124,11 +178,14 @@ impl Baresip {
         let reader = socket.try_clone().expect("a socket can be cloned");
         thread::spawn(move || read(BufReader::new(reader), &sender));
         let kept = Vec::new();
-        let mut phone = Self { name, profile: "RTP/AVP", process, control: socket, received, kept, folder };
-        eventually(&format!("{name} has registered"), || {
-            phone.command("reginfo", "").contains("Expires").then_some(())
-        });
-        phone
+        let address = SocketAddr::from((ip, sip));
+        Self { name, profile: "RTP/AVP", address, process, control: socket, received, kept, folder }
+    }
+
+    /// Where it is called without a proxy.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The address that others call it by.
@@ -225,6 +282,14 @@ impl Baresip {
             }
         }
     }
+}
+
+/// Its account, as its file has it.
+fn account(name: &str, transport: &str, outbound: &str, expires_s: u32, more: &str) -> String {
+    let answers = if more.contains("answermode") { "" } else { ";answermode=auto" };
+    format!(
+        "<sip:{name}@{DOMAIN}{transport}>;regint={expires_s};audio_codecs=PCMU;outbound=\"sip:{outbound}\"{answers}{more}\n"
+    )
 }
 
 /// Where Debian has its modules: `/usr/lib/baresip/modules`, or with the architecture in between.

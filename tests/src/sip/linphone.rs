@@ -26,10 +26,11 @@ const SPEECH: Duration = Duration::from_secs(180);
 const OTHER_CODECS: [(&str, u32, u8); 5] =
     [("opus", 48_000, 2), ("speex", 16_000, 1), ("speex", 8_000, 1), ("PCMA", 8_000, 1), ("G729", 8_000, 1)];
 
-/// A running linphonec that has registered with the proxy.
+/// A running linphonec.
 #[derive(Debug)]
 pub struct Linphone {
     name: &'static str,
+    address: SocketAddr,
     process: Process,
     said: Arc<Mutex<String>>,
     /// What of it has been waited for already.
@@ -57,7 +58,25 @@ impl Linphone {
         Self::start_with(name, ip, proxy, "media_encryption=srtp\nmedia_encryption_mandatory=1\n")
     }
 
+    /// [`Linphone::start`] for one that registers nowhere: it sends its requests where their URIs say, and is called at
+    /// [`Linphone::address`].
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start_unregistered(name: &'static str, ip: IpAddr) -> Self {
+        Self::launch(name, ip, "media_encryption=none\n")
+    }
+
     fn start_with(name: &'static str, ip: IpAddr, proxy: SocketAddr, encryption: &str) -> Self {
+        let proxy = format!(
+            "{encryption}default_proxy=0\n[proxy_0]\nreg_proxy=<sip:{proxy}>\nreg_route=<sip:{proxy};lr>\n\
+             reg_identity=sip:{name}@{DOMAIN}\nreg_expires=600\nreg_sendregister=1\npublish=0\n"
+        );
+        Self::launch(name, ip, &proxy)
+    }
+
+    fn launch(name: &'static str, ip: IpAddr, more: &str) -> Self {
         let ports = free_ports(24);
         let folder =
             Folder::create(&std::env::temp_dir().to_string_lossy(), &format!("linphone-{name}-{}", ports.first));
@@ -65,8 +84,7 @@ impl Linphone {
         fs::create_dir_all(path.join(".local/share/linphone")).expect("the folder is there");
         let speech = path.join("speech.wav");
         wav::write_file(&speech, &voices::audio(&voices::stream(name)).looped(SPEECH)).expect("the folder is there");
-        fs::write(path.join("linphonerc"), configuration(name, ip, ports.first, proxy, encryption))
-            .expect("the folder is there");
+        fs::write(path.join("linphonerc"), configuration(name, ip, ports.first, more)).expect("the folder is there");
 
         let _installed = LINPHONE.command();
         // Without a terminal it would keep what it says until it has said a lot.
@@ -83,7 +101,8 @@ impl Linphone {
                 said.push('\n');
             }
         });
-        let mut phone = Self { name, process, said, taken: 0, folder };
+        let address = SocketAddr::new(ip, ports.first);
+        let mut phone = Self { name, address, process, said, taken: 0, folder };
         phone.say("soundcard use files");
         phone.say(&format!("play {}", speech.display()));
         phone.say(&format!("record {}", phone.recording().display()));
@@ -94,6 +113,12 @@ impl Linphone {
     #[must_use]
     pub fn uri(&self) -> String {
         format!("sip:{}@{DOMAIN}", self.name)
+    }
+
+    /// Where it is called without a proxy.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Gives it a command, as if typed.
@@ -141,13 +166,12 @@ impl Linphone {
     }
 }
 
-fn configuration(name: &str, ip: IpAddr, port: u16, proxy: SocketAddr, encryption: &str) -> String {
+/// Its configuration; `more` ends the section of SIP.
+fn configuration(name: &str, ip: IpAddr, port: u16, more: &str) -> String {
     let media = port + 2;
     let mut text = format!(
         "[net]\nmtu=1300\n[sip]\nbind_address={ip}\nsip_port={port}\nsip_tcp_port=0\nsip_tls_port=0\nuse_ipv6=0\n\
-         contact=sip:{name}@{ip}:{port}\nguess_hostname=0\n{encryption}default_proxy=0\n[proxy_0]\n\
-         reg_proxy=<sip:{proxy}>\nreg_route=<sip:{proxy};lr>\nreg_identity=sip:{name}@{DOMAIN}\nreg_expires=600\n\
-         reg_sendregister=1\npublish=0\n[rtp]\nbind_address={ip}\naudio_rtp_port={media}\n\
+         contact=sip:{name}@{ip}:{port}\nguess_hostname=0\n{more}[rtp]\nbind_address={ip}\naudio_rtp_port={media}\n\
          audio_adaptive_jitt_comp_enabled=0\nnortp_timeout=60\n[sound]\n\
          remote_ring=\n[audio_codec_0]\nmime=PCMU\nrate=8000\nchannels=1\nenabled=1\n"
     );

@@ -78,9 +78,7 @@ impl Switch {
     /// If it does not answer.
     #[must_use]
     pub fn calls(&self) -> Vec<String> {
-        let list = self.relay.client().get("/v1/calls");
-        let calls = list["calls"].as_array().expect("a list of calls");
-        calls.iter().map(|call| call["call"].as_str().expect("a call has a name").to_owned()).collect()
+        self.relay.client().calls()
     }
 
     /// A call's state.
@@ -98,9 +96,7 @@ impl Switch {
     /// If there is none, or another one beside it.
     #[must_use]
     pub fn only_call(&self) -> String {
-        let calls = self.calls();
-        assert_eq!(calls.len(), 1, "{calls:?}");
-        calls.into_iter().next().expect("there is one")
+        self.relay.client().only_call()
     }
 
     /// Waits until both parties of a call have been sent so many packets more.
@@ -116,16 +112,7 @@ impl Switch {
     /// # Panics
     /// If somebody is not sent them.
     pub fn wait_for_talk_in(&self, calls: &[impl AsRef<str>], packets: u64) {
-        let before: Vec<_> = calls.iter().map(|call| sent(&self.call(call.as_ref()))).collect();
-        for (call, before) in calls.iter().zip(before) {
-            let call = call.as_ref();
-            assert_eq!(before.len(), 2, "{call} has two parties");
-            eventually(&format!("both parties of {call} are sent {packets} packets more"), || {
-                let now = sent(&self.call(call));
-                let enough = before.iter().zip(&now).all(|(before, now)| *now >= before + packets);
-                enough.then_some(())
-            });
-        }
+        self.relay.client().wait_for_talk_in(calls, packets);
     }
 
     /// Makes sure that each party of a call has been sent all that the other one's leg has received. What is missing there the
@@ -151,18 +138,10 @@ impl Switch {
     /// # Panics
     /// If it does not come to that.
     pub fn must_be_idle(&self) {
-        eventually("the relay has no call", || self.calls().is_empty().then_some(()));
-        let is_free = |worker: &Value| worker["legs"].as_u64() == Some(0);
-        eventually("no worker has a leg", || self.relay.client().workers().iter().all(is_free).then_some(()));
+        self.relay.client().must_be_idle();
         let Ports { first, last } = self.ports;
         eventually(&format!("no port of {} is open", self.ports), || {
             kernel::udp_ports().range(first..=last).next().is_none().then_some(())
         });
     }
-}
-
-/// How many packets each leg of a call has been sent.
-fn sent(call: &Value) -> Vec<u64> {
-    let legs = call["legs"].as_array().expect("a call has a list of legs");
-    legs.iter().map(|leg| leg["sent"]["packets"].as_u64().expect("a count")).collect()
 }

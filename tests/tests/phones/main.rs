@@ -8,6 +8,7 @@ mod changes;
 mod failures;
 mod forks;
 mod intruder;
+mod pivoted;
 mod secured;
 mod support;
 mod transfers;

@@ -25,8 +25,8 @@ pub struct OpusParameters {
 
 /// Sample rates of the parameters; RFC 7587 6.1 has 8000 to 48000.
 const RATES: core::ops::RangeInclusive<u32> = 8000..=48_000;
-/// Bit rates of `maxaveragebitrate` (RFC 7587 6.1).
-pub(crate) const OPUS_BITRATES: core::ops::RangeInclusive<u32> = 6000..=510_000;
+/// Bit rates of Opus, in bit/s (RFC 7587 6.1).
+pub const OPUS_BITRATES: core::ops::RangeInclusive<u32> = 6000..=510_000;
 
 impl Default for OpusParameters {
     fn default() -> Self {

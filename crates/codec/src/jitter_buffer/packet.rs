@@ -9,7 +9,7 @@ pub struct Config {
     pub delay_min_ms: u32,
     /// The greatest delay, in milliseconds: packets that come later are not heard.
     pub delay_max_ms: u32,
-    /// What a packet plays until one has said so, in milliseconds.
+    /// What a packet plays until one has said so, and what the player plays at a time, in milliseconds.
     pub packet_ms: u32,
 }
 

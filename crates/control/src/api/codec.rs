@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use patchcord_relay::media::{Codec, EncodingName, Fmtp};
+use patchcord_codec::PTIME_MS;
+use patchcord_codec::codec::{OPUS_BITRATES, PTIME_USUAL_MS};
+use patchcord_relay::media::{Codec, EncodingName, Fmtp, Sending};
 use patchcord_rtp::PayloadType;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -39,6 +41,44 @@ pub struct CodecParts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "useinbandfec=1;maxaveragebitrate=24000", max_length = 1024)]
     pub fmtp: Option<String>,
+    /// The packet time in milliseconds that the party would like (`a=ptime`): what is transcoded or mixed for it is sent in packets of so
+    /// much, or of the next shorter ones that the codec has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 10, maximum = 60, example = 40)]
+    pub ptime_ms: Option<u8>,
+    /// What comes in other packets is transcoded too, even if the parties share the format.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ptime_exact: bool,
+    /// Bits a second that the relay encodes Opus with, but never more than the party's `maxaveragebitrate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 6000, maximum = 510_000, example = 16_000)]
+    pub bitrate: Option<u32>,
+}
+
+impl CodecParts {
+    /// A codec of one channel of which no more is said.
+    #[must_use]
+    pub const fn new(payload_type: u8, encoding: String, clock_rate: u32) -> Self {
+        let (fmtp, ptime_ms, ptime_exact, bitrate) = (None, None, false, None);
+        Self { payload_type, encoding, clock_rate, channels: 1, fmtp, ptime_ms, ptime_exact, bitrate }
+    }
+
+    /// The same for a party whose SDP has these `a=ptime` and `a=maxptime` (RFC 8866 6.4), in milliseconds.
+    #[must_use]
+    pub fn wanting(self, ptime_ms: Option<u32>, maxptime_ms: Option<u32>) -> Self {
+        let said = |ms: Option<u32>| ms.filter(|&ms| ms > 0);
+        let wanted = said(ptime_ms).unwrap_or(PTIME_USUAL_MS).min(said(maxptime_ms).unwrap_or(u32::MAX));
+        let wanted = wanted.clamp(*PTIME_MS.start(), *PTIME_MS.end());
+        Self { ptime_ms: u8::try_from(wanted).ok().filter(|_| wanted != PTIME_USUAL_MS), ..self }
+    }
+
+    /// The packet time, in milliseconds, of what the relay encodes in it; the usual one if it does not encode it.
+    #[must_use]
+    pub fn packet_ms(&self) -> u32 {
+        let Self { encoding, clock_rate, channels, fmtp, ptime_ms, .. } = self;
+        let known = patchcord_codec::Codec::of(encoding, *clock_rate, *channels, fmtp.as_deref());
+        known.map_or(PTIME_USUAL_MS, |known| known.packet_ms(ptime_ms.unwrap_or(0).into()))
+    }
 }
 
 /// The most bytes of [`CodecParts::fmtp`] over HTTP.
@@ -51,6 +91,11 @@ const fn one() -> u8 {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_one(channels: &u8) -> bool {
     *channels == 1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(set: &bool) -> bool {
+    !*set
 }
 
 impl<'de> Deserialize<'de> for CodecSpec {
@@ -98,9 +143,9 @@ impl CodecSpec {
         match self {
             Self::Text(text) => from_text(text),
             Self::Parts(parts) => {
-                let CodecParts { payload_type, encoding, clock_rate, channels, fmtp } = parts;
+                let CodecParts { payload_type, encoding, clock_rate, channels, fmtp, .. } = parts;
                 let codec = build((*payload_type).into(), encoding, *clock_rate, *channels, encoding)?;
-                Ok(Codec { fmtp: parameters(encoding, fmtp.as_deref())?, ..codec })
+                Ok(Codec { fmtp: parameters(encoding, fmtp.as_deref())?, sending: sending(parts)?, ..codec })
             }
         }
     }
@@ -109,7 +154,7 @@ impl CodecSpec {
 /// How a codec is written in answers: an rtpmap's value.
 #[must_use]
 pub fn rtpmap(codec: &Codec) -> String {
-    let Codec { payload_type, encoding, clock_rate, channels, fmtp: _ } = codec;
+    let Codec { payload_type, encoding, clock_rate, channels, .. } = codec;
     match channels {
         1 => format!("{} {encoding}/{clock_rate}", payload_type.get()),
         _ => format!("{} {encoding}/{clock_rate}/{channels}", payload_type.get()),
@@ -147,7 +192,33 @@ fn build(number: u32, encoding: &str, clock_rate: u32, channels: u8, text: &str)
     if clock_rate == 0 || channels == 0 {
         return Err(format!("codec {text:?}: clock rate and channels must not be zero"));
     }
-    Ok(Codec { payload_type, encoding, clock_rate, channels, fmtp: None })
+    Ok(Codec { payload_type, encoding, clock_rate, channels, fmtp: None, sending: Sending::default() })
+}
+
+fn sending(parts: &CodecParts) -> Result<Sending, String> {
+    let CodecParts { encoding, ptime_ms, ptime_exact, bitrate, .. } = parts;
+    let mut sending = Sending::default();
+    if let Some(ms) = *ptime_ms {
+        let (min, max) = (PTIME_MS.start(), PTIME_MS.end());
+        if !PTIME_MS.contains(&ms.into()) {
+            return Err(format!("codec {encoding:?}: ptime_ms is {min} to {max}, not {ms}"));
+        }
+        sending = sending.with_ptime(ms);
+    }
+    if *ptime_exact {
+        sending = sending.exactly();
+    }
+    if let Some(bitrate) = *bitrate {
+        let (min, max) = (OPUS_BITRATES.start(), OPUS_BITRATES.end());
+        if !encoding.eq_ignore_ascii_case("opus") {
+            return Err(format!("codec {encoding:?}: it has one bit rate; only opus takes `bitrate`"));
+        }
+        if !OPUS_BITRATES.contains(&bitrate) {
+            return Err(format!("codec {encoding:?}: bitrate is {min} to {max} bit/s, not {bitrate}"));
+        }
+        sending = sending.with_bitrate(bitrate);
+    }
+    Ok(sending)
 }
 
 /// Empty parameters are none.
@@ -195,6 +266,15 @@ mod tests {
     }
 
     #[test]
+    fn how_a_party_is_sent_a_codec_is_taken() {
+        let json = r#"{"payload_type": 96, "encoding": "opus", "clock_rate": 48000, "channels": 2, "ptime_ms": 40,
+            "ptime_exact": true, "bitrate": 16000}"#;
+        let spec: CodecSpec = serde_json::from_str(json).expect("it is a codec");
+        let sending = spec.to_codec().map(|codec| codec.sending);
+        assert_eq!(sending, Ok(Sending::default().with_ptime(40).with_bitrate(16_000).exactly()));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (json, word) in [
             (r#""opus""#, "rtpmap"),
@@ -205,6 +285,12 @@ mod tests {
             (r#"{"payload_type": 96, "encoding": "", "clock_rate": 8000}"#, "encoding name"),
             (r#"{"payload_type": 96, "encoding": "x", "clock_rate": 8000, "ptime": 20}"#, "unknown field `ptime`"),
             (r#"{"payload_type": 96, "encoding": "x", "clock_rate": 8000, "fmtp": "a\nb"}"#, "control characters"),
+            (r#"{"payload_type": 0, "encoding": "PCMU", "clock_rate": 8000, "ptime_ms": 5}"#, "10 to 60, not 5"),
+            (r#"{"payload_type": 0, "encoding": "PCMU", "clock_rate": 8000, "bitrate": 9000}"#, "only opus"),
+            (
+                r#"{"payload_type": 96, "encoding": "opus", "clock_rate": 48000, "channels": 2, "bitrate": 5999}"#,
+                "6000 to 510000 bit/s, not 5999",
+            ),
             ("7", "a codec"),
         ] {
             let error = parse(json).expect_err(json);

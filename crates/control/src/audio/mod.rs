@@ -274,7 +274,7 @@ fn encode(name: &str, audio: &Audio) -> Result<Arc<Sound>, AudioError> {
 
 #[cfg(test)]
 mod tests {
-    use patchcord_relay::media::{Codec, EncodingName, Frames};
+    use patchcord_relay::media::{Codec, EncodingName, Frames, Sending};
     use patchcord_rtp::PayloadType;
 
     use super::*;
@@ -287,6 +287,7 @@ mod tests {
             clock_rate: 8000,
             channels: 1,
             fmtp: None,
+            sending: Sending::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use patchcord_ng::{Options, reason};
-use patchcord_relay::media::{Codec, EncodingName};
+use patchcord_relay::media::{Codec, EncodingName, Sending};
 use patchcord_rtp::PayloadType;
 use patchcord_sdp::{Edit, Ice, Media, MediaEdit, Relay, RtcpAttribute, Sdp};
 
@@ -58,6 +58,7 @@ fn line(sdp: &Sdp, media: &Media, options: &Options) -> Result<Described, Refuse
             clock_rate: codec.clock_rate,
             channels: codec.channels,
             fmtp: codec.fmtp.as_deref().map(Into::into),
+            sending: Sending::default(),
         })
     };
     let usable = |codec: &Codec| {
@@ -78,6 +79,7 @@ fn line(sdp: &Sdp, media: &Media, options: &Options) -> Result<Described, Refuse
         mux: media.rtcp_mux,
         mid: media.mid.clone(),
         ptime_ms: media.ptime_ms,
+        maxptime_ms: media.maxptime_ms,
         ice: ice::described(sdp, media),
         sdes: DescribedSdes::read(media),
         dtls: dtls::described(sdp, media),
@@ -156,8 +158,11 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
                 let (mux, mux_required) = (*mux, *mux_required);
                 let address = options.media_address.unwrap_or(rtp.ip());
                 let is_rtp = media.is_rtp();
+                let theirs = other.and_then(|party| party.media.get(index));
+                let ptime_ms = theirs.map_or(media.ptime_ms, |theirs| theirs.told_ptime(phase, media.ptime_ms));
+                let ptime_ms = ptime_ms.filter(|_| is_rtp);
                 // An answer says what its offer said, where it says nothing itself.
-                let offered = other.filter(|_| phase == Phase::Answer).and_then(|party| party.media.get(index));
+                let offered = theirs.filter(|_| phase == Phase::Answer);
                 let rtcp_port = if mux && (mux_required || phase == Phase::Answer) { rtp.port() } else { rtcp.port() };
                 let attribute = is_rtp && !options.flags.no_rtcp_attribute;
                 let full = options.flags.full_rtcp_attribute;
@@ -175,10 +180,8 @@ pub(super) fn rewritten(sdp: &Sdp, options: &Options, config: &NgConfig, outcome
                     rtcp: attribute
                         .then_some(RtcpAttribute { port: rtcp_port, address: Some(address).filter(|_| full) }),
                     rtcp_mux: mux && is_rtp,
-                    ptime_ms: media
-                        .ptime_ms
-                        .or_else(|| offered.and_then(|offered| offered.ptime_ms))
-                        .filter(|_| is_rtp),
+                    ptime_ms,
+                    without_maxptime: ptime_ms > media.maxptime_ms && media.maxptime_ms.is_some(),
                     keys: keys.edit(),
                     ice: ice.as_deref().map_or(Ice::Remove, |ice| Ice::Own {
                         ufrag: ice.ufrag.clone(),

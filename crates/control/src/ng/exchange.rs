@@ -1,12 +1,14 @@
 //! `offer` and `answer`: an SDP comes in, legs are opened or changed, the SDP goes out with the relay in it.
 
 use core::sync::atomic::Ordering;
+use std::sync::Arc;
 
 use patchcord_ng::{Dict, Options, Value, reason};
 use patchcord_sdp::Sdp;
 
 use super::Ng;
 use super::call::{said, unix_s, unix_us};
+use super::codecs::Settings;
 use super::describe::{Outcome, described, is_looped, rewritten};
 use super::media::{Exchange, Phase};
 use super::refuse::Refused;
@@ -26,6 +28,7 @@ impl Ng {
         if phase == Phase::Answer && to_tag.is_none() {
             return Err(reason::NO_TO_TAG.into());
         }
+        let settings = Settings::read(&options.codec).map_err(Refused::Because)?.map(Arc::new);
         if options.flags.fragment && !bytes.starts_with(b"v=") {
             // RFC 8840: candidates that follow. A lite agent sends no checks and has no use for them.
             self.find(&options)?;
@@ -61,7 +64,16 @@ impl Ng {
                 let (from, to) =
                     parties.map_err(|bad| ApiError::new(ErrorCode::BadTags, Refused::from(bad).to_string()))?;
                 let config = &self.0.config;
-                let mut exchange = Exchange { config, options: &options, phase, from, to, session: &mut session, plan };
+                let mut exchange = Exchange {
+                    config,
+                    options: &options,
+                    settings: settings.as_ref(),
+                    phase,
+                    from,
+                    to,
+                    session: &mut session,
+                    plan,
+                };
                 let lines = exchange.describe(&lines)?;
                 session.note_recording(from, &options, config.relay_unread, plan)?;
                 session.note_signal((from, to), unix_us());

@@ -24,10 +24,16 @@ pub(super) struct LegFormats {
 impl Exchange<'_, '_> {
     /// The lists of both legs, and what the other side is told. `towards` is the protocol in which it is told.
     pub(super) fn formats(&mut self, index: usize, line: &Described, towards: &str) -> LegFormats {
-        match self.phase {
+        let mut formats = match self.phase {
             Phase::Offer => self.offered_formats(index, line, towards),
             Phase::Answer => self.answered_formats(index, line),
+        };
+        // RFC 3264 8: until the answer comes, media goes on as it was.
+        let goes_on = self.phase == Phase::Offer && self.is_transcoded(index);
+        if !goes_on {
+            self.pack(index, &mut formats);
         }
+        formats
     }
 
     fn offered_formats(&mut self, index: usize, line: &Described, towards: &str) -> LegFormats {
@@ -72,11 +78,13 @@ impl Exchange<'_, '_> {
         let negotiation = self.media(self.from, index).negotiation.clone();
         let line = Line { formats: &line.formats, codecs: &line.codecs };
         let answer = negotiation.and_then(|negotiation| codecs::answer(&negotiation, line));
-        let transcodes = answer.as_ref().is_some_and(|answer| answer.transcodes);
+        let is_relayed = !answer.as_ref().is_some_and(|answer| answer.transcodes);
+        let is_repacked = is_relayed && self.is_repacked(index);
+        let transcodes = !is_relayed || is_repacked;
         for party in [self.from, self.to] {
             self.media(party, index).transcodes = transcodes;
         }
-        match answer {
+        let mut formats = match answer {
             Some(Answer { formats, offerer, answerer, .. }) => LegFormats {
                 own: self.meaningful(self.from, index, &answerer),
                 others: self.meaningful(self.to, index, &offerer),
@@ -86,14 +94,29 @@ impl Exchange<'_, '_> {
                 let (own, others) = self.passing(index);
                 LegFormats { own, others, told: None }
             }
+        };
+        if is_repacked {
+            only_answered(&mut formats.own, line.codecs);
+            only_answered(&mut formats.others, line.codecs);
         }
+        formats
+    }
+
+    /// Whether both sides have agreed on formats that are transcoded.
+    fn is_transcoded(&mut self, index: usize) -> bool {
+        [self.from, self.to].into_iter().all(|party| {
+            let media = self.media(party, index);
+            media.transcodes && media.leg.is_some()
+        })
     }
 
     /// Whether the media is transcoded, or may be when an offer is answered.
     pub(super) fn may_transcode(&mut self, index: usize) -> bool {
         [self.from, self.to].into_iter().any(|party| {
             let media = self.media(party, index);
-            media.transcodes || media.negotiation.as_deref().is_some_and(codecs::Negotiation::may_transcode)
+            media.transcodes
+                || media.packets.is_wanted()
+                || media.negotiation.as_deref().is_some_and(codecs::Negotiation::may_transcode)
         })
     }
 
@@ -154,5 +177,14 @@ impl Exchange<'_, '_> {
         };
         let list = |first: &[Codec], then: &[Codec]| codecs::joined(first.iter().chain(then).filter(clear));
         (list(own, others), list(others, own))
+    }
+}
+
+/// What is cut anew is sent in the format that was answered first (RFC 3264 6.1), and nothing else comes.
+fn only_answered(codecs: &mut Vec<Codec>, answered: &[Codec]) {
+    let rank = |codec: &Codec| answered.iter().position(|other| other.same_format(codec));
+    if codecs.iter().any(|codec| codec.carries_media() && rank(codec).is_some()) {
+        codecs.retain(|codec| rank(codec).is_some());
+        codecs.sort_by_key(rank);
     }
 }

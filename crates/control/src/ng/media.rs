@@ -9,6 +9,7 @@ use patchcord_relay::media::Codec;
 use patchcord_sdp::Format;
 
 use super::NgConfig;
+use super::codecs::Settings;
 use super::formats::LegFormats;
 use super::ice::{DescribedIce, ToldIce};
 use super::keying::{Keying, ToldKeys};
@@ -44,6 +45,7 @@ pub(super) struct Described {
     pub(super) codecs: Vec<Codec>,
     pub(super) mid: Option<String>,
     pub(super) ptime_ms: Option<u32>,
+    pub(super) maxptime_ms: Option<u32>,
     pub(super) ice: DescribedIce,
     pub(super) sdes: DescribedSdes,
     /// What it says of DTLS (RFC 5763).
@@ -84,6 +86,8 @@ pub(super) enum Phase {
 pub(super) struct Exchange<'a, 'p> {
     pub(super) config: &'a NgConfig,
     pub(super) options: &'a Options,
+    /// What the options say of how formats are to be encoded.
+    pub(super) settings: Option<&'a Arc<Settings>>,
     pub(super) phase: Phase,
     /// Who sent the SDP.
     pub(super) from: PartyId,
@@ -111,12 +115,13 @@ impl Exchange<'_, '_> {
         media.kind.clone_from(&line.kind);
         media.protocol.clone_from(&line.protocol);
         media.mid.clone_from(&line.mid);
-        media.ptime_ms = line.ptime_ms;
+        self.note_packets(index, line);
         if !line.enabled {
             self.disable(self.from, index)?;
             self.disable(self.to, index)?;
             return Ok(Told::Disabled);
         }
+        let media = self.media(self.from, index);
         media.codecs.clone_from(&line.codecs);
         media.mux.said = line.mux;
         for party in [self.from, self.to] {
@@ -566,6 +571,9 @@ fn specs(codecs: &[Codec]) -> Vec<CodecSpec> {
             clock_rate: codec.clock_rate,
             channels: codec.channels,
             fmtp: codec.fmtp.as_deref().map(str::to_owned),
+            ptime_ms: Some(codec.sending.ptime_ms()).filter(|&ms| ms != 0),
+            ptime_exact: codec.sending.is_exact(),
+            bitrate: codec.sending.bitrate(),
         })
     };
     codecs.iter().map(spec).collect()

@@ -21,6 +21,7 @@ pub mod listen;
 mod media;
 mod mos;
 mod own_sdp;
+mod packing;
 mod publish;
 mod quality;
 mod query;

@@ -102,6 +102,7 @@ fn edited(media: &Media, line: &Line, options: &Options, here: IpAddr) -> MediaE
         rtcp: (media.is_rtp() && !options.flags.no_rtcp_attribute).then_some(attribute),
         rtcp_mux: mux && media.is_rtp(),
         ptime_ms: media.ptime_ms.filter(|_| media.is_rtp()),
+        without_maxptime: false,
         keys: keys.edit(),
         ice: Ice::Remove,
     }))

@@ -83,7 +83,7 @@ impl Exchange<'_, '_> {
             media.kind.clone_from(&line.kind);
             media.protocol.clone_from(&line.protocol);
             media.mid.clone_from(&line.mid);
-            media.ptime_ms = line.ptime_ms;
+            media.packets.say(line.ptime_ms, line.maxptime_ms);
             media.codecs.clone_from(&line.codecs);
             if !line.enabled {
                 self.disable(publisher, index)?;

@@ -14,7 +14,9 @@ use patchcord_relay::media::Codec;
 use patchcord_sdp::Sdp;
 
 use super::codecs::Negotiation;
+use super::codecs::Settings;
 use super::keying::Keys;
+use super::packing::Packets;
 use crate::api::{Direction, LatchSpec, RelayingName};
 
 /// Number of a party within its session, never used again.
@@ -92,11 +94,13 @@ pub(super) struct Media {
     pub(super) given: Vec<Codec>,
     /// What it hears, and what its peer hears of it, was agreed on in formats that have to be transcoded.
     pub(super) transcodes: bool,
-    /// What its own SDP says: `a=mid` and `a=ptime`.
+    /// What its own SDP says: `a=mid`.
     pub(super) mid: Option<String>,
     /// A `a=mid` of the relay's own that the party was offered.
     pub(super) given_mid: Option<String>,
-    pub(super) ptime_ms: Option<u32>,
+    pub(super) packets: Packets,
+    /// How formats are to be encoded, where the proxy says that.
+    pub(super) settings: Option<Arc<Settings>>,
     pub(super) mux: Mux,
     /// It is read though everything else may pass unread: keys are, or will be, put into it.
     pub(super) read: bool,

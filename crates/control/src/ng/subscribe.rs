@@ -103,7 +103,7 @@ impl Ng {
         session: &'a mut Session,
         plan: &'a mut Plan<'p>,
     ) -> Exchange<'a, 'p> {
-        Exchange { config: &self.0.config, options, phase, from: party, to: party, session, plan }
+        Exchange { config: &self.0.config, options, settings: None, phase, from: party, to: party, session, plan }
     }
 
     fn offer_to(

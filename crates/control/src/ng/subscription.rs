@@ -54,7 +54,6 @@ impl Exchange<'_, '_> {
         let line = self.media(subscriber, index);
         line.codecs.clone_from(&codecs);
         line.mid.clone_from(&source.mid);
-        line.ptime_ms = source.ptime_ms;
         line.hears = Some(Source { party, media, leg: leg.number });
         let own = line.leg.clone();
         let wish = self.options.rtcp_mux;
@@ -87,7 +86,9 @@ impl Exchange<'_, '_> {
     pub(super) fn take_answer(&mut self, lines: &[Described]) -> Result<(), ApiError> {
         let subscriber = self.to;
         for (index, line) in lines.iter().enumerate() {
+            self.media(subscriber, index).packets.say(line.ptime_ms, line.maxptime_ms);
             let media = self.media(subscriber, index).clone();
+            let codecs = media.packed(&line.codecs);
             let Some(leg) = media.leg else { continue };
             let said = if self.config.enforce_direction { line.direction } else { Direction::RecvOnly };
             let receives = matches!(said, Direction::RecvOnly | Direction::SendRecv);
@@ -101,7 +102,7 @@ impl Exchange<'_, '_> {
                 latch: leg.latch,
                 relaying: leg.relaying,
                 muxed: line.mux && media.mux.offered,
-                codecs: if line.codecs.is_empty() { leg.codecs } else { line.codecs.clone() },
+                codecs: if codecs.is_empty() { leg.codecs } else { codecs },
                 family: None,
                 number: leg.number,
             };
@@ -205,7 +206,7 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
-    use patchcord_relay::media::EncodingName;
+    use patchcord_relay::media::{EncodingName, Sending};
 
     use super::*;
 
@@ -217,6 +218,7 @@ mod tests {
             clock_rate: 8000,
             channels: 1,
             fmtp: None,
+            sending: Sending::default(),
         };
         let known = [codec(0, "PCMU"), codec(96, "x")];
         for (codecs, keeps) in [

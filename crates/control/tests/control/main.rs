@@ -15,6 +15,7 @@ mod merging;
 mod mixing;
 mod ng;
 mod ng_codecs;
+mod ng_packets;
 mod overlay;
 mod playing;
 mod random;

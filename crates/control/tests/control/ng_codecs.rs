@@ -19,7 +19,7 @@ const MEANINGS: [(&str, &str); 6] = [
     ("120", "G726-32/8000"),
 ];
 
-fn transcoding() -> Relay {
+pub(crate) fn transcoding() -> Relay {
     transcoding_with(config(30000..=30999))
 }
 
@@ -31,7 +31,7 @@ fn transcoding_with(config: Config) -> Relay {
     relay
 }
 
-fn sdp(protocol: &str, formats: &str, attributes: &str) -> String {
+pub(crate) fn sdp(protocol: &str, formats: &str, attributes: &str) -> String {
     let mut text = format!(
         "v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\nm=audio 4000 {protocol} {formats}\r\n{attributes}"
     );

@@ -27,6 +27,7 @@ fn codec(number: u8, name: &str) -> media::Codec {
         clock_rate: 8000,
         channels: 1,
         fmtp: None,
+        sending: media::Sending::default(),
     }
 }
 

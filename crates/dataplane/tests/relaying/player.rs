@@ -20,6 +20,7 @@ over_all!(a_prompt_is_played_whole_and_then_ends, |config| {
         clock_rate: 8000,
         channels: 1,
         fmtp: None,
+        sending: patchcord_relay::media::Sending::default(),
     };
     let audio: Vec<u8> = (0..FRAMES as usize * FRAME_LEN).map(|index| (index / FRAME_LEN) as u8).collect();
     let frames = Frames::new("PCMU", 8000, 10, FRAME_LEN, &audio).expect("whole frames");

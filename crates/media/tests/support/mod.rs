@@ -44,8 +44,20 @@ pub(crate) fn codec(number: u8) -> Codec {
     }
 }
 
+/// Timestamp units of a packet that who asks for nothing is sent: of 20 ms, where that is not too long for the network.
+pub(crate) fn frame(number: u8) -> u32 {
+    let codec = codec(number);
+    codec.clock_rate() * codec.packet_ms(0) / 1000
+}
+
 pub(crate) fn transcoder(from: &[u8], to: &[u8]) -> Transcoder {
+    transcoder_at(from, to, 0, None)
+}
+
+/// For a listener that asks for packets of so many milliseconds; 0: it does not. It is sent so many bit/s, where that can be chosen.
+pub(crate) fn transcoder_at(from: &[u8], to: &[u8], ptime_ms: u32, bitrate: Option<u32>) -> Transcoder {
     let [from, to] = [from, to].map(|numbers| numbers.iter().map(|&number| format(number)).collect::<Vec<_>>());
+    let to: Vec<_> = to.into_iter().map(|format| format.encoded(ptime_ms, bitrate)).collect();
     Transcoder::new(&from, &to, 7).unwrap()
 }
 
@@ -107,7 +119,11 @@ impl Source {
 
     /// Packets of `ptime_ms`.
     pub(crate) fn say_all(&mut self, samples: &[i16], ptime_ms: u32) -> Vec<Vec<u8>> {
-        let frame = (self.rate() * ptime_ms / 1000) as usize;
+        self.say_all_in(samples, (self.rate() * ptime_ms / 1000) as usize)
+    }
+
+    /// Packets of so many samples.
+    pub(crate) fn say_all_in(&mut self, samples: &[i16], frame: usize) -> Vec<Vec<u8>> {
         samples.chunks_exact(frame).filter_map(|frame| self.say(frame)).collect()
     }
 }
@@ -116,6 +132,8 @@ impl Source {
 #[derive(Default)]
 pub(crate) struct Heard {
     pub(crate) packets: Vec<(RtpHeader, Vec<u8>)>,
+    /// The packet time that it has asked for; 0: none.
+    pub(crate) ptime_ms: u32,
 }
 
 impl Heard {
@@ -163,10 +181,10 @@ impl Heard {
         }
     }
 
-    /// Each packet of audio and the next one, with the frames of 20 ms between: 1 only where it is exactly that, 0 for less, 2 for
-    /// more.
+    /// Each packet of audio and the next one, with the frames between: 1 only where it is exactly that, 0 for less, 2 for more.
     fn steps(&self, number: u8) -> impl Iterator<Item = (RtpHeader, RtpHeader, u8)> {
-        let frame = codec(number).clock_rate() as i32 / 50;
+        let codec = codec(number);
+        let frame = (codec.clock_rate() * codec.packet_ms(self.ptime_ms) / 1000) as i32;
         let headers: Vec<RtpHeader> = self.of_number(number).map(|&(header, _)| header).collect();
         (1..headers.len()).map(move |at| {
             let (before, after) = (headers[at - 1], headers[at]);

@@ -86,6 +86,8 @@ mod tests {
             "{}\n{trunks}",
             r#"listen = []
             domains = []
+            relay = ""
+            relay_token = ""
             certificate = ""
             key = ""
             ca = ""

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pivot {
     pub(crate) listen: Vec<SipListen>,
+    pub(crate) relay: String,
+    pub(crate) relay_token: String,
     pub(crate) domains: Vec<String>,
     pub(crate) certificate: String,
     pub(crate) key: String,
@@ -315,6 +317,7 @@ impl Pivot {
                 ));
             }
         }
+        self.check_relay()?;
         if !self.evidence_directory.is_empty() && self.evidence_mib == 0 {
             return Err(
                 "`pivot.evidence_directory` is set and `pivot.evidence_mib` is 0: give room for a bundle".to_owned()
@@ -325,6 +328,24 @@ impl Pivot {
         let secure = self.listen.iter().find(|listen| listen.transport.is_secure());
         if let Some(listen) = secure.filter(|_| self.certificate.is_empty() || self.key.is_empty()) {
             return Err(format!("`pivot.listen` has {listen}: set `pivot.certificate` and `pivot.key`, PEM files"));
+        }
+        Ok(())
+    }
+
+    fn check_relay(&self) -> Result<(), String> {
+        if self.relay.is_empty() {
+            return if self.relay_token.is_empty() {
+                Ok(())
+            } else {
+                Err("`pivot.relay_token` has no effect without `pivot.relay`".to_owned())
+            };
+        }
+        let place: Place = self.relay.parse().map_err(|error| format!("`pivot.relay`: {error}"))?;
+        if place.has_query() {
+            return Err(format!("`pivot.relay` is {place}: leave out what begins with `?`"));
+        }
+        if !self.relay_token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("`pivot.relay_token` has characters that no header field can carry".to_owned());
         }
         Ok(())
     }

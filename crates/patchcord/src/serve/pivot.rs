@@ -10,7 +10,7 @@ use patchcord_control::{ApiError, Control};
 use patchcord_pivot::call::plan::Timing;
 use patchcord_pivot::call::trunk::{CallerId, ReferMode, Trunk};
 use patchcord_pivot::driver::{EvidenceSettings, Pivot, Route, Settings, TraceLimits, TrunkSettings};
-use patchcord_pivot::media::{Pending, Relay};
+use patchcord_pivot::media::{Pending, Relay, Remote, RemoteSettings};
 use patchcord_pivot::message::{Credentials, Header};
 use patchcord_pivot::{sip, webhook};
 use tokio::sync::broadcast;
@@ -68,8 +68,20 @@ pub(super) async fn start(
     }
     let mut settings = settings(&config.pivot);
     settings.archive = records.map(|records| Arc::new(records.clone()) as _);
-    let pivot = Pivot::start(settings, Arc::new(Here(control.clone()))).await;
-    pivot.map(Some).map_err(|error| Failure::failed(format!("cannot start the pivot: {error}")))
+    let failed = |error| Failure::failed(format!("cannot start the pivot: {error}"));
+    let relay = relay(&config.pivot, control).await.map_err(failed)?;
+    Pivot::start(settings, relay).await.map(Some).map_err(failed)
+}
+
+/// What moves the media.
+async fn relay(config: &config::Pivot, control: &Control) -> Result<Arc<dyn Relay>, sip::StackError> {
+    let here = Here(control.clone());
+    // What is no URL was refused when the configuration was read.
+    let Ok(place) = config.relay.parse() else { return Ok(Arc::new(here)) };
+    let token = (!config.relay_token.is_empty()).then(|| webhook::Secret(config.relay_token.as_str().into()));
+    let settings = RemoteSettings { place, token, ca: config::Pivot::path(&config.ca) };
+    let remote = Remote::start(settings, Box::new(move |call, event| here.announce(call, event))).await?;
+    Ok(Arc::new(remote))
 }
 
 /// The configuration in the words of the pivot.

@@ -161,6 +161,11 @@ impl Failure {
                 ("DTMF or ptime is not what the target takes", "look at Warning and at a=fmtp"),
             ],
             482 | 483 => &[("the call came back to where it had been", "look at the routes of both switches")],
+            // So TLS says it, and then what is the matter with it.
+            502 | 503 if self.is_local() && self.status.phrase.contains("certificate") => &[(
+                "the target's certificate has expired, is for another name, or is vouched for by nobody whom `pivot.ca` has",
+                "have it renewed; openssl s_client -connect HOST:PORT shows it",
+            )],
             502 | 503 if self.is_local() => &[
                 ("the target's name cannot be resolved or its port is closed", "patchcord trunk check"),
                 ("TLS failed: certificate or name", "patchcord trunk check"),

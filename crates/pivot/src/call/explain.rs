@@ -242,6 +242,10 @@ mod tests {
         assert!(first_cause(&rejected(408, 32_000, 0, true)).contains("nothing answers"));
         assert!(first_cause(&rejected(408, 30_000, 25_000, false)).contains("nobody answered"));
         assert!(first_cause(&rejected(503, 5, 0, true)).contains("resolved"));
+        let mut expired = rejected(503, 5, 0, true);
+        expired.status.phrase =
+            "cannot connect to 192.0.2.1:5061: invalid peer certificate: certificate expired".into();
+        assert!(first_cause(&expired).contains("has expired"));
         assert!(first_cause(&rejected(503, 500, 0, false)).contains("channels"));
         assert!(first_cause(&rejected(603, 100, 0, false)).contains("analytics"));
         assert!(first_cause(&rejected(603, 9000, 8000, false)).contains("declined"));

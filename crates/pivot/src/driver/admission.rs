@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::settings::{Settings, TrunkSettings};
 use crate::call::trunk::Trunk;
 use crate::message::{Incoming, Origin};
-use crate::sip::{Accounts, Occasion};
+use crate::sip::{Accounts, CredentialsOf, Occasion};
 
 /// User names and their passwords, which are never shown.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -66,6 +66,14 @@ impl Settings {
             Some(trunk) => trunk.password(user),
             None => self.anywhere().find_map(|trunk| trunk.password(user)),
         }
+    }
+
+    /// What the trunks that call are answered with when they challenge in their dialogs; none, if no trunk has any.
+    pub(super) fn credentials(&self) -> Option<CredentialsOf> {
+        self.trunks.values().any(|trunk| trunk.credentials.is_some()).then(|| {
+            let settings = self.clone();
+            Arc::new(move |origin: &Origin| settings.trunk_of(origin)?.credentials.clone()) as CredentialsOf
+        })
     }
 
     /// Who is challenged; none, if nobody is.

@@ -51,7 +51,7 @@ use crate::call::replaces::Dialogs;
 use crate::call::sipfrag::status;
 use crate::http::Evidence;
 use crate::media::{Legs, MediaError, Relay};
-use crate::message::{Action, DialogId, Event, Incoming, RequestId, Status, Transport};
+use crate::message::{Action, DialogId, Event, Header, Incoming, RequestId, Status, Transport};
 use crate::sip::{SipStack, Stack, StackError};
 use crate::webhook::Webhook;
 
@@ -130,6 +130,7 @@ impl Pivot {
     pub async fn start(mut settings: Settings, relay: Arc<dyn Relay>) -> Result<Self, StackError> {
         let webhooks = settings.webhooks()?;
         settings.sip.accounts = settings.accounts();
+        settings.sip.credentials = settings.credentials();
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (started, mut sip) = (Instant::now(), settings.sip.clone());
         let traces = Arc::new(traces(&settings, started));
@@ -399,7 +400,9 @@ impl Shared {
     }
 
     fn reject(&self, dialog: DialogId, status: Status) {
-        self.stack.act(Action::Reject { dialog, status, headers: Vec::new() });
+        let later = || Header { name: "Retry-After".into(), value: "10".into() };
+        let headers = if status.code == 503 { vec![later()] } else { Vec::new() };
+        self.stack.act(Action::Reject { dialog, status, headers });
     }
 
     fn respond(&self, request: RequestId, status: Status) {

@@ -86,7 +86,9 @@ impl Theirs {
         let chosen = sdp.media().iter().position(usable).ok_or(Unusable::NoAudio)?;
         let media = &sdp.media()[chosen];
         let address = media.address.ok_or(Unusable::NoAddress)?;
-        let codecs: Vec<_> = media.codecs.iter().map(parts).collect();
+        let wanting =
+            |codec: CodecParts| if is_audio(&codec) { codec.wanting(media.ptime_ms, media.maxptime_ms) } else { codec };
+        let codecs: Vec<_> = media.codecs.iter().map(parts).map(wanting).collect();
         if !codecs.iter().any(is_audio) {
             return Err(Unusable::NoFormat);
         }
@@ -193,7 +195,7 @@ impl Ours<'_> {
         if let Some(mid) = mid {
             put(text, format_args!("a=mid:{mid}"));
         }
-        for CodecParts { payload_type, encoding, clock_rate, channels, fmtp } in self.codecs {
+        for CodecParts { payload_type, encoding, clock_rate, channels, fmtp, .. } in self.codecs {
             match channels {
                 1 => put(text, format_args!("a=rtpmap:{payload_type} {encoding}/{clock_rate}")),
                 _ => put(text, format_args!("a=rtpmap:{payload_type} {encoding}/{clock_rate}/{channels}")),
@@ -211,7 +213,9 @@ impl Ours<'_> {
         if self.rtcp != self.rtp && !self.rtcp_mux && self.rtcp.port() != self.rtp.port().wrapping_add(1) {
             put(text, format_args!("a=rtcp:{}", self.rtcp.port()));
         }
-        put(text, format_args!("a=ptime:20"));
+        // In an answer what is sent, where the relay encodes; in an offer what the other party wants, for that may be relayed.
+        let ptime = self.codecs.iter().find(|codec| is_audio(codec)).map_or(20, CodecParts::packet_ms);
+        put(text, format_args!("a=ptime:{ptime}"));
         put(text, format_args!("a={}", word(self.direction)));
     }
 }
@@ -227,7 +231,7 @@ const fn family(address: IpAddr) -> &'static str {
 
 fn parts(codec: &Codec) -> CodecParts {
     let Codec { payload_type, encoding, clock_rate, channels, fmtp } = codec.clone();
-    CodecParts { payload_type, encoding, clock_rate, channels, fmtp }
+    CodecParts { channels, fmtp, ..CodecParts::new(payload_type, encoding, clock_rate) }
 }
 
 /// Whether it is a voice, and neither key presses nor the silence between words.

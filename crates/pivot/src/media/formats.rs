@@ -21,7 +21,7 @@ pub fn offered(to_talk_to: &[CodecParts]) -> Vec<CodecParts> {
     let can_be_made = |codec: &CodecParts| MADE.iter().any(|name| codec.encoding.eq_ignore_ascii_case(name));
     if codecs.is_empty() || codecs.iter().any(can_be_made) {
         for (encoding, payload_type, clock_rate) in COMMON {
-            let codec = CodecParts { payload_type, encoding: encoding.to_owned(), clock_rate, channels: 1, fmtp: None };
+            let codec = CodecParts::new(payload_type, encoding.to_owned(), clock_rate);
             if !codecs.iter().any(|known| is_same_format(known, &codec)) {
                 codecs.push(codec);
             }
@@ -39,13 +39,7 @@ pub fn offered(to_talk_to: &[CodecParts]) -> Vec<CodecParts> {
         && let Some(payload_type) = free_number(&codecs)
     {
         let encoding = "telephone-event".to_owned();
-        codecs.push(CodecParts {
-            payload_type,
-            encoding,
-            clock_rate: 8000,
-            channels: 1,
-            fmtp: Some("0-16".to_owned()),
-        });
+        codecs.push(CodecParts { fmtp: Some("0-16".to_owned()), ..CodecParts::new(payload_type, encoding, 8000) });
     }
     codecs
 }
@@ -86,7 +80,7 @@ mod tests {
         let encoding = parts.next().expect("a name").to_owned();
         let clock_rate = parts.next().expect("a rate").parse().expect("a number");
         let channels = parts.next().map_or(1, |channels| channels.parse().expect("a number"));
-        CodecParts { payload_type: number.parse().expect("a number"), encoding, clock_rate, channels, fmtp: None }
+        CodecParts { channels, ..CodecParts::new(number.parse().expect("a number"), encoding, clock_rate) }
     }
 
     fn codecs<const N: usize>(texts: [&str; N]) -> Vec<CodecParts> {

@@ -4,7 +4,9 @@ pub mod description;
 mod formats;
 mod legs;
 mod relay;
+mod remote;
 
 pub use formats::{answered, offered};
 pub use legs::{Legs, MediaError};
 pub use relay::{Pending, Relay};
+pub use remote::{Announce, Remote, RemoteSettings};

@@ -12,10 +12,13 @@ use rsipstack::sip::{DigestGenerator, Request, Uri};
 use super::digest::field_parameter;
 use super::guard::{FRESH_S, Guard, Guesser};
 use super::text;
-use crate::message::Origin;
+use crate::message::{Credentials, Origin};
 
 /// Knows the password of a user name at an origin.
 pub type Passwords = Arc<dyn Fn(&Origin, &str) -> Option<Box<str>> + Send + Sync>;
+
+/// Knows what an origin is answered with when it challenges.
+pub type CredentialsOf = Arc<dyn Fn(&Origin) -> Option<Credentials> + Send + Sync>;
 
 /// What somebody wants who may have to prove who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

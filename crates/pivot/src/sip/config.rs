@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::auth::Accounts;
+use super::auth::{Accounts, CredentialsOf};
 use super::trace::Trace;
 use crate::message::{Origin, Transport};
 
@@ -32,6 +32,8 @@ pub struct Config {
     pub is_silent: bool,
     /// Who has to prove who they are; nobody, if none.
     pub accounts: Option<Accounts>,
+    /// What challenges are answered with in a dialog that somebody at an origin has begun.
+    pub credentials: Option<CredentialsOf>,
     /// The SIP trace.
     pub trace: Option<Trace>,
     /// T1 (RFC 3261 17.1.1.1), from which the other timers follow.
@@ -55,6 +57,7 @@ impl Config {
             allows: None,
             is_silent: false,
             accounts: None,
+            credentials: None,
             trace: None,
             t1: Duration::from_millis(500),
             session_expires_s: None,

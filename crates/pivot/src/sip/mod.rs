@@ -24,7 +24,7 @@ mod transaction;
 mod uri;
 mod vet;
 
-pub use auth::{Accounts, IsNeeded, Occasion, Passwords};
+pub use auth::{Accounts, CredentialsOf, IsNeeded, Occasion, Passwords};
 pub use config::{Allows, Certificate, Config, Limits, Listen, StackError};
 pub use registration::{Registered, Registering, Registration};
 pub use stack::Stack;

@@ -21,7 +21,7 @@ use tokio_rustls::TlsConnector;
 pub use self::answer::{ANSWER_LEN_MAX, Answer, AnswerError};
 pub use self::form::{encode, signature};
 pub use self::place::{Place, PlaceError};
-use self::send::Fault;
+pub(crate) use self::send::{Fault, Sender, broken, open};
 
 /// Questions to one webhook at a time; more wait, within their deadline.
 const AT_ONCE: usize = 64;

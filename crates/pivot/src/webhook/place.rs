@@ -39,6 +39,22 @@ impl Place {
     pub const fn is_secure(&self) -> bool {
         self.is_secure
     }
+
+    /// What `Host` says.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// What is put before other paths: its own, without a slash at its end.
+    pub(crate) fn base(&self) -> &str {
+        self.path.trim_end_matches('/')
+    }
+
+    /// Whether it has a query.
+    #[must_use]
+    pub fn has_query(&self) -> bool {
+        self.path.contains('?')
+    }
 }
 
 impl FromStr for Place {

@@ -1,6 +1,4 @@
-//! One HTTP exchange, on a connection of its own.
-
-use core::pin::pin;
+//! HTTP connections, and one exchange on one of its own.
 
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -20,9 +18,12 @@ use super::place::Place;
 const HEAD_LEN_MAX: usize = 16 * 1024;
 const FIELDS_MAX: usize = 64;
 
+/// Sends requests on a connection.
+pub(crate) type Sender = http1::SendRequest<Full<Bytes>>;
+
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// It may be there when asked again.
     Again(String),
     /// It would be the same again.
@@ -49,41 +50,38 @@ pub(super) async fn post(
     }
     let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes())));
     let request = request.map_err(|error| Fault::Final(format!("it cannot be asked: {error}")))?;
+    let response = open(place, tls).await?.send_request(request).await.map_err(|error| broken(&error))?;
+    read(response).await
+}
+
+/// A connection, which a task of its own drives until its sender is dropped.
+pub(crate) async fn open(place: &Place, tls: Option<&TlsConnector>) -> Result<Sender, Fault> {
     let failed = |error: std::io::Error| Fault::Again(format!("no connection: {error}"));
     let stream = TcpStream::connect((&*place.host, place.port)).await.map_err(failed)?;
+    // Requests are short, and each is waited for.
+    stream.set_nodelay(true).map_err(failed)?;
     match tls.filter(|_| place.is_secure) {
         Some(tls) => {
             let name = ServerName::try_from(place.host.to_string());
             let name = name.map_err(|error| Fault::Final(format!("{:?}: {error}", place.host)))?;
             let stream = tls.connect(name, stream).await;
-            exchange(stream.map_err(|error| Fault::Again(format!("no TLS connection: {error}")))?, request).await
+            speak(stream.map_err(|error| Fault::Again(format!("no TLS connection: {error}")))?).await
         }
         None if place.is_secure => Err(Fault::Final("there is no TLS to reach it by".to_owned())),
-        None => exchange(stream, request).await,
+        None => speak(stream).await,
     }
 }
 
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Vec<u8>, Fault>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let broken = |error: hyper::Error| Fault::Again(format!("the connection broke: {}", chain(&error)));
+async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Sender, Fault> {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(HEAD_LEN_MAX).max_headers(FIELDS_MAX);
-    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let mut exchange = pin!(async move {
-        let response = sender.send_request(request).await.map_err(broken)?;
-        read(response).await
-    });
-    let mut connection = pin!(connection);
-    let mut is_open = true;
-    loop {
-        tokio::select! {
-            done = &mut exchange => return done,
-            // What it has read is still to be had.
-            _ = &mut connection, if is_open => is_open = false,
-        }
-    }
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+pub(crate) fn broken(error: &hyper::Error) -> Fault {
+    Fault::Again(format!("the connection broke: {}", chain(error)))
 }
 
 async fn read(response: Response<Incoming>) -> Result<Vec<u8>, Fault> {

@@ -1,6 +1,6 @@
 //! Calls in both directions, and how they do not come about.
 
-use patchcord_pivot::message::{Action, Credentials, Event, Header, Reason, Status};
+use patchcord_pivot::message::{Action, Credentials, DialogId, Event, Header, Reason, Status};
 
 use crate::support::{Peer, Pivot, name, sdp};
 
@@ -310,20 +310,7 @@ async fn challenges_are_answered_with_the_credentials_of_the_call() {
     let ack = peer.expect("ACK").await;
     assert_eq!(ack.get("Proxy-Authorization"), second.get("Proxy-Authorization"));
     assert!(matches!(pivot.next().await, Event::Accepted { .. }));
-    for method in ["REFER", "BYE"] {
-        let request = pivot.request();
-        match method {
-            "REFER" => pivot.act(Action::Refer { dialog, request, refer_to: "<sip:c@x>".into(), headers: Vec::new() }),
-            _ => pivot.act(Action::Bye { dialog, request, reason: None }),
-        }
-        let challenged = peer.expect(method).await;
-        let challenge = "WWW-Authenticate: Digest realm=\"s\", nonce=\"m\"\r\n";
-        peer.respond(&challenged, "401 Unauthorized", "", challenge, "").await;
-        let again = peer.expect(method).await;
-        assert!(again.get("Authorization").contains("realm=\"s\""), "{again:?}");
-        peer.respond(&again, "202 Accepted", "", "", "").await;
-        assert_eq!(pivot.answered(request).await.0.code, 202);
-    }
+    must_answer_challenges(&mut pivot, &mut peer, dialog).await;
     // Wrong credentials are not tried again and again.
     let credentials = Credentials { username: "u".into(), password: "wrong".into(), realm: None };
     pivot.call(&peer.uri(), |outgoing| outgoing.credentials = Some(credentials));
@@ -336,6 +323,35 @@ async fn challenges_are_answered_with_the_credentials_of_the_call() {
         Event::Rejected(_, rejection) => assert_eq!(&*rejection.status.phrase, "Second"),
         other => panic!("{other:?}"),
     }
+}
+
+/// The peer challenges what the pivot sends in the dialog, and is answered with the credentials of user `u`.
+async fn must_answer_challenges(pivot: &mut Pivot, peer: &mut Peer, dialog: DialogId) {
+    for method in ["REFER", "BYE"] {
+        let request = pivot.request();
+        match method {
+            "REFER" => pivot.act(Action::Refer { dialog, request, refer_to: "<sip:c@x>".into(), headers: Vec::new() }),
+            _ => pivot.act(Action::Bye { dialog, request, reason: None }),
+        }
+        let challenged = peer.expect(method).await;
+        let challenge = "WWW-Authenticate: Digest realm=\"s\", nonce=\"m\"\r\n";
+        peer.respond(&challenged, "401 Unauthorized", "", challenge, "").await;
+        let again = peer.expect(method).await;
+        assert!(again.get("Authorization").starts_with("Digest username=\"u\", realm=\"s\""), "{again:?}");
+        peer.respond(&again, "202 Accepted", "", "", "").await;
+        assert_eq!(pivot.answered(request).await.0.code, 202);
+    }
+}
+
+#[tokio::test]
+async fn whoever_called_may_challenge_in_its_dialog_too() {
+    let credentials = Credentials { username: "u".into(), password: "p".into(), realm: None };
+    let of =
+        move |origin: &patchcord_pivot::message::Origin| origin.address.ip().is_loopback().then(|| credentials.clone());
+    let mut pivot = Pivot::with(|config| config.credentials = Some(std::sync::Arc::new(of))).await;
+    let mut peer = Peer::new(pivot.address).await;
+    let (dialog, _call) = pivot.call_from(&mut peer).await;
+    must_answer_challenges(&mut pivot, &mut peer, dialog).await;
 }
 
 #[tokio::test]

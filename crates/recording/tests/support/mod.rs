@@ -94,10 +94,11 @@ pub(crate) fn track(number: u16, party: &str, numbers: &[u8]) -> TrackSpec {
     TrackSpec { number, party: party.into(), formats: formats(numbers) }
 }
 
-/// A party that says one sine in packets of 20 ms.
+/// A party that says one sine in packets of 20 ms, or of another length.
 pub(crate) struct Party {
     pub(crate) number: u8,
     encoder: Encoder,
+    pub(crate) ptime_ms: u32,
     hz: f64,
     said: u64,
     pub(crate) ssrc: u32,
@@ -115,13 +116,13 @@ impl Party {
         let rate = if number == PCMU { 8000 } else { 16_000 };
         let encoder = Encoder::new(codec, rate, EncoderOptions::default()).unwrap();
         // Both wrap around in the midst of tests.
-        Self { number, encoder, hz, said: 0, ssrc: 99, sequence: 65_530, timestamp: u32::MAX - 5000 }
+        Self { number, encoder, ptime_ms: 20, hz, said: 0, ssrc: 99, sequence: 65_530, timestamp: u32::MAX - 5000 }
     }
 
     /// The next packet.
     pub(crate) fn say(&mut self) -> Box<[u8]> {
         let rate = self.encoder.sample_rate();
-        let samples: Vec<i16> = (0..u64::from(rate / 50))
+        let samples: Vec<i16> = (0..u64::from(rate * self.ptime_ms / 1000))
             .map(|sample| {
                 let phase = (self.said + sample) as f64 * self.hz * std::f64::consts::TAU / f64::from(rate);
                 (8000.0 * phase.sin()) as i16
@@ -132,13 +133,14 @@ impl Party {
         self.encoder.encode(&samples, &mut payload).unwrap();
         let rtp = packet(self.number, self.sequence, self.timestamp, self.ssrc, &payload);
         self.sequence = self.sequence.wrapping_add(1);
-        self.timestamp = self.timestamp.wrapping_add(self.encoder.codec().clock_rate() / 50);
+        self.timestamp = self.timestamp.wrapping_add(self.encoder.codec().clock_rate() * self.ptime_ms / 1000);
         rtp
     }
 
     /// Packets for so long from `at_ms` of the recording on, with their times.
     pub(crate) fn speech(&mut self, at_ms: u64, for_ms: u64) -> Packets {
-        (0..for_ms / 20).map(|n| (BEGIN + (at_ms + 20 * n) * MS, self.say())).collect()
+        let ptime_ms = u64::from(self.ptime_ms);
+        (0..for_ms / ptime_ms).map(|n| (BEGIN + (at_ms + ptime_ms * n) * MS, self.say())).collect()
     }
 }
 

@@ -91,6 +91,7 @@ mod tests {
             clock_rate: 8000,
             channels: 1,
             fmtp: None,
+            sending: crate::media::Sending::default(),
         }
     }
 

@@ -14,6 +14,7 @@ mod modes;
 mod opaque;
 mod overhearing;
 mod overlay;
+mod packet_times;
 mod players;
 mod playlists;
 mod receipts;

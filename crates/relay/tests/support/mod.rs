@@ -18,7 +18,7 @@ use patchcord_relay::command::{
 };
 use patchcord_relay::event::{Event, Receipt};
 use patchcord_relay::ids::{AssociationId, Component, CutOverId, LegId, MadeId, PortId};
-use patchcord_relay::media::{Codec, Direction, EncodingName, Frames, Repeat};
+use patchcord_relay::media::{Codec, Direction, EncodingName, Frames, Repeat, Sending};
 use patchcord_relay::mixing::Mixing;
 use patchcord_relay::overhearing::{Ears, Overhearing};
 use patchcord_relay::snapshot::LegSnapshot;
@@ -480,7 +480,7 @@ pub(crate) fn local(leg: u64) -> SocketAddr {
 pub(crate) fn codec(payload_type: u8, encoding: &str, clock_rate: u32) -> Codec {
     let payload_type = PayloadType::new(payload_type).expect("below 128");
     let encoding = EncodingName::new(encoding).expect("a short name");
-    Codec { payload_type, encoding, clock_rate, channels: 1, fmtp: None }
+    Codec { payload_type, encoding, clock_rate, channels: 1, fmtp: None, sending: Sending::default() }
 }
 
 pub(crate) fn pcmu() -> Vec<Codec> {

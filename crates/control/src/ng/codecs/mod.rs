@@ -5,6 +5,7 @@
 
 mod answer;
 mod offer;
+mod settings;
 mod spec;
 
 use patchcord_relay::media::Codec;
@@ -14,6 +15,7 @@ use crate::call::is_transcodable;
 
 pub(super) use answer::{Answer, answer};
 pub(super) use offer::{Known, offer};
+pub(super) use settings::Settings;
 
 /// An m= line, as far as its formats go.
 #[derive(Clone, Copy, Debug)]

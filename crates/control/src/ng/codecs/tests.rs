@@ -1,5 +1,5 @@
 use patchcord_ng::options::Codecs;
-use patchcord_relay::media::EncodingName;
+use patchcord_relay::media::{EncodingName, Sending};
 use patchcord_rtp::PayloadType;
 
 use super::*;
@@ -25,6 +25,7 @@ fn codec(number: u8) -> Option<Codec> {
         clock_rate,
         channels,
         fmtp: (number == 101).then(|| "0-15".into()),
+        sending: Sending::default(),
     })
 }
 

@@ -201,6 +201,7 @@ fn formats(codecs: &[Codec]) -> Vec<Format> {
 
 fn format_of(codec: &Codec) -> Format {
     Format::of(codec.payload_type, &codec.encoding, codec.clock_rate, codec.channels, codec.fmtp.as_deref())
+        .encoded(codec.sending.ptime_ms().into(), codec.sending.bitrate())
 }
 
 /// Whether it can be done.

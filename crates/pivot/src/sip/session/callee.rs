@@ -53,6 +53,7 @@ impl Session {
             return self.decline(transaction, 400, "A Contact With a SIP URI Is Needed", &[]);
         };
         self.dialog = Some(dialog);
+        self.credentials = self.inner.net.config.credentials.as_ref().and_then(|of| of(&from));
         if request.method == Method::Refer {
             self.phase = Phase::Subscription;
             let answerer = answer(transaction, token, &self.to, Some(self.patience()));

@@ -1,0 +1,99 @@
+//! Legs that share a format and are to be sent other packets than their source sends.
+
+use patchcord_relay::Verdict;
+use patchcord_relay::command::{Command, EgressMode, Trigger};
+use patchcord_relay::ids::LegId;
+use patchcord_relay::media::{Codec, Sending};
+use patchcord_relay::transcoding::Transcoding;
+
+use crate::support::wire::{Stream, assert_continuous, origins};
+use crate::support::{Given, World, add, codec, leg, spec};
+
+/// Legs 1 to 3 have PCMU and can be encoded for.
+fn world() -> World {
+    let mut world = World::new();
+    world.shard.set_transcoder(|codec| *codec.encoding == *"PCMU");
+    for id in [1, 2, 3] {
+        world.must(&[add(spec(id))]);
+    }
+    world
+}
+
+fn with(leg: u64, sending: Sending, others: &[(u8, &str)]) -> Command {
+    let mut codecs: Vec<Codec> = vec![Codec { sending, ..codec(0, "PCMU", 8000) }];
+    codecs.extend(others.iter().map(|&(number, encoding)| codec(number, encoding, 8000)));
+    Command::SetCodecs { leg: LegId(leg), codecs }
+}
+
+fn begun(world: &mut World) -> Vec<Transcoding> {
+    let begins = |one| match one {
+        Given::Transcode(transcoding) => Some(transcoding),
+        _ => None,
+    };
+    world.given.drain(..).filter_map(begins).collect()
+}
+
+#[test]
+fn a_wish_is_relayed_and_what_is_exact_is_cut_anew_for_that_leg_alone() {
+    let mut world = world();
+    let forty = Sending::default().with_ptime(40);
+    world.must(&[with(1, forty, &[])]);
+    world.bridge(1, 2);
+    assert!(begun(&mut world).is_empty());
+    world.must(&[with(1, forty.exactly(), &[])]);
+    let made = begun(&mut world);
+    let [made] = &made[..] else { panic!("{made:?}") };
+    assert_eq!((made.to[0].sending.ptime_ms(), made.from[0].sending.ptime_ms()), (40, 0));
+    assert!(world.leg(1).transcoded && !world.leg(2).transcoded);
+    // Both want the same: it is relayed.
+    world.must(&[with(2, forty, &[])]);
+    assert!(begun(&mut world).is_empty() && !world.leg(1).transcoded);
+    assert!(matches!(world.send(2, &Stream::of(2).packet()), Verdict::Forwarded(_)));
+}
+
+#[test]
+fn what_cannot_be_encoded_is_relayed_as_it_is() {
+    let mut world = world();
+    let exact = Sending::default().with_ptime(60).exactly();
+    world.must(&[with(1, exact, &[(18, "G729")]), with(2, Sending::default(), &[(18, "G729")])]);
+    world.bridge(1, 2);
+    assert!(begun(&mut world).is_empty());
+    let mut stream = Stream { payload_type: 18, ..Stream::of(2) };
+    assert!(matches!(world.send(2, &stream.packet()), Verdict::Forwarded(_)));
+    // A translator has no stream of its own.
+    let mut transparent = spec(4);
+    transparent.egress_mode = EgressMode::Transparent;
+    transparent.codecs = vec![Codec { sending: exact, ..codec(0, "PCMU", 8000) }];
+    world.must(&[add(transparent)]);
+    world.cut(Trigger::Immediate, &[(4, leg(3))]);
+    assert!(begun(&mut world).is_empty());
+}
+
+#[test]
+fn the_way_between_packets_of_different_lengths_neither_overlaps_nor_stands_still() {
+    let mut world = world();
+    world.must(&[with(1, Sending::default().with_ptime(40).exactly(), &[])]);
+    world.bridge(1, 2);
+    let id = begun(&mut world)[0].id;
+    let (mut sent, mut made) = (Stream::of(2), Stream { frame_ts_units: 320, ..Stream::of(2) });
+    made = made.under(0x7ea5_0000).numbered(40_000, 900_000);
+    for _ in 0..4 {
+        for _ in 0..2 {
+            world.pass(20);
+            assert_eq!(world.send(2, &sent.packet()), Verdict::Consumed);
+        }
+        world.made(id, &made.packet());
+    }
+    // The next source sends 20 ms, and its first packet comes while the last one of 40 ms is heard.
+    world.must(&[with(1, Sending::default(), &[])]);
+    let old = world.rtp(1);
+    world.cut(Trigger::Immediate, &[(1, leg(3))]);
+    world.pass(5);
+    world.talk(3, &mut Stream::of(3), 4);
+    let heard: Vec<_> = old.into_iter().chain(world.rtp(1)).collect();
+    assert_eq!((heard.len(), origins(&heard)), (8, vec![2, 3]));
+    assert_continuous(&heard);
+    let steps: Vec<u32> = heard.windows(2).map(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp)).collect();
+    assert_eq!(steps, [320, 320, 320, 320, 160, 160, 160]);
+    assert_eq!(heard.iter().position(|packet| packet.marker), Some(4), "the first of the new source");
+}
