@@ -87,7 +87,7 @@ pub(crate) fn run(arguments: &ReplayTransferArgs) -> Result<(), Failure> {
 fn speed(arguments: &ReplayTransferArgs) -> Result<Option<f64>, Failure> {
     match arguments.speed {
         _ if arguments.no_wait => Ok(None),
-        speed if speed == 0.0 => Ok(None),
+        0.0 => Ok(None),
         speed if (0.001..=1000.0).contains(&speed) => Ok(Some(speed)),
         speed => Err(Failure::Usage(format!("--speed {speed}: it is 0, or 0.001 to 1000"))),
     }

@@ -73,7 +73,7 @@ impl Report {
         match &self.difference {
             Some(difference) => text += &format!("DIFFERENT: {difference}\n"),
             None => {
-                text += &format!("same: every message, the transfer ({}) and what was heard\n", self.recorded_state)
+                text += &format!("same: every message, the transfer ({}) and what was heard\n", self.recorded_state);
             }
         }
         text

@@ -144,7 +144,7 @@ impl Sockets {
                 }
                 Turn::Media { party, to } => self.voices.get(&party).into_iter().for_each(|voice| voice.towards(to)),
                 Turn::Speak { party, stream } => {
-                    self.voices.get(&party).into_iter().for_each(|voice| voice.speak(stream))
+                    self.voices.get(&party).into_iter().for_each(|voice| voice.speak(stream));
                 }
                 Turn::Wait(until) => match came.recv_timeout(until.saturating_sub(began.elapsed())) {
                     Ok(came) => take(player, came),

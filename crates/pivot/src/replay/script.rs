@@ -18,7 +18,7 @@ const LENGTH_MAX_MS: f64 = 86_400_000.0;
 const PACKETS_MAX: u64 = 180_000;
 
 /// The recording as steps.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Script {
     /// Where the pivot was.
     pub pivot: BTreeSet<SocketAddr>,
@@ -125,20 +125,6 @@ impl Script {
     #[must_use]
     pub fn length(&self) -> Duration {
         self.steps.last().map(|step| step.at).unwrap_or_default()
-    }
-}
-
-impl Default for Script {
-    fn default() -> Self {
-        Self {
-            pivot: BTreeSet::new(),
-            peers: Vec::new(),
-            steps: Vec::new(),
-            parties: BTreeMap::new(),
-            named: BTreeMap::new(),
-            notes: Vec::new(),
-            requests_at: BTreeMap::new(),
-        }
     }
 }
 

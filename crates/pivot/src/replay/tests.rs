@@ -225,8 +225,9 @@ fn a_recorded_call_is_played_with_the_names_of_now() {
     let bye = at(&|turn| matches!(turn, Turn::Send { datagram, .. } if datagram.starts_with(b"BYE")));
     let connect = at(&|turn| *turn == Turn::Connect);
     assert_eq!(connect + 1, bye, "nobody hangs up before the target has the place");
-    assert_eq!(turns.first().map(|(at, _)| *at), Some(Duration::ZERO));
-    assert_eq!(turns.get(1).map(|(at, _)| *at), Some(Duration::from_millis(20)));
+    let times: Vec<_> =
+        turns.iter().filter(|(_, turn)| matches!(turn, Turn::Send { .. })).map(|(at, _)| *at).take(2).collect();
+    assert_eq!(times, [Duration::ZERO, Duration::from_millis(20)]);
 }
 
 #[test]
@@ -292,7 +293,7 @@ fn what_cannot_be_played_says_why() {
     let replaced = |index: usize, from: &str, to: &str| {
         let (from, to) = (from.to_owned(), to.to_owned());
         why(&move |trace| {
-            trace[index]["text"] = trace[index]["text"].as_str().expect("text").replace(&from, &to).into()
+            trace[index]["text"] = trace[index]["text"].as_str().expect("text").replace(&from, &to).into();
         })
     };
     assert!(
