@@ -167,6 +167,8 @@ fn a_transferor_that_left_at_once_does_so_against_a_running_pivot() {
     stage.target_answers(&inbound, &offer);
     stage.caller.media.send(caller.relay);
     stage.target.media.must_hear(&stage.caller.media);
+    // A caller that hung up before the pivot knows that both hear each other would have taken the transfer back.
+    eventually("the end of the transfer", || (stage.latest()["state"] == "done").then_some(()));
     stage.caller.bye(&mut caller.call);
     let _bye = stage.target.must_take("BYE");
     stage.must_be_idle();
