@@ -219,7 +219,7 @@ impl Control {
             calls: RwLock::new(calls),
             next_call: AtomicU64::new(1),
             waiting: Mutex::default(),
-            call_answers: Mutex::new(Answers::new(CALL_ANSWERS_MAX)),
+            call_answers: Mutex::new(Answers::indexed(CALL_ANSWERS_MAX)),
             events: broadcast::channel(EVENTS_MAX).0,
             draining: AtomicBool::new(false),
             command_counts: CommandCounts::default(),

@@ -267,7 +267,8 @@ impl Net {
         for (transport, address) in self.resolve(&target).await? {
             let tried = match transport {
                 Transport::Udp => self.udp_hop(address),
-                _ => self.stream_hop(transport, address, &target.host).await,
+                // Opening a connection takes much room: every task that sends a datagram would have it too.
+                _ => Box::pin(self.stream_hop(transport, address, &target.host)).await,
             };
             match tried {
                 Ok(hop) => return Ok(hop),
