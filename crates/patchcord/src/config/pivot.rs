@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use patchcord_pivot::driver::Callee;
 use patchcord_pivot::message::Transport;
 use patchcord_pivot::webhook::Place;
 use serde::{Deserialize, Serialize};
@@ -123,10 +124,22 @@ pub(crate) struct Route {
     /// Whom it is for: the user part, `*` at its end stands for any.
     #[serde(default = "any")]
     pub(crate) number: String,
-    /// Who answers: a SIP URI.
-    pub(crate) to: String,
+    /// Who answers: a SIP URI; its user part may have `{user}` and `{header:X-NAME}`.
+    pub(crate) to: Callee,
     /// The trunk that it goes by.
     pub(crate) by: String,
+    /// From the telephone network, or to it.
+    #[serde(default)]
+    pub(crate) direction: Direction,
+}
+
+/// `direction`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Direction {
+    #[default]
+    Origination,
+    Termination,
 }
 
 /// `caller_id`

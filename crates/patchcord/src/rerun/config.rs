@@ -99,6 +99,7 @@ impl Places<'_> {
             ("number", route.number.as_str().into()),
             ("to", to.into()),
             ("by", route.by.as_str().into()),
+            ("direction", route.direction.as_str().into()),
         ])
     }
 
@@ -222,6 +223,7 @@ mod tests {
             number: "*".to_owned(),
             to: "sip:agent@198.51.100.20:5080".to_owned(),
             by: "c".to_owned(),
+            direction: "origination".to_owned(),
         };
         let setup = Setup { trunks: [("c".to_owned(), trunk)].into(), routes: vec![route], ..Setup::default() };
         let text = toml(&setup, &script, &stage).expect("it can be written");

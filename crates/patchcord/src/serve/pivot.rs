@@ -7,6 +7,7 @@ use patchcord_control::api::{
     CallEvent, CallState, CommandAnswer, CommandRequest, EventKind, MergeCall, TransferEvent,
 };
 use patchcord_control::{ApiError, Control};
+use patchcord_pivot::call::billing::Direction;
 use patchcord_pivot::call::plan::Timing;
 use patchcord_pivot::call::trunk::{CallerId, ReferMode, Trunk};
 use patchcord_pivot::driver::{EvidenceSettings, Pivot, Route, Settings, TraceLimits, TrunkSettings};
@@ -112,8 +113,12 @@ pub(crate) fn settings(config: &config::Pivot) -> Settings {
             .map(|route| Route {
                 from: route.from.as_str().into(),
                 number: route.number.as_str().into(),
-                to: route.to.as_str().into(),
+                to: route.to.clone(),
                 by: route.by.as_str().into(),
+                direction: match route.direction {
+                    config::Direction::Origination => Direction::Origination,
+                    config::Direction::Termination => Direction::Termination,
+                },
             })
             .collect(),
         timing,

@@ -15,6 +15,7 @@ mod media_facts;
 mod merging;
 mod registering;
 mod replacing;
+mod route;
 mod settings;
 mod signalling;
 mod standing;
@@ -41,7 +42,8 @@ pub use self::evidence_store::EvidenceSettings;
 use self::evidence_store::EvidenceStore;
 pub use self::media_facts::{CallMedia, MediaBook, MediaFacts, PartyMedia};
 use self::registering::Registrations;
-pub use self::settings::{Route, Settings, TrunkSettings};
+pub use self::route::{BadCallee, Callee, Route, Unroutable};
+pub use self::settings::{Settings, TrunkSettings};
 pub use self::standing::{Registry, Standing};
 use self::task::{Message, Party, Task};
 pub use self::timeline::{Heard, What};
@@ -324,8 +326,9 @@ impl Shared {
         if !incoming.replaces.is_empty() {
             return self.replaces(dialog, incoming, trunk);
         }
-        let Some(plan) = self.settings.plan(&incoming, trunk) else {
-            return refuse(404, "no entry of `pivot.routes` is for it");
+        let plan = match self.settings.plan(&incoming, trunk) {
+            Ok(plan) => plan,
+            Err(Unroutable { code, why }) => return refuse(code, &why),
         };
         let (sender, inbox) = mpsc::unbounded_channel();
         let number = {

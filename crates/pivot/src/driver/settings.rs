@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::admission::{Users, with_addresses};
 use super::archive::Archive;
 use super::evidence_store::EvidenceSettings;
+use super::route::{Route, Unroutable, user_of};
 use super::standing::Standing;
 use super::trace::TraceLimits;
 use crate::call::Plan;
 use crate::call::billing::Direction;
-use crate::call::number::Number;
 use crate::call::plan::Timing;
 use crate::call::route::Via;
 use crate::call::trunk::Trunk;
@@ -69,31 +69,6 @@ pub struct TrunkSettings {
     pub standing: Arc<Standing>,
 }
 
-/// Where a call goes.
-#[derive(Clone, Debug)]
-pub struct Route {
-    /// The trunk that it comes by.
-    pub from: Arc<str>,
-    /// The user part that it is for; `*` at its end stands for any rest.
-    pub number: Box<str>,
-    /// Who answers: a SIP URI.
-    pub to: Box<str>,
-    /// The trunk that it goes by.
-    pub by: Arc<str>,
-}
-
-impl Route {
-    /// Whether it is for this user part: numbers are compared without separators.
-    fn fits(&self, user: &str) -> bool {
-        let plain = |text: &str| Number::of(text).map_or_else(|| text.to_owned(), |number| number.as_str().to_owned());
-        match self.number.strip_suffix('*') {
-            Some("") => true,
-            Some(beginning) => plain(user).starts_with(&plain(beginning)),
-            None => plain(user) == plain(&self.number),
-        }
-    }
-}
-
 impl Settings {
     /// The trunk that a request comes by: the one of whose addresses it is, or whose registrar's.
     #[must_use]
@@ -113,57 +88,43 @@ impl Settings {
         self.trunks.iter().filter_map(of_trunk).collect()
     }
 
-    /// What becomes of an INVITE; none: nobody answers such calls.
-    #[must_use]
-    pub fn plan(&self, incoming: &Incoming, caller: &TrunkSettings) -> Option<Plan> {
-        let user = incoming.request_uri.split_once(':').map_or("", |(_, rest)| rest);
-        let user = user.split_once('@').map_or("", |(user, _)| user);
-        let user = user.split(';').next().unwrap_or_default();
-        let route = self.routes.iter().find(|route| *route.from == *caller.trunk.name && route.fits(user))?;
-        let callee = self.trunks.get(&route.by)?;
+    /// What becomes of an INVITE.
+    ///
+    /// # Errors
+    /// Nobody answers such calls, or whom the route has dialled cannot be told from it.
+    pub fn plan(&self, incoming: &Incoming, caller: &TrunkSettings) -> Result<Plan, Unroutable> {
+        let none = || Unroutable { code: 404, why: "no entry of `pivot.routes` is for it".into() };
+        let user = user_of(&incoming.request_uri);
+        let route = self.routes.iter().find(|route| *route.from == *caller.trunk.name && route.fits(user));
+        let route = route.ok_or_else(none)?;
+        let callee = self.trunks.get(&route.by).ok_or_else(none)?;
+        let uri = route.to.for_call(incoming, &caller.trunk.emergency)?;
         let from = incoming.asserted.first().unwrap_or(&incoming.from).clone();
-        let to = Address { display: Box::default(), uri: route.to.clone() };
+        let to = Address { display: Box::default(), uri: uri.clone() };
         // A REFER in the call may come from where the call came from, and from where the callee is registered.
         let caller_trunk = with_addresses(&caller.trunk, &[incoming.origin.address.ip()]);
-        Some(Plan {
-            // A number is dialled by whoever brings the calls: the agents have none.
-            numbers: Arc::clone(&caller_trunk),
+        let callee_trunk = with_addresses(&callee.trunk, &callee.standing.addresses());
+        // Numbers are dialled towards the telephone network: the agents have none.
+        let numbers = match route.direction {
+            Direction::Origination => &caller_trunk,
+            Direction::Termination => &callee_trunk,
+        };
+        Ok(Plan {
+            numbers: Arc::clone(numbers),
             caller: caller_trunk,
-            callee: with_addresses(&callee.trunk, &callee.standing.addresses()),
+            callee: callee_trunk,
             callee_name: "agent".into(),
             dial: Dial {
                 via: Via::Trunk(Arc::clone(&callee.trunk.name)),
-                request_uri: route.to.clone(),
+                request_uri: uri,
                 to,
                 from,
                 asserted: incoming.asserted.first().cloned(),
                 headers: callee.trunk.headers.iter().chain(&incoming.extra).cloned().collect(),
             },
-            direction: Direction::Origination,
+            direction: route.direction,
             last_resort: None,
             timing: self.timing,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_route_is_found_by_its_number() {
-        let route =
-            |number: &str| Route { from: "a".into(), number: number.into(), to: "sip:x@y".into(), by: "b".into() };
-        for (number, user, fits) in [
-            ("*", "anything", true),
-            ("+1555*", "+1-555-0100", true),
-            ("+1555*", "+15560100", false),
-            ("+15550100", "+1 555 0100", true),
-            ("+15550100", "+155501001", false),
-            ("sales", "sales", true),
-            ("sales", "sale", false),
-        ] {
-            assert_eq!(route(number).fits(user), fits, "{number} {user}");
-        }
     }
 }

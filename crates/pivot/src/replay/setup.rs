@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::call::billing::Direction;
 use crate::call::number::Emergency;
 use crate::call::trunk::{CallerId, ReferMode};
 use crate::driver::{CallTrace, Settings, TrunkSettings};
@@ -40,6 +41,13 @@ pub struct SetupRoute {
     pub to: String,
     /// The trunk that it goes by.
     pub by: String,
+    /// `origination` or `termination`; bundles from before there was a choice have none.
+    #[serde(default = "origination")]
+    pub direction: String,
+}
+
+fn origination() -> String {
+    Direction::Origination.as_str().to_owned()
 }
 
 /// A trunk, without what is secret.
@@ -99,8 +107,9 @@ impl Setup {
         let routes = settings.routes.iter().map(|route| SetupRoute {
             from: route.from.to_string(),
             number: route.number.to_string(),
-            to: without_password(&route.to),
+            to: without_password(&route.to.to_string()),
             by: route.by.to_string(),
+            direction: route.direction.as_str().to_owned(),
         });
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -8,7 +8,7 @@ use rsipstack::sip::{HasHeaders as _, SipMessage};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::random_text;
 
-use super::text;
+use super::{build, text};
 
 /// Methods that are answered otherwise than by 405 somewhere.
 pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, UPDATE, PRACK, REFER, NOTIFY, INFO, MESSAGE, OPTIONS";
@@ -173,14 +173,14 @@ pub(super) fn vet(bytes: &[u8], from: SocketAddr, is_datagram: bool, agent: &str
     } else {
         bytes
     };
-    let parsed = SipMessage::try_from(bytes).ok().filter(|message| match message {
-        SipMessage::Request(request) => TransactionKey::from_request(request, TransactionRole::Server).is_ok(),
-        SipMessage::Response(_) => false,
-    });
-    match parsed {
-        Some(message) => Verdict::Take(Box::new(message)),
-        None => refuse(400, "Bad Request", &[]),
+    let Ok(SipMessage::Request(mut request)) = SipMessage::try_from(bytes) else {
+        return refuse(400, "Bad Request", &[]);
+    };
+    match build::as_written(uri) {
+        Some(uri) if TransactionKey::from_request(&request, TransactionRole::Server).is_ok() => request.uri = uri,
+        _ => return refuse(400, "Bad Request", &[]),
     }
+    Verdict::Take(Box::new(SipMessage::Request(request)))
 }
 
 /// A response that needs no transaction. None without a Via.
@@ -237,6 +237,15 @@ mod tests {
         let Verdict::Take(message) = verdict(format!("{GOOD}hello").as_bytes()) else { panic!("it is taken") };
         let SipMessage::Request(request) = *message else { panic!("it is a request") };
         assert_eq!(request.body, b"hello");
+    }
+
+    #[test]
+    fn a_request_uri_stays_as_it_was_written() {
+        let uri = "sip:a%40b:c%3A@h:5070;x=%22";
+        let message = GOOD.replacen("sip:a@b", uri, 1);
+        let Verdict::Take(message) = verdict(message.as_bytes()) else { panic!("it is taken") };
+        let SipMessage::Request(request) = *message else { panic!("it is a request") };
+        assert_eq!(request.uri.to_string(), uri);
     }
 
     #[test]
