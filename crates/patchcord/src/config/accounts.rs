@@ -92,6 +92,7 @@ mod tests {
             key = ""
             ca = ""
             calls_max = 1
+            overload_ms = 0
             ring_timeout_s = 1
             leave_timeout_s = 1
             ringback = ""

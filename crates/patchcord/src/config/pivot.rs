@@ -23,6 +23,7 @@ pub(crate) struct Pivot {
     pub(crate) key: String,
     pub(crate) ca: String,
     pub(crate) calls_max: u32,
+    pub(crate) overload_ms: u32,
     pub(crate) one_worker: bool,
     pub(crate) ring_timeout_s: u32,
     pub(crate) leave_timeout_s: u32,
@@ -331,6 +332,9 @@ impl Pivot {
             }
         }
         self.check_relay()?;
+        if self.overload_ms > 10_000 {
+            return Err(format!("`pivot.overload_ms` is {}: 10000 at most, 0 for never", self.overload_ms));
+        }
         if !self.evidence_directory.is_empty() && self.evidence_mib == 0 {
             return Err(
                 "`pivot.evidence_directory` is set and `pivot.evidence_mib` is 0: give room for a bundle".to_owned()

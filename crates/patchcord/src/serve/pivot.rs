@@ -92,6 +92,7 @@ pub(crate) fn settings(config: &config::Pivot) -> Settings {
         .zip(config::Pivot::path(&config.key))
         .map(|(chain, key)| sip::Certificate { chain, key });
     sip.ca = config::Pivot::path(&config.ca);
+    sip.limits.behind = (config.overload_ms > 0).then(|| Duration::from_millis(config.overload_ms.into()));
     let own = ourselves(config);
     let trunks = config.trunks.iter().map(|(name, settings)| (name.as_str().into(), trunk(name, settings, &own)));
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());

@@ -328,8 +328,8 @@ impl Inner {
         state.sessions.get(id).cloned()
     }
 
-    /// Looks at a request of theirs that has no transaction yet.
-    pub(super) fn door(&self, request: &Request, from: &Origin) -> Door {
+    /// Looks at a request of theirs that has no transaction yet. `refuses`: no call can begin now.
+    pub(super) fn door(&self, request: &Request, from: &Origin, refuses: bool) -> Door {
         let headers = request.headers();
         if matches!(request.method, Method::Ack | Method::Cancel) || self.is_known(request) {
             return Door::In(None);
@@ -368,6 +368,7 @@ impl Inner {
             return answer(481, NO_DIALOG, &[]);
         }
         match request.method {
+            Method::Invite if refuses => answer(503, "Service Unavailable", &[("Retry-After", "5")]),
             Method::Invite | Method::Refer => {
                 let unknown = unsupported(headers);
                 if text::value(headers, "Max-Forwards").and_then(|hops| hops.trim().parse().ok()) == Some(0_u32) {
