@@ -179,6 +179,7 @@ pub(crate) struct Audio {
     pub(crate) fade_ms: u16,
     pub(crate) uploads_mib: u32,
     pub(crate) fetch_from: Vec<String>,
+    pub(crate) ca: String,
     pub(crate) files: BTreeMap<String, PathBuf>,
 }
 

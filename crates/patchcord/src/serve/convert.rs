@@ -124,6 +124,7 @@ pub(super) fn control(config: &Config) -> patchcord_control::Config {
             fade_ms: config.audio.fade_ms,
             uploads_mib: config.audio.uploads_mib,
             fetch_from: config.audio.fetch_from.clone(),
+            ca: (!config.audio.ca.is_empty()).then(|| PathBuf::from(&config.audio.ca)),
         },
         recording: recording(&config.recording),
         token: (!config.http.token.is_empty()).then(|| config.http.token.clone()),
