@@ -38,7 +38,9 @@ pub use dtmf::{DTMF_DIGITS_MAX, DtmfHowName, DtmfSend};
 pub use event::{CallEvent, CutOverEvent, EventKind, PlayEnd, ReceiptFields, TransferEvent};
 pub use ice::{IceState, LegIce, LegIceDone};
 pub use latch::{Direction, EgressName, GateSpec, LatchModeName, LatchSpec, LearnFromName, RelayingName};
-pub use recording::{NoFields, RecordStart, RecordingDone, RecordingFormat, RecordingLayout, RecordingState};
+pub use recording::{
+    NoFields, RecordStart, RecordStop, RecordingDone, RecordingFormat, RecordingLayout, RecordingState,
+};
 pub use request::{
     BATCH_LEN_MAX, CommandBody, CommandRequest, ID_LEN_MAX, MergeCall, NAME_LEN_MAX, SingleCommandRequest, WAIT_MS_MAX,
 };

@@ -79,9 +79,12 @@ impl Plan<'_> {
         Ok(Draft::Recording(Arc::clone(&recording.wish.name)))
     }
 
-    pub(super) fn record_stop(&mut self) -> Result<Draft, ApiError> {
+    pub(super) fn record_stop(&mut self, discard: bool) -> Result<Draft, ApiError> {
         let unknown = self.not_recorded();
         let recording = self.model.recording.take().ok_or(unknown)?;
+        if discard {
+            self.discards = Some(recording.id);
+        }
         self.keep_recording();
         Ok(Draft::Recording(Arc::clone(&recording.wish.name)))
     }
@@ -99,7 +102,7 @@ impl Plan<'_> {
     /// The writer has given the recording up.
     pub(crate) fn end_recording(&mut self, id: RecordingId) -> Result<(), ApiError> {
         if self.model.recording.as_ref().is_some_and(|recording| recording.id == id) {
-            let draft = self.record_stop()?;
+            let draft = self.record_stop(false)?;
             self.drafts.push(draft);
         }
         Ok(())

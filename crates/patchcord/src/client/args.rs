@@ -422,7 +422,13 @@ pub(crate) enum ClientCommand {
     /// Go on recording.
     RecordResume(CallTarget),
     /// End the recording.
-    RecordStop(CallTarget),
+    RecordStop {
+        #[command(flatten)]
+        on: CallTarget,
+        /// Delete its files; only the metadata are left.
+        #[arg(long)]
+        discard: bool,
+    },
     /// Nobody hears the party.
     Mute(PartyTarget),
     /// The party is heard again.
@@ -483,7 +489,7 @@ pub(crate) enum AudioCommand {
     },
     /// Upload a file, or have the relay fetch a URL.
     Put {
-        /// WAV, Ogg/Opus, or without a header: .ulaw, .alaw, .g722, .l16, .sln, .sln16; or http://...
+        /// WAV, Ogg/Opus, or without a header: .ulaw, .alaw, .g722, .l16, .sln, .sln16; or http://..., https://...
         file: String,
         /// Its name; that of the file without its extension if absent.
         #[arg(long)]

@@ -106,7 +106,11 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
         }
         ClientCommand::RecordPause(on) => call("record-pause", on),
         ClientCommand::RecordResume(on) => call("record-resume", on),
-        ClientCommand::RecordStop(on) => call("record-stop", on),
+        ClientCommand::RecordStop { on, discard } => {
+            let mut request = call("record-stop", on);
+            put(&mut request.body, "discard", discard.then_some(true));
+            request
+        }
         ClientCommand::Mute(on) => party("mute", on),
         ClientCommand::Unmute(on) => party("unmute", on),
         ClientCommand::Dtmf { on, digits, duration_ms, pause_ms, volume_dbm0, how } => {
@@ -289,6 +293,7 @@ mod tests {
             json!({ "command": "record-start", "format": "ogg-opus", "parties": ["a", "b"] })
         );
         assert_eq!(body("record-stop|c"), json!({ "command": "record-stop" }));
+        assert_eq!(body("record-stop|c|--discard"), json!({ "command": "record-stop", "discard": true }));
         assert_eq!(
             body("detect|c|p|--answer-timeout-ms|2000"),
             json!({ "command": "detect", "party": "p", "answer_timeout_ms": 2000 })
