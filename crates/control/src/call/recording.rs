@@ -5,7 +5,7 @@ use std::sync::Arc;
 use patchcord_recording::{RecordingId, Spec};
 use patchcord_relay::command;
 use patchcord_relay::ids::LegId;
-use patchcord_relay::overhearing::Ears;
+use patchcord_relay::overhearing::{Ears, Listening};
 
 use super::model::CallModel;
 use super::plan::{Draft, Plan};
@@ -129,12 +129,17 @@ impl Plan<'_> {
 
     /// Changes who hears a leg beside its listeners: all of them, as the engine is told the whole.
     pub(crate) fn overhear(&mut self, leg: LegId, change: impl FnOnce(&mut Ears)) {
+        self.overhear_by(leg, None, change);
+    }
+
+    /// [`Self::overhear`], with how its detector listens from now on.
+    pub(super) fn overhear_by(&mut self, leg: LegId, listening: Option<Listening>, change: impl FnOnce(&mut Ears)) {
         let Some(found) = self.model.legs.get_mut(leg) else { return };
         let before = found.ears;
         change(&mut found.ears);
         let by = found.ears;
         if by != before {
-            self.tell_engine(command::Command::SetOverheard { leg, by });
+            self.tell_engine(command::Command::SetOverheard { leg, by, listening });
         }
     }
 }

@@ -394,9 +394,8 @@ pub(crate) enum ClientCommand {
     Detect {
         #[command(flatten)]
         on: PartyTarget,
-        /// Within how many milliseconds it is found out who has answered.
-        #[arg(long, value_name = "MS")]
-        answer_timeout_ms: Option<u32>,
+        #[command(flatten)]
+        settings: DetectSettings,
     },
     /// End that.
     DetectStop(PartyTarget),
@@ -507,6 +506,29 @@ pub(crate) enum AudioCommand {
         #[command(flatten)]
         to: Connection,
     },
+}
+
+/// How a party is listened to; what is left out is as the relay is configured.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct DetectSettings {
+    /// Within how many milliseconds it is found out who has answered.
+    #[arg(long, value_name = "MS")]
+    pub(crate) answer_timeout_ms: Option<u32>,
+    /// What is softer is silence, in dBFS.
+    #[arg(long, value_name = "DBFS", allow_negative_numbers = true)]
+    pub(crate) audible_dbfs: Option<i32>,
+    /// Speech has ended after so long without any.
+    #[arg(long, value_name = "MS")]
+    pub(crate) hang_over_ms: Option<u32>,
+    /// Silence is told of after so long.
+    #[arg(long, value_name = "MS")]
+    pub(crate) silence_ms: Option<u32>,
+    /// So much speech is a machine's.
+    #[arg(long, value_name = "MS")]
+    pub(crate) greeting_max_ms: Option<u32>,
+    /// So much silence after less speech is a human's.
+    #[arg(long, value_name = "MS")]
+    pub(crate) listening_ms: Option<u32>,
 }
 
 /// A command on one party.
