@@ -11,17 +11,17 @@ use super::dtmf::within;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DetectionConfig {
     /// Within so many milliseconds it is found out whether a human or a machine has answered: 500 to 60 000.
-    pub answer_timeout_ms: u16,
+    pub answer_timeout_ms: u32,
     /// What is softer is silence: dBFS, -80 to -20.
-    pub audible_dbfs: i8,
+    pub audible_dbfs: i32,
     /// Speech has ended after so many milliseconds without any: 100 to 2000.
-    pub hang_over_ms: u16,
+    pub hang_over_ms: u32,
     /// Silence is told of after so many milliseconds: 100 to 600 000.
     pub silence_ms: u32,
     /// So many milliseconds of speech are a machine's: 500 to 10 000.
-    pub greeting_max_ms: u16,
+    pub greeting_max_ms: u32,
     /// So many milliseconds of silence after less speech are a human's: 300 to 3000.
-    pub listening_ms: u16,
+    pub listening_ms: u32,
 }
 
 impl Default for DetectionConfig {
@@ -51,10 +51,17 @@ impl DetectionConfig {
         within("listening_ms", &self.listening_ms, &(300..=3000))
     }
 
-    /// In the engine's words.
-    pub(crate) const fn listening(&self) -> Listening {
-        let &Self { answer_timeout_ms, audible_dbfs, hang_over_ms, silence_ms, greeting_max_ms, listening_ms } = self;
-        Listening { answer_timeout_ms, audible_dbfs, hang_over_ms, silence_ms, greeting_max_ms, listening_ms }
+    /// In the engine's words. What is out of its range was refused before.
+    pub(crate) fn listening(&self) -> Listening {
+        let ms = |ms: u32| u16::try_from(ms).unwrap_or(u16::MAX);
+        Listening {
+            answer_timeout_ms: ms(self.answer_timeout_ms),
+            audible_dbfs: i8::try_from(self.audible_dbfs).unwrap_or(i8::MIN),
+            hang_over_ms: ms(self.hang_over_ms),
+            silence_ms: self.silence_ms,
+            greeting_max_ms: ms(self.greeting_max_ms),
+            listening_ms: ms(self.listening_ms),
+        }
     }
 }
 
@@ -68,15 +75,15 @@ pub struct Detect {
     /// configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 500, maximum = 60_000)]
-    pub answer_timeout_ms: Option<u16>,
+    pub answer_timeout_ms: Option<u32>,
     /// What is softer than so many dBFS is silence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = -80, maximum = -20)]
-    pub audible_dbfs: Option<i8>,
+    pub audible_dbfs: Option<i32>,
     /// Speech has ended after so many milliseconds without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 100, maximum = 2000)]
-    pub hang_over_ms: Option<u16>,
+    pub hang_over_ms: Option<u32>,
     /// Silence is told of after so many milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 100, maximum = 600_000)]
@@ -84,11 +91,11 @@ pub struct Detect {
     /// So many milliseconds of speech are a machine's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 500, maximum = 10_000)]
-    pub greeting_max_ms: Option<u16>,
+    pub greeting_max_ms: Option<u32>,
     /// So many milliseconds of silence after less speech are a human's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 300, maximum = 3000)]
-    pub listening_ms: Option<u16>,
+    pub listening_ms: Option<u32>,
 }
 
 impl Detect {
@@ -171,9 +178,11 @@ mod tests {
         config.check().expect("all of it is in its range");
         let Settings { audible_dbfs, hang_over_ms, silence_ms, answer_timeout_ms, greeting_max_ms, listening_ms } =
             Settings::default();
-        assert_eq!(f32::from(config.audible_dbfs).to_bits(), audible_dbfs.to_bits());
+        let listening = config.listening();
+        assert_eq!(f32::from(listening.audible_dbfs).to_bits(), audible_dbfs.to_bits());
         assert_eq!(
-            [config.hang_over_ms, config.answer_timeout_ms, config.greeting_max_ms, config.listening_ms].map(u32::from),
+            [listening.hang_over_ms, listening.answer_timeout_ms, listening.greeting_max_ms, listening.listening_ms]
+                .map(u32::from),
             [hang_over_ms, answer_timeout_ms, greeting_max_ms, listening_ms]
         );
         assert_eq!(config.silence_ms, silence_ms);

@@ -188,12 +188,12 @@ pub(crate) struct Audio {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Detection {
-    pub(crate) answer_timeout_ms: u16,
-    pub(crate) audible_dbfs: i8,
-    pub(crate) hang_over_ms: u16,
+    pub(crate) answer_timeout_ms: u32,
+    pub(crate) audible_dbfs: i32,
+    pub(crate) hang_over_ms: u32,
     pub(crate) silence_ms: u32,
-    pub(crate) greeting_max_ms: u16,
-    pub(crate) listening_ms: u16,
+    pub(crate) greeting_max_ms: u32,
+    pub(crate) listening_ms: u32,
 }
 
 /// `[recording]`

@@ -106,7 +106,7 @@ impl Task {
                 // All else is as the relay is configured.
                 let patience = self.shared.settings.timing.detection;
                 let answer_timeout_ms =
-                    patience.and_then(|patience| u16::try_from(patience.as_millis().clamp(500, 60_000)).ok());
+                    patience.and_then(|patience| u32::try_from(patience.as_millis().clamp(500, 60_000)).ok());
                 vec![Command::Detect(Detect { party: self.name(party), answer_timeout_ms, ..Detect::default() })]
             }
             MediaAct::Drop(party) => {
