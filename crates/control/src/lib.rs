@@ -30,6 +30,7 @@ pub mod ng;
 mod ports;
 mod random;
 mod recording;
+mod tls;
 mod tones;
 
 pub use audio::{AudioConfig, AudioError};
@@ -40,3 +41,4 @@ pub use interfaces::{AddressFamily, Interface};
 pub use patchcord_dtls::Library as DtlsLibrary;
 pub use ports::PortCounts;
 pub use recording::RecordingConfig;
+pub use tls::tls_config;

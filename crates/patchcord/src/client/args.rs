@@ -424,9 +424,8 @@ pub(crate) enum ClientCommand {
     Detect {
         #[command(flatten)]
         on: PartyTarget,
-        /// Within how many milliseconds it is found out who has answered.
-        #[arg(long, value_name = "MS")]
-        answer_timeout_ms: Option<u32>,
+        #[command(flatten)]
+        settings: DetectSettings,
     },
     /// End that.
     DetectStop(PartyTarget),
@@ -452,7 +451,13 @@ pub(crate) enum ClientCommand {
     /// Go on recording.
     RecordResume(CallTarget),
     /// End the recording.
-    RecordStop(CallTarget),
+    RecordStop {
+        #[command(flatten)]
+        on: CallTarget,
+        /// Delete its files; only the metadata are left.
+        #[arg(long)]
+        discard: bool,
+    },
     /// Nobody hears the party.
     Mute(PartyTarget),
     /// The party is heard again.
@@ -513,7 +518,7 @@ pub(crate) enum AudioCommand {
     },
     /// Upload a file, or have the relay fetch a URL.
     Put {
-        /// WAV, Ogg/Opus, or without a header: .ulaw, .alaw, .g722, .l16, .sln, .sln16; or http://...
+        /// WAV, Ogg/Opus, or without a header: .ulaw, .alaw, .g722, .l16, .sln, .sln16; or http://..., https://...
         file: String,
         /// Its name; that of the file without its extension if absent.
         #[arg(long)]
@@ -531,6 +536,29 @@ pub(crate) enum AudioCommand {
         #[command(flatten)]
         to: Connection,
     },
+}
+
+/// How a party is listened to; what is left out is as the relay is configured.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct DetectSettings {
+    /// Within how many milliseconds it is found out who has answered.
+    #[arg(long, value_name = "MS")]
+    pub(crate) answer_timeout_ms: Option<u32>,
+    /// What is softer is silence, in dBFS.
+    #[arg(long, value_name = "DBFS", allow_negative_numbers = true)]
+    pub(crate) audible_dbfs: Option<i32>,
+    /// Speech has ended after so long without any.
+    #[arg(long, value_name = "MS")]
+    pub(crate) hang_over_ms: Option<u32>,
+    /// Silence is told of after so long.
+    #[arg(long, value_name = "MS")]
+    pub(crate) silence_ms: Option<u32>,
+    /// So much speech is a machine's.
+    #[arg(long, value_name = "MS")]
+    pub(crate) greeting_max_ms: Option<u32>,
+    /// So much silence after less speech is a human's.
+    #[arg(long, value_name = "MS")]
+    pub(crate) listening_ms: Option<u32>,
 }
 
 /// A command on one party.
