@@ -16,11 +16,17 @@ use crate::error::{ApiError, ErrorCode};
 pub(crate) struct Answers<T> {
     /// Oldest first.
     kept: VecDeque<Kept<T>>,
-    /// The number of the first of them; the others are numbered on.
-    first: u64,
-    /// Numbers by id. None for a short list, which is looked through: there is one for every call.
-    by_id: Option<Box<HashMap<Arc<str>, u64>>>,
+    /// None for a short list, which is looked through: there is one for every call.
+    index: Option<Box<Index>>,
     capacity: usize,
+}
+
+/// Where to find what is kept: it is numbered as it comes.
+#[derive(Debug, Default)]
+struct Index {
+    by_id: HashMap<Arc<str>, u64>,
+    /// The number of the oldest.
+    first: u64,
 }
 
 #[derive(Debug)]
@@ -52,12 +58,12 @@ pub(crate) enum Lookup<T> {
 impl<T: Clone> Answers<T> {
     /// Remembers `capacity` answers, a few.
     pub(crate) const fn new(capacity: usize) -> Self {
-        Self { kept: VecDeque::new(), first: 0, by_id: None, capacity }
+        Self { kept: VecDeque::new(), index: None, capacity }
     }
 
     /// Remembers `capacity` answers, so many that they are better not looked through.
     pub(crate) fn indexed(capacity: usize) -> Self {
-        Self { by_id: Some(Box::default()), ..Self::new(capacity) }
+        Self { index: Some(Box::default()), ..Self::new(capacity) }
     }
 
     /// What `id` stands for; if nothing, it stands for `content` from now on.
@@ -82,8 +88,8 @@ impl<T: Clone> Answers<T> {
         let (sender, receiver) = watch::channel(None);
         self.make_room();
         let id: Arc<str> = id.into();
-        match &mut self.by_id {
-            Some(by_id) => drop(by_id.insert(Arc::clone(&id), self.first + self.kept.len() as u64)),
+        match &mut self.index {
+            Some(index) => drop(index.by_id.insert(Arc::clone(&id), index.first + self.kept.len() as u64)),
             // No more room than needed.
             None => self.kept.reserve_exact(1),
         }
@@ -107,14 +113,14 @@ impl<T: Clone> Answers<T> {
     }
 
     fn place_of(&self, id: &str) -> Option<usize> {
-        match &self.by_id {
-            Some(by_id) => by_id.get(id).and_then(|number| usize::try_from(number - self.first).ok()),
+        match &self.index {
+            Some(index) => index.by_id.get(id).and_then(|number| usize::try_from(number - index.first).ok()),
             None => self.kept.iter().position(|kept| *kept.id == *id),
         }
     }
 
     fn len(&self) -> usize {
-        self.by_id.as_ref().map_or(self.kept.len(), |by_id| by_id.len())
+        self.index.as_ref().map_or(self.kept.len(), |index| index.by_id.len())
     }
 
     /// Forgets the oldest answers; what is still being done is never forgotten.
@@ -126,13 +132,13 @@ impl<T: Clone> Answers<T> {
     }
 
     fn forget(&mut self, at: usize) {
-        let Some(by_id) = &mut self.by_id else { return drop(self.kept.remove(at)) };
+        let Some(index) = &mut self.index else { return drop(self.kept.remove(at)) };
         // Those behind it keep their numbers.
-        by_id.remove(&self.kept[at].id);
+        index.by_id.remove(&self.kept[at].id);
         self.kept[at].entry = Entry::Gone;
         while self.kept.front().is_some_and(|kept| matches!(kept.entry, Entry::Gone)) {
             self.kept.pop_front();
-            self.first += 1;
+            index.first += 1;
         }
     }
 }

@@ -24,7 +24,7 @@ async fn hundreds_of_calls_need_no_threads_and_leave_nothing() {
     let tcp = |config: &mut patchcord_pivot::sip::Config| {
         config.listen = vec![listen(Transport::Tcp, "127.0.0.1")];
         // The usual: a busy machine is slow.
-        config.t1 = std::time::Duration::from_millis(500);
+        config.t1 = Duration::from_millis(500);
     };
     let (mut caller, mut callee) = (Pivot::with(tcp).await, Pivot::with(tcp).await);
     let before = threads();
@@ -80,7 +80,7 @@ async fn calls_that_are_over_take_no_room() {
     const ROOM: usize = 2;
     let mut caller = Pivot::with(|config| {
         config.limits.dialogs = ROOM;
-        config.t1 = std::time::Duration::from_millis(500);
+        config.t1 = Duration::from_millis(500);
     })
     .await;
     let mut callee = Pivot::with(|_| {}).await;
