@@ -29,10 +29,11 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
     let pem = std::fs::read(path).map_err(|error| failed(format!("cannot read it: {error}")))?;
     let mut certificates = Vec::new();
     for item in parse_pem(&pem) {
-        match item.map_err(|error| failed(format!("it is no PEM file: {error}")))? {
-            PemItem::Certificate(certificate) => certificates.push(certificate),
-            // A key beside it vouches for nobody.
-            _ => {}
+        // A key beside it vouches for nobody.
+        if let PemItem::Certificate(certificate) =
+            item.map_err(|error| failed(format!("it is no PEM file: {error}")))?
+        {
+            certificates.push(certificate);
         }
     }
     if certificates.is_empty() {
