@@ -15,6 +15,7 @@ mod media_facts;
 mod merging;
 mod registering;
 mod replacing;
+mod rtp;
 mod settings;
 mod signalling;
 mod standing;
@@ -41,6 +42,7 @@ pub use self::evidence_store::EvidenceSettings;
 use self::evidence_store::EvidenceStore;
 pub use self::media_facts::{CallMedia, MediaBook, MediaFacts, PartyMedia};
 use self::registering::Registrations;
+pub use self::rtp::{Rtp, RtpBook, RtpLimits, RtpPacket};
 pub use self::settings::{Route, Settings, TrunkSettings};
 pub use self::standing::{Registry, Standing};
 use self::task::{Message, Party, Task};
@@ -84,6 +86,7 @@ struct Shared {
     book: Arc<Book>,
     traces: Arc<Traces>,
     media: Arc<MediaBook>,
+    rtp: RtpBook,
     evidence: Option<EvidenceStore>,
     /// Those that decide about REFERs, by the trunk whose they are.
     webhooks: BTreeMap<Arc<str>, Arc<Webhook>>,
@@ -150,6 +153,7 @@ impl Pivot {
             stack: Arc::clone(&stack) as Arc<dyn SipStack>,
             relay,
             book: Arc::new(Book::new(settings.archive.clone(), Arc::clone(&media), started)),
+            rtp: RtpBook::new(settings.rtp),
             settings,
             traces,
             media,
@@ -380,7 +384,7 @@ impl Shared {
     }
 
     fn evidence_of(&self, key: TransferKey) -> Option<Evidence> {
-        Evidence::of(key, &self.book, &self.traces)
+        Evidence::of(key, &self.book, &self.traces, &self.rtp)
     }
 
     /// Has the bundle of a transfer written, if that is wanted.
