@@ -35,6 +35,7 @@ mod tones;
 
 pub use audio::{AudioConfig, AudioError};
 pub use control::{Config, ConfigError, Control};
+pub use dump::{Seen, Watch, Watched};
 pub use engine::Worker;
 pub use error::{ApiError, ErrorCode};
 pub use interfaces::{AddressFamily, Interface};

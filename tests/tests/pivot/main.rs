@@ -6,6 +6,7 @@ mod attended;
 mod challenged;
 mod commanded;
 mod evidence;
+mod evidence_rtp;
 mod failures;
 mod info;
 mod offers;

@@ -5,13 +5,13 @@ use patchcord_tests::{Relay, free_port};
 use crate::stage::Stage;
 
 /// The relay, at a place that a later one can have too.
-struct Media {
+pub(crate) struct Media {
     relay: Relay,
     http: String,
 }
 
 impl Media {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let http = free_port().to_string();
         Self { relay: Self::at(&http), http }
     }
@@ -21,7 +21,12 @@ impl Media {
     }
 
     fn stage(&self) -> Stage {
-        Stage::with_more(&format!("relay = \"http://{}\"", self.http), "", "")
+        Stage::with_more(&self.keys(), "", "")
+    }
+
+    /// What has a pivot use it.
+    pub(crate) fn keys(&self) -> String {
+        format!("relay = \"http://{}\"", self.http)
     }
 }
 

@@ -100,7 +100,9 @@ mod tests {
             one_worker = false
             trace_kib = 0
             evidence_directory = ""
-            evidence_mib = 0"#
+            evidence_mib = 0
+            evidence_rtp_s = 0
+            evidence_rtp_mib = 0"#
         );
         let pivot: Pivot = toml::from_str(&text).expect("a table");
         pivot.check_accounts().err().unwrap_or_default()

@@ -11,6 +11,10 @@ use patchcord_pivot::message::Transport;
 use patchcord_pivot::webhook::Place;
 use serde::{Deserialize, Serialize};
 
+/// RTP of more seconds is a matter of `patchcord dump`.
+const EVIDENCE_RTP_S_MAX: u32 = 60;
+const EVIDENCE_RTP_MIB_MAX: u32 = 4096;
+
 /// `[pivot]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +35,8 @@ pub(crate) struct Pivot {
     pub(crate) trace_kib: u32,
     pub(crate) evidence_directory: String,
     pub(crate) evidence_mib: u32,
+    pub(crate) evidence_rtp_s: u32,
+    pub(crate) evidence_rtp_mib: u32,
     pub(crate) routes: Vec<Route>,
     pub(crate) trunks: BTreeMap<String, Trunk>,
 }
@@ -340,11 +346,24 @@ impl Pivot {
                 "`pivot.evidence_directory` is set and `pivot.evidence_mib` is 0: give room for a bundle".to_owned()
             );
         }
+        self.check_rtp()?;
         self.trunks.iter().try_for_each(|(name, trunk)| trunk.check_webhook(name))?;
         self.check_accounts()?;
         let secure = self.listen.iter().find(|listen| listen.transport.is_secure());
         if let Some(listen) = secure.filter(|_| self.certificate.is_empty() || self.key.is_empty()) {
             return Err(format!("`pivot.listen` has {listen}: set `pivot.certificate` and `pivot.key`, PEM files"));
+        }
+        Ok(())
+    }
+
+    fn check_rtp(&self) -> Result<(), String> {
+        if self.evidence_rtp_s > EVIDENCE_RTP_S_MAX {
+            let given = self.evidence_rtp_s;
+            return Err(format!("`pivot.evidence_rtp_s` is {given}: {EVIDENCE_RTP_S_MAX} at most"));
+        }
+        if self.evidence_rtp_s > 0 && !(1..=EVIDENCE_RTP_MIB_MAX).contains(&self.evidence_rtp_mib) {
+            let given = self.evidence_rtp_mib;
+            return Err(format!("`pivot.evidence_rtp_mib` is {given}: give 1 to {EVIDENCE_RTP_MIB_MAX}"));
         }
         Ok(())
     }

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use crate::call::plan::Timing;
     use crate::driver::Standing;
-    use crate::driver::TraceLimits;
+    use crate::driver::{RtpLimits, TraceLimits};
     use crate::message::{Address, Transport};
     use crate::sip::{Config, Registered, Registration};
 
@@ -142,6 +142,7 @@ mod tests {
             one_worker: false,
             archive: None,
             trace: TraceLimits::of_bytes(0),
+            rtp: RtpLimits::default(),
             evidence: None,
         }
     }

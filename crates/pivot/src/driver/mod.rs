@@ -16,6 +16,7 @@ mod merging;
 mod registering;
 mod replacing;
 mod route;
+mod rtp;
 mod settings;
 mod signalling;
 mod standing;
@@ -43,6 +44,7 @@ use self::evidence_store::EvidenceStore;
 pub use self::media_facts::{CallMedia, MediaBook, MediaFacts, PartyMedia};
 use self::registering::Registrations;
 pub use self::route::{BadCallee, Callee, Route, Unroutable};
+pub use self::rtp::{Rtp, RtpBook, RtpLimits, RtpPacket};
 pub use self::settings::{Settings, TrunkSettings};
 pub use self::standing::{Registry, Standing};
 use self::task::{Message, Party, Task};
@@ -51,7 +53,7 @@ pub use self::trace::{CallTrace, TraceLimits, TraceMessage, Traces};
 use crate::call::TransferId;
 use crate::call::replaces::Dialogs;
 use crate::call::sipfrag::status;
-use crate::http::Evidence;
+use crate::http::{Evidence, Sources};
 use crate::media::{Legs, MediaError, Relay};
 use crate::message::{Action, DialogId, Event, Header, Incoming, RequestId, Status, Transport};
 use crate::sip::{SipStack, Stack, StackError};
@@ -86,6 +88,7 @@ struct Shared {
     book: Arc<Book>,
     traces: Arc<Traces>,
     media: Arc<MediaBook>,
+    rtp: RtpBook,
     evidence: Option<EvidenceStore>,
     /// Those that decide about REFERs, by the trunk whose they are.
     webhooks: BTreeMap<Arc<str>, Arc<Webhook>>,
@@ -152,6 +155,7 @@ impl Pivot {
             stack: Arc::clone(&stack) as Arc<dyn SipStack>,
             relay,
             book: Arc::new(Book::new(settings.archive.clone(), Arc::clone(&media), started)),
+            rtp: RtpBook::new(settings.rtp),
             settings,
             traces,
             media,
@@ -383,7 +387,8 @@ impl Shared {
     }
 
     fn evidence_of(&self, key: TransferKey) -> Option<Evidence> {
-        Evidence::of(key, &self.book, &self.traces, &self.settings, self.started.elapsed())
+        let Self { book, traces, rtp, settings, .. } = self;
+        Evidence::of(key, &Sources { book, traces, rtp, settings }, self.started.elapsed())
     }
 
     /// Has the bundle of a transfer written, if that is wanted.

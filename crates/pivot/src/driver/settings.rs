@@ -7,6 +7,7 @@ use super::admission::{Users, with_addresses};
 use super::archive::Archive;
 use super::evidence_store::EvidenceSettings;
 use super::route::{Route, Unroutable, user_of};
+use super::rtp::RtpLimits;
 use super::standing::Standing;
 use super::trace::TraceLimits;
 use crate::call::Plan;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub archive: Option<Arc<dyn Archive>>,
     /// What is kept of what calls say; nothing of it where `sip` has a trace of its own.
     pub trace: TraceLimits,
+    /// What is kept of RTP around transfers.
+    pub rtp: RtpLimits,
     /// Where bundles of failed transfers are kept; nowhere, if none.
     pub evidence: Option<EvidenceSettings>,
     /// The realm of challenges of ours.

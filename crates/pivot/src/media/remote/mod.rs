@@ -21,7 +21,7 @@ use patchcord_control::api::{
     CallCreated, CallEvent, CallMerged, CallState, CommandAnswer, CommandRequest, CutOverEvent, EventKind, MergeCall,
     TransferEvent,
 };
-use patchcord_control::{ApiError, ErrorCode};
+use patchcord_control::{ApiError, ErrorCode, Watch};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{broadcast, oneshot, watch};
@@ -283,6 +283,10 @@ impl Relay for Remote {
 
     fn delete<'a>(&'a self, call: &'a str) -> Pending<'a, Result<Arc<CallState>, ApiError>> {
         Box::pin(self.inner.delete(call))
+    }
+
+    fn packets<'a>(&'a self, _call: &'a str) -> Pending<'a, Result<Option<Watch>, ApiError>> {
+        Box::pin(core::future::ready(Ok(None)))
     }
 
     fn events(&self) -> broadcast::Receiver<Arc<CallEvent>> {
