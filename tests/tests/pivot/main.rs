@@ -17,6 +17,7 @@ mod remote;
 mod replaces;
 mod scenarios;
 mod stage;
+mod tls_front;
 mod tool;
 mod transfers;
 mod web;

@@ -31,7 +31,7 @@ pub use command::{
     Swap, TwoParties, Whisper,
 };
 pub(crate) use detection::{ANSWER_TIMEOUT_MS, default_answer_timeout_ms};
-pub use detection::{Detect, Sound};
+pub use detection::{Answered, Detect, Sound};
 pub use dtls::{DtlsRemote, DtlsState, LegDtls, LegDtlsDone};
 pub(crate) use dtmf::{BadKeys, within};
 pub use dtmf::{DTMF_DIGITS_MAX, DtmfHowName, DtmfSend};
