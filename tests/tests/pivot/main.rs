@@ -18,6 +18,7 @@ mod replaces;
 mod replay;
 mod scenarios;
 mod stage;
+mod tls_front;
 mod tool;
 mod transfers;
 mod web;

@@ -1,11 +1,13 @@
 //! Finding out what a party says.
 
-use patchcord_relay::detection::What;
+use patchcord_relay::detection::{Detection, What};
 use patchcord_relay::overhearing::Listening;
+use patchcord_relay::time::MonoTime;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::dtmf::within;
+use super::event::EventKind;
 
 /// How parties are listened to, unless a request says otherwise. What each value does is said in docs/detection.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +146,44 @@ pub enum Sound {
     Undecided,
 }
 
+/// Who has answered, as `detect` has found out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Answered {
+    /// `human`, `machine` or `undecided`.
+    pub sound: Sound,
+    /// When that was told: the time of the event `detected`.
+    pub at_us: u64,
+    /// As in the event.
+    pub began_ms_ago: u32,
+    /// As in the event.
+    pub duration_ms: u32,
+    /// As in the event.
+    pub confidence_percent: u8,
+}
+
+impl Answered {
+    /// `None`: it tells something else.
+    pub(crate) fn of(detection: &Detection, at: MonoTime) -> Option<Self> {
+        let &Detection { what, began_ms_ago, duration_ms, confidence_percent } = detection;
+        let sound = Sound::of(what).filter(|sound| sound.is_answer())?;
+        Some(Self { sound, at_us: at.as_nanos() / 1000, began_ms_ago, duration_ms, confidence_percent })
+    }
+}
+
+impl From<&Answered> for EventKind {
+    fn from(answered: &Answered) -> Self {
+        let &Answered { sound, began_ms_ago, duration_ms, confidence_percent, .. } = answered;
+        Self::Detected { sound, began_ms_ago, duration_ms, confidence_percent, hz: None }
+    }
+}
+
 impl Sound {
+    /// Whether it says who has answered.
+    #[must_use]
+    pub const fn is_answer(self) -> bool {
+        matches!(self, Self::Human | Self::Machine | Self::Undecided)
+    }
+
     /// `None`: it is a key press, or something newer.
     pub(crate) const fn of(what: What) -> Option<Self> {
         Some(match what {

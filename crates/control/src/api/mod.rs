@@ -30,7 +30,7 @@ pub use command::{
     LegLatch, LegRemote, LegRtcpMux, Monitor, OneOrMore, OneParty, PartyRename, Play, Relatch, Ringback, Rollback,
     Swap, TwoParties, Whisper,
 };
-pub use detection::{Detect, DetectionConfig, Sound};
+pub use detection::{Answered, Detect, DetectionConfig, Sound};
 pub use dtls::{DtlsRemote, DtlsState, LegDtls, LegDtlsDone};
 pub(crate) use dtmf::{BadKeys, within};
 pub use dtmf::{DTMF_DIGITS_MAX, DtmfHowName, DtmfSend};

@@ -36,7 +36,7 @@ impl Plan<'_> {
     fn listen_to(&mut self, leg: LegId, listening: Listening) -> Result<(), ApiError> {
         let Some(found) = self.model.legs.get_mut(leg) else { return Ok(()) };
         found.can_be_listened_to()?;
-        found.is_human = false;
+        found.answered = None;
         found.only_barges_in = false;
         let answers = found.ears.detector.map_or(0, |before| before.answers).wrapping_add(1);
         self.overhear_by(leg, Some(listening), |ears| ears.detector = Some(Detecting { answers }));
@@ -46,7 +46,7 @@ impl Plan<'_> {
     /// What is to wait for `leg` to be a human need not wait if it is known to be one; else it is listened to.
     pub(super) fn trigger_for(&mut self, leg: LegId, trigger: Trigger) -> Result<Trigger, ApiError> {
         let Some(found) = self.model.legs.get(leg).filter(|_| trigger == Trigger::OnHuman) else { return Ok(trigger) };
-        if found.is_human {
+        if found.answered.as_ref().is_some_and(|answered| answered.sound == Sound::Human) {
             return Ok(Trigger::Immediate);
         }
         if found.ears.detector.is_none() || found.only_barges_in {

@@ -108,6 +108,8 @@ struct Index {
     /// Calls that there are, and so far.
     alive: usize,
     begun: u64,
+    /// There will be no more.
+    is_draining: bool,
     /// Transfers that were begun, by the ids that clients chose.
     begun_by_id: Remembered,
 }
@@ -188,6 +190,17 @@ impl Pivot {
     /// The trunks, as the settings have them, with how they stand.
     pub fn trunks(&self) -> impl Iterator<Item = &TrunkSettings> {
         self.shared.settings.trunks.values()
+    }
+
+    /// Takes no more calls: they are answered 503. Those that there are go on.
+    pub fn drain(&self) {
+        self.shared.index().is_draining = true;
+    }
+
+    /// Calls that there are.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.shared.index().alive
     }
 
     /// Hangs everybody up and takes registrations back, and waits until that is said.
@@ -337,6 +350,10 @@ impl Shared {
         let (sender, inbox) = mpsc::unbounded_channel();
         let number = {
             let mut index = self.index();
+            if index.is_draining {
+                drop(index);
+                return refuse(503, "the pivot ends when its calls are over");
+            }
             if index.alive >= self.settings.calls_max {
                 drop(index);
                 return refuse(503, "there are as many calls as `pivot.calls_max`");

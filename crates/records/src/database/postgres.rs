@@ -208,7 +208,7 @@ fn said(error: &postgres::Error) -> String {
         text += &format!(": {reason}");
         cause = reason.source();
     }
-    if text.contains("UnknownIssuer") {
+    if text.contains("UnknownIssuer") || text.contains("BadSignature") {
         text += ": nobody vouches for its certificate; name who does with `records.ca`, a PEM file";
     }
     text
