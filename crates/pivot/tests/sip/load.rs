@@ -100,7 +100,7 @@ async fn calls_that_are_over_take_no_room() {
     assert!(caller.stack.dialogs() > ROOM, "they are still there");
 }
 
-/// INVITEs as fast as one thread can send them, until it is told to stop; counts those that are refused for that.
+/// INVITEs, many more than can be answered, until it is told to stop; counts those that are refused for that.
 fn flood(pivot: SocketAddr, stop: &AtomicBool, refused: &AtomicUsize) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     socket.set_nonblocking(true).expect("it waits for nothing");
@@ -115,8 +115,11 @@ fn flood(pivot: SocketAddr, stop: &AtomicBool, refused: &AtomicUsize) {
              From: <sip:f@{from}>;tag=f{number}\r\nTo: <sip:pivot@{pivot}>\r\nCall-ID: f{number}\r\nCSeq: 1 INVITE\r\n\
              Contact: <sip:f@{from}>\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
         );
-        // What the system has no room for is lost.
+        // What the system has no room for is lost. Others are to have something of the processor.
         let _ = socket.send_to(invite.as_bytes(), pivot);
+        if number % 64 == 63 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         while let Ok(length) = socket.recv(&mut buffer) {
             // Where there is no room for another dialog it is another one.
             let is_refused = buffer[..length].windows(14).any(|field| field == b"Retry-After: 5");
