@@ -241,6 +241,7 @@ impl Shard {
             is_telephone_event: false,
             clock_rate: Some(player.frames.clock_rate()),
             leg: None,
+            is_made: false,
             now,
         };
         if let Ok((header, hop, seal)) = self.pass_to(sink, &packet) {
