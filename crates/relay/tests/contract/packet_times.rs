@@ -2,8 +2,8 @@
 
 use patchcord_relay::Verdict;
 use patchcord_relay::command::{Command, EgressMode, Trigger};
-use patchcord_relay::ids::LegId;
 use patchcord_relay::event::Event;
+use patchcord_relay::ids::LegId;
 use patchcord_relay::media::{Codec, Repeat, Sending};
 use patchcord_relay::transcoding::Transcoding;
 

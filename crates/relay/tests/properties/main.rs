@@ -114,7 +114,8 @@ impl Run {
                     assert!(id == *name || id.is_later_than(*name), "{id:?} is older than {name:?}");
                     *name = id;
                     let mut header = patchcord_rtp::RtpHeader::read(&packet).expect("RTP");
-                    if !begun.from.iter().any(|codec| codec.payload_type == header.payload_type && can_transcode(codec)) {
+                    if !begun.from.iter().any(|codec| codec.payload_type == header.payload_type && can_transcode(codec))
+                    {
                         continue;
                     }
                     let into = begun.to.iter().find(|codec| can_transcode(codec)).expect("else it has not begun");

@@ -115,7 +115,8 @@ impl Model {
         }
         let waits = |waiting: &Waiting| matches!(waiting.trigger, Trigger::OnFirstPacket { leg } if leg.0 == speaker);
         let (&id, waiting) = self.waiting.iter().find(|(_, waiting)| waits(waiting))?;
-        let joins = |(sink, hears): &(u64, Hears)| *hears == Hears::Leg(speaker) && self.can_hear(*sink, speaker, format);
+        let joins =
+            |(sink, hears): &(u64, Hears)| *hears == Hears::Leg(speaker) && self.can_hear(*sink, speaker, format);
         waiting.changes.iter().any(joins).then_some(id)
     }
 
@@ -445,7 +446,8 @@ impl Model {
     /// Whether a listener hears a format of a speaker transcoded, if it hears it.
     pub(crate) fn is_transcoded(&self, sink: u64, speaker: u64, format: usize) -> bool {
         let (from, to) = (&self.legs[&speaker].codecs, &self.legs[&sink].codecs);
-        let (Some(first), Some(into)) = (from.iter().find(|one| can_transcode(one)), to.iter().find(|one| can_transcode(one)))
+        let (Some(first), Some(into)) =
+            (from.iter().find(|one| can_transcode(one)), to.iter().find(|one| can_transcode(one)))
         else {
             return false;
         };
@@ -455,7 +457,8 @@ impl Model {
         }
         let ms = |codec: &Codec| if codec.sending.ptime_ms() == 0 { 20 } else { codec.sending.ptime_ms() };
         let is_cut_anew = into.sending.is_exact() && ms(first) != ms(into) && media.all(can_transcode);
-        is_cut_anew || self.legs[&speaker].spoken(format).is_some_and(|spoken| can_transcode(spoken) && !self.has(sink, spoken))
+        is_cut_anew
+            || self.legs[&speaker].spoken(format).is_some_and(|spoken| can_transcode(spoken) && !self.has(sink, spoken))
     }
 
     fn leg(&mut self, leg: u64) -> Judged<&mut Leg> {
