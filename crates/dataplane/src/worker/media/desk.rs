@@ -25,7 +25,8 @@ pub(super) type Tell<'a> = dyn FnMut(LegId, Noticed) + 'a;
 
 /// Who works on what the thread is given.
 pub(super) struct Desk {
-    transcoders: BTreeMap<MadeId, Transcoder>,
+    /// By listener, each under its latest name.
+    transcoders: BTreeMap<u32, (MadeId, Transcoder)>,
     mixer: Mixer<LegId, MadeId>,
     /// Legs of which it is found out what they say, and how they are listened to.
     detecting: BTreeMap<LegId, (Detecting, detect::Settings)>,
@@ -63,7 +64,7 @@ impl Desk {
         match news {
             News::Transcode(Transcoding { id, from, to, seed }) => {
                 match Transcoder::new(&formats(&from), &formats(&to), seed) {
-                    Ok(transcoder) => drop(self.transcoders.insert(id, transcoder)),
+                    Ok(transcoder) => drop(self.transcoders.insert(id.listener(), (id, transcoder))),
                     Err(error) => tracing::error!(%error, "a party is not heard"),
                 }
             }
@@ -88,7 +89,8 @@ impl Desk {
                 self.detecting.remove(&overhearing.leg);
             }
             News::End(id) => {
-                self.transcoders.remove(&id);
+                // News come in order: there is no later one than this.
+                self.transcoders.remove(&id.listener());
                 self.mixer.end(id);
             }
         }
@@ -97,7 +99,12 @@ impl Desk {
     pub(super) fn take(&mut self, whose: Whose, bytes: &[u8], put: &mut Put<'_>, tell: &mut Tell<'_>) {
         match whose {
             Whose::Source(id) => {
-                if let Some(transcoder) = self.transcoders.get_mut(&id) {
+                let Some((known, transcoder)) = self.transcoders.get_mut(&id.listener()) else { return };
+                if id.is_later_than(*known) {
+                    *known = id;
+                    transcoder.resume();
+                }
+                if id == *known {
                     transcoder.push(bytes, &mut |header, payload| put(id, header, payload));
                 }
             }
