@@ -73,6 +73,7 @@ async fn main() -> ExitCode {
         interfaces: vec![Interface { name: "bench".to_owned(), address: [127, 0, 0, 1].into(), advertised: None }],
         ports: 20_000..=60_001,
         allows_weak_srtp: false,
+        detection: patchcord_control::api::DetectionConfig::default(),
         recording: patchcord_control::RecordingConfig::default(),
         legs_max_per_worker: LEGS,
         latch: LatchPolicy::default(),

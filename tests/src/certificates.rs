@@ -1,10 +1,14 @@
 //! An authority for TLS, and certificates by it, good and bad ones: files that OpenSSL makes.
 
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::{io, thread};
 
 use crate::folder::Folder;
-use crate::process::Tool;
+use crate::ports::free_port;
+use crate::process::{Process, Tool};
 
 /// A certificate and its key, PEM files.
 #[derive(Clone, Debug)]
@@ -13,6 +17,28 @@ pub struct Pair {
     pub chain: PathBuf,
     /// The key.
     pub key: PathBuf,
+}
+
+impl Pair {
+    /// A TLS server on a free port of 127.0.0.1 that shows the certificate: `openssl s_server` with further arguments.
+    ///
+    /// # Panics
+    /// If it does not listen.
+    #[must_use]
+    pub fn serve(&self, folder: &Path, arguments: &[&str]) -> (SocketAddr, Process) {
+        let place = free_port();
+        let mut command = Tool { program: "openssl", package: "openssl" }.command();
+        command.current_dir(folder).args(["s_server", "-accept", &place.to_string()]).args(arguments);
+        command.arg("-cert").arg(&self.chain).arg("-key").arg(&self.key);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Process::start("openssl s_server", &mut command);
+        let mut stdout = BufReader::new(process.child().stdout.take().expect("it is piped"));
+        let listens = stdout.by_ref().lines().any(|line| line.expect("text").starts_with("ACCEPT"));
+        assert!(listens, "{}", process.stderr());
+        // What it says of each connection must find somebody who reads it.
+        thread::spawn(move || io::copy(&mut stdout, &mut io::sink()));
+        (place, process)
+    }
 }
 
 /// An authority. Its files go with it.

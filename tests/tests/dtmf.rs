@@ -1,12 +1,16 @@
-//! Key presses that the relay sends, as a party gets them from its socket.
+//! Key presses that the relay sends, as a party gets them from its socket; and what the relay hears of a party.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
+use std::sync::Arc;
+
+use patchcord_codec::analysis::rms_dbfs;
 use patchcord_lab::endpoint::{Endpoint, EndpointOptions, Endpoints, Playback};
+use patchcord_lab::stream::RtpStream;
 use patchcord_rtp::{RtpHeader, TelephoneEvent};
 use patchcord_tests::stage::{address, number_of, numbered_stream};
-use patchcord_tests::{Client, PATIENCE, Relay, in_a_namespace};
-use serde_json::json;
+use patchcord_tests::{Client, PATIENCE, Relay, eventually, in_a_namespace, voices};
+use serde_json::{Value, json};
 
 /// Packets of a party: three seconds.
 const PACKETS: u32 = 150;
@@ -143,4 +147,57 @@ fn keys_for_the_transferee_survive_the_swap() {
     assert_eq!(speakers, [2, 3]);
     let first_end = heard.iter().position(|packet| packet.event.is_some_and(|event| event.end)).unwrap();
     assert_eq!(heard[first_end + 3].speaker, Some(3), "the swap waits for nothing but the three end packets");
+}
+
+/// The first `packets` of a voice.
+fn voice(name: &str, packets: usize) -> RtpStream {
+    let mut stream = voices::stream(name);
+    stream.packets.truncate(packets);
+    stream
+}
+
+#[test]
+fn a_party_is_listened_to_as_it_is_asked_for_and_as_it_is_configured() {
+    let relay = Relay::start(&["--workers", "1", "--set", "detection.silence_ms=300"]);
+    let client = relay.client();
+    let mut events = relay.events();
+    client.create_call("c1");
+    let endpoints = Endpoints::start().unwrap();
+    let alice = join(client, &endpoints, "alice");
+    let told = relay.ask(&["detect", "c1", "alice", "--greeting-max-ms", "500"]);
+    assert!(!told.contains("error"), "{told}");
+    // Two seconds of speech, and then nothing.
+    alice.play(Arc::new(voice("agent", 100)), Playback::default()).unwrap();
+    let heard = |sound: &'static str| move |event: &Value| event["sound"] == sound;
+    let machine = events.wait_for_that("detected", PATIENCE, heard("machine"));
+    let after = machine["began_ms_ago"].as_u64().unwrap();
+    assert!((500..1500).contains(&after), "by itself it takes 1800 ms of speech: {machine}");
+    alice.wait_until_played(PATIENCE).unwrap();
+    let silence = events.wait_for_that("detected", PATIENCE, heard("silence"));
+    let lasted = silence["duration_ms"].as_u64().unwrap();
+    assert!((300..2000).contains(&lasted), "{silence}");
+}
+
+#[test]
+fn a_silent_party_is_heard_as_the_noise_that_it_tells_of() {
+    let relay = Relay::start(&["--workers", "1"]);
+    let client = relay.client();
+    client.create_call("c1");
+    let endpoints = Endpoints::start().unwrap();
+    let [alice, bob, _carol] = ["alice", "bob", "carol"].map(|party| join(client, &endpoints, party));
+    client.command("c1", json!({"command": "conference", "parties": ["alice", "bob", "carol"]}));
+    // Half a second of speech, and then, unannounced, comfort noise of -30 dBov (RFC 3389).
+    let mut stream = voice("agent", 25);
+    let last = stream.packets.last_mut().unwrap();
+    last.bytes.truncate(12);
+    last.bytes[1] = 13;
+    last.bytes.push(30);
+    alice.play(Arc::new(stream), Playback::default()).unwrap();
+    alice.wait_until_played(PATIENCE).unwrap();
+    eventually("steady noise", || {
+        let heard = voices::heard_by(&bob).samples;
+        let from = heard.len().checked_sub(8000)?;
+        let level = rms_dbfs(&heard[from..]);
+        ((-31.5..-28.5).contains(&level)).then_some(())
+    });
 }

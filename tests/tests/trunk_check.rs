@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
-use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener};
-use std::process::Stdio;
 
 use patchcord_tests::sip::Registrar;
-use patchcord_tests::{Authority, Folder, Pair, Process, Relay, Tool, free_port, run};
+use patchcord_tests::{Authority, Folder, Relay, free_port, run};
 use serde_json::Value;
 
 /// What a check of one trunk found, and how it ended.
@@ -153,20 +151,6 @@ fn by_tls(place: SocketAddr, ca: Option<&Authority>) -> Report {
     )
 }
 
-/// A TLS server that says no word of SIP.
-fn server(pair: &Pair) -> (SocketAddr, Process) {
-    let place = free_port();
-    let mut command = Tool { program: "openssl", package: "openssl" }.command();
-    command.args(["s_server", "-accept", &place.to_string()]);
-    command.arg("-cert").arg(&pair.chain).arg("-key").arg(&pair.key);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut process = Process::start("openssl s_server", &mut command);
-    let stdout = process.child().stdout.take().unwrap();
-    let mut lines = BufReader::new(stdout).lines();
-    assert!(lines.any(|line| line.unwrap().starts_with("ACCEPT")), "{}", process.stderr());
-    (place, process)
-}
-
 #[test]
 fn certificates_are_good_or_it_is_named_what_is_wrong() {
     const FROM: &str = "20200101000000Z";
@@ -203,7 +187,8 @@ fn certificates_are_good_or_it_is_named_what_is_wrong() {
         ),
         (authority.alone("alone", "IP:127.0.0.1"), None, "vouches for itself"),
     ] {
-        let (place, _server) = server(&pair);
+        // A TLS server that says no word of SIP.
+        let (place, _server) = pair.serve(&std::env::temp_dir(), &[]);
         let report = by_tls(place, ca);
         assert_eq!((report.code, report.failed()), (1, vec!["certificate"]), "{:?}", report.findings);
         report.must("certificate", "fail", found);

@@ -19,7 +19,7 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
-use crate::api::{CallCreated, CallEvent, CallMerged, CallState, EventKind};
+use crate::api::{CallCreated, CallEvent, CallMerged, CallState, DetectionConfig, EventKind};
 use crate::audio::{AudioConfig, AudioError, Library, Sound};
 use crate::call::Call;
 use crate::dtls::{Handshakes, Progress};
@@ -58,6 +58,8 @@ pub struct Config {
     pub dtls: DtlsLibrary,
     /// Audio with a name.
     pub audio: AudioConfig,
+    /// How parties are listened to unless a request says otherwise.
+    pub detection: DetectionConfig,
     /// Where and how calls are recorded.
     pub recording: RecordingConfig,
     /// What every request under `/v1` must carry; `None`: nothing.
@@ -98,6 +100,9 @@ pub enum ConfigError {
     /// Recordings cannot be written.
     #[error(transparent)]
     Recording(#[from] StartError),
+    /// A detector cannot listen so.
+    #[error("`[detection]`: {0}")]
+    Detection(String),
     /// The files of recordings have no such sample rate.
     #[error("`recording.rate`: {0}")]
     RecordingRate(SpecError),
@@ -179,6 +184,7 @@ impl Control {
             allows_weak_srtp,
             dtls,
             audio,
+            detection,
             recording,
             token,
             version,
@@ -191,6 +197,7 @@ impl Control {
         if workers.is_empty() {
             return Err(ConfigError::NoWorker);
         }
+        detection.check().map_err(ConfigError::Detection)?;
         let library = Library::load(&audio)?;
         let now: Arc<dyn Fn() -> MonoTime + Send + Sync> = Arc::new(now);
         let clock = Arc::clone(&now);
@@ -207,6 +214,7 @@ impl Control {
                 media_timeout,
                 allows_weak_srtp,
                 Arc::new(Handshakes::new(shared.clone(), dtls)),
+                detection,
                 recorder,
             ),
             engine: Engine::new(workers, &runtime),
@@ -219,7 +227,7 @@ impl Control {
             calls: RwLock::new(calls),
             next_call: AtomicU64::new(1),
             waiting: Mutex::default(),
-            call_answers: Mutex::new(Answers::new(CALL_ANSWERS_MAX)),
+            call_answers: Mutex::new(Answers::indexed(CALL_ANSWERS_MAX)),
             events: broadcast::channel(EVENTS_MAX).0,
             draining: AtomicBool::new(false),
             command_counts: CommandCounts::default(),

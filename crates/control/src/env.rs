@@ -7,6 +7,7 @@ use std::sync::Arc;
 use patchcord_relay::command::{EgressMode, LatchPolicy, LearnFrom};
 use patchcord_relay::ids::CutOverId;
 
+use crate::api::DetectionConfig;
 use crate::audio::Library;
 use crate::dtls::Handshakes;
 use crate::interfaces::Interfaces;
@@ -25,6 +26,7 @@ pub(crate) struct Env {
     /// Suites that leave something unprotected may be used.
     pub(crate) allows_weak_srtp: bool,
     pub(crate) handshakes: Arc<Handshakes>,
+    pub(crate) detection: DetectionConfig,
     pub(crate) recorder: Recorder,
     cut_overs: AtomicU64,
 }
@@ -39,6 +41,7 @@ impl Env {
         media_timeout: Option<Duration>,
         allows_weak_srtp: bool,
         handshakes: Arc<Handshakes>,
+        detection: DetectionConfig,
         recorder: Recorder,
     ) -> Self {
         Self {
@@ -50,6 +53,7 @@ impl Env {
             media_timeout,
             allows_weak_srtp,
             handshakes,
+            detection,
             recorder,
             cut_overs: AtomicU64::new(1),
         }

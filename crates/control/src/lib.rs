@@ -30,13 +30,16 @@ pub mod ng;
 mod ports;
 mod random;
 mod recording;
+mod tls;
 mod tones;
 
 pub use audio::{AudioConfig, AudioError};
 pub use control::{Config, ConfigError, Control};
+pub use dump::{Seen, Watch, Watched};
 pub use engine::Worker;
 pub use error::{ApiError, ErrorCode};
 pub use interfaces::{AddressFamily, Interface};
 pub use patchcord_dtls::Library as DtlsLibrary;
 pub use ports::PortCounts;
 pub use recording::RecordingConfig;
+pub use tls::tls_config;

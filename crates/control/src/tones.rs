@@ -8,8 +8,6 @@ use patchcord_codec::dtmf::{self, Digit};
 use patchcord_codec::{Audio, Codec, TELEPHONE_RATE, encode_frames};
 use patchcord_relay::media::{self, Frames};
 
-/// Milliseconds of audio in a packet (RFC 3551 4.2).
-const PTIME_MS: u16 = 20;
 /// In Opus a tone begins some 8 ms late, so that nothing shorter than this is sure to be found behind it (ITU-T Q.24 has 40 ms).
 const OPUS_MIN_MS: u16 = 60;
 /// Tones that are kept: the longest are 40 kB, so that these are 10 MB at most, and mostly less than one.
@@ -25,52 +23,57 @@ pub(crate) struct Tone {
     pub(crate) duration_ms: u16,
 }
 
-/// Those that were wanted so far.
+/// Those that were wanted so far, by codec and milliseconds of a packet.
 #[derive(Debug, Default)]
-pub(crate) struct Tones(Mutex<BTreeMap<(&'static str, Tone), Frames>>);
+pub(crate) struct Tones(Mutex<BTreeMap<(&'static str, u16, Tone), Frames>>);
 
 impl Tones {
     /// What tones are encoded in, for the error that says so.
     pub(crate) const FORMATS: &str = "PCMU/8000, PCMA/8000, G722/8000 and opus/48000/2";
 
-    /// A tone in the first of these formats that it can be encoded in. `None`: it can be in none of them.
+    /// A tone in the first of these formats that it can be encoded in, in packets as the party is sent others. `None`: it can be in none
+    /// of them.
     pub(crate) fn frames_for(&self, tone: Tone, codecs: &[media::Codec]) -> Option<Frames> {
-        let codec = codecs.iter().find_map(encoded_in)?;
-        let least_ms = if matches!(codec, Codec::Opus(_)) { OPUS_MIN_MS } else { PTIME_MS };
-        let duration_ms = tone.duration_ms.max(least_ms).next_multiple_of(PTIME_MS);
+        let (codec, ptime_ms) = codecs.iter().find_map(encoded_in)?;
+        let least_ms = if matches!(codec, Codec::Opus(_)) { OPUS_MIN_MS } else { ptime_ms };
+        let duration_ms = tone.duration_ms.max(least_ms).checked_next_multiple_of(ptime_ms)?;
         let tone = Tone { duration_ms, ..tone };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(frames) = kept.get(&(codec.encoding(), tone)) {
+        let key = (codec.encoding(), ptime_ms, tone);
+        if let Some(frames) = kept.get(&key) {
             return Some(frames.clone());
         }
-        let frames = tone.encode(codec)?;
+        let frames = tone.encode(codec, ptime_ms)?;
         if kept.len() >= KEPT_MAX {
             kept.clear();
         }
-        kept.insert((codec.encoding(), tone), frames.clone());
+        kept.insert(key, frames.clone());
         Some(frames)
     }
 }
 
 impl Tone {
-    fn encode(&self, codec: Codec) -> Option<Frames> {
+    fn encode(&self, codec: Codec, ptime_ms: u16) -> Option<Frames> {
         // No tone is higher than 1633 Hz; in a wider band Opus takes some for something else and blurs them.
         let rate = codec.sample_rate_for(TELEPHONE_RATE);
         let samples = dtmf::samples(self.digit, -f64::from(self.volume), self.duration_ms.into(), rate);
         let audio = Audio { samples: samples.collect(), sample_rate: rate };
-        let encoded = encode_frames(&audio, codec, PTIME_MS.into()).ok()?;
+        let encoded = encode_frames(&audio, codec, ptime_ms.into()).ok()?;
         let (clock_rate, ptime_ms) = (encoded.clock_rate, encoded.ptime_ms);
         Frames::new(encoded.encoding, clock_rate, ptime_ms, encoded.frame_len, &encoded.bytes)
     }
 }
 
-/// How a party's format is encoded, if tones are in it: as prompts are, in formats that each party has one of.
-fn encoded_in(format: &media::Codec) -> Option<Codec> {
-    match Codec::of(&format.encoding, format.clock_rate, format.channels, None) {
-        Ok(Codec::L16 { .. }) | Err(_) => None,
+/// How a party's format is encoded, if tones are in it, and in packets of how many milliseconds: as prompts are, in formats that each
+/// party has one of.
+fn encoded_in(format: &media::Codec) -> Option<(Codec, u16)> {
+    let codec = Codec::of(&format.encoding, format.clock_rate, format.channels, format.fmtp.as_deref()).ok()?;
+    let ptime_ms = u16::try_from(codec.packet_ms(format.sending.ptime_ms().into())).ok()?;
+    match codec {
+        Codec::L16 { .. } => None,
         // Whatever a party says of Opus, it can decode.
-        Ok(Codec::Opus(_)) => Some(Codec::Opus(OpusParameters::default())),
-        Ok(codec) => Some(codec),
+        Codec::Opus(_) => Some((Codec::Opus(OpusParameters::default()), ptime_ms)),
+        codec => Some((codec, ptime_ms)),
     }
 }
 
@@ -101,7 +104,7 @@ mod tests {
         let codecs = [("PCMU", 8000, 1), ("pcma", 8000, 1), ("G722", 8000, 1), ("opus", 48_000, 2)];
         for (encoding, clock_rate, channels) in codecs {
             let list = [format("G729", 8000, 1), format(encoding, clock_rate, channels)];
-            let codec = encoded_in(&list[1]).expect("one of the four");
+            let (codec, _) = encoded_in(&list[1]).expect("one of the four");
             for (digit, volume, duration_ms) in Digit::all().flat_map(|digit| [(digit, 8, 40), (digit, 20, 110)]) {
                 let frames = tones.frames_for(Tone { digit, volume, duration_ms }, &list).expect("a tone");
                 let least_ms = if encoding == "opus" { 60 } else { 40 };
@@ -123,6 +126,25 @@ mod tests {
                 let level = heard.level_dbm0 + f64::from(volume);
                 assert!(level.abs() < 1.0, "{digit} in {encoding}: off by {level} dB");
             }
+        }
+    }
+
+    #[test]
+    fn a_tone_has_packets_as_the_party_asks_for_and_is_rounded_up_to_them() {
+        let tones = Tones::default();
+        let tone = Tone { digit: Digit::from_char('5').expect("a key"), volume: 8, duration_ms: 110 };
+        for (encoding, clock_rate, channels, asked_ms, (ptime_ms, count)) in [
+            ("PCMU", 8000, 1, 0, (20, 6)),
+            ("PCMU", 8000, 1, 10, (10, 11)),
+            ("PCMA", 8000, 1, 30, (30, 4)),
+            ("G722", 8000, 1, 60, (60, 2)),
+            ("opus", 48_000, 2, 40, (40, 3)),
+            ("opus", 48_000, 2, 30, (20, 6)),
+        ] {
+            let mut party = format(encoding, clock_rate, channels);
+            party.sending = Sending::default().with_ptime(asked_ms);
+            let frames = tones.frames_for(tone, &[party]).expect("a tone");
+            assert_eq!((frames.ptime().as_millis(), frames.count()), (ptime_ms, count), "{encoding} at {asked_ms}");
         }
     }
 

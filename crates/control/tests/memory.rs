@@ -58,6 +58,7 @@ async fn a_leg_costs_at_most_four_kibibytes() {
         interfaces: vec![interface("one", 1), interface("two", 2)],
         ports: 1024..=65535,
         allows_weak_srtp: false,
+        detection: patchcord_control::api::DetectionConfig::default(),
         recording: patchcord_control::RecordingConfig::default(),
         dtls: patchcord_control::DtlsLibrary::default(),
         legs_max_per_worker: LEGS as u32,

@@ -99,9 +99,7 @@ impl Transcoder {
     /// The source's audio before this does not matter any more: another SSRC, other numbers, another clock.
     pub(crate) fn begin_anew(&mut self, emit: &mut Emit<'_>) {
         self.finish(emit);
-        if let Ok(fresh) = Intake::new(*self.from(), self.outlet.sample_rate()) {
-            self.intake = fresh;
-        }
+        self.renew_intake();
         self.timeline = None;
         self.event = None;
         self.sounding = None;
@@ -110,8 +108,18 @@ impl Transcoder {
         self.counts.restarts += 1;
     }
 
+    /// What comes does not follow from what was decoded.
+    pub(crate) fn renew_intake(&mut self) {
+        if let Ok(fresh) = Intake::new(*self.from(), self.outlet.sample_rate()) {
+            self.intake = fresh;
+        }
+    }
+
     /// The source's timestamp is at this place of the stream that is made.
     pub(crate) fn anchor(&mut self, timestamp: RtpTimestamp, clock_rate: u32, place: i64) {
+        if self.outlet.is_resumed() && clock_rate == self.to().clock_rate() {
+            self.outlet.set_origin(timestamp, place);
+        }
         self.timeline = Some(Timeline::new(clock_rate, self.to().clock_rate(), timestamp, place));
         if place > self.outlet.end() {
             self.outlet.move_to(place);

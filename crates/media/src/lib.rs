@@ -31,6 +31,7 @@ mod heard_key;
 mod intake;
 mod marks;
 mod mixer;
+mod noise;
 mod outlet;
 mod presses;
 mod pressing;

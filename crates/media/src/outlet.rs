@@ -37,6 +37,8 @@ pub(crate) struct Outlet {
     mark: (i64, i64),
     /// The next packet of audio begins a talkspurt (RFC 3551 4.1).
     begins_talkspurt: bool,
+    /// Nothing has been sent since the listener was sent other packets.
+    resumed: bool,
     payload: Vec<u8>,
     packets: u64,
 }
@@ -61,6 +63,7 @@ impl Outlet {
             place: 0,
             mark: (0, 0),
             begins_talkspurt: true,
+            resumed: false,
             payload: Vec::new(),
             packets: 0,
         })
@@ -116,6 +119,26 @@ impl Outlet {
             self.waiting.clear();
             self.begins_talkspurt = true;
         }
+    }
+
+    /// The listener was sent other packets; what waits is over.
+    pub(crate) fn resume(&mut self) {
+        self.waiting.clear();
+        // All that was sent is before what comes.
+        self.place = self.reach();
+        self.mark = (self.place, self.place);
+        self.begins_talkspurt = true;
+        self.resumed = true;
+    }
+
+    /// Whether nothing has been sent since.
+    pub(crate) const fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// What is at `place` has this timestamp.
+    pub(crate) fn set_origin(&mut self, timestamp: RtpTimestamp, place: i64) {
+        self.origin = timestamp.wrapping_add((place as u32).wrapping_neg());
     }
 
     /// Where samples are appended.
@@ -216,6 +239,7 @@ impl Outlet {
             ssrc: self.ssrc,
         };
         self.sequence = self.sequence.next();
+        self.resumed = false;
         self.packets += 1;
         emit(&header, payload.unwrap_or(&self.payload));
     }

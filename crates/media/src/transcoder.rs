@@ -142,6 +142,18 @@ impl Transcoder {
         }
     }
 
+    /// The listener has been sent other packets meanwhile, the source's own: the next one begins anew, and nothing of before is sent any
+    /// more. If source and listener have one clock, timestamps are the source's from here on.
+    pub fn resume(&mut self) {
+        while let Some(packet) = self.window.take_any() {
+            self.window.give_back(packet);
+        }
+        self.outlet.resume();
+        self.renew_intake();
+        (self.ssrc, self.timeline, self.event, self.sounding) = (None, None, None, None);
+        self.missing = 0;
+    }
+
     /// The source begins with this packet, for the first time or anew.
     fn begin(&mut self, header: &RtpHeader, emit: &mut Emit<'_>) {
         while let Some(packet) = self.window.take_any() {

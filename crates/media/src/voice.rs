@@ -8,6 +8,7 @@ use patchcord_rtp::{RtpPacket, Ssrc, TelephoneEvent};
 
 use crate::CannotTranscode;
 use crate::format::{Format, Meaning};
+use crate::noise::Noise;
 use crate::pressing::{Press, Pressing};
 
 /// Samples a second of telephony, and of wideband speech: what is mixed has one of the two.
@@ -70,6 +71,8 @@ struct Stream {
     /// What was decoded last.
     decoded: Vec<i16>,
     is_quiet: bool,
+    /// What its silence sounds like, if it has ever told.
+    noise: Option<Box<Noise>>,
 }
 
 /// Samples at one rate.
@@ -147,7 +150,7 @@ impl Voice {
         }
     }
 
-    /// Takes a packet that arrived at `at_ns`. What is neither audio nor an event is left out.
+    /// Takes a packet that arrived at `at_ns`. What is neither audio, nor an event, nor comfort noise is left out.
     pub(crate) fn push(&mut self, packet: &[u8], at_ns: u64, notice: &mut dyn FnMut(Noticed)) {
         let Ok(packet) = RtpPacket::parse(packet) else { return };
         let (header, payload) = (packet.header(), packet.payload());
@@ -163,7 +166,16 @@ impl Voice {
                 }
                 return;
             }
-            _ => return,
+            Meaning::ComfortNoise { clock_rate } => {
+                // Before its first audio nothing is heard of it.
+                if let Some(stream) = self.stream.as_mut().filter(|stream| stream.ssrc == header.ssrc) {
+                    let rate = stream.decoder.sample_rate();
+                    let noise = stream.noise.get_or_insert_with(|| Box::new(Noise::new(header.ssrc)));
+                    noise.tell(header.sequence, payload, clock_rate, rate);
+                }
+                return;
+            }
+            Meaning::Other => return,
         };
         if self.stream.as_ref().is_none_or(|stream| *stream.decoder.codec() != codec) {
             match self.begin(codec, header.ssrc) {
@@ -176,6 +188,10 @@ impl Voice {
         if stream.ssrc != header.ssrc {
             stream.ssrc = header.ssrc;
             stream.jitter.reset();
+            stream.noise = None;
+        }
+        if let Some(noise) = &mut stream.noise {
+            noise.speaks(header.sequence);
         }
         let Ok(samples) = stream.decoder.samples_in(payload) else { return };
         let units = codec.timestamp_units(samples as u64, stream.decoder.sample_rate());
@@ -194,7 +210,14 @@ impl Voice {
             lane.resampler = if rate == lane.rate { None } else { Some(Resampler::new(rate, lane.rate)?) };
         }
         let jitter = JitterBuffer::new(Config::new(codec.clock_rate()));
-        Ok(Stream { ssrc, jitter, decoder: Decoder::new(codec, rate)?, decoded: Vec::new(), is_quiet: true })
+        Ok(Stream {
+            ssrc,
+            jitter,
+            decoder: Decoder::new(codec, rate)?,
+            decoded: Vec::new(),
+            is_quiet: true,
+            noise: None,
+        })
     }
 
     /// Has the samples of the next tick ready, at `now_ns` of the packets' clock.
@@ -256,19 +279,25 @@ impl Detecting {
 impl Stream {
     /// Decodes the next piece.
     fn play(&mut self, now_ns: u64) {
-        let Self { jitter, decoder, decoded, .. } = self;
+        let Self { jitter, decoder, decoded, noise, .. } = self;
         decoded.clear();
         let (codec, rate) = (*decoder.codec(), decoder.sample_rate());
         let samples = |units: u32| usize::try_from(codec.samples(units.into(), rate)).unwrap_or(0).max(1);
         match jitter.playout(now_ns, self.is_quiet) {
             Playout::Play { payload, units } => {
+                if let Some(noise) = noise {
+                    noise.plays();
+                }
                 if decoder.decode(payload, decoded).is_err() {
                     decoder.conceal(samples(units), decoded);
                 }
             }
             Playout::Fec { next, units } => decoder.recover(next, samples(units), decoded),
             Playout::Conceal { units } => decoder.conceal(samples(units), decoded),
-            Playout::Silence { units } => decoded.resize(samples(units), 0),
+            Playout::Silence { units } => match noise {
+                Some(noise) => noise.fill(samples(units), decoded),
+                None => decoded.resize(samples(units), 0),
+            },
         }
         self.is_quiet = decoded.iter().all(|sample| sample.unsigned_abs() <= QUIET_MAX);
     }

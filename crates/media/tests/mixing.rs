@@ -3,7 +3,7 @@
 mod support;
 
 use patchcord_codec::Decoder;
-use patchcord_codec::analysis::tone_dbfs;
+use patchcord_codec::analysis::{rms_dbfs, tone_dbfs};
 use patchcord_codec::dtmf::{self, Digit};
 use patchcord_codec::tone::sine;
 use patchcord_media::{Mixer, Noticed, Prompt, TICK, detect};
@@ -401,4 +401,26 @@ fn what_a_voice_says_and_presses_is_noticed_whoever_listens() {
     assert_eq!(faxes.count(), 1, "{noticed:?}");
     mixer.detect(1, None);
     assert!(mixer.is_idle());
+}
+
+#[test]
+fn who_is_silent_is_heard_as_the_noise_that_it_tells_of() {
+    let mut room = Room::new(&[PCMU, G722, PCMA]);
+    room.listen(2, PCMA, &[(0, 0)]);
+    room.pass(1, |_, _| Some(0));
+    let last_second = |room: &Room| rms_dbfs(&room.ears[2].samples[room.ears[2].samples.len() - 8000..]);
+    assert!((last_second(&room) - LEVEL_DBFS).abs() < 1.0, "{}", last_second(&room));
+    // Nothing is told: silence.
+    room.pass(2, |name, _| (name != 0).then_some(0));
+    assert!(last_second(&room) < -70.0, "{}", last_second(&room));
+    let noise = room.sources[0].comfort_noise(35);
+    let now = START_NS + room.tick * TICK.as_nanos() as u64;
+    room.mixer.push(0, &noise, now, &mut |_, _| {});
+    room.pass(2, |name, _| (name != 0).then_some(0));
+    assert!((last_second(&room) + 35.0).abs() < 1.5, "{}", last_second(&room));
+    // It speaks again, and then sends nothing and tells nothing.
+    room.pass(1, |_, _| Some(0));
+    assert!((last_second(&room) - LEVEL_DBFS).abs() < 1.5, "{}", last_second(&room));
+    room.pass(2, |name, _| (name != 0).then_some(0));
+    assert!(last_second(&room) < -70.0, "{}", last_second(&room));
 }

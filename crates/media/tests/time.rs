@@ -197,3 +197,43 @@ fn a_stream_may_go_round_all_its_numbers() {
     assert_eq!(heard.places(PCMA).last(), Some(&(69_999 * 160)));
     assert!(rms_dbfs(&heard.audio(PCMA, 8000)) < SILENCE_DBFS.max(-60.0));
 }
+
+#[test]
+fn what_comes_after_the_source_was_relayed_begins_at_once_in_the_sources_time() {
+    // 40 ms of 60 wait when the source is relayed: they are not heard any more.
+    let mut transcoder = support::transcoder_at(&[PCMU, PCMA], &[PCMA], 60, None);
+    let mut sent = Vec::new();
+    let mut push = |transcoder: &mut patchcord_media::Transcoder, numbers: core::ops::Range<u16>| {
+        for number in numbers {
+            let packet = hum(PCMU, number, u32::from(number) * 160, 5);
+            transcoder.push(&packet, &mut |header, payload| sent.push((*header, payload.len())));
+        }
+    };
+    push(&mut transcoder, 0..5);
+    transcoder.resume();
+    push(&mut transcoder, 40..46);
+    transcoder.resume();
+    push(&mut transcoder, 46..49);
+    let [first, rest @ ..] = &sent[..] else { panic!("nothing was made") };
+    assert_eq!(rest.iter().map(|(header, _)| header.timestamp.0).collect::<Vec<_>>(), [6400, 6880, 7360]);
+    assert!(sent.windows(2).all(|pair| pair[1].0.sequence == pair[0].0.sequence.next()), "numbers go on");
+    assert!(sent.iter().all(|(header, len)| *len == 480 && header.ssrc == first.0.ssrc));
+    assert_eq!(sent.iter().map(|(header, _)| header.marker).collect::<Vec<_>>(), [true, true, false, true]);
+    let counts = transcoder.counts();
+    assert_eq!((counts.lost, counts.concealed, counts.restarts), (0, 0, 0), "{counts:?}");
+}
+
+#[test]
+fn another_clock_than_the_sources_goes_on_from_where_it_was() {
+    let mut transcoder = transcoder(&[PCMU], &[OPUS]);
+    let mut sent = Vec::new();
+    for number in [0, 1, 50, 51] {
+        if number == 50 {
+            transcoder.resume();
+        }
+        let packet = hum(PCMU, number, u32::from(number) * 160, 5);
+        transcoder.push(&packet, &mut |header, _| sent.push(header.timestamp.0));
+    }
+    let steps: Vec<_> = sent.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
+    assert_eq!(steps, [960, 960, 960]);
+}

@@ -88,6 +88,13 @@ impl RelayChild {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Ends it without its goodbyes, for which a pivot waits a second, and gives what it wrote on stderr.
+    pub(crate) fn kill(&mut self) -> String {
+        // It has ended already, or does now.
+        let _ = self.process.kill();
+        self.end()
+    }
+
     /// What it says on stdout once it is ready: `listening URL`. `None` if it ends or takes too long without a word.
     fn address(&mut self) -> Option<String> {
         let stdout = self.process.stdout.take()?;

@@ -14,6 +14,7 @@ mod failure;
 mod media;
 mod output;
 mod replay;
+mod rerun;
 mod serve;
 mod sys;
 mod table;

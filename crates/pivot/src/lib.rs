@@ -17,5 +17,6 @@ pub mod driver;
 pub mod http;
 pub mod media;
 pub mod message;
+pub mod replay;
 pub mod sip;
 pub mod webhook;

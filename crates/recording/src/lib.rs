@@ -26,6 +26,7 @@ mod names;
 mod opus_file;
 mod order;
 mod packet_file;
+mod pattern;
 pub mod pcapng;
 mod recording;
 mod recover;
@@ -41,6 +42,7 @@ mod wav_file;
 mod writer;
 
 pub use names::{NameError, check_name};
+pub use pattern::{PatternError, Subject, name_by_pattern};
 pub use recover::{Recovered, recover};
 pub use report::{Counts, Report, Summary};
 pub use spec::{Format, Layout, RecordingId, Spec, SpecError, TrackFormat, TrackSpec};

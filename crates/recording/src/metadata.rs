@@ -51,6 +51,8 @@ pub(crate) enum State {
     Recording,
     /// It has ended as it should.
     Finished,
+    /// It has ended, and its files are deleted.
+    Discarded,
     /// Something could not be written.
     Failed,
     /// The process had ended in the midst of it.

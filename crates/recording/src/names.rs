@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 /// Folders of a name, and bytes of each of its parts: with number, party and extension a part stays below the 255 of file systems.
 const PARTS_MAX: usize = 8;
 const PART_BYTES_MAX: usize = 120;
+/// Of a whole name, with its slashes.
+pub(crate) const NAME_BYTES_MAX: usize = PARTS_MAX * (PART_BYTES_MAX + 1);
 const PARTY_BYTES_MAX: usize = 60;
 /// So many numbers are tried behind a name that is taken.
 const NUMBERS_MAX: u32 = 10_000;

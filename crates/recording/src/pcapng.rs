@@ -36,6 +36,33 @@ pub struct Packet<'a> {
     pub datagram: &'a [u8],
 }
 
+/// A packet as the file has it: with IP and UDP headers, and as much behind them as is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    data: Box<[u8]>,
+    /// Octets that it had.
+    len: u32,
+}
+
+impl Frame {
+    /// The first `kept` octets behind the UDP header. `None`: its addresses fit no packet.
+    #[must_use]
+    pub fn new(packet: &Packet<'_>, kept: usize) -> Option<Self> {
+        let Packet { local, remote, received, datagram, .. } = *packet;
+        let (from, to) = if received { (remote, local) } else { (local, remote) };
+        let mut data = internet::packet(from, to, datagram)?;
+        let len = data.len() as u32;
+        data.truncate((data.len() - datagram.len()).saturating_add(kept));
+        Some(Self { data: data.into(), len })
+    }
+
+    /// Octets that are kept of it.
+    #[must_use]
+    pub const fn kept(&self) -> usize {
+        self.data.len()
+    }
+}
+
 /// The file as far as it has been written.
 pub struct Capture {
     writer: PcapNgWriter<Vec<u8>>,
@@ -71,15 +98,19 @@ impl Capture {
 
     /// Adds a packet. One whose addresses fit no packet is left out.
     pub fn add(&mut self, packet: &Packet<'_>) {
-        let Packet { party, local, remote, received, at, datagram } = *packet;
-        let (from, to) = if received { (remote, local) } else { (local, remote) };
-        let Some(data) = internet::packet(from, to, datagram) else { return };
+        if let Some(frame) = Frame::new(packet, usize::MAX) {
+            self.add_frame(packet.party, packet.received, packet.at, &frame);
+        }
+    }
+
+    /// Adds a packet that a party has sent (`received`) or was sent, at `at` since 1970.
+    pub fn add_frame(&mut self, party: &Arc<str>, received: bool, at: Duration, frame: &Frame) {
         let interface = self.interface(party);
         let block = EnhancedPacketBlock {
             interface_id: interface,
             timestamp: at,
-            original_len: data.len() as u32,
-            data: data.into(),
+            original_len: frame.len,
+            data: (&*frame.data).into(),
             options: vec![EnhancedPacketOption::Flags(if received { INBOUND } else { OUTBOUND })],
         };
         self.writer.write_pcapng_block(block).expect("memory takes everything, and the interface is there");
@@ -182,5 +213,15 @@ mod tests {
         }
         assert_eq!(names, ["alice", "bob", "missed"]);
         assert_eq!(packets, [(0, Some(INBOUND), 48), (1, Some(OUTBOUND), 48), (0, Some(INBOUND), 48), (2, None, 0)]);
+    }
+    #[test]
+    fn a_frame_that_is_cut_says_how_long_it_was() {
+        let (local, remote) = ("192.0.2.1:30000".parse().expect("one"), "192.0.2.9:4000".parse().expect("one"));
+        let party = Arc::from("alice");
+        let packet = Packet { party: &party, local, remote, received: true, at: Duration::ZERO, datagram: &[7; 20] };
+        let (whole, cut) = (Frame::new(&packet, usize::MAX), Frame::new(&packet, 12));
+        let (whole, cut) = (whole.expect("one family"), cut.expect("one family"));
+        assert_eq!((whole.kept(), cut.kept(), cut.len), (48, 40, 48));
+        assert_eq!(whole.data[..40], *cut.data);
     }
 }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -55,7 +55,7 @@ enum Output {
 impl Recording {
     /// Creates its metadata, and the file that all parties share.
     pub(crate) fn begin(id: RecordingId, spec: Spec, settings: &Settings) -> io::Result<Self> {
-        spec.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        spec.check().map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
         let (stem, file) = Stem::take(&settings.directory, &spec.name, spec.format.extension())?;
         let rate = spec.sample_rate();
         let started = rfc3339(spec.started);
@@ -365,6 +365,36 @@ impl Recording {
         }
         self.settle(State::Finished, None, self.timeline.ms(place));
         self.metadata.replace(&self.stem.metadata())
+    }
+
+    /// Ends it, and deletes its files. Those that cannot be deleted stay listed.
+    pub(crate) fn discard(&mut self, at_ns: u64) -> io::Result<()> {
+        self.now_ns = self.now_ns.max(at_ns);
+        self.end_pause(at_ns);
+        let place = self.timeline.reach(at_ns);
+        let tracks = core::mem::take(&mut self.tracks);
+        tracks.values().for_each(|track| self.leave(track, place));
+        self.list_files();
+        // Nothing more is written, whatever waits.
+        self.files.clear();
+        let mut failed = None;
+        let folder = self.stem.folder().to_owned();
+        self.metadata.files.retain(|file| match std::fs::remove_file(folder.join(&file.name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                failed = Some(io::Error::new(error.kind(), format!("{} cannot be deleted: {error}", file.name)));
+                true
+            }
+            _ => false,
+        });
+        for party in &mut self.metadata.parties {
+            party.file = None;
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        self.settle(State::Discarded, None, self.timeline.ms(place));
+        let path = self.stem.metadata();
+        self.metadata.replace(&path).or_else(|_| self.metadata.overwrite(&path))
     }
 
     fn end_pause(&mut self, at_ns: u64) {

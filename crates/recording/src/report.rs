@@ -19,6 +19,8 @@ pub enum Report {
     },
     /// It has ended as it should.
     Finished(Summary),
+    /// It has ended, and its files are deleted: only its metadata are left, which say so.
+    Discarded(Summary),
     /// It has ended because something could not be written. What was written stays.
     Failed {
         /// What there is.

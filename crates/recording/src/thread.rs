@@ -37,6 +37,7 @@ pub(crate) enum Order {
     Resume(u64),
     Mark(u64, String),
     Stop(u64),
+    Discard(u64),
 }
 
 impl Order {
@@ -49,7 +50,8 @@ impl Order {
             | Self::Pause(at_ns)
             | Self::Resume(at_ns)
             | Self::Mark(at_ns, _)
-            | Self::Stop(at_ns) => *at_ns,
+            | Self::Stop(at_ns)
+            | Self::Discard(at_ns) => *at_ns,
         }
     }
 }
@@ -124,6 +126,7 @@ impl Thread {
             Order::Resume(at_ns) => recording.resume(at_ns),
             Order::Mark(at_ns, text) => recording.mark(at_ns, &text),
             Order::Stop(at_ns) => self.stop(id, at_ns)?,
+            Order::Discard(at_ns) => self.discard(id, at_ns)?,
         }
         Ok(())
     }
@@ -155,6 +158,17 @@ impl Thread {
         let summary = recording.summary();
         self.recordings.remove(&id);
         (self.report)(Report::Finished(summary));
+        Ok(())
+    }
+
+    fn discard(&mut self, id: RecordingId, at_ns: u64) -> io::Result<()> {
+        let dropped = self.take_dropped(id);
+        let Some(recording) = self.recordings.get_mut(&id) else { return Ok(()) };
+        recording.dropped(dropped);
+        recording.discard(at_ns)?;
+        let summary = recording.summary();
+        self.recordings.remove(&id);
+        (self.report)(Report::Discarded(summary));
         Ok(())
     }
 

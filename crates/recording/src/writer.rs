@@ -176,6 +176,12 @@ impl Writer {
         self.tell(id, Order::Stop(at_ns));
     }
 
+    /// Ends a recording at `at_ns` and deletes its files, of which only the metadata stay. [`Report::Discarded`] says that they are gone,
+    /// [`Report::Failed`] that one could not be deleted.
+    pub fn discard(&self, id: RecordingId, at_ns: u64) {
+        self.tell(id, Order::Discard(at_ns));
+    }
+
     fn tell(&self, id: RecordingId, order: Order) {
         // The thread ends with the writer, not before.
         drop(self.messages.send(Message::Order(id, order)));

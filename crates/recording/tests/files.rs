@@ -133,6 +133,46 @@ fn nothing_is_overwritten_and_nobody_else_may_read() {
 }
 
 #[test]
+fn what_is_discarded_is_deleted_and_nothing_else() {
+    for (format, layout) in
+        [(Format::Wav, Layout::PerParty), (Format::OggOpus, Layout::Mixed), (Format::Pcapng, Layout::PerParty)]
+    {
+        let directory = Directory::new();
+        // An earlier recording of the same name, and somebody else's file.
+        let kept = record(&directory, spec("a/b", format, layout), PCMU, 500);
+        fs::write(directory.0.join("a/b-2-notes.txt"), "").unwrap();
+        // 320 ms of WAV a file.
+        let settings = Settings { wav_bytes_max: 10_240, ..settings(&directory) };
+        let (writer, reports) = writer(settings);
+        writer.begin(ID, spec("a/b", format, layout));
+        for (number, party) in [(1, "alice"), (2, "bob")] {
+            writer.track(ID, BEGIN, track(number, party, &[PCMU]));
+        }
+        let mut parties = [400.0, 700.0].map(|hz| Party::new(PCMU, hz));
+        let [alice, bob] = &mut parties;
+        feed(&writer, vec![(1, alice.speech(0, 3000)), (2, bob.speech(0, 1000))]);
+        writer.end_track(ID, BEGIN + 3000 * MS, 2);
+        writer.discard(ID, BEGIN + 3000 * MS);
+        let Report::Discarded(summary) = end(&reports) else { panic!("it was discarded") };
+        assert_eq!((summary.files.len(), summary.duration_ms, summary.counts.packets), (0, 3000, 200));
+        let mut left: Vec<_> =
+            fs::read_dir(directory.0.join("a")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        left.sort();
+        let metadata = summary.metadata.unwrap();
+        let mut expected = kept.files.clone();
+        expected.extend([kept.metadata.unwrap(), metadata.clone(), directory.0.join("a/b-2-notes.txt")]);
+        expected.sort();
+        assert_eq!(left, expected, "{format}");
+        let text = fs::read_to_string(metadata).unwrap();
+        assert!(text.contains("\"state\": \"discarded\"") && text.contains("\"files\": []"), "{text}");
+        assert!(!text.contains("\"file\":"), "{text}");
+        // What has gone is not missed at the next start.
+        drop(writer);
+        assert_eq!(recover(&directory.0).unwrap(), []);
+    }
+}
+
+#[test]
 fn names_that_lead_out_of_the_directory_are_refused() {
     let directory = Directory::new();
     let (writer, reports) = writer(settings(&directory));

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::ids::{AssociationId, CutOverId, LegId};
 use crate::media::{Codec, Direction, Frames, Repeat};
-use crate::overhearing::Ears;
+use crate::overhearing::{Ears, Listening};
 use crate::scope::AddressScope;
 use crate::time::MonoTime;
 
@@ -153,6 +153,8 @@ pub enum Command {
         leg: LegId,
         /// Who; [`Ears::mixer`] is for the engine to say.
         by: Ears,
+        /// How its detector listens from now on; `None`: as before.
+        listening: Option<Listening>,
     },
     /// What arrives at the leg's ports is taken as if it had arrived at those of another leg, whose latch judges it and whose
     /// listeners hear it: a port that a party was told before, and goes on using for a while. Nobody hears the leg itself

@@ -14,7 +14,8 @@ pub enum HandOut<'a> {
     Transcode(Transcoding),
     /// A packet that its source has sent; never one of RTCP.
     Packet {
-        /// Which transcoding's.
+        /// Which transcoding's. If it is later than the latest one of the same listener, the same transcoding goes on under it, and begins
+        /// anew with this packet: what came between was relayed as it was. What is made under the former name is not heard.
         id: MadeId,
         /// RTP, not encrypted.
         bytes: &'a [u8],

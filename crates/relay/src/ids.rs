@@ -51,6 +51,19 @@ impl MadeId {
     pub(crate) const fn slot(self) -> u32 {
         self.0.get() as u32
     }
+
+    /// A number of the listener: at any time one stream at most is made for it.
+    #[must_use]
+    pub const fn listener(self) -> u32 {
+        self.slot()
+    }
+
+    /// Whether this was named later than another one of the same listener.
+    #[must_use]
+    pub const fn is_later_than(self, other: Self) -> bool {
+        let ahead = ((self.0.get() >> 32) as u32).wrapping_sub((other.0.get() >> 32) as u32);
+        ahead.cast_signed() > 0
+    }
 }
 
 /// Which of a leg's two local ports a datagram arrived at or leaves from.

@@ -27,6 +27,7 @@ pub mod time;
 pub mod transcoding;
 pub mod verdict;
 
+mod by_packet;
 mod cut_over;
 mod datagram;
 mod dtmf;

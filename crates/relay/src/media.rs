@@ -163,6 +163,8 @@ struct Encoded {
     encoding: String,
     clock_rate: u32,
     ptime_ms: u32,
+    /// Two frames one after the other are one of twice the length.
+    sample_based: bool,
     /// At least one.
     pieces: Box<[Piece]>,
 }
@@ -193,7 +195,9 @@ impl Frames {
         let encoding = encoding.to_owned();
         let until = u32::try_from(whole / frame_len).ok()?;
         let pieces = Box::new([Piece { until, frame_len, bytes: bytes[..whole].into() }]);
-        Some(Self(Arc::new(Encoded { encoding, clock_rate, ptime_ms, pieces })))
+        // RFC 3551 4.3 and 4.5.2.
+        let sample_based = ["PCMU", "PCMA", "G722", "L16"].iter().any(|name| encoding.eq_ignore_ascii_case(name));
+        Some(Self(Arc::new(Encoded { encoding, clock_rate, ptime_ms, sample_based, pieces })))
     }
 
     /// All of these, one after the other, without copying any. `None` if there are none, if they are in different formats or of different
@@ -216,9 +220,15 @@ impl Frames {
                 pieces.push(Piece { until: before.checked_add(piece.until)?, ..piece.clone() });
             }
         }
-        let Encoded { encoding, clock_rate, ptime_ms, .. } = &*first.0;
+        let Encoded { encoding, clock_rate, ptime_ms, sample_based, .. } = &*first.0;
         let (encoding, clock_rate, ptime_ms) = (encoding.clone(), *clock_rate, *ptime_ms);
-        Some(Self(Arc::new(Encoded { encoding, clock_rate, ptime_ms, pieces: pieces.into() })))
+        Some(Self(Arc::new(Encoded {
+            encoding,
+            clock_rate,
+            ptime_ms,
+            sample_based: *sample_based,
+            pieces: pieces.into(),
+        })))
     }
 
     /// Encoding name, as in [`Codec::encoding`].
@@ -275,13 +285,27 @@ impl Frames {
     /// The payload of frame `index`, counted modulo [`Frames::count`].
     #[must_use]
     pub fn payload(&self, index: u32) -> &[u8] {
+        self.payload_of(index, 1).0
+    }
+
+    /// The payload of frame `index` and of those behind it, and how many these are: `frames_max` at most, as many as there are to the
+    /// end of the piece, and 1 if several are not one longer one.
+    #[must_use]
+    pub fn payload_of(&self, index: u32, frames_max: u32) -> (&[u8], u32) {
         let index = index % self.count();
         let pieces = &self.0.pieces;
         let at = pieces.partition_point(|piece| piece.until <= index);
         let before = at.checked_sub(1).map_or(0, |before| pieces[before].until);
-        let Piece { frame_len, bytes, .. } = &pieces[at];
+        let Piece { frame_len, bytes, until } = &pieces[at];
+        let fit = if self.0.sample_based { (Self::FRAME_LEN_MAX / frame_len) as u32 } else { 1 };
+        let frames = frames_max.min(fit).clamp(1, until - index);
         let start = (index - before) as usize * frame_len;
-        &bytes[start..start + frame_len]
+        (&bytes[start..start + frames as usize * frame_len], frames)
+    }
+
+    /// How many frames a packet of so many milliseconds has, 1 at least.
+    pub(crate) fn per_packet(&self, packet_ms: u8) -> u32 {
+        (u32::from(packet_ms.min(Sending::PACKET_MS_MAX)) / self.0.ptime_ms).max(1)
     }
 }
 

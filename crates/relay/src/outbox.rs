@@ -267,8 +267,8 @@ impl Outbox {
         true
     }
 
-    pub(crate) fn transcode(&mut self, transcoding: Transcoding) {
-        self.hand_outs.push(Kept::Transcode(Box::new(transcoding)));
+    pub(crate) fn transcode(&mut self, transcoding: Box<Transcoding>) {
+        self.hand_outs.push(Kept::Transcode(transcoding));
     }
 
     pub(crate) fn mix(&mut self, mixing: Mixing) {

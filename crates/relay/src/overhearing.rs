@@ -23,13 +23,28 @@ pub struct Ears {
     pub detector: Option<Detecting>,
 }
 
-/// How a detector listens.
+/// That a detector listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detecting {
-    /// Who has answered is to be found out within so many milliseconds after the answer.
-    pub answer_timeout_ms: u16,
     /// How often it was said that the party has answered: once more, and what was heard before does not matter any more.
     pub answers: u16,
+}
+
+/// How a detector listens. The engine passes it on, and keeps it for no leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listening {
+    /// Who has answered is to be found out within so many milliseconds after the answer.
+    pub answer_timeout_ms: u16,
+    /// What is softer is silence: RMS in dBFS.
+    pub audible_dbfs: i8,
+    /// Speech has ended after so many milliseconds without any.
+    pub hang_over_ms: u16,
+    /// Silence is told of after so many milliseconds.
+    pub silence_ms: u32,
+    /// So many milliseconds of speech are a machine's.
+    pub greeting_max_ms: u16,
+    /// So many milliseconds of silence after less speech are a human's.
+    pub listening_ms: u16,
 }
 
 impl Ears {
@@ -52,15 +67,18 @@ pub struct Overhearing {
     pub formats: Vec<Codec>,
     /// Who; nobody: no packets will follow.
     pub by: Ears,
+    /// How its detector listens from here on; `None`: as before.
+    pub listening: Option<Listening>,
 }
 
 impl Shard {
     /// Who is told to overhear a leg; whether it is mixed is known here.
-    pub(crate) fn set_overheard(&mut self, slot: Slot, by: Ears) {
+    pub(crate) fn set_overheard(&mut self, slot: Slot, by: Ears, listening: Option<Listening>) {
         let present = self.legs.cold[slot as usize].ears;
         let by = Ears { mixer: present.mixer, ..by };
-        if by != present {
-            self.overheard_by(slot, by);
+        let listening = listening.filter(|_| by.detector.is_some());
+        if by != present || listening.is_some() {
+            self.overheard_by(slot, by, listening);
         }
     }
 
@@ -76,7 +94,7 @@ impl Shard {
             let cold = &self.legs.cold[slot as usize];
             let by = Ears { mixer: cold.mixes > 0, ..cold.ears };
             if by != cold.ears {
-                self.overheard_by(slot, by);
+                self.overheard_by(slot, by, None);
             }
         }
     }
@@ -85,24 +103,24 @@ impl Shard {
     pub(crate) fn formats_of_overheard_change(&mut self, slot: Slot) {
         let by = self.legs.cold[slot as usize].ears;
         if by.any() {
-            self.overheard_by(slot, by);
+            self.overheard_by(slot, by, None);
         }
     }
 
     /// Nobody overhears a leg any more: it goes away.
     pub(crate) fn end_overhearing(&mut self, slot: Slot) {
         if self.legs.cold[slot as usize].ears.any() {
-            self.overheard_by(slot, Ears::NONE);
+            self.overheard_by(slot, Ears::NONE, None);
         }
     }
 
-    fn overheard_by(&mut self, slot: Slot, by: Ears) {
+    fn overheard_by(&mut self, slot: Slot, by: Ears, listening: Option<Listening>) {
         self.legs.descend_from(slot);
         let cold = &mut self.legs.cold[slot as usize];
         cold.ears = by;
         self.legs.ingress[slot as usize].set_overheard(by.any());
         let formats = if by.any() { cold.codecs.clone() } else { Vec::new() };
-        self.outbox.overhear(Overhearing { leg: cold.id, formats, by });
+        self.outbox.overhear(Overhearing { leg: cold.id, formats, by, listening });
     }
 
     /// Hands a packet of a leg to whoever overhears it. Says whether it is heard mixed.

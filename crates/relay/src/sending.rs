@@ -18,6 +18,9 @@ const BITRATE_STEP: u32 = 100;
 const USUAL_MS: u8 = 20;
 
 impl Sending {
+    /// The longest packet that anybody is sent who does not hear what another one sends.
+    pub(crate) const PACKET_MS_MAX: u8 = 60;
+
     /// In packets of so many milliseconds (`a=ptime`, RFC 8866 6.4), or the nearest that the codec has; 0: as is usual.
     #[must_use]
     pub const fn with_ptime(self, ptime_ms: u8) -> Self {

@@ -94,7 +94,7 @@ impl Shard {
         // What is made of the same source anew has other numbers.
         self.legs.egress[sink as usize].resume_next();
         let seed = self.rng.next_u64();
-        self.outbox.transcode(Transcoding { id, from, to, seed });
+        self.outbox.transcode(Box::new(Transcoding { id, from, to, seed }));
     }
 
     /// Names a stream that is to be made for a leg.
@@ -105,6 +105,7 @@ impl Shard {
 
     /// Nothing is made for a leg any more, if something was.
     pub(crate) fn end_made(&mut self, sink: Slot) {
+        self.legs.by_packet.remove(&sink);
         if let Some(id) = self.legs.cold[sink as usize].made.take() {
             self.outbox.end_made(id);
         }
@@ -113,6 +114,10 @@ impl Shard {
     /// Hands a packet of its source out that a leg is to hear transcoded.
     #[cold]
     pub(crate) fn hand_to_transcoder(&mut self, sink: Slot, packet: &SourcePacket<'_>) -> Result<(), DropReason> {
+        if self.is_relayed_again(sink, packet) {
+            return self.send_copy(sink, packet);
+        }
+        self.claim_event(sink, packet, true)?;
         let egress = &self.legs.egress[sink as usize];
         // Beside a key of our own the source goes on: its packets are dropped when they come back.
         if let Some(reason) = egress.obstacle().filter(|_| !egress.is_reachable()) {
@@ -130,6 +135,10 @@ impl Shard {
     fn pass_made(&mut self, id: MadeId, bytes: &[u8], now: MonoTime) {
         let sink = id.slot();
         let Some(cold) = self.legs.cold.get(sink as usize).filter(|cold| cold.made == Some(id)) else { return };
+        if !self.legs.egress[sink as usize].is_made() {
+            // Its source is relayed by now.
+            return;
+        }
         let leg = match self.legs.egress[sink as usize].source {
             SourceSlot::Leg(source) => Some(source),
             SourceSlot::Mix => None,
@@ -144,6 +153,7 @@ impl Shard {
             is_telephone_event: named.is_some_and(Codec::is_telephone_event),
             clock_rate: self.made_clock_rate(sink),
             leg,
+            is_made: true,
             now,
         };
         // A full outbox has been counted already.

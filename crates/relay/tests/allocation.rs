@@ -441,6 +441,50 @@ fn what_is_transcoded_is_handed_out_and_taken_without_allocating() {
 }
 
 #[test]
+fn a_source_that_is_transcoded_now_and_then_is_so_without_allocating() {
+    let mut both = spec(2);
+    both.codecs = vec![codec(8, "PCMA", 8000), codec(0, "PCMU", 8000)];
+    let mut bare = Bare::with_legs(vec![spec(1), both]);
+    bare.shard.set_transcoder(|codec| !codec.is_telephone_event());
+    bare.must(&[cut_over(1, Trigger::Immediate, &[(1, leg(2))])]);
+    let mut sent = Stream::of(2);
+    let packets: Vec<_> = (0..1_100_u32)
+        .map(|number| {
+            sent.payload_type = if number % 4 < 2 { 0 } else { 8 };
+            sent.packet()
+        })
+        .collect();
+    let made = Stream::of(2).under(77).packets(1_100);
+    let mut heard = 0;
+    let mut relay = |range: core::ops::Range<usize>| {
+        for (sent, made) in packets[range.clone()].iter().zip(&made[range]) {
+            bare.buffer[..sent.len()].copy_from_slice(sent);
+            let slot = bare.shard.slot(LegId(2)).expect("the leg exists");
+            let port = PortId::new(slot, Component::Rtp);
+            let mut batch = [Datagram::new(port, party(2), bare.now, &mut bare.buffer, sent.len())];
+            let mut outputs = bare.shard.ingress(&mut batch, bare.now);
+            let is_packet = |one| match one {
+                patchcord_relay::HandOut::Packet { id, .. } => Some(id),
+                _ => None,
+            };
+            let name = outputs.hand_outs().find_map(is_packet);
+            heard += outputs.transmits().len();
+            drop(outputs);
+            bare.shard.sent(&batch, bare.now);
+            heard += usize::from(matches!(batch[0].verdict, Verdict::Forwarded(_)));
+            if let Some(name) = name {
+                let outputs = bare.shard.made([(name, made)], bare.now);
+                heard += outputs.transmits().len();
+            }
+            bare.now = bare.now.after_nanos(20 * MS);
+        }
+    };
+    relay(0..100);
+    assert_eq!(calls_of(|| relay(100..1_100)), 0);
+    assert_eq!(heard, 1_100);
+}
+
+#[test]
 fn statistics_are_kept_without_allocating_and_given_with_little() {
     let mut bare = Bare::with_legs(vec![spec(1), spec(2)]);
     bare.must(&[cut_over(1, Trigger::Immediate, &[(1, leg(2))])]);

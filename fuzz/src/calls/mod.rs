@@ -329,6 +329,7 @@ fn control_config() -> Config {
         interfaces: vec![lan, six],
         ports: PORTS,
         allows_weak_srtp: false,
+        detection: patchcord_control::api::DetectionConfig::default(),
         recording: patchcord_control::RecordingConfig::default(),
         dtls: patchcord_control::DtlsLibrary::default(),
         legs_max_per_worker: LEGS_MAX,

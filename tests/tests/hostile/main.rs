@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 mod drain;
+mod fetched;
 mod media;
 mod mid_swap;
 mod ports;

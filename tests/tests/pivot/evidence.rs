@@ -165,7 +165,7 @@ fn must_be_whole(stage: &Stage, name: &str) {
 }
 
 /// The fields of what fits, a line for each.
-fn tshark(file: &Path, filter: &str, fields: &[&str]) -> Vec<String> {
+pub(crate) fn tshark(file: &Path, filter: &str, fields: &[&str]) -> Vec<String> {
     let mut tshark = Command::new("tshark");
     tshark.arg("-r").arg(file).args(["-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE"]);
     tshark.args(["-T", "fields", "-Y", filter]).args(fields.iter().flat_map(|field| ["-e", field]));

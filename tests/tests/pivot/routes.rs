@@ -1,4 +1,4 @@
-//! Where calls go that come in: routes that take parts of the INVITE, and routes whose webhook is asked.
+//! Routes whose webhook is asked whom to call.
 
 use std::sync::mpsc::channel;
 
@@ -12,12 +12,11 @@ const TRUNKS: &str = "[pivot.trunks.carrier]\ndomain = \"carrier.example\"\nprox
     addresses = [\"127.0.0.2\", \"127.0.0.4\"]\nemergency = [\"555\"]\n\
     [pivot.trunks.agents]\ndomain = \"agents.example\"\nproxy = \"sip:AGENT\"\naddresses = [\"127.0.0.3\"]\n";
 
-/// With these entries of `pivot.routes`, in which AGENT, TARGET and PIVOT are addresses.
-fn stage(routes: &str) -> Stage {
+/// With these entries of `pivot.routes`, in which AGENT is an address.
+pub(crate) fn stage(routes: &str) -> Stage {
     Stage::configured("caller", |pivot, agent, target| {
         let text = format!("[pivot]\nlisten = [\"udp:{pivot}\"]\nroutes = [{routes}]\n{TRUNKS}");
-        let text = text.replace("AGENT", &agent.address().to_string()).replace("TARGET", &target.address().to_string());
-        text.replace("PIVOT", &pivot.to_string())
+        text.replace("AGENT", &agent.address().to_string()).replace("TARGET", &target.address().to_string())
     })
 }
 
@@ -46,86 +45,6 @@ fn hang_up(stage: &Stage, caller: &mut Side) {
     stage.must_be_idle();
 }
 
-#[test]
-fn a_route_takes_the_called_user_and_a_header_field_and_nothing_more() {
-    let mut stage = stage(
-        "{ from = \"carrier\", number = \"loop\", to = \"sip:{user}@PIVOT\", by = \"agents\" }, \
-         { from = \"carrier\", number = \"+1555*\", to = \"sip:{user}@AGENT;x=y\", by = \"agents\" }, \
-         { from = \"carrier\", number = \"55*\", to = \"sip:{user}@AGENT\", by = \"agents\" }, \
-         { from = \"carrier\", to = \"sip:{header:X-Call-Id}@AGENT\", by = \"agents\" }",
-    );
-    let agent = stage.agent.address();
-    for (user, headers, called) in [
-        ("+15550177", "", format!("sip:+15550177@{agent};x=y")),
-        ("any", "X-Call-ID: call_7\r\n", format!("sip:call_7@{agent}")),
-        // Whoever writes it would like the call to go elsewhere.
-        (
-            "any",
-            "X-Call-Id: a@127.0.0.9;maddr=127.0.0.9?X-A=b\r\n",
-            format!("sip:a%40127.0.0.9%3Bmaddr%3D127.0.0.9%3FX-A%3Db@{agent}"),
-        ),
-    ] {
-        let out = stage.caller.invite(&stage.uri().replace("+15550100", user), &stage.caller.media.sdp(""), headers);
-        let (mut caller, inbound) = connected(&mut stage, out);
-        assert_eq!(inbound.call.invite().start, format!("INVITE {called} SIP/2.0"));
-        hang_up(&stage, &mut caller);
-    }
-    for (user, headers, status, phrase) in [
-        ("any", "", 400, "Missing X-Call-Id"),
-        ("any", "X-Call-Id: a\r\nX-Call-Id: b\r\n", 400, "More Than One X-Call-Id"),
-        ("555", "", 403, "Forbidden"),
-        ("loop", "", 482, "Loop"),
-    ] {
-        let response = refused(&stage, user, headers, status);
-        assert!(response.start.contains(phrase), "{user}: {}", response.start);
-    }
-    let said = stage.relay.stderr();
-    for why in ["no X-Call-Id, which the route takes", "emergency-number forbids", "loop forbids"] {
-        assert_eq!(said.matches(why).count(), 1, "{why}: {said}");
-    }
-    stage.agent.must_have_no_request();
-    stage.must_be_idle();
-}
-
-/// The agent calls a number, whose telephone hears it and refers it to another number: both are dialled by the carrier.
-#[test]
-fn an_agent_calls_a_number_by_the_carrier() {
-    let mut stage = stage("{ from = \"agents\", to = \"tel:{user}\", by = \"carrier\" }");
-    let uri = |user: &str| stage.uri().replace("+15550100", user);
-    for (user, status) in [("911", 403), ("555", 403), ("sales", 404)] {
-        let call = stage.agent.invite(&uri(user), &stage.agent.media.sdp(""), "");
-        stage.agent.must_be_answered(&call, "INVITE", status);
-        stage.agent.acknowledge(&call, status, "");
-    }
-    let from = "<sip:+15550111@agents.example>";
-    let mut out = stage.agent.invite_as(from, &uri("+1-555-0199"), &stage.agent.media.sdp(""), "");
-    let (inbound, offer) = stage.target.ring();
-    let target = stage.target.address();
-    assert_eq!(inbound.invite().start, format!("INVITE sip:+15550199@{target};user=phone SIP/2.0"));
-    let shown = inbound.invite().header("From").unwrap();
-    assert!(shown.contains("sip:+15550111@carrier.example;user=phone"), "{shown}");
-    stage.target.respond(&inbound, "200 OK", &stage.target.media.sdp(""));
-    let answer = stage.agent.must_get(&mut out, 200, Some(""));
-    let _ack = stage.target.must_take("ACK");
-    stage.agent.media.speak_until_heard(media_of(&answer), &stage.target.media);
-    stage.target.media.speak_until_heard(media_of(&offer), &stage.agent.media);
-
-    // The number is whom a transfer without a transferee is about, and the target is a number of the carrier too.
-    let body = serde_json::json!({"id": "1", "call": out.id(), "targets": ["+15550188"]});
-    stage.begin(&body);
-    let (second, offer) = stage.target.ring();
-    assert_eq!(second.invite().start, format!("INVITE sip:+15550188@{target};user=phone SIP/2.0"));
-    stage.target.respond(&second, "200 OK", &stage.target.media.sdp(""));
-    let _ack = stage.target.must_take("ACK");
-    stage.target.media.send(media_of(&offer));
-    let _bye = stage.agent.must_take("BYE");
-    assert_eq!(stage.latest()["transferee"], "callee");
-    let mut second = second;
-    stage.target.bye(&mut second);
-    let _bye = stage.target.must_take("BYE");
-    stage.must_be_idle();
-}
-
 /// What is asked is answered by whom is called in `RequestUri`.
 fn answering() -> Web {
     Web::answering(|question, at| {
@@ -140,7 +59,9 @@ fn answering() -> Web {
             () if is("sleeping") => ok(r#"{"action": "refuse", "code": 480, "reason": "Closed Until Monday"}"#),
             () if is("emergency") => ok("<Response><Dial><Number>911</Number></Dial></Response>"),
             () if is("abroad") => ok("<Response><Dial><Sip>sip:a@elsewhere.example</Sip></Dial></Response>"),
-            () if is("circle") => ok(&format!("<Response><Dial><Sip>sip:a@{}</Sip></Dial></Response>", pivot(question))),
+            () if is("circle") => {
+                ok(&format!("<Response><Dial><Sip>sip:a@{}</Sip></Dial></Response>", pivot(question)))
+            }
             () if is("both") => ok(r#"{"action": "dial", "targets": ["+15550199", "+15550188"]}"#),
             () if is("missing") => with("404 Not Found", "", ""),
             () => ok("<html><body>Welcome</body></html>"),
@@ -237,7 +158,8 @@ fn a_route_with_a_webhook_has_somebody_to_go_to_without() {
     stage.must_be_idle();
 }
 
-/// The caller gives up while the webhook is asked: it is told so at once, and the answer that comes then does nothing.
+/// The caller gives up while the webhook is asked: it is told so at once, and the answer that comes then does nothing. Another one is refused
+/// when the pivot ends.
 #[test]
 fn a_caller_may_give_up_while_the_webhook_is_asked() {
     let (release, released) = channel::<()>();
@@ -248,7 +170,7 @@ fn a_caller_may_give_up_while_the_webhook_is_asked() {
         let _ = released.recv();
         ok("<Response><Dial><Sip>sip:late@agents.example</Sip></Dial></Response>")
     });
-    let stage = stage(&format!(
+    let mut stage = stage(&format!(
         "{{ from = \"carrier\", number = \"other\", to = \"sip:other@AGENT\", by = \"agents\" }}, \
          {{ from = \"carrier\", webhook = \"{}\", webhook_timeout_ms = 20000, webhook_deadline_ms = 20000, by = \"agents\" }}",
         web.url("/"),
@@ -256,7 +178,6 @@ fn a_caller_may_give_up_while_the_webhook_is_asked() {
     let call = stage.caller.invite(&stage.uri(), &stage.caller.media.sdp(""), "");
     asked.recv_timeout(patchcord_tests::PATIENCE).unwrap();
     // Nobody else waits.
-    let mut stage = stage;
     let out = stage.caller.invite(&stage.uri().replace("+15550100", "other"), &stage.caller.media.sdp(""), "");
     let (mut other, _agent) = connected(&mut stage, out);
     stage.caller.bye(&mut other.call);
@@ -270,4 +191,10 @@ fn a_caller_may_give_up_while_the_webhook_is_asked() {
     let _question = web.must_be_asked();
     stage.agent.must_have_no_request();
     assert_eq!(stage.relay.stderr().matches("the caller gave up while the webhook was asked").count(), 1);
+
+    let late = stage.caller.invite(&stage.uri(), &stage.caller.media.sdp(""), "");
+    asked.recv_timeout(patchcord_tests::PATIENCE).unwrap();
+    stage.relay.terminate();
+    let refused = stage.caller.must_be_answered(&late, "INVITE", 503);
+    assert!(refused.header("Retry-After").is_some(), "{refused:?}");
 }

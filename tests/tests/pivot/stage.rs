@@ -74,9 +74,14 @@ impl Stage {
 
     /// The relay is killed, and another one takes its place.
     pub(crate) fn kill_and_restart(&mut self) {
+        self.kill_and_restart_with(&[]);
+    }
+
+    /// With more arguments.
+    pub(crate) fn kill_and_restart_with(&mut self, more: &[&str]) {
         self.relay.kill();
         let file = self.folder.path().join("pivot.toml");
-        self.relay = Relay::start(&["--config", file.to_str().unwrap(), "--workers", "2"]);
+        self.relay = Relay::start(&[&["--config", file.to_str().unwrap(), "--workers", "2"], more].concat());
     }
 
     /// What the carrier calls.

@@ -89,7 +89,8 @@ pub(crate) fn on_loopback(mut profile: Table, pivot: SocketAddr, agent: &Phone, 
     for route in pivot_keys["routes"].as_array_mut().unwrap() {
         let to = route["to"].as_str().unwrap();
         let (user, _) = to.split_once('@').unwrap_or_else(|| panic!("{to} has a user part"));
-        let to = format!("{user}@{}", agent.address());
+        let by = if route["by"].as_str() == Some(&carrier) { target } else { agent };
+        let to = format!("{user}@{}", by.address());
         route.as_table_mut().unwrap().insert("to".to_owned(), Value::String(to));
     }
     // Plain sockets are up sooner than steered ones, and what moves the packets is not what is tested.

@@ -43,6 +43,6 @@ pub enum AudioSource {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AudioUrl {
-    /// Where the server fetches the audio from, now: `http://HOST/...`, and HOST must be in the server's `audio.fetch_from`.
+    /// Where the server fetches the audio from, now: `http://HOST/...` or `https://HOST/...`, and HOST must be in the server's `audio.fetch_from`.
     pub url: String,
 }

@@ -13,7 +13,7 @@ use super::dtls::LegDtls;
 use super::dtmf::DtmfSend;
 use super::ice::LegIce;
 use super::latch::{Direction, EgressName, GateSpec, LatchSpec, RelayingName};
-use super::recording::{NoFields, RecordStart};
+use super::recording::{NoFields, RecordStart, RecordStop};
 use super::srtp::LegSrtp;
 use super::trigger::{KeepOld, Repeat, Trigger};
 use crate::interfaces::AddressFamily;
@@ -103,7 +103,7 @@ pub enum Command {
     /// Undoes `record-pause`.
     RecordResume(NoFields),
     /// Ends the recording.
-    RecordStop(NoFields),
+    RecordStop(RecordStop),
     /// Undoes an earlier command's cut-over.
     Rollback(Rollback),
 }

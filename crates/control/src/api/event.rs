@@ -161,6 +161,11 @@ pub enum EventKind {
         /// Its name, below the server's directory of recordings; its metadata have `.json` behind it.
         recording: String,
     },
+    /// A recording has ended, and its files are deleted, as it was asked for.
+    RecordingDiscarded {
+        /// Its name; its metadata are left.
+        recording: String,
+    },
     /// A recording has ended as it should.
     RecordingFinished {
         /// Its name.
@@ -310,6 +315,7 @@ impl EventKind {
             Self::CutOverCancelled { .. } => "cut-over-cancelled",
             Self::RecordingStarted { .. } => "recording-started",
             Self::RecordingFinished { .. } => "recording-finished",
+            Self::RecordingDiscarded { .. } => "recording-discarded",
             Self::RecordingFailed { .. } => "recording-failed",
             Self::Transfer(_) => "transfer",
             Self::RolledBack { .. } => "rolled-back",

@@ -30,15 +30,16 @@ pub use command::{
     LegLatch, LegRemote, LegRtcpMux, Monitor, OneOrMore, OneParty, PartyRename, Play, Relatch, Ringback, Rollback,
     Swap, TwoParties, Whisper,
 };
-pub(crate) use detection::{ANSWER_TIMEOUT_MS, default_answer_timeout_ms};
-pub use detection::{Detect, Sound};
+pub use detection::{Answered, Detect, DetectionConfig, Sound};
 pub use dtls::{DtlsRemote, DtlsState, LegDtls, LegDtlsDone};
 pub(crate) use dtmf::{BadKeys, within};
 pub use dtmf::{DTMF_DIGITS_MAX, DtmfHowName, DtmfSend};
 pub use event::{CallEvent, CutOverEvent, EventKind, PlayEnd, ReceiptFields, TransferEvent};
 pub use ice::{IceState, LegIce, LegIceDone};
 pub use latch::{Direction, EgressName, GateSpec, LatchModeName, LatchSpec, LearnFromName, RelayingName};
-pub use recording::{NoFields, RecordStart, RecordingDone, RecordingFormat, RecordingLayout, RecordingState};
+pub use recording::{
+    NoFields, RecordStart, RecordStop, RecordingDone, RecordingFormat, RecordingLayout, RecordingState,
+};
 pub use request::{
     BATCH_LEN_MAX, CommandBody, CommandRequest, ID_LEN_MAX, MergeCall, NAME_LEN_MAX, SingleCommandRequest, WAIT_MS_MAX,
 };

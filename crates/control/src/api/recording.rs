@@ -31,7 +31,21 @@ pub struct RecordStart {
     pub values: BTreeMap<String, String>,
 }
 
-/// Fields of `record-pause`, `record-resume` and `record-stop`: none.
+/// Fields of `record-stop`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordStop {
+    /// Delete the recording's files: only its metadata are left, which say so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub discard: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// Fields of `record-pause` and `record-resume`: none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoFields {}

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::answer::{CutOverState, ReceiptView};
 use super::command::CommandName;
+use super::detection::Answered;
 use super::dtls::DtlsState;
 use super::ice::IceState;
 use super::latch::Direction;
@@ -101,6 +102,9 @@ pub struct LegState {
     pub muted: bool,
     /// Whether it is found out what it says.
     pub detecting: bool,
+    /// Who has answered, once `detect` has found out; null: not yet, or it was not asked.
+    #[serde(default)]
+    pub answered: Option<Answered>,
     /// Its codecs as rtpmap values.
     pub codecs: Vec<String>,
     /// The party that it is bridged with, or will be after `resume`.

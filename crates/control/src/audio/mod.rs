@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::api::{AudioSource, AudioState};
 use crate::error::{ApiError, ErrorCode};
+use crate::tls::tls_config;
 
 pub(crate) use sound::{FADE_MS_MAX, Sound};
 pub(crate) use upload::Upload;
@@ -43,14 +44,16 @@ pub struct AudioConfig {
     pub fade_ms: u16,
     /// MiB of memory that uploaded audio may take, encoded; 0: nothing can be uploaded.
     pub uploads_mib: u32,
-    /// Hosts that audio may be fetched from: `HOST`, for port 80, or `HOST:PORT`.
+    /// Hosts that audio may be fetched from: `HOST`, for port 80 by http and 443 by https, or `HOST:PORT`.
     pub fetch_from: Vec<String>,
+    /// Who vouches for servers of https, a PEM file; `None`: whom the system trusts.
+    pub ca: Option<PathBuf>,
 }
 
 impl Default for AudioConfig {
     fn default() -> Self {
         let (hold, files, fetch_from) = (Vec::new(), BTreeMap::new(), Vec::new());
-        Self { hold, files, fade_ms: 0, uploads_mib: 256, fetch_from }
+        Self { hold, files, fade_ms: 0, uploads_mib: 256, fetch_from, ca: None }
     }
 }
 
@@ -73,6 +76,9 @@ pub enum AudioError {
         /// Why.
         reason: String,
     },
+    /// Whose word for servers of https is to be taken cannot be read.
+    #[error("`audio.ca`: {0}")]
+    Ca(String),
     /// See [`AudioConfig::fade_ms`].
     #[error("`audio.fade_ms` is {0}: it is 0 to {FADE_MS_MAX}")]
     Fade(u16),
@@ -86,7 +92,7 @@ pub(crate) struct Library {
     uploads_bytes_max: usize,
     /// Who uploads has one of these.
     uploading: Arc<Semaphore>,
-    fetch_from: Arc<[String]>,
+    places: Arc<fetch::Places>,
     /// Filled as countries are asked for.
     ringback: Mutex<BTreeMap<Country, Arc<Sound>>>,
 }
@@ -115,6 +121,9 @@ impl Library {
         if config.fade_ms > FADE_MS_MAX {
             return Err(AudioError::Fade(config.fade_ms));
         }
+        if let Some(ca) = &config.ca {
+            tls_config(Some(ca)).map_err(AudioError::Ca)?;
+        }
         let read = |name: &str, path: &Path| {
             let sound = Sound::from_file(name, path, config.fade_ms);
             sound.map_err(|reason| AudioError::Load { name: name.to_owned(), reason })
@@ -141,7 +150,7 @@ impl Library {
             uploaded: RwLock::default(),
             uploads_bytes_max,
             uploading: Arc::new(Semaphore::new(upload::AT_ONCE)),
-            fetch_from: config.fetch_from.clone().into(),
+            places: Arc::new(fetch::Places { hosts: config.fetch_from.clone(), ca: config.ca.clone() }),
             ringback: Mutex::default(),
         })
     }

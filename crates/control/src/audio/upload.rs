@@ -48,14 +48,14 @@ impl Control {
         let stopping = || ApiError::new(ErrorCode::WorkerUnavailable, "the server is stopping");
         let permit = Arc::clone(&library.uploading).acquire_owned().await.map_err(|_| stopping())?;
         let upload = upload.await?;
-        let (called, allowed) = (name.to_owned(), Arc::clone(&library.fetch_from));
+        let (called, places) = (name.to_owned(), Arc::clone(&library.places));
         let work = move || {
             // It is over when the work is, even if nobody waits for that any more.
             let _permit = permit;
             let (bytes, format, source) = match upload {
                 Upload::Bytes(bytes, format) => (bytes, format, AudioSource::Upload),
                 Upload::Url(url) => {
-                    let fetched = fetch::fetch(&url, &allowed)?;
+                    let fetched = fetch::fetch(&url, &places)?;
                     (fetched.bytes, fetched.format, AudioSource::Url)
                 }
             };

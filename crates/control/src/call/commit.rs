@@ -52,7 +52,7 @@ impl Inner {
         let serials_before = self.model.serials;
         let was_recorded = self.model.recording.is_some();
         let stopped = self.stopped_by(&plan.model);
-        let Plan { env, model, drafts, news, leases, freed, associations, ended, .. } = plan;
+        let Plan { env, model, drafts, news, leases, freed, associations, ended, discards, .. } = plan;
         self.model = model;
         // A call lives long and changes seldom.
         self.model.legs.0.shrink_to_fit();
@@ -66,7 +66,7 @@ impl Inner {
         }
         // All calls share the recorder, and few are recorded.
         if was_recorded || self.model.recording.is_some() {
-            env.recorder.follow(&call.name, &self.model, at);
+            env.recorder.follow(&call.name, &self.model, discards, at);
         }
         leases.keep();
         for lease in freed {

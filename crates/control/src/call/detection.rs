@@ -4,23 +4,21 @@ use patchcord_codec::dtmf::Digit;
 use patchcord_relay::command;
 use patchcord_relay::detection::{Detection, What};
 use patchcord_relay::ids::{CutOverId, LegId};
-use patchcord_relay::overhearing::Detecting;
+use patchcord_relay::overhearing::{Detecting, Listening};
 
 use super::check::is_transcodable;
 use super::model::Leg;
 use super::plan::{Draft, Plan};
-use crate::api::{
-    ANSWER_TIMEOUT_MS, CutOverState, Detect, EventKind, Sound, Trigger, TriggerName, default_answer_timeout_ms, within,
-};
+use crate::api::{CutOverState, Detect, EventKind, Sound, Trigger, TriggerName};
 use crate::error::{ApiError, ErrorCode};
 
 impl Plan<'_> {
     /// Listens to the party; once more: it has answered now, and what was heard before does not matter.
     pub(super) fn detect(&mut self, fields: &Detect) -> Result<Draft, ApiError> {
         let (leg, draft) = self.one(&fields.party)?;
-        within("answer_timeout_ms", &fields.answer_timeout_ms, &ANSWER_TIMEOUT_MS)
-            .map_err(|why| ApiError::new(ErrorCode::BadRequest, why))?;
-        self.listen_to(leg, fields.answer_timeout_ms)?;
+        let detection = fields.over(&self.env.detection);
+        detection.check().map_err(|why| ApiError::new(ErrorCode::BadRequest, why))?;
+        self.listen_to(leg, detection.listening())?;
         Ok(draft)
     }
 
@@ -35,24 +33,24 @@ impl Plan<'_> {
         Ok(draft)
     }
 
-    fn listen_to(&mut self, leg: LegId, answer_timeout_ms: u16) -> Result<(), ApiError> {
+    fn listen_to(&mut self, leg: LegId, listening: Listening) -> Result<(), ApiError> {
         let Some(found) = self.model.legs.get_mut(leg) else { return Ok(()) };
         found.can_be_listened_to()?;
-        found.is_human = false;
+        found.answered = None;
         found.only_barges_in = false;
         let answers = found.ears.detector.map_or(0, |before| before.answers).wrapping_add(1);
-        self.overhear(leg, |ears| ears.detector = Some(Detecting { answer_timeout_ms, answers }));
+        self.overhear_by(leg, Some(listening), |ears| ears.detector = Some(Detecting { answers }));
         Ok(())
     }
 
     /// What is to wait for `leg` to be a human need not wait if it is known to be one; else it is listened to.
     pub(super) fn trigger_for(&mut self, leg: LegId, trigger: Trigger) -> Result<Trigger, ApiError> {
         let Some(found) = self.model.legs.get(leg).filter(|_| trigger == Trigger::OnHuman) else { return Ok(trigger) };
-        if found.is_human {
+        if found.answered.as_ref().is_some_and(|answered| answered.sound == Sound::Human) {
             return Ok(Trigger::Immediate);
         }
         if found.ears.detector.is_none() || found.only_barges_in {
-            self.listen_to(leg, default_answer_timeout_ms())?;
+            self.listen_to(leg, self.env.detection.listening())?;
         }
         Ok(trigger)
     }
@@ -67,8 +65,8 @@ impl Plan<'_> {
             let (wanted, listened_to) = (leg.may_barge_in(), leg.ears.detector.is_some());
             if wanted && !listened_to {
                 leg.only_barges_in = true;
-                let answer_timeout_ms = default_answer_timeout_ms();
-                self.overhear(id, |ears| ears.detector = Some(Detecting { answer_timeout_ms, answers: 0 }));
+                let listening = self.env.detection.listening();
+                self.overhear_by(id, Some(listening), |ears| ears.detector = Some(Detecting { answers: 0 }));
             } else if !wanted && leg.only_barges_in {
                 leg.only_barges_in = false;
                 self.overhear(id, |ears| ears.detector = None);

@@ -13,7 +13,7 @@ use patchcord_relay::time::MonoTime;
 use super::model::Hearing;
 use super::record::{Proof, Record};
 use super::{Call, Inner, Tell};
-use crate::api::{CutOverEvent, CutOverState, EventKind, PlayEnd, ReceiptView, TriggerName};
+use crate::api::{Answered, CutOverEvent, CutOverState, EventKind, PlayEnd, ReceiptView, Sound, TriggerName};
 
 /// Something that is left to be done about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,7 +200,10 @@ impl Inner {
             return Vec::new();
         };
         let is_human = detection.what == What::Human;
-        found.is_human |= is_human;
+        if is_human || !found.answered.as_ref().is_some_and(|answered| answered.sound == Sound::Human) {
+            let heard = Answered::of(detection, at);
+            found.answered = heard.map(Box::new).or_else(|| found.answered.take());
+        }
         let mut chores = Vec::new();
         if let Some(play) = &mut found.hearing.play
             && play.ends_by(detection.what)

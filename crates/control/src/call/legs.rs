@@ -79,7 +79,7 @@ impl Plan<'_> {
             dtls: None,
             ears: Ears::NONE,
             only_barges_in: false,
-            is_human: false,
+            answered: None,
             hearing: Hearing::default(),
             changed_by: None,
         });

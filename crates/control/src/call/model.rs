@@ -15,7 +15,7 @@ use patchcord_relay::time::MonoTime;
 
 use super::dtls::Dtls;
 use super::record::Records;
-use crate::api::BargeIn;
+use crate::api::{Answered, BargeIn};
 use crate::audio::Sound;
 use crate::interfaces::Lease;
 use crate::recording::CallRecording;
@@ -57,8 +57,8 @@ pub(crate) struct Leg {
     pub(crate) ears: Ears,
     /// It is listened to for nothing but what is played to it and may be ended by it (`barge_in`).
     pub(crate) only_barges_in: bool,
-    /// A human was heard to have answered.
-    pub(crate) is_human: bool,
+    /// Who was heard to have answered; a human stays one. Few legs have any of it.
+    pub(crate) answered: Option<Box<Answered>>,
     pub(crate) hearing: Hearing,
     /// The latest cut-over that changed `hearing` or what is derived from it.
     pub(crate) changed_by: Option<CutOverId>,

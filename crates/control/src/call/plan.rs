@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use patchcord_recording::RecordingId;
 use patchcord_relay::command::{self, Refusal};
 use patchcord_relay::ids::{AssociationId, CutOverId, LegId};
 use patchcord_relay::time::MonoTime;
@@ -41,6 +42,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) associations: NewAssociations,
     /// Associations that will be over.
     pub(crate) ended: Vec<AssociationId>,
+    /// A recording that will be over, whose files are not kept.
+    pub(crate) discards: Option<RecordingId>,
 }
 
 /// Which call this is.
@@ -94,6 +97,7 @@ impl<'a> Plan<'a> {
             freed: Vec::new(),
             associations: NewAssociations::new(Arc::clone(&env.handshakes)),
             ended: Vec::new(),
+            discards: None,
         }
     }
 
@@ -157,7 +161,7 @@ impl<'a> Plan<'a> {
             Command::RecordStart(fields) => self.record_start(fields)?,
             Command::RecordPause(_) => self.record_pause(true)?,
             Command::RecordResume(_) => self.record_pause(false)?,
-            Command::RecordStop(_) => self.record_stop()?,
+            Command::RecordStop(fields) => self.record_stop(fields.discard)?,
             Command::Rollback(fields) => self.rollback(&fields.of)?,
         };
         self.drafts.push(draft);

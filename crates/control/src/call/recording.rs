@@ -5,7 +5,7 @@ use std::sync::Arc;
 use patchcord_recording::{RecordingId, Spec};
 use patchcord_relay::command;
 use patchcord_relay::ids::LegId;
-use patchcord_relay::overhearing::Ears;
+use patchcord_relay::overhearing::{Ears, Listening};
 
 use super::model::CallModel;
 use super::plan::{Draft, Plan};
@@ -79,9 +79,12 @@ impl Plan<'_> {
         Ok(Draft::Recording(Arc::clone(&recording.wish.name)))
     }
 
-    pub(super) fn record_stop(&mut self) -> Result<Draft, ApiError> {
+    pub(super) fn record_stop(&mut self, discard: bool) -> Result<Draft, ApiError> {
         let unknown = self.not_recorded();
         let recording = self.model.recording.take().ok_or(unknown)?;
+        if discard {
+            self.discards = Some(recording.id);
+        }
         self.keep_recording();
         Ok(Draft::Recording(Arc::clone(&recording.wish.name)))
     }
@@ -99,7 +102,7 @@ impl Plan<'_> {
     /// The writer has given the recording up.
     pub(crate) fn end_recording(&mut self, id: RecordingId) -> Result<(), ApiError> {
         if self.model.recording.as_ref().is_some_and(|recording| recording.id == id) {
-            let draft = self.record_stop()?;
+            let draft = self.record_stop(false)?;
             self.drafts.push(draft);
         }
         Ok(())
@@ -126,12 +129,17 @@ impl Plan<'_> {
 
     /// Changes who hears a leg beside its listeners: all of them, as the engine is told the whole.
     pub(crate) fn overhear(&mut self, leg: LegId, change: impl FnOnce(&mut Ears)) {
+        self.overhear_by(leg, None, change);
+    }
+
+    /// [`Self::overhear`], with how its detector listens from now on.
+    pub(super) fn overhear_by(&mut self, leg: LegId, listening: Option<Listening>, change: impl FnOnce(&mut Ears)) {
         let Some(found) = self.model.legs.get_mut(leg) else { return };
         let before = found.ears;
         change(&mut found.ears);
         let by = found.ears;
         if by != before {
-            self.tell_engine(command::Command::SetOverheard { leg, by });
+            self.tell_engine(command::Command::SetOverheard { leg, by, listening });
         }
     }
 }

@@ -155,6 +155,7 @@ fn leg_state(model: &CallModel, leg: &Leg, snapshot: &LegSnapshot, env: &Env) ->
         direction: snapshot.direction.into(),
         muted: snapshot.muted,
         detecting: leg.ears.detector.is_some(),
+        answered: leg.answered.as_deref().cloned(),
         codecs: leg.codecs.iter().map(|codec: &Codec| rtpmap(codec)).collect(),
         peer: leg.hearing.peer.and_then(|peer| model.legs.get(peer)).map(|peer| Arc::clone(&peer.party)),
         held: leg.hearing.hold.is_some(),

@@ -4,26 +4,25 @@
 //! flows for itself ([`Command::SetTapped`](patchcord_relay::command::Command::SetTapped)). Legs that join are tapped by the batch that
 //! creates them. When the last reader is gone, so is all that.
 
+mod watch;
+
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use patchcord_recording::pcapng::{Capture, Packet};
+use patchcord_recording::pcapng::Capture;
 use patchcord_relay::command;
 use patchcord_relay::exchange::Tapped;
-use patchcord_relay::ids::{Component, LegId};
+use patchcord_relay::ids::LegId;
 use tokio::sync::broadcast;
 use tokio_stream::Stream;
-use tokio_stream::wrappers::BroadcastStream;
-use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
+pub use self::watch::{Seen, Watch, Watched};
 use crate::call::{Call, Plan};
 use crate::control::Control;
 use crate::error::ApiError;
-use crate::interfaces::Lease;
 
 /// How many packets a slow reader may be behind before it is told that it has missed some: some seconds of a call.
 const PACKETS_MAX: usize = 4096;
@@ -32,11 +31,11 @@ const PACKETS_MAX: usize = 4096;
 pub(crate) type Tap = broadcast::Sender<Arc<Tapped>>;
 
 impl Control {
-    /// A call's packets from now on until it ends, as pcapng: the pieces of a file.
+    /// A call's packets from now on until it ends, both ways, as they are on the wire.
     ///
     /// # Errors
     /// There is no such call, or its worker takes no requests.
-    pub(crate) async fn dump(&self, name: &str) -> Result<Dump, ApiError> {
+    pub async fn watch(&self, name: &str) -> Result<Watch, ApiError> {
         let call = self.find(name)?;
         let gate = call.gate.lock().await;
         let packets = call.tap().get_or_insert_with(|| broadcast::channel(PACKETS_MAX).0).subscribe();
@@ -47,9 +46,15 @@ impl Control {
         }
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let epoch = since_1970.saturating_sub(Duration::from_nanos(self.now().as_nanos()));
-        let file = Capture::new(&call.name.name, &format!("patchcord {}", self.0.version));
         drop(gate);
-        Ok(Dump { packets: BroadcastStream::new(packets), call, legs: BTreeMap::new(), file, epoch, reader })
+        Ok(Watch::new(packets, call, epoch, reader))
+    }
+
+    /// The same as the pieces of a file.
+    pub(crate) async fn dump(&self, name: &str) -> Result<Dump, ApiError> {
+        let watch = self.watch(name).await?;
+        let file = Capture::new(watch.call(), &format!("patchcord {}", self.0.version));
+        Ok(Dump { watch, file })
     }
 
     /// A worker has copied a packet.
@@ -95,14 +100,8 @@ impl Plan<'_> {
 
 /// See [`Control::dump`].
 pub(crate) struct Dump {
-    packets: BroadcastStream<Arc<Tapped>>,
-    call: Arc<Call>,
-    /// Legs that packets were seen of: they may be gone when the last of them is written.
-    legs: BTreeMap<LegId, (Arc<str>, Lease)>,
+    watch: Watch,
     file: Capture,
-    /// When the workers' clock began, since 1970.
-    epoch: Duration,
-    reader: Reader,
 }
 
 /// Its end is the end of what was done for it.
@@ -118,29 +117,6 @@ impl Drop for Reader {
     }
 }
 
-impl Dump {
-    fn add(&mut self, tapped: &Tapped) {
-        let known = self.legs.get(&tapped.leg).cloned().or_else(|| {
-            let inner = self.call.inner();
-            let leg = inner.model.legs.get(tapped.leg)?;
-            Some((Arc::clone(&leg.party), leg.lease))
-        });
-        // Created and gone again before its first packet was looked at.
-        let Some((party, lease)) = known else { return };
-        let (rtp, rtcp) = self.reader.control.0.env.interfaces.local(lease);
-        let local = if tapped.component == Component::Rtcp { rtcp.unwrap_or(rtp) } else { rtp };
-        self.file.add(&Packet {
-            party: &party,
-            local,
-            remote: tapped.remote,
-            received: tapped.received,
-            at: self.epoch + Duration::from_nanos(tapped.at.as_nanos()),
-            datagram: &tapped.datagram,
-        });
-        self.legs.insert(tapped.leg, (party, lease));
-    }
-}
-
 impl Stream for Dump {
     type Item = Vec<u8>;
 
@@ -151,13 +127,10 @@ impl Stream for Dump {
             if !piece.is_empty() {
                 return Poll::Ready(Some(piece));
             }
-            match ready!(Pin::new(&mut self.packets).poll_next(context)) {
+            match ready!(Pin::new(&mut self.watch).poll_next(context)) {
                 None => return Poll::Ready(None),
-                Some(Ok(tapped)) => self.add(&tapped),
-                Some(Err(BroadcastStreamRecvError::Lagged(count))) => {
-                    let at = self.epoch + Duration::from_nanos(self.reader.control.now().as_nanos());
-                    self.file.missed(count, at);
-                }
+                Some(Seen::Packet(watched)) => self.file.add(&watched.packet()),
+                Some(Seen::Missed(count, at)) => self.file.missed(count, at),
             }
         }
     }

@@ -117,10 +117,14 @@ impl Page<'_> {
         let running = recorder.running() as f64;
         self.gauge("recordings_running", "Recordings that go on", [(Labels::new(), running)].into_iter());
         let counts = &recorder.counts;
-        let labelled = |label: &'static str, counters: [(&str, &AtomicU64); 2]| {
-            counters.map(|(value, count)| (vec![(label, value.to_owned())], count.load(Ordering::Relaxed)))
+        let labelled = |label: &'static str, counters: &[(&str, &AtomicU64)]| {
+            let counted = |(value, count): &(&str, &AtomicU64)| {
+                (vec![(label, (*value).to_owned())], count.load(Ordering::Relaxed))
+            };
+            counters.iter().map(counted).collect::<Vec<_>>()
         };
-        let ended = labelled("result", [("finished", &counts.finished), ("failed", &counts.failed)]);
+        let results = [("finished", &counts.finished), ("failed", &counts.failed), ("discarded", &counts.discarded)];
+        let ended = labelled("result", &results);
         self.counter("recordings", "Recordings that are over, by result", ended.into_iter());
         let recorded = counts.recorded.load(Ordering::Relaxed);
         self.counter(
@@ -128,7 +132,7 @@ impl Page<'_> {
             "Packets of recordings that are over",
             [(Labels::new(), recorded)].into_iter(),
         );
-        let lost = labelled("reason", [("late", &counts.late), ("dropped", &counts.dropped)]);
+        let lost = labelled("reason", &[("late", &counts.late), ("dropped", &counts.dropped)]);
         let help = "Packets missing in recordings that are over: they came late, or the recorder was too slow";
         self.counter("recording_packets_lost", help, lost.into_iter());
     }

@@ -69,7 +69,7 @@ impl Ng {
         let _gate = call.gate.lock().await;
         let session = call.session().clone();
         let parties = session.must_select(options)?;
-        let repeat = Repeat::Times(options.repeat_times.unwrap_or(1).max(1));
+        let repeat = Repeat::Times(times(options, duration_ms));
         let mut add = |plan: &mut Plan<'_>| {
             for party in legs_of(&parties, plan) {
                 plan.play_sound(&party, Arc::clone(&sound), repeat)?;
@@ -158,4 +158,37 @@ pub(super) fn legs_of(parties: &[&Party], plan: &Plan<'_>) -> Vec<String> {
 
 pub(super) fn ok() -> Dict {
     Dict::new().with("result", "ok")
+}
+
+/// How often something of so many milliseconds is played: `repeat-times`, and with `repeat-duration` until it has been played for that
+/// long, whichever comes first.
+fn times(options: &Options, duration_ms: u64) -> u32 {
+    let by_time = options.repeat_duration_ms.filter(|&ms| ms > 0);
+    let by_time = by_time.map(|ms| u32::try_from(u64::from(ms).div_ceil(duration_ms.max(1))).unwrap_or(u32::MAX));
+    let times = [options.repeat_times.filter(|&times| times > 0), by_time].into_iter().flatten().min();
+    times.unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_is_repeated_so_often_or_for_so_long() {
+        for (repeat_times, repeat_duration_ms, expected) in [
+            (None, None, 1),
+            (Some(0), Some(0), 1),
+            (Some(3), None, 3),
+            (None, Some(10_000), 10),
+            (None, Some(10_001), 11),
+            (Some(3), Some(10_000), 3),
+            (Some(30), Some(10_000), 10),
+            (None, Some(1), 1),
+        ] {
+            let options = Options { repeat_times, repeat_duration_ms, ..Options::default() };
+            assert_eq!(times(&options, 1000), expected, "{repeat_times:?} {repeat_duration_ms:?}");
+        }
+        let longest = Options { repeat_duration_ms: Some(u32::MAX), ..Options::default() };
+        assert_eq!(times(&longest, 0), u32::MAX);
+    }
 }

@@ -1,16 +1,18 @@
 //! `start recording`, `pause recording`, `stop recording`, and what offers and answers say about it.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use patchcord_ng::{Dict, Options};
+use patchcord_recording::{Subject, name_by_pattern};
 
 use super::Ng;
 use super::control::ok;
 use super::refuse::Refused;
 use super::session::{PartyId, Role, Session};
-use crate::api::{Command, NoFields, RecordStart};
+use crate::api::{Command, NoFields, RecordStart, RecordStop, RecordingLayout};
 use crate::call::Plan;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorCode};
 
 /// What is to become of a call's recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +27,11 @@ impl Ng {
     /// Begins, interrupts or ends the recording of a call. What is so already is no error, as with rtpengine.
     pub(super) async fn record(&self, options: &Options, what: Recording) -> Result<Dict, Refused> {
         let call = self.find(options)?;
-        if options.flags.discard_recording {
-            return Err("This relay does not delete recordings: stop without \"discard-recording\"".into());
-        }
+        let discard = options.flags.discard_recording;
         let pauses = what == Recording::Pause || what == Recording::Stop && options.flags.pause;
+        if discard && (pauses || what == Recording::Start) {
+            return Err("\"discard-recording\" is for \"stop recording\", without \"pause\"".into());
+        }
         let _gate = call.gate.lock().await;
         let unread = self.0.config.relay_unread;
         let mut next = None;
@@ -43,7 +46,7 @@ impl Ng {
                 }
                 _ if !is_recorded => Ok(()),
                 _ if pauses => plan.add(&Command::RecordPause(NoFields {})),
-                _ => plan.add(&Command::RecordStop(NoFields {})),
+                _ => plan.add(&Command::RecordStop(RecordStop { discard })),
             }
         };
         self.0.control.run(&call, None, &mut add).await?;
@@ -60,8 +63,9 @@ impl Session {
         if plan.model.recording.is_some() {
             plan.add(&Command::RecordResume(NoFields {}))?;
         } else {
-            let directory = plan.env.recorder.config().directory.clone().unwrap_or_default();
-            let name = name_of(options, &directory, plan.call_name())?;
+            let config = plan.env.recorder.config();
+            let directory = config.directory.clone().unwrap_or_default();
+            let name = name_of(options, &directory, config.layout, plan.call_name())?;
             let values = options.metadata.iter().map(|text| ("metadata".to_owned(), text.clone())).collect();
             plan.add(&Command::RecordStart(RecordStart { name, values, ..RecordStart::default() }))?;
         }
@@ -123,13 +127,14 @@ impl Session {
     }
 }
 
-/// The name that a request gives a recording: `recording-path`, or `recording-file` in `recording-dir`. A path that lies in the
-/// directory of recordings may be given as a whole.
-fn name_of(options: &Options, directory: &Path, call: &str) -> Result<Option<String>, ApiError> {
-    let bad = |why: &str| ApiError::new(crate::error::ErrorCode::BadRequest, why);
-    if options.recording_pattern.is_some() {
-        return Err(bad("\"recording-pattern\" is not supported by this relay: give a \"recording-file\""));
-    }
+/// The name that a request gives a recording: `recording-path`, or `recording-file`, or else what `recording-pattern` makes, in
+/// `recording-dir`. A path that lies in the directory of recordings may be given as a whole.
+fn name_of(
+    options: &Options,
+    directory: &Path,
+    layout: RecordingLayout,
+    call: &str,
+) -> Result<Option<String>, ApiError> {
     let below = |text: &String| {
         let path = Path::new(text);
         let below = path.strip_prefix(directory).unwrap_or(path);
@@ -137,6 +142,16 @@ fn name_of(options: &Options, directory: &Path, call: &str) -> Result<Option<Str
     };
     let path = options.recording_path.as_ref().map(below);
     let (folder, file) = (options.recording_dir.as_ref().map(below), options.recording_file.as_ref().map(below));
+    let made = match (&path, &file, options.recording_pattern.as_ref().map(below)) {
+        (None, None, Some(pattern)) => {
+            let label = options.label.as_deref().unwrap_or_default();
+            let subject = Subject { call, label, layout: layout.into(), at: SystemTime::now() };
+            let bad = |why| ApiError::new(ErrorCode::BadRequest, format!("\"recording-pattern\": {why}"));
+            Some(name_by_pattern(&pattern, &subject).map_err(bad)?)
+        }
+        _ => None,
+    };
+    let file = file.or(made);
     let name = match (path, folder, file) {
         (Some(path), _, _) => path,
         (None, Some(folder), file) => {
@@ -166,7 +181,7 @@ mod tests {
                 recording_path: owned(path),
                 ..Options::default()
             };
-            name_of(&options, Path::new("/var/rec"), "c/1").expect("no pattern")
+            name_of(&options, Path::new("/var/rec"), RecordingLayout::Mixed, "c/1").expect("no pattern")
         };
         assert_eq!(name(None, None, None), None);
         assert_eq!(name(None, Some("x.wav"), None).as_deref(), Some("x"));
@@ -174,5 +189,26 @@ mod tests {
         assert_eq!(name(Some("/var/rec"), None, None).as_deref(), Some("c_1"));
         assert_eq!(name(Some("a"), Some("x"), Some("/var/rec/b/y.opus")).as_deref(), Some("b/y"));
         assert_eq!(name(None, None, Some("/etc/y")).as_deref(), Some("/etc/y"), "which is refused");
+    }
+
+    #[test]
+    fn a_pattern_makes_a_name_where_none_is_given() {
+        let name = |pattern: &str, dir: Option<&str>, file: Option<&str>| {
+            let options = Options {
+                recording_pattern: Some(pattern.to_owned()),
+                recording_dir: dir.map(ToOwned::to_owned),
+                recording_file: file.map(ToOwned::to_owned),
+                label: Some("agent".to_owned()),
+                ..Options::default()
+            };
+            name_of(&options, Path::new("/var/rec"), RecordingLayout::PerParty, "c/1")
+        };
+        assert_eq!(name("%1/%c-%t-%l.wav", None, None), Ok(Some("c/c_1-single-agent".to_owned())));
+        assert_eq!(name("/var/rec/%c", Some("/var/rec/2026"), None), Ok(Some("2026/c_1".to_owned())));
+        assert_eq!(name("%q", None, Some("x")), Ok(Some("x".to_owned())), "it is not asked for");
+        for (pattern, says) in [("%q", "%q"), ("../%c", "begins with a dot"), ("/etc/%c", "whole path")] {
+            let error = name(pattern, None, None).expect_err("no name");
+            assert!(error.message.contains("recording-pattern") && error.message.contains(says), "{error}");
+        }
     }
 }

@@ -78,8 +78,14 @@ impl State {
         }
     }
 
-    /// Ends whatever is recorded of a call, but for one.
-    pub(super) fn end_others(&mut self, serial: u64, but: Option<RecordingId>, at: MonoTime) {
+    /// Ends whatever is recorded of a call, but for one; the files of one may be thrown away.
+    pub(super) fn end_others(
+        &mut self,
+        serial: u64,
+        but: Option<RecordingId>,
+        discards: Option<RecordingId>,
+        at: MonoTime,
+    ) {
         let of_call = self.active.iter().filter(|(id, active)| active.serial == serial && Some(**id) != but);
         let over: Vec<RecordingId> = of_call.map(|(&id, _)| id).collect();
         for id in over {
@@ -90,7 +96,11 @@ impl State {
             match (active.step, &self.writer) {
                 (Step::Runs, Some(writer)) => {
                     active.step = Step::Ends;
-                    writer.stop(id, at.as_nanos());
+                    if discards == Some(id) {
+                        writer.discard(id, at.as_nanos());
+                    } else {
+                        writer.stop(id, at.as_nanos());
+                    }
                 }
                 (Step::Ends, Some(_)) => {}
                 _ => drop(self.active.remove(&id)),

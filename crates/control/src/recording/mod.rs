@@ -66,6 +66,7 @@ impl Default for RecordingConfig {
 pub(crate) struct RecordingCounts {
     pub(crate) finished: AtomicU64,
     pub(crate) failed: AtomicU64,
+    pub(crate) discarded: AtomicU64,
     /// Packets of recordings that are over, by what became of them.
     pub(crate) recorded: AtomicU64,
     pub(crate) late: AtomicU64,
@@ -153,11 +154,12 @@ impl Recorder {
         self.state().packet(overheard);
     }
 
-    /// The model of a call is in force since `at`: the writer is told what differs from before.
-    pub(crate) fn follow(&self, call: &CallName, model: &CallModel, at: MonoTime) {
+    /// The model of a call is in force since `at`: the writer is told what differs from before. A recording that is over with it may be
+    /// one that is thrown away.
+    pub(crate) fn follow(&self, call: &CallName, model: &CallModel, discards: Option<RecordingId>, at: MonoTime) {
         let mut state = self.state();
         let wanted = model.recording.as_deref();
-        state.end_others(call.serial, wanted.map(|wanted| wanted.id), at);
+        state.end_others(call.serial, wanted.map(|wanted| wanted.id), discards, at);
         let Some(wanted) = wanted else { return };
         if !state.active.contains_key(&wanted.id) {
             let active = Active::new(call, Arc::clone(&wanted.wish.name));
@@ -168,7 +170,7 @@ impl Recorder {
 
     /// The call is over, or part of another one.
     pub(crate) fn end_of_call(&self, serial: u64, at: MonoTime) {
-        self.state().end_others(serial, None, at);
+        self.state().end_others(serial, None, None, at);
     }
 
     /// Has the metadata of a call's recording say that something has happened.
@@ -206,6 +208,12 @@ impl Recorder {
                     dropped: summary.counts.dropped,
                 };
                 Some(Judged::of(&active, kind, None))
+            }
+            Report::Discarded(summary) => {
+                self.count(&summary, &self.counts.discarded);
+                let active = state.active.remove(&summary.id)?;
+                let recording = active.name.as_ref().to_owned();
+                Some(Judged::of(&active, EventKind::RecordingDiscarded { recording }, None))
             }
             Report::Failed { summary, reason } => {
                 self.count(&summary, &self.counts.failed);
@@ -257,6 +265,9 @@ impl Control {
         match &kind {
             EventKind::RecordingFailed { recording, reason } => {
                 tracing::error!(%call, recording, reason, "a recording has failed: what was written stays");
+            }
+            EventKind::RecordingDiscarded { recording } => {
+                tracing::info!(%call, recording, "a recording is deleted, as it was asked for");
             }
             EventKind::RecordingFinished { recording, duration_ms, .. } => {
                 tracing::info!(%call, recording, duration_ms, "call recorded");

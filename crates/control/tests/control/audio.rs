@@ -115,7 +115,8 @@ fn a_url_is_fetched_from_hosts_that_are_allowed() {
     let server = Server::with(move |config| config.audio.fetch_from = vec![address.to_string()]);
     let fetch = |url: &str| put(&server, "menu", "application/json", json!({"url": url}).to_string());
     assert_refused(fetch("http://127.0.0.1/x.wav"), 422, "fetch-refused", "audio.fetch_from");
-    assert_refused(fetch("https://127.0.0.1/x.wav"), 400, "bad-request", "TLS");
+    assert_refused(fetch("https://127.0.0.1/x.wav"), 422, "fetch-refused", "audio.fetch_from");
+    assert_refused(fetch("ftp://127.0.0.1/x.wav"), 400, "bad-request", "https://");
     let (status, state) = fetch(&format!("http://{address}/menu.wav"));
     assert_eq!((status, &state["source"], &state["duration_ms"]), (201, &json!("url"), &json!(100)), "{state}");
     assert!(web.join().unwrap().starts_with(b"GET /menu.wav HTTP/1.1"));

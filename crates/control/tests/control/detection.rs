@@ -96,6 +96,11 @@ async fn who_cannot_be_listened_to_is_refused() {
     for (command, code, says) in [
         (json!({"command": "detect", "party": "video"}), ErrorCode::Incompatible, "none of its formats"),
         (json!({"command": "detect", "party": "a", "answer_timeout_ms": 100}), ErrorCode::BadRequest, "500 to 60000"),
+        (json!({"command": "detect", "party": "a", "audible_dbfs": -10}), ErrorCode::BadRequest, "-80 to -20"),
+        (json!({"command": "detect", "party": "a", "hang_over_ms": 50}), ErrorCode::BadRequest, "100 to 2000"),
+        (json!({"command": "detect", "party": "a", "silence_ms": 600_001}), ErrorCode::BadRequest, "`silence_ms`"),
+        (json!({"command": "detect", "party": "a", "greeting_max_ms": 0}), ErrorCode::BadRequest, "500 to 10000"),
+        (json!({"command": "detect", "party": "a", "listening_ms": 70_000}), ErrorCode::BadRequest, "listening_ms"),
         (json!({"command": "unbridge", "a": "a", "b": "b", "trigger": "on-human"}), ErrorCode::UnknownField, "trigger"),
     ] {
         let error = relay.run(command.clone()).await.expect_err("it cannot be");

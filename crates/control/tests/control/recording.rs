@@ -290,10 +290,22 @@ async fn offers_say_what_is_recorded_and_what_is_not() {
     // The callee is recorded only until its answer says that it is not to be.
     assert_eq!(left.iter().find(|(name, ..)| *name == "a"), Some(&("a", 0, 100)));
     assert!(left.iter().all(|&(name, _, left)| name == "a" || left == 0), "{left:?}");
-    let refused = proxy.ask("stop recording", &[("call-id", "c"), ("flags", "discard-recording")]).await;
-    assert!(reason(&refused).contains("does not delete"));
-    let refused = proxy.ask("start recording", &[("call-id", "c"), ("recording-pattern", "%c")]).await;
-    assert!(reason(&refused).contains("recording-file"));
+    let discard = [("call-id", "c"), ("flags", "discard-recording")];
+    must(&proxy.ask("stop recording", &discard).await);
+    let refused = proxy.ask("pause recording", &discard).await;
+    assert!(reason(&refused).contains("without \"pause\""));
+    let refused = proxy.ask("start recording", &[("call-id", "c"), ("recording-pattern", "../%c")]).await;
+    assert!(reason(&refused).contains("begins with a dot"), "{refused:?}");
+    must(&proxy.ask("start recording", &[("call-id", "c"), ("recording-pattern", "%1/%c-%t")]).await);
+    assert_eq!(studio.told().await, EventKind::RecordingStarted { recording: "c/c-mix".to_owned() });
+    studio.relay.pass(100);
+    must(&proxy.ask("stop recording", &discard).await);
+    assert_eq!(studio.told().await, EventKind::RecordingDiscarded { recording: "c/c-mix".to_owned() });
+    let left: Vec<_> = std::fs::read_dir(studio.directory.join("c")).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    let metadata: Value =
+        serde_json::from_slice(&std::fs::read(studio.directory.join("c/c-mix.json")).unwrap()).unwrap();
+    assert_eq!((&metadata["state"], &metadata["files"]), (&"discarded".into(), &json!([])));
     let off = Relay::new();
     let proxy = Proxy::new(&off, at_once());
     must(&proxy.ask("offer", &[("call-id", "c"), ("from-tag", "a"), ("sdp", &offer), ("record-call", "yes")]).await);

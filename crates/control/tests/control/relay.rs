@@ -71,6 +71,7 @@ pub(crate) fn config(ports: core::ops::RangeInclusive<u16>) -> Config {
         egress: EgressMode::default(),
         media_timeout: Some(Duration::from_secs(30)),
         audio: AudioConfig { hold: vec![hold_file().to_owned()], ..AudioConfig::default() },
+        detection: patchcord_control::api::DetectionConfig::default(),
         recording: patchcord_control::RecordingConfig::default(),
         token: None,
         version: "0.0.0-test".to_owned(),

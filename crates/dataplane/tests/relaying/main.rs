@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says why, and a measuring one what it measured")]
 
 mod bridge;
+mod by_packet;
 mod commands;
 mod load;
 mod mixing;

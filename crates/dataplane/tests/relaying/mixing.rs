@@ -109,8 +109,8 @@ over_all!(what_a_party_says_and_presses_is_told, |config| {
     let mut relay = Relay::start(&config);
     let party = Party::new(LOOPBACKS[0]);
     let (leg, local) = relay.add(LOOPBACKS[0], Some(party.addr()));
-    let by = Ears { detector: Some(Detecting { answer_timeout_ms: 3500, answers: 1 }), ..Ears::NONE };
-    let commands = vec![Command::SetCodecs { leg, codecs: pcmu() }, Command::SetOverheard { leg, by }];
+    let by = Ears { detector: Some(Detecting { answers: 1 }), ..Ears::NONE };
+    let commands = vec![Command::SetCodecs { leg, codecs: pcmu() }, Command::SetOverheard { leg, by, listening: None }];
     relay.apply(commands).expect("it is there");
     let key = packet(101, 0, 0, 1, &[5, 0x80 | 10, 0x03, 0x20]);
     for _ in 0..3 {

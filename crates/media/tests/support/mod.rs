@@ -117,6 +117,13 @@ impl Source {
         Some(said)
     }
 
+    /// That it is silent, and how loud that sounds, in -dBov.
+    pub(crate) fn comfort_noise(&mut self, level: u8) -> Vec<u8> {
+        let told = packet(false, CN, self.sequence, self.timestamp, self.ssrc, &[level]);
+        self.sequence = self.sequence.wrapping_add(1);
+        told
+    }
+
     /// Packets of `ptime_ms`.
     pub(crate) fn say_all(&mut self, samples: &[i16], ptime_ms: u32) -> Vec<Vec<u8>> {
         self.say_all_in(samples, (self.rate() * ptime_ms / 1000) as usize)

@@ -57,13 +57,16 @@ impl Api {
     pub(crate) fn new(base: &str, token: Option<&str>) -> Self {
         let base = base.trim_end_matches('/');
         let base = if base.contains("://") { base.to_owned() } else { format!("http://{base}") };
-        let agent = ureq::Agent::config_builder()
+        let mut config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             // A relay is near; a proxy for the web is not the way to it.
             .proxy(None)
-            .user_agent(concat!("patchcord/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .new_agent();
+            .user_agent(concat!("patchcord/", env!("CARGO_PKG_VERSION")));
+        // For one behind a proxy with TLS.
+        if let Ok(tls) = patchcord_control::tls_config(None) {
+            config = config.tls_config(tls);
+        }
+        let agent = config.build().new_agent();
         Self { base, token: token.filter(|token| !token.is_empty()).map(str::to_owned), agent }
     }
 

@@ -122,6 +122,8 @@ pub(crate) enum TransferCommand {
         #[command(flatten)]
         to: Connection,
     },
+    /// Let a stored one happen again: play its peers against a pivot, and say whether that does what it did.
+    Replay(ReplayTransferArgs),
     /// Take one back that is not complete.
     Cancel {
         /// Its name.
@@ -153,6 +155,34 @@ pub(crate) enum TransferCommand {
         #[command(flatten)]
         to: Connection,
     },
+}
+
+/// `transfers replay`
+///
+/// Exit codes: 0 as recorded, 1 not so, 2 it cannot be played.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ReplayTransferArgs {
+    /// The bundle: what `patchcord transfers show ID --bundle FILE` or `pivot.evidence_directory` has written.
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: std::path::PathBuf,
+    /// A pivot that runs, by UDP, with its API at --server; without it one is started and set up like the recorded one.
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) against: Option<std::net::SocketAddr>,
+    /// Where a peer of the recording is played, by its address there: 203.0.113.5:5060=127.0.0.2:5060. On a free port of 127.0.0.11 and
+    /// so on if absent; repeat for more.
+    #[arg(long = "peer", value_name = "RECORDED=IP:PORT")]
+    pub(crate) peers: Vec<String>,
+    /// What the peers' names for dialogs are made from. Random if absent, and printed.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Pauses between messages are so many times as short.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) speed: f64,
+    /// As fast as the order of the recording allows; the same as --speed 0.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) to: Connection,
 }
 
 /// Records of the pivot's calls.
@@ -394,9 +424,8 @@ pub(crate) enum ClientCommand {
     Detect {
         #[command(flatten)]
         on: PartyTarget,
-        /// Within how many milliseconds it is found out who has answered.
-        #[arg(long, value_name = "MS")]
-        answer_timeout_ms: Option<u32>,
+        #[command(flatten)]
+        settings: DetectSettings,
     },
     /// End that.
     DetectStop(PartyTarget),
@@ -422,7 +451,13 @@ pub(crate) enum ClientCommand {
     /// Go on recording.
     RecordResume(CallTarget),
     /// End the recording.
-    RecordStop(CallTarget),
+    RecordStop {
+        #[command(flatten)]
+        on: CallTarget,
+        /// Delete its files; only the metadata are left.
+        #[arg(long)]
+        discard: bool,
+    },
     /// Nobody hears the party.
     Mute(PartyTarget),
     /// The party is heard again.
@@ -483,7 +518,7 @@ pub(crate) enum AudioCommand {
     },
     /// Upload a file, or have the relay fetch a URL.
     Put {
-        /// WAV, Ogg/Opus, or without a header: .ulaw, .alaw, .g722, .l16, .sln, .sln16; or http://...
+        /// WAV, Ogg/Opus, or without a header: .ulaw, .alaw, .g722, .l16, .sln, .sln16; or http://..., https://...
         file: String,
         /// Its name; that of the file without its extension if absent.
         #[arg(long)]
@@ -501,6 +536,29 @@ pub(crate) enum AudioCommand {
         #[command(flatten)]
         to: Connection,
     },
+}
+
+/// How a party is listened to; what is left out is as the relay is configured.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct DetectSettings {
+    /// Within how many milliseconds it is found out who has answered.
+    #[arg(long, value_name = "MS")]
+    pub(crate) answer_timeout_ms: Option<u32>,
+    /// What is softer is silence, in dBFS.
+    #[arg(long, value_name = "DBFS", allow_negative_numbers = true)]
+    pub(crate) audible_dbfs: Option<i32>,
+    /// Speech has ended after so long without any.
+    #[arg(long, value_name = "MS")]
+    pub(crate) hang_over_ms: Option<u32>,
+    /// Silence is told of after so long.
+    #[arg(long, value_name = "MS")]
+    pub(crate) silence_ms: Option<u32>,
+    /// So much speech is a machine's.
+    #[arg(long, value_name = "MS")]
+    pub(crate) greeting_max_ms: Option<u32>,
+    /// So much silence after less speech is a human's.
+    #[arg(long, value_name = "MS")]
+    pub(crate) listening_ms: Option<u32>,
 }
 
 /// A command on one party.

@@ -90,9 +90,14 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
             request.body["gain_db"] = json!(gain_db);
             request
         }
-        ClientCommand::Detect { on, answer_timeout_ms } => {
+        ClientCommand::Detect { on, settings } => {
             let mut request = party("detect", on);
-            put(&mut request.body, "answer_timeout_ms", answer_timeout_ms);
+            put(&mut request.body, "answer_timeout_ms", settings.answer_timeout_ms);
+            put(&mut request.body, "audible_dbfs", settings.audible_dbfs);
+            put(&mut request.body, "hang_over_ms", settings.hang_over_ms);
+            put(&mut request.body, "silence_ms", settings.silence_ms);
+            put(&mut request.body, "greeting_max_ms", settings.greeting_max_ms);
+            put(&mut request.body, "listening_ms", settings.listening_ms);
             request
         }
         ClientCommand::DetectStop(on) => party("detect-stop", on),
@@ -106,7 +111,11 @@ pub(crate) fn request(command: ClientCommand) -> Result<Request, Failure> {
         }
         ClientCommand::RecordPause(on) => call("record-pause", on),
         ClientCommand::RecordResume(on) => call("record-resume", on),
-        ClientCommand::RecordStop(on) => call("record-stop", on),
+        ClientCommand::RecordStop { on, discard } => {
+            let mut request = call("record-stop", on);
+            put(&mut request.body, "discard", discard.then_some(true));
+            request
+        }
         ClientCommand::Mute(on) => party("mute", on),
         ClientCommand::Unmute(on) => party("unmute", on),
         ClientCommand::Dtmf { on, digits, duration_ms, pause_ms, volume_dbm0, how } => {
@@ -289,9 +298,14 @@ mod tests {
             json!({ "command": "record-start", "format": "ogg-opus", "parties": ["a", "b"] })
         );
         assert_eq!(body("record-stop|c"), json!({ "command": "record-stop" }));
+        assert_eq!(body("record-stop|c|--discard"), json!({ "command": "record-stop", "discard": true }));
         assert_eq!(
             body("detect|c|p|--answer-timeout-ms|2000"),
             json!({ "command": "detect", "party": "p", "answer_timeout_ms": 2000 })
+        );
+        assert_eq!(
+            body("detect|c|p|--audible-dbfs|-60|--silence-ms|500"),
+            json!({ "command": "detect", "party": "p", "audible_dbfs": -60, "silence_ms": 500 })
         );
         assert_eq!(body("conference|c|p|q"), json!({ "command": "conference", "parties": ["p", "q"] }));
         assert_eq!(

@@ -8,6 +8,7 @@ use super::api::{encoded, random_id};
 use super::args::{TransferArgs, TransferCommand};
 use crate::failure::Failure;
 use crate::output;
+use crate::rerun;
 use crate::table::Table;
 
 /// Begins a transfer.
@@ -36,6 +37,7 @@ pub(super) fn run(command: TransferCommand) -> Result<(), Failure> {
         TransferCommand::Show { transfer, bundle: None, to } => {
             to.print(&to.api().get(&path_of(&transfer))?, |answer| Ok(one(answer)))
         }
+        TransferCommand::Replay(arguments) => rerun::run(&arguments),
         TransferCommand::Cancel { transfer, to } => change(transfer, json!({ "command": "cancel" }), to),
         TransferCommand::Complete { transfer, to } => change(transfer, json!({ "command": "complete" }), to),
         TransferCommand::Conference { transfer, to } => change(transfer, json!({ "command": "conference" }), to),

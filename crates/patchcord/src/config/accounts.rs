@@ -92,6 +92,7 @@ mod tests {
             key = ""
             ca = ""
             calls_max = 1
+            overload_ms = 0
             ring_timeout_s = 1
             leave_timeout_s = 1
             ringback = ""
@@ -99,7 +100,13 @@ mod tests {
             one_worker = false
             trace_kib = 0
             evidence_directory = ""
-            evidence_mib = 0"#
+            evidence_mib = 0
+            evidence_rtp_s = 0
+            evidence_rtp_mib = 0
+            status_webhook = ""
+            status_webhook_secret = ""
+            status_webhook_timeout_ms = 2000
+            status_webhook_states = false"#
         );
         let pivot: Pivot = toml::from_str(&text).expect("a table");
         pivot.check_accounts().err().unwrap_or_default()

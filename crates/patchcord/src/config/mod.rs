@@ -7,7 +7,7 @@ mod ng;
 pub(crate) mod pivot;
 mod ports;
 pub(crate) mod records;
-mod routes;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -38,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) srtp: Srtp,
     pub(crate) dtls: Dtls,
     pub(crate) audio: Audio,
+    pub(crate) detection: Detection,
     pub(crate) recording: Recording,
     pub(crate) pivot: pivot::Pivot,
     pub(crate) records: records::Records,
@@ -180,7 +181,20 @@ pub(crate) struct Audio {
     pub(crate) fade_ms: u16,
     pub(crate) uploads_mib: u32,
     pub(crate) fetch_from: Vec<String>,
+    pub(crate) ca: String,
     pub(crate) files: BTreeMap<String, PathBuf>,
+}
+
+/// `[detection]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Detection {
+    pub(crate) answer_timeout_ms: u32,
+    pub(crate) audible_dbfs: i32,
+    pub(crate) hang_over_ms: u32,
+    pub(crate) silence_ms: u32,
+    pub(crate) greeting_max_ms: u32,
+    pub(crate) listening_ms: u32,
 }
 
 /// `[recording]`

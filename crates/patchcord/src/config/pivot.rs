@@ -6,9 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use patchcord_pivot::driver::Callee;
 use patchcord_pivot::message::Transport;
 use patchcord_pivot::webhook::Place;
 use serde::{Deserialize, Serialize};
+
+/// RTP of more seconds is a matter of `patchcord dump`.
+const EVIDENCE_RTP_S_MAX: u32 = 60;
+const EVIDENCE_RTP_MIB_MAX: u32 = 4096;
 
 /// `[pivot]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -22,6 +27,7 @@ pub(crate) struct Pivot {
     pub(crate) key: String,
     pub(crate) ca: String,
     pub(crate) calls_max: u32,
+    pub(crate) overload_ms: u32,
     pub(crate) one_worker: bool,
     pub(crate) ring_timeout_s: u32,
     pub(crate) leave_timeout_s: u32,
@@ -29,14 +35,11 @@ pub(crate) struct Pivot {
     pub(crate) trace_kib: u32,
     pub(crate) evidence_directory: String,
     pub(crate) evidence_mib: u32,
-    /// Who is told how transfers end: an http or https URL; empty: nobody.
-    #[serde(default)]
+    pub(crate) evidence_rtp_s: u32,
+    pub(crate) evidence_rtp_mib: u32,
     pub(crate) status_webhook: String,
-    #[serde(default)]
     pub(crate) status_webhook_secret: String,
-    #[serde(default = "webhook_timeout_ms")]
     pub(crate) status_webhook_timeout_ms: u32,
-    #[serde(default)]
     pub(crate) status_webhook_states: bool,
     pub(crate) routes: Vec<Route>,
     pub(crate) trunks: BTreeMap<String, Trunk>,
@@ -132,12 +135,15 @@ pub(crate) struct Route {
     /// Whom it is for: the user part, `*` at its end stands for any.
     #[serde(default = "any")]
     pub(crate) number: String,
-    /// Who answers: a URI, which may take parts of the INVITE. With a webhook it may be empty, else it is where the call goes without an answer.
-    #[serde(default)]
-    pub(crate) to: String,
+    /// Who answers: a SIP URI; its user part may have `{user}` and `{header:X-NAME}`. Only with a webhook can it be left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) to: Option<Callee>,
     /// The trunk that it goes by.
     pub(crate) by: String,
-    /// Who says where a call goes: an http or https URL.
+    /// From the telephone network, or to it.
+    #[serde(default)]
+    pub(crate) direction: Direction,
+    /// Who is asked whom to call: an http or https URL. The other keys are as those of a trunk.
     #[serde(default)]
     pub(crate) webhook: String,
     #[serde(default)]
@@ -148,6 +154,15 @@ pub(crate) struct Route {
     pub(crate) webhook_deadline_ms: u32,
     #[serde(default = "webhook_retries")]
     pub(crate) webhook_retries: u32,
+}
+
+/// `direction`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Direction {
+    #[default]
+    Origination,
+    Termination,
 }
 
 /// `caller_id`
@@ -319,7 +334,6 @@ impl Pivot {
                     ));
                 }
             }
-            route.check(index)?;
         }
         for (name, trunk) in &self.trunks {
             if trunk.domain.is_empty() {
@@ -340,17 +354,32 @@ impl Pivot {
             }
         }
         self.check_relay()?;
-        self.check_status_webhook()?;
+        if self.overload_ms > 10_000 {
+            return Err(format!("`pivot.overload_ms` is {}: 10000 at most, 0 for never", self.overload_ms));
+        }
         if !self.evidence_directory.is_empty() && self.evidence_mib == 0 {
             return Err(
                 "`pivot.evidence_directory` is set and `pivot.evidence_mib` is 0: give room for a bundle".to_owned()
             );
         }
-        self.trunks.iter().try_for_each(|(name, trunk)| trunk.check_webhook(name))?;
+        self.check_rtp()?;
+        self.check_webhooks()?;
         self.check_accounts()?;
         let secure = self.listen.iter().find(|listen| listen.transport.is_secure());
         if let Some(listen) = secure.filter(|_| self.certificate.is_empty() || self.key.is_empty()) {
             return Err(format!("`pivot.listen` has {listen}: set `pivot.certificate` and `pivot.key`, PEM files"));
+        }
+        Ok(())
+    }
+
+    fn check_rtp(&self) -> Result<(), String> {
+        if self.evidence_rtp_s > EVIDENCE_RTP_S_MAX {
+            let given = self.evidence_rtp_s;
+            return Err(format!("`pivot.evidence_rtp_s` is {given}: {EVIDENCE_RTP_S_MAX} at most"));
+        }
+        if self.evidence_rtp_s > 0 && !(1..=EVIDENCE_RTP_MIB_MAX).contains(&self.evidence_rtp_mib) {
+            let given = self.evidence_rtp_mib;
+            return Err(format!("`pivot.evidence_rtp_mib` is {given}: give 1 to {EVIDENCE_RTP_MIB_MAX}"));
         }
         Ok(())
     }
@@ -379,44 +408,6 @@ impl Pivot {
     }
 }
 
-impl Trunk {
-    fn check_webhook(&self, name: &str) -> Result<(), String> {
-        let key = |key: &str| format!("`pivot.trunks.{name}.{key}`");
-        let is_asked = self.refer == ReferMode::Controller;
-        if is_asked == self.webhook.is_empty() {
-            return Err(if is_asked {
-                format!("{} is \"controller\": set {}, the URL that decides", key("refer"), key("webhook"))
-            } else {
-                format!("{} has no effect: set {} to \"controller\"", key("webhook"), key("refer"))
-            });
-        }
-        if is_asked {
-            self.webhook.parse::<Place>().map_err(|error| format!("{}: {error}", key("webhook")))?;
-        }
-        check_patience(key, self.webhook_timeout_ms, self.webhook_deadline_ms, self.webhook_retries)
-    }
-}
-
-/// How long a webhook is waited for, and how often it is asked. `key` names a key.
-pub(super) fn check_patience(
-    key: impl Fn(&str) -> String,
-    timeout: u32,
-    deadline: u32,
-    retries: u32,
-) -> Result<(), String> {
-    // A REFER has to be answered within 32 s (RFC 3261 17.1.2.2).
-    if !(100..=25_000).contains(&deadline) || !(100..=deadline).contains(&timeout) {
-        let (timeout_key, deadline_key) = (key("webhook_timeout_ms"), key("webhook_deadline_ms"));
-        return Err(format!(
-            "{timeout_key} is {timeout} and {deadline_key} {deadline}: the first is at least 100 and at most the second, that at most 25000"
-        ));
-    }
-    if retries > 10 {
-        return Err(format!("{} is {retries}: 10 at most", key("webhook_retries")));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -443,26 +434,5 @@ mod tests {
         assert_eq!(String::from(network("192.0.2.7").expect("an address")), "192.0.2.7/32");
         assert_eq!(String::from(network("2001:db8::/32").expect("a network")), "2001:db8::/32");
         assert!(network("192.0.2.0/33").is_err() && network("x/3").is_err());
-    }
-
-    #[test]
-    fn a_webhook_is_where_it_is_asked() {
-        let trunk = |keys: &str| {
-            let trunk: Trunk = toml::from_str(&format!("domain = \"a.example\"\n{keys}")).expect(keys);
-            trunk.check_webhook("a").err()
-        };
-        assert_eq!(trunk(""), None);
-        assert_eq!(trunk("refer = \"controller\"\nwebhook = \"https://hooks.example/refer\""), None);
-        for (keys, why) in [
-            ("refer = \"controller\"", "set `pivot.trunks.a.webhook`"),
-            ("webhook = \"http://hooks.example\"", "no effect"),
-            ("refer = \"controller\"\nwebhook = \"hooks.example\"", "neither http:// nor https://"),
-            ("webhook_timeout_ms = 6000", "at most the second"),
-            ("webhook_deadline_ms = 32000", "25000"),
-            ("webhook_retries = 11", "10 at most"),
-        ] {
-            let error = trunk(keys).unwrap_or_default();
-            assert!(error.contains(why), "{keys}: {error}");
-        }
     }
 }

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use patchcord_control::api::DetectionConfig;
 use patchcord_control::ng::NgConfig;
 use patchcord_relay::command::{self, EgressMode, LatchMode, LatchPolicy};
 use patchcord_relay::scope::AddressScope;
@@ -124,6 +125,15 @@ pub(super) fn control(config: &Config) -> patchcord_control::Config {
             fade_ms: config.audio.fade_ms,
             uploads_mib: config.audio.uploads_mib,
             fetch_from: config.audio.fetch_from.clone(),
+            ca: (!config.audio.ca.is_empty()).then(|| PathBuf::from(&config.audio.ca)),
+        },
+        detection: DetectionConfig {
+            answer_timeout_ms: config.detection.answer_timeout_ms,
+            audible_dbfs: config.detection.audible_dbfs,
+            hang_over_ms: config.detection.hang_over_ms,
+            silence_ms: config.detection.silence_ms,
+            greeting_max_ms: config.detection.greeting_max_ms,
+            listening_ms: config.detection.listening_ms,
         },
         recording: recording(&config.recording),
         token: (!config.http.token.is_empty()).then(|| config.http.token.clone()),

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use patchcord_control::Control;
+use patchcord_pivot::driver::Pivot;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -70,21 +71,41 @@ impl Signals {
     }
 }
 
+/// Whose calls are waited for: those of the relay, and those of a pivot whose media is elsewhere.
+pub(super) struct Calls<'a> {
+    pub(super) control: &'a Control,
+    pub(super) elsewhere: Option<&'a Pivot>,
+}
+
+impl Calls<'_> {
+    fn running(&self) -> usize {
+        self.control.list().calls.len() + self.elsewhere.map_or(0, Pivot::calls)
+    }
+
+    fn drain(&self) {
+        self.control.drain();
+        self.elsewhere.inspect(|pivot| pivot.drain());
+    }
+
+    fn is_idle(&self) -> bool {
+        self.control.is_idle() && self.elsewhere.is_none_or(|pivot| pivot.calls() == 0)
+    }
+}
+
 /// Waits for a signal, drains, and returns when it is over.
-pub(super) async fn until_over(control: &Control, mut signals: Signals, deadline: Duration) -> End {
+pub(super) async fn until_over(calls: &Calls<'_>, mut signals: Signals, deadline: Duration) -> End {
     let signal = signals.next().await;
-    control.drain();
+    calls.drain();
     let Some(signal) = signal else { return End::Stdin };
     notify::notify("STOPPING=1");
-    let calls = control.list().calls.len();
     tracing::info!(
         signal,
-        calls,
+        calls = calls.running(),
         deadline_s = deadline.as_secs(),
         "draining: no new calls; a second signal ends at once"
     );
     let drained = async {
-        while !control.is_idle() {
+        while !calls.is_idle() {
             tokio::time::sleep(LOOK).await;
         }
     };
@@ -98,10 +119,10 @@ pub(super) async fn until_over(control: &Control, mut signals: Signals, deadline
 }
 
 /// What the relay has done, in one line.
-pub(super) async fn summary(control: &Control, started: Instant, end: End) -> String {
-    let running = control.list().calls.len();
+pub(super) async fn summary(calls: &Calls<'_>, started: Instant, end: End) -> String {
+    let running = calls.running();
     // Their JSON is the one description of the workers' counters that there is.
-    let workers = serde_json::to_value(control.workers().await).and_then(serde_json::from_value::<Workers>);
+    let workers = serde_json::to_value(calls.control.workers().await).and_then(serde_json::from_value::<Workers>);
     let workers = workers.map(|answer| answer.workers).unwrap_or_default();
     let sum = |count: fn(&crate::client::model::Worker) -> u64| workers.iter().map(count).sum::<u64>();
     let why = match end {

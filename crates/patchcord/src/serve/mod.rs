@@ -126,8 +126,11 @@ async fn serve(config: Config, until_stdin_ends: bool) -> Result<(), Failure> {
         let _ = stopped.await;
     });
     let front = tokio::spawn(front.into_future());
-    let end = drain::until_over(&control, signals, Duration::from_secs(config.drain.deadline_s.into())).await;
-    let summary = drain::summary(&control, started, end).await;
+    // Where it moves their media itself, the pivot's calls are the relay's.
+    let elsewhere = pivot.as_deref().filter(|_| !config.pivot.relay.is_empty());
+    let calls = drain::Calls { control: &control, elsewhere };
+    let end = drain::until_over(&calls, signals, Duration::from_secs(config.drain.deadline_s.into())).await;
+    let summary = drain::summary(&calls, started, end).await;
     if let Some(pivot) = &pivot {
         pivot.stop().await;
     }

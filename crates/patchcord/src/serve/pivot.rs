@@ -6,10 +6,11 @@ use std::time::Duration;
 use patchcord_control::api::{
     CallEvent, CallState, CommandAnswer, CommandRequest, EventKind, MergeCall, TransferEvent,
 };
-use patchcord_control::{ApiError, Control};
+use patchcord_control::{ApiError, Control, Watch};
+use patchcord_pivot::call::billing::Direction;
 use patchcord_pivot::call::plan::Timing;
 use patchcord_pivot::call::trunk::{CallerId, ReferMode, Trunk};
-use patchcord_pivot::driver::{EvidenceSettings, Pivot, Route, Settings, TraceLimits, TrunkSettings};
+use patchcord_pivot::driver::{EvidenceSettings, Pivot, Route, RtpLimits, Settings, TraceLimits, TrunkSettings};
 use patchcord_pivot::media::{Pending, Relay, Remote, RemoteSettings};
 use patchcord_pivot::message::{Credentials, Header};
 use patchcord_pivot::{sip, webhook};
@@ -46,6 +47,10 @@ impl Relay for Here {
 
     fn delete<'a>(&'a self, call: &'a str) -> Pending<'a, Result<Arc<CallState>, ApiError>> {
         Box::pin(self.0.delete_call(call, None))
+    }
+
+    fn packets<'a>(&'a self, call: &'a str) -> Pending<'a, Result<Option<Watch>, ApiError>> {
+        Box::pin(async move { self.0.watch(call).await.map(Some) })
     }
 
     fn events(&self) -> broadcast::Receiver<Arc<CallEvent>> {
@@ -91,6 +96,7 @@ pub(crate) fn settings(config: &config::Pivot) -> Settings {
         .zip(config::Pivot::path(&config.key))
         .map(|(chain, key)| sip::Certificate { chain, key });
     sip.ca = config::Pivot::path(&config.ca);
+    sip.limits.behind = (config.overload_ms > 0).then(|| Duration::from_millis(config.overload_ms.into()));
     let own = ourselves(config);
     let trunks = config.trunks.iter().map(|(name, settings)| (name.as_str().into(), trunk(name, settings, &own)));
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());
@@ -112,9 +118,12 @@ pub(crate) fn settings(config: &config::Pivot) -> Settings {
             .map(|route| Route {
                 from: route.from.as_str().into(),
                 number: route.number.as_str().into(),
-                // What cannot be read was refused when the configuration was.
-                to: route.to.parse().ok(),
+                to: route.to.clone(),
                 by: route.by.as_str().into(),
+                direction: match route.direction {
+                    config::Direction::Origination => Direction::Origination,
+                    config::Direction::Termination => Direction::Termination,
+                },
                 webhook: asked(route),
             })
             .collect(),
@@ -125,6 +134,10 @@ pub(crate) fn settings(config: &config::Pivot) -> Settings {
         archive: None,
         evidence: config::Pivot::path(&config.evidence_directory)
             .map(|directory| EvidenceSettings { directory, bytes: u64::from(config.evidence_mib) << 20 }),
+        rtp: RtpLimits {
+            around: seconds(config.evidence_rtp_s),
+            bytes: config.evidence_rtp_mib as usize * 1024 * 1024,
+        },
         trace: TraceLimits::of_bytes(config.trace_kib as usize * 1024),
         status_webhook: told(config),
         realm: config.domains.first().map_or("patchcord", String::as_str).into(),

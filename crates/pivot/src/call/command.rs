@@ -2,7 +2,6 @@
 
 use core::time::Duration;
 
-use super::billing::Direction;
 use super::machine::Call;
 use super::plan::{Command, CommandError, Method, TransferCommand};
 use super::record::ChosenBy;
@@ -59,10 +58,7 @@ impl Call {
         if self.transfer.is_some() {
             return Err(CommandError::InTransfer);
         }
-        // Who has called a number wants the number to be transferred, not itself.
-        let is_number = self.plan.direction == Direction::Termination;
-        let usual = |&(first, second): &(_, _)| if is_number { second } else { first };
-        let transferee = command.transferee.or_else(|| self.talks.first().map(usual));
+        let transferee = command.transferee.or_else(|| self.talks.first().map(|&(first, _)| first));
         let pair = transferee.and_then(|transferee| Some((transferee, self.peer(transferee)?)));
         let Some((transferee, transferor)) = pair.filter(|&(a, b)| self.is_there(a) && self.is_there(b)) else {
             return Err(CommandError::NotConnected);

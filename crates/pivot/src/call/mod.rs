@@ -8,12 +8,11 @@
 //! |---|---|
 //! | the words | [`words`] ([`Input`], [`Act`]), [`plan`] (what a call begins with, what may be commanded) |
 //! | what comes from outside, read strictly | [`uri`], [`number`], [`refer_to`], [`replaces`], [`sipfrag`] |
-//! | what is allowed, and where it goes | [`trunk`], [`route`], [`destination`], [`identity`] |
+//! | what is allowed, and where it goes | [`trunk`], [`route`], [`identity`] |
 //! | what the transferor is told | [`subscription`] |
 //! | what is kept | [`record`], [`billing`], [`explain`] |
 
 pub mod billing;
-pub mod destination;
 pub mod explain;
 pub mod identity;
 pub mod number;

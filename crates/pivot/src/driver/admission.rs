@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::route::user_of;
 use super::settings::{Settings, TrunkSettings};
 use crate::call::trunk::Trunk;
 use crate::message::{Incoming, Origin};
@@ -36,8 +37,7 @@ impl Settings {
     #[must_use]
     pub fn caller(&self, incoming: &Incoming) -> Option<&TrunkSettings> {
         let address = incoming.origin.address.ip();
-        let called = incoming.request_uri.split_once(':').map_or("", |(_, rest)| rest);
-        let called = called.split(['@', ';']).next().unwrap_or_default();
+        let called = user_of(&incoming.request_uri);
         let is_account = |trunk: &&TrunkSettings| {
             let account = trunk.registration.as_ref().map(|registration| &*registration.contact_user);
             account == Some(called) && trunk.standing.takes(address)
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use crate::call::plan::Timing;
     use crate::driver::Standing;
-    use crate::driver::TraceLimits;
+    use crate::driver::{RtpLimits, TraceLimits};
     use crate::message::{Address, Transport};
     use crate::sip::{Config, Registered, Registration};
 
@@ -142,6 +142,7 @@ mod tests {
             one_worker: false,
             archive: None,
             trace: TraceLimits::of_bytes(0),
+            rtp: RtpLimits::default(),
             evidence: None,
             status_webhook: None,
         }

@@ -1,20 +1,38 @@
-//! Between a call that comes in and the webhook of its route, which says where it goes. The question is asked before the call has media or a
-//! task: the caller may give up meanwhile, and nobody else waits.
+//! Between a call that comes in and the webhook of its route, which says whom to call. The question is asked before the call has media or is
+//! known: the caller may give up meanwhile, and nobody else waits.
+
+use std::sync::Arc;
 
 use rsipstack::transaction::random_text;
+use tokio::sync::mpsc;
 
-use super::routing::{Called, Refusal};
-use super::settings::{Route, TrunkSettings};
+use super::Shared;
+use super::route::{Route, Unroutable};
+use super::routing::Chosen;
+use super::settings::TrunkSettings;
 use super::task::Message;
-use super::{Shared, TakenIn};
 use crate::call::uri::Uri;
 use crate::call::words::Decision;
 use crate::call::{Plan, target_uri};
-use crate::message::{Event, Header, Incoming, Status};
+use crate::message::{DialogId, Event, Header, Incoming, Status};
 use crate::webhook::{About, Asked, Webhook};
 
 /// What the caller is told when nobody has said where its call goes.
 const UNDECIDED: &str = "Nobody Said Where This Call Goes";
+
+/// Where a call goes, as far as that is known when it comes in.
+pub(super) enum Whither {
+    Known(Box<Plan>),
+    /// Somebody has to be asked.
+    Asked(Box<Asking>),
+}
+
+/// Who has to be asked, by which route, for a caller of which trunk.
+pub(super) struct Asking {
+    webhook: Arc<Webhook>,
+    route: Route,
+    trunk: TrunkSettings,
+}
 
 /// What is awaited.
 enum Waited {
@@ -24,99 +42,102 @@ enum Waited {
 }
 
 impl Shared {
-    /// What the webhook of the call's route makes of it; none: it has been refused, or its caller has given up.
-    pub(super) async fn ask_where(&self, taken: &mut TakenIn) -> Option<Plan> {
-        let (webhook, route) = (taken.webhook.clone()?, self.settings.routes.get(taken.at)?);
-        let trunk = self.settings.caller(&taken.incoming)?;
-        match wait(&webhook, trunk, taken).await {
-            Waited::Answered(asked) => match self.decided(&taken.incoming, trunk, route, &asked) {
-                Ok(plan) => return Some(plan),
-                Err(refusal) => self.refuse(taken.dialog, &taken.incoming, refusal),
-            },
-            Waited::GivenUp => {
-                tracing::info!(call = %taken.incoming.call_id, from = %taken.incoming.from.uri, to = %taken.incoming.request_uri,
-                    "the caller gave up while the webhook was asked");
-                self.traces.refused(&taken.incoming.call_id);
+    /// Where a call goes, or who has to be asked.
+    pub(super) fn whither(&self, incoming: &Incoming, trunk: &TrunkSettings) -> Result<Whither, Unroutable> {
+        let (at, route) = self.settings.route(incoming, trunk)?;
+        Ok(match self.route_webhooks.get(&at) {
+            Some(webhook) => {
+                let (webhook, route, trunk) = (Arc::clone(webhook), route.clone(), trunk.clone());
+                Whither::Asked(Box::new(Asking { webhook, route, trunk }))
             }
-            Waited::Stopped => self.refuse(taken.dialog, &taken.incoming, Refusal::new(503, "the pivot stops")),
-        }
-        None
+            None => Whither::Known(Box::new(self.settings.plan(incoming, trunk, route, None)?)),
+        })
     }
 
-    fn decided(
+    /// What the webhook makes of a call; none: it has been refused, or its caller has given up.
+    pub(super) async fn ask_where(
         &self,
+        asking: &Asking,
+        dialog: DialogId,
         incoming: &Incoming,
-        trunk: &TrunkSettings,
-        route: &Route,
-        asked: &Asked,
-    ) -> Result<Plan, Refusal> {
+        inbox: &mut mpsc::UnboundedReceiver<Message>,
+    ) -> Option<Plan> {
+        let planned = match self.wait(asking, incoming, inbox).await {
+            Waited::Answered(asked) => self.decided(asking, incoming, &asked),
+            Waited::GivenUp => {
+                tracing::info!(call = %incoming.call_id, from = %incoming.from.uri, to = %incoming.request_uri,
+                    "the caller gave up while the webhook was asked");
+                self.traces.refused(&incoming.call_id);
+                return None;
+            }
+            Waited::Stopped => Err(Unroutable::new(503, "the pivot stops")),
+        };
+        planned.map_err(|why| self.refuse(dialog, incoming, why)).ok()
+    }
+
+    /// Waits for the answer, and meanwhile for what ends the wait. Dropping the question ends it.
+    async fn wait(&self, asking: &Asking, incoming: &Incoming, inbox: &mut mpsc::UnboundedReceiver<Message>) -> Waited {
+        let fields = fields(incoming, &asking.trunk);
+        let delivery = random_text(24);
+        let asked = asking.webhook.ask(&delivery, &fields);
+        let stopping = self.stopping.notified();
+        tokio::pin!(asked, stopping);
+        loop {
+            tokio::select! {
+                // An answer of the same moment is too late.
+                biased;
+                () = &mut stopping => return Waited::Stopped,
+                message = inbox.recv() => match message {
+                    Some(Message::Signal(Event::Cancelled(..) | Event::Ended(..))) | None => return Waited::GivenUp,
+                    // Nothing else can be said to a call that nobody knows.
+                    Some(_) => {}
+                },
+                asked = &mut asked => return Waited::Answered(asked),
+            }
+        }
+    }
+
+    fn decided(&self, asking: &Asking, incoming: &Incoming, asked: &Asked) -> Result<Plan, Unroutable> {
+        let Asking { route, trunk, .. } = asking;
         let Asked { delivery, tries, outcome, .. } = asked;
         let took_ms = u64::try_from(asked.took.as_millis()).unwrap_or(u64::MAX);
         let call = &incoming.call_id;
         self.webhook_counts.asked(About::Call, asked);
-        let done = match outcome {
+        let goes_on = route.to.is_some();
+        let chosen = match outcome {
             Ok(answer) => {
                 let ignored = (!answer.ignored.is_empty()).then(|| answer.ignored.join(", "));
                 tracing::info!(%call, %delivery, tries, took_ms, %answer, ignored, "webhook");
                 match &answer.decision {
                     Decision::Refuse(status) => {
-                        return Err(Refusal { status: status.clone(), why: "the webhook refused".into() });
+                        return Err(Unroutable { status: status.clone(), why: "the webhook refused".into() });
                     }
-                    Decision::Proceed if route.to.is_some() => return self.settings.plan(incoming, trunk, route),
-                    decision => called(decision),
+                    Decision::Proceed if goes_on => Ok(None),
+                    decision => chosen(decision).map(Some),
                 }
             }
             Err(why) => Err(why.clone()),
         };
-        match done {
-            Ok(called) => self.settings.plan_for(incoming, trunk, route, called),
-            Err(why) => {
-                let goes_on = route.to.is_some();
-                tracing::warn!(%call, %delivery, tries, took_ms, %why, goes_on, "webhook without an answer");
-                if goes_on {
-                    return self.settings.plan(incoming, trunk, route);
-                }
-                let status = Status { code: 503, phrase: UNDECIDED.into() };
-                Err(Refusal {
-                    status,
-                    why: format!("its webhook gave no answer, and its route has no `to`: {why}").into(),
-                })
-            }
-        }
-    }
-}
-
-/// Waits for the answer, and meanwhile for what ends the wait. Dropping the question ends it.
-async fn wait(webhook: &Webhook, trunk: &TrunkSettings, taken: &mut TakenIn) -> Waited {
-    let fields = fields(&taken.incoming, trunk);
-    let delivery = random_text(24);
-    let asked = webhook.ask(&delivery, &fields);
-    tokio::pin!(asked);
-    loop {
-        tokio::select! {
-            // An answer of the same moment is too late.
-            biased;
-            message = taken.inbox.recv() => match message {
-                Some(Message::Signal(Event::Cancelled(..) | Event::Ended(..))) => return Waited::GivenUp,
-                Some(Message::Stop) | None => return Waited::Stopped,
-                // Nothing else can be said to a call that nobody knows.
-                Some(_) => {}
-            },
-            asked = &mut asked => return Waited::Answered(asked),
-        }
+        let chosen = chosen.or_else(|why| {
+            tracing::warn!(%call, %delivery, tries, took_ms, %why, goes_on, "webhook without an answer");
+            let status = Status { code: 503, phrase: UNDECIDED.into() };
+            let why = format!("its webhook gave no answer, and its route has no `to`: {why}").into();
+            if goes_on { Ok(None) } else { Err(Unroutable { status, why }) }
+        });
+        self.settings.plan(incoming, trunk, route, chosen?)
     }
 }
 
 /// Whom an answer has called.
-fn called(decision: &Decision) -> Result<Called, Box<str>> {
+fn chosen(decision: &Decision) -> Result<Chosen, Box<str>> {
     let Decision::Dial { targets, caller_id, headers, ring } = decision else {
         return Err("it says `proceed`, and the route has no `to`".into());
     };
     let [target] = &**targets else {
         return Err(format!("it has {} targets; a call has one", targets.len()).into());
     };
-    let uri = target_uri(target)?.parse::<Uri>().map_err(|error| format!("{target:?} is no target: {error}"))?;
-    Ok(Called { shown: caller_id.clone(), headers: headers.clone(), ring: *ring, ..Called::new(uri) })
+    let target = target_uri(target)?.parse::<Uri>().map_err(|error| format!("{target:?} is no target: {error}"))?;
+    Ok(Chosen { target, shown: caller_id.clone(), headers: headers.clone(), ring: *ring })
 }
 
 /// The form fields, named as in the callbacks of telephony platforms.

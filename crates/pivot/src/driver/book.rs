@@ -155,6 +155,14 @@ impl Book {
         self.view(key, kept).map(|view| TransferView { media, ..view })
     }
 
+    /// When the first packet of each party of a call came, since the driver's beginning of time.
+    pub(crate) fn first_packets(&self, number: u64) -> BTreeMap<Arc<str>, Duration> {
+        let media = self.media.of(number).unwrap_or_default();
+        // The latest facts know of everybody.
+        let facts = media.transfers.values().chain(&media.end).flat_map(|facts| &facts.parties);
+        facts.filter_map(|party| Some((Arc::clone(&party.party), party.first_packet?))).collect()
+    }
+
     /// A call as clients see it, once it was answered or is over.
     #[must_use]
     pub fn call_view(&self, number: u64) -> Option<CallView> {

@@ -103,9 +103,11 @@ impl Task {
             }
             MediaAct::Unwhisper(party) => vec![Command::Unwhisper(OneParty { party: self.name(party) })],
             MediaAct::Detect(party) => {
-                let patience = self.shared.settings.timing.detection.map_or(3500, |patience| patience.as_millis());
-                let answer_timeout_ms = u16::try_from(patience.clamp(500, 60_000)).unwrap_or(3500);
-                vec![Command::Detect(Detect { party: self.name(party), answer_timeout_ms })]
+                // All else is as the relay is configured.
+                let patience = self.shared.settings.timing.detection;
+                let answer_timeout_ms =
+                    patience.and_then(|patience| u32::try_from(patience.as_millis().clamp(500, 60_000)).ok());
+                vec![Command::Detect(Detect { party: self.name(party), answer_timeout_ms, ..Detect::default() })]
             }
             MediaAct::Drop(party) => {
                 self.drop_party(party).await;

@@ -182,6 +182,8 @@ impl Task {
     /// A transfer's record is in the book, in this state.
     pub(super) async fn transfer_is_kept(&mut self, transfer: TransferId, state: TransferState) {
         self.facts.is_wanted = true;
+        let key = TransferKey { call: self.number, transfer };
+        self.shared.watch_rtp(key, &self.name, state.is_over());
         if !state.is_over() {
             return;
         }
@@ -194,7 +196,7 @@ impl Task {
                 kept.transfers.pop_first();
             }
         });
-        self.shared.book.tell_transfer(TransferKey { call: self.number, transfer });
+        self.shared.book.tell_transfer(key);
         if state == TransferState::Failed {
             self.shared.write_evidence(self.number, transfer);
             if self.facts.failed.len() < TRANSFERS_MAX && !self.facts.failed.contains(&transfer) {

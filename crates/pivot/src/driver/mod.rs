@@ -17,7 +17,9 @@ mod merging;
 mod registering;
 mod replacing;
 mod reporting;
+mod route;
 mod routing;
+mod rtp;
 mod settings;
 mod signalling;
 mod standing;
@@ -33,10 +35,11 @@ use std::time::Instant;
 
 use patchcord_control::ErrorCode;
 use patchcord_control::api::{CallEvent, EventKind};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc};
 
 pub use self::admission::Users;
 pub use self::archive::{Archive, Filter, Question};
+use self::asking_routes::Whither;
 pub use self::book::{Book, Kept};
 use self::commanding::Remembered;
 pub use self::commanding::TransferKey;
@@ -45,16 +48,17 @@ use self::evidence_store::EvidenceStore;
 pub use self::media_facts::{CallMedia, MediaBook, MediaFacts, PartyMedia};
 use self::registering::Registrations;
 use self::reporting::Reports;
-pub use self::routing::Refusal;
-pub use self::settings::{Route, Settings, TrunkSettings};
+pub use self::route::{BadCallee, Callee, Route, Unroutable};
+pub use self::rtp::{Rtp, RtpBook, RtpLimits, RtpPacket};
+pub use self::settings::{Settings, TrunkSettings};
 pub use self::standing::{Registry, Standing};
 use self::task::{Message, Party, Task};
 pub use self::timeline::{Heard, What};
 pub use self::trace::{CallTrace, TraceLimits, TraceMessage, Traces};
+use crate::call::TransferId;
 use crate::call::replaces::Dialogs;
 use crate::call::sipfrag::status;
-use crate::call::{Plan, TransferId};
-use crate::http::Evidence;
+use crate::http::{Evidence, Sources};
 use crate::media::{Legs, MediaError, Relay};
 use crate::message::{Action, DialogId, Event, Header, Incoming, RequestId, Status, Transport};
 use crate::sip::{SipStack, Stack, StackError};
@@ -89,15 +93,18 @@ struct Shared {
     book: Arc<Book>,
     traces: Arc<Traces>,
     media: Arc<MediaBook>,
+    rtp: RtpBook,
     evidence: Option<EvidenceStore>,
     /// Those that decide about REFERs, by the trunk whose they are.
     webhooks: BTreeMap<Arc<str>, Arc<Webhook>>,
-    /// Those that decide where calls go, by the place of their route.
+    /// Those that are asked whom to call, by the place of their route.
     route_webhooks: BTreeMap<usize, Arc<Webhook>>,
     /// What came of what webhooks were asked and told.
     webhook_counts: Arc<Counts>,
     /// Who is told how transfers end.
     reports: Option<Reports>,
+    /// The pivot ends: who waits for a webhook need not.
+    stopping: Notify,
     started: Instant,
     index: Mutex<Index>,
     /// By what a `Replaces` names them: the number of the call, and the dialog.
@@ -114,21 +121,10 @@ struct Index {
     /// Calls that there are, and so far.
     alive: usize,
     begun: u64,
+    /// There will be no more.
+    is_draining: bool,
     /// Transfers that were begun, by the ids that clients chose.
     begun_by_id: Remembered,
-}
-
-/// A call that has been let in and has no task of its own yet.
-struct TakenIn {
-    dialog: DialogId,
-    incoming: Box<Incoming>,
-    /// The place of its route.
-    at: usize,
-    /// Who is to be asked where it goes.
-    webhook: Option<Arc<Webhook>>,
-    sender: Handle,
-    inbox: mpsc::UnboundedReceiver<Message>,
-    number: u64,
 }
 
 /// The way to a call's task.
@@ -179,6 +175,7 @@ impl Pivot {
             stack: Arc::clone(&stack) as Arc<dyn SipStack>,
             relay,
             book: Arc::new(Book::new(settings.archive.clone(), Arc::clone(&media), started)),
+            rtp: RtpBook::new(settings.rtp),
             settings,
             traces,
             media,
@@ -187,6 +184,7 @@ impl Pivot {
             route_webhooks,
             webhook_counts,
             reports,
+            stopping: Notify::new(),
             started,
             index: Mutex::default(),
             dialogs: Mutex::new(Dialogs::new(DIALOGS_REMEMBERED)),
@@ -222,8 +220,20 @@ impl Pivot {
         &self.shared.webhook_counts
     }
 
+    /// Takes no more calls: they are answered 503. Those that there are go on.
+    pub fn drain(&self) {
+        self.shared.index().is_draining = true;
+    }
+
+    /// Calls that there are.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.shared.index().alive
+    }
+
     /// Hangs everybody up and takes registrations back, and waits until that is said.
     pub async fn stop(&self) {
+        self.shared.stopping.notify_waiters();
         for (_, handle) in self.shared.index().calls.values() {
             // It may be over.
             let _ = handle.send(Message::Stop);
@@ -351,30 +361,27 @@ impl Shared {
 
     /// A call comes in.
     fn invited(self: &Arc<Self>, dialog: DialogId, incoming: Box<Incoming>) {
-        let refuse = |refusal: Refusal| self.refuse(dialog, &incoming, refusal);
+        let refuse = |why: Unroutable| self.refuse(dialog, &incoming, why);
         let Some(trunk) = self.settings.caller(&incoming) else {
-            return refuse(Refusal::new(403, "the address is none of `pivot.trunks.NAME.addresses`"));
+            return refuse(Unroutable::new(403, "the address is none of `pivot.trunks.NAME.addresses`"));
         };
         if !incoming.replaces.is_empty() {
             return self.replaces(dialog, incoming, trunk);
         }
-        let Some((at, route)) = self.settings.route(&incoming, trunk) else {
-            return refuse(Refusal::new(404, "no entry of `pivot.routes` is for it"));
-        };
-        let webhook = self.route_webhooks.get(&at).cloned();
-        let planned = match webhook.is_some() {
-            true => None,
-            false => match self.settings.plan(&incoming, trunk, route) {
-                Ok(plan) => Some(plan),
-                Err(refusal) => return refuse(refusal),
-            },
+        let whither = match self.whither(&incoming, trunk) {
+            Ok(whither) => whither,
+            Err(why) => return refuse(why),
         };
         let (sender, inbox) = mpsc::unbounded_channel();
         let number = {
             let mut index = self.index();
+            if index.is_draining {
+                drop(index);
+                return refuse(Unroutable::new(503, "the pivot ends when its calls are over"));
+            }
             if index.alive >= self.settings.calls_max {
                 drop(index);
-                return refuse(Refusal::new(503, "there are as many calls as `pivot.calls_max`"));
+                return refuse(Unroutable::new(503, "there are as many calls as `pivot.calls_max`"));
             }
             index.alive += 1;
             index.begun += 1;
@@ -382,33 +389,35 @@ impl Shared {
             index.begun
         };
         self.traces.begins(number, &incoming.call_id, &CALLER.into());
-        let shared = Arc::clone(self);
-        tokio::spawn(shared.take_call(TakenIn { dialog, incoming, at, webhook, sender, inbox, number }, planned));
+        tokio::spawn(Arc::clone(self).take(dialog, incoming, whither, number, sender, inbox));
     }
 
-    /// Begins a call, for which somebody may have to be asked first.
-    async fn take_call(self: Arc<Self>, mut taken: TakenIn, planned: Option<Plan>) {
-        let planned = match planned {
-            Some(plan) => Some(plan),
-            None => self.ask_where(&mut taken).await,
+    /// Begins a call, once it is known where it goes.
+    async fn take(
+        self: Arc<Self>,
+        dialog: DialogId,
+        incoming: Box<Incoming>,
+        whither: Whither,
+        number: u64,
+        sender: Handle,
+        mut inbox: mpsc::UnboundedReceiver<Message>,
+    ) {
+        let plan = match whither {
+            Whither::Known(plan) => Some(*plan),
+            Whither::Asked(asking) => self.ask_where(&asking, dialog, &incoming, &mut inbox).await,
         };
-        let TakenIn { dialog, incoming, sender, inbox, number, .. } = taken;
-        let begun = match planned {
-            Some(plan) => Some((plan, self.begin_media(&incoming.call_id, number).await)),
-            None => None,
-        };
-        match begun {
-            Some((plan, Ok((name, legs)))) => {
-                self.index().calls.insert(Arc::clone(&name), (number, sender.clone()));
-                return Task::new(&self, &name, number, legs, sender, inbox).run(dialog, plan, &incoming).await;
+        if let Some(plan) = plan {
+            match self.begin_media(&incoming.call_id, number).await {
+                Ok((name, legs)) => {
+                    self.index().calls.insert(Arc::clone(&name), (number, sender.clone()));
+                    return Task::new(&self, &name, number, legs, sender, inbox).run(dialog, plan, &incoming).await;
+                }
+                Err(error) => {
+                    let status = error.status();
+                    tracing::warn!(call = %incoming.call_id, %error, code = status.code, "call refused");
+                    self.reject(dialog, status);
+                }
             }
-            Some((_, Err(error))) => {
-                let status = error.status();
-                tracing::warn!(call = %incoming.call_id, %error, code = status.code, "call refused");
-                self.reject(dialog, status);
-            }
-            // It was refused, or the caller has given up.
-            None => {}
         }
         drop(inbox);
         let mut index = self.index();
@@ -416,8 +425,7 @@ impl Shared {
         index.alive -= 1;
     }
 
-    fn refuse(&self, dialog: DialogId, incoming: &Incoming, refusal: Refusal) {
-        let Refusal { status, why } = refusal;
+    fn refuse(&self, dialog: DialogId, incoming: &Incoming, Unroutable { status, why }: Unroutable) {
         tracing::info!(call = %incoming.call_id, from = %incoming.from.uri, to = %incoming.request_uri,
             origin = %incoming.origin.address, code = status.code, %why, "call refused");
         self.traces.refused(&incoming.call_id);
@@ -444,7 +452,8 @@ impl Shared {
     }
 
     fn evidence_of(&self, key: TransferKey) -> Option<Evidence> {
-        Evidence::of(key, &self.book, &self.traces)
+        let Self { book, traces, rtp, settings, .. } = self;
+        Evidence::of(key, &Sources { book, traces, rtp, settings }, self.started.elapsed())
     }
 
     /// Has the bundle of a transfer written, if that is wanted.

@@ -1,152 +1,170 @@
-//! Where a call that comes in goes: the route that is for it, and the plan that comes of it.
+//! Where a call that comes in goes: the route that is for it, whom that or its webhook has called, and the plan that comes of it.
 
 use core::time::Duration;
 
 use super::admission::with_addresses;
-use super::settings::{Route, Settings, TrunkSettings};
+use super::route::{Callee, Route, Unroutable, user_of};
+use super::settings::{Settings, TrunkSettings};
 use crate::call::Plan;
 use crate::call::billing::Direction;
-use crate::call::destination::{Destination, destined};
-use crate::call::identity::Identity;
-use crate::call::route::{Rule, Via};
-use crate::call::sipfrag::status;
+use crate::call::identity::{self, Identity};
+use crate::call::route::{Rule, Via, route};
+use crate::call::trunk::Trunk;
 use crate::call::uri::{Scheme, Uri};
 use crate::call::words::Dial;
-use crate::message::{Address, Header, Incoming, Status};
+use crate::message::{Address, Header, Incoming};
 
-/// Why a call that comes in goes nowhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// What its INVITE is answered with.
-    pub status: Status,
-    /// For the log.
-    pub why: Box<str>,
-}
-
-impl Refusal {
-    pub(super) fn new(code: u16, why: impl Into<Box<str>>) -> Self {
-        Self { status: status(code), why: why.into() }
-    }
-
-    fn by_rule(rule: Rule, target: &Uri) -> Self {
-        Self { status: rule.status(), why: format!("the rule {} forbids {target}", rule.as_str()).into() }
-    }
-}
-
-/// Whom a route calls, and what of the INVITE to it is other than usual.
-#[derive(Clone, Debug)]
-pub(super) struct Called {
-    pub(super) uri: Uri,
-    /// It is called as it is written there: the operator's own words, which no rule has to judge.
-    pub(super) as_written: Option<Box<str>>,
+/// Whom a webhook has called, and what of the INVITE to it is other than usual.
+pub(super) struct Chosen {
+    pub(super) target: Uri,
     /// Whom it is shown, if not who calls.
     pub(super) shown: Option<Address>,
-    /// Before those of the INVITE, of which those with the same name are left out.
+    /// They go before those of the INVITE that have the same names.
     pub(super) headers: Vec<Header>,
     /// How long it may ring, if not as long as others.
     pub(super) ring: Option<Duration>,
 }
 
-impl Called {
-    pub(super) const fn new(uri: Uri) -> Self {
-        Self { uri, as_written: None, shown: None, headers: Vec::new(), ring: None }
-    }
-
-    /// Whom the route itself names.
-    fn of(to: &Destination, incoming: &Incoming) -> Result<Self, Refusal> {
-        let uri =
-            to.fill(incoming).map_err(|error| Refusal { status: error.status(), why: error.to_string().into() })?;
-        let as_written = (to.is_fixed() && uri.scheme != Scheme::Tel).then(|| to.to_string().into());
-        Ok(Self { as_written, ..Self::new(uri) })
-    }
-}
-
 impl Settings {
-    /// The route that is for an INVITE, by its place.
-    pub(super) fn route(&self, incoming: &Incoming, caller: &TrunkSettings) -> Option<(usize, &Route)> {
-        let uri = incoming.request_uri.split_once(':');
-        let user = match uri {
-            Some((scheme, number)) if scheme.eq_ignore_ascii_case("tel") => number,
-            Some((_, rest)) => rest.split_once('@').map_or("", |(user, _)| user),
-            None => "",
-        };
-        let user = user.split([';', ':']).next().unwrap_or_default();
-        self.routes.iter().enumerate().find(|(_, route)| *route.from == *caller.trunk.name && route.fits(user))
+    /// The route that is for an INVITE, and its place.
+    pub(super) fn route(&self, incoming: &Incoming, caller: &TrunkSettings) -> Result<(usize, &Route), Unroutable> {
+        let user = user_of(&incoming.request_uri);
+        let is_it = |(_, route): &(usize, &Route)| *route.from == *caller.trunk.name && route.fits(user);
+        let found = self.routes.iter().enumerate().find(is_it);
+        found.ok_or_else(|| Unroutable::new(404, "no entry of `pivot.routes` is for it"))
     }
 
-    /// What becomes of an INVITE by the route's own `to`.
-    pub(super) fn plan(&self, incoming: &Incoming, caller: &TrunkSettings, route: &Route) -> Result<Plan, Refusal> {
-        let to = route.to.as_ref().ok_or_else(|| Refusal::new(404, "its route has no `to`"))?;
-        self.plan_for(incoming, caller, route, Called::of(to, incoming)?)
-    }
-
-    /// What becomes of an INVITE that goes there.
-    pub(super) fn plan_for(
+    /// What becomes of an INVITE: it goes to whom the webhook has chosen, if it has, or to whom the route names.
+    pub(super) fn plan(
         &self,
         incoming: &Incoming,
         caller: &TrunkSettings,
         route: &Route,
-        called: Called,
-    ) -> Result<Plan, Refusal> {
-        let callee = self.trunks.get(&route.by).ok_or_else(|| Refusal::new(404, "its route's trunk is not there"))?;
-        let Called { uri, as_written, shown, headers, ring } = called;
-        let request_uri = match as_written {
-            Some(written) => written,
+        chosen: Option<Chosen>,
+    ) -> Result<Plan, Unroutable> {
+        let none = |what| move || Unroutable::new(404, what);
+        let callee = self.trunks.get(&route.by).ok_or_else(none("its route's trunk is not there"))?;
+        let uri = match &chosen {
+            Some(Chosen { target, .. }) => judged(target, route, &caller.trunk, &callee.trunk).map_err(|rule| {
+                let why = format!("the rule {} forbids {target}", rule.as_str()).into();
+                Unroutable { status: rule.status(), why }
+            })?,
             None => {
-                let host = route.to.as_ref().and_then(|to| to.fill(incoming).ok()).map(|uri| uri.host);
-                let hosts: Vec<&str> = host.iter().map(|host| &**host).filter(|host| !host.is_empty()).collect();
-                let routed = destined(&uri, &hosts, &caller.trunk, &callee.trunk);
-                routed.map_err(|rule| Refusal::by_rule(rule, &uri))?.request_uri
+                let to = route.to.as_ref().ok_or_else(none("its route has no `to`"))?;
+                to.for_call(incoming, &caller.trunk.emergency)?
             }
         };
-        let is_number = uri.scheme == Scheme::Tel;
+        let (shown, chosen_headers, ring) =
+            chosen.map_or_else(Default::default, |chosen| (chosen.shown, chosen.headers, chosen.ring));
         let asserted = incoming.asserted.first();
-        let from = asserted.unwrap_or(&incoming.from);
-        // Carriers refuse numbers of other domains than their own.
-        let at_carrier = is_number.then_some(&*callee.trunk);
-        let at_home = |address: &Address| match at_carrier {
-            Some(trunk) => Identity::given(address, Some(trunk)).from,
-            None => address.clone(),
+        let identity = match shown {
+            Some(shown) => Identity::given(&shown, Some(&callee.trunk)),
+            None => Identity { from: asserted.unwrap_or(&incoming.from).clone(), asserted: asserted.cloned() },
         };
-        let (from, asserted) = match shown {
-            Some(shown) => {
-                let identity = Identity::given(&shown, Some(&callee.trunk));
-                (identity.from, identity.asserted)
-            }
-            None => (at_home(from), asserted.map(at_home)),
-        };
-        let mut all: Vec<Header> = callee.trunk.headers.clone();
         let is_new =
-            |all: &[Header], header: &Header| !all.iter().any(|known| known.name.eq_ignore_ascii_case(&header.name));
-        for header in headers {
-            if is_new(&all, &header) {
-                all.push(header);
-            }
-        }
-        let own = all.len();
-        all.extend(incoming.extra.iter().filter(|header| is_new(&all[..own], header)).cloned().collect::<Vec<_>>());
+            |header: &&Header| !chosen_headers.iter().any(|known| known.name.eq_ignore_ascii_case(&header.name));
+        let mut headers = identity::headers(&callee.trunk.headers, &chosen_headers, None);
+        headers.extend(incoming.extra.iter().filter(is_new).cloned());
         // A REFER in the call may come from where the call came from, and from where the callee is registered.
         let caller_trunk = with_addresses(&caller.trunk, &[incoming.origin.address.ip()]);
         let callee_trunk = with_addresses(&callee.trunk, &callee.standing.addresses());
+        // Numbers are dialled towards the telephone network: the agents have none.
+        let numbers = match route.direction {
+            Direction::Origination => caller_trunk.clone(),
+            Direction::Termination => callee_trunk.clone(),
+        };
         let mut timing = self.timing;
         timing.answer = ring.unwrap_or(timing.answer);
         Ok(Plan {
-            // A number is dialled by whoever brings the calls: the agents have none. Who calls a number has its trunk.
-            numbers: if is_number { callee_trunk.clone() } else { caller_trunk.clone() },
+            numbers,
             caller: caller_trunk,
             callee: callee_trunk,
-            callee_name: if is_number { "callee".into() } else { "agent".into() },
+            callee_name: "agent".into(),
             dial: Dial {
                 via: Via::Trunk(callee.trunk.name.clone()),
-                to: Address { display: Box::default(), uri: request_uri.clone() },
-                request_uri,
-                from,
-                asserted,
-                headers: all,
+                to: Address { display: Box::default(), uri: uri.clone() },
+                request_uri: uri,
+                from: identity.from,
+                asserted: identity.asserted,
+                headers,
             },
-            direction: if is_number { Direction::Termination } else { Direction::Origination },
+            direction: route.direction,
             last_resort: None,
             timing,
         })
+    }
+}
+
+/// The request URI for whom a webhook has called: a number as the trunk `by` dials numbers, a SIP URI as it is. Its host is that trunk's own, its
+/// proxy's, one of its foreign domains, or the one that the route itself has.
+fn judged(target: &Uri, by_route: &Route, caller: &Trunk, by: &Trunk) -> Result<Box<str>, Rule> {
+    let (mut asking, mut numbers) = (caller.clone(), by.clone());
+    let proxy = format!("sip:{}", by.numbers_at).parse::<Uri>().map(|uri| uri.host).ok();
+    let of_route = by_route.to.as_ref().and_then(Callee::host);
+    asking.foreign_domains =
+        by.foreign_domains.iter().chain(&by.own_domains).cloned().chain(proxy).chain(of_route).collect();
+    if target.scheme != Scheme::Tel {
+        // A number at an agent platform's host names an agent, and is none of the telephone network.
+        asking.own_domains.clear();
+        numbers.own_domains.clear();
+    }
+    let called = route(target, &asking, &numbers)?.request_uri;
+    let at = called.parse::<Uri>().map_err(|_| Rule::Malformed)?;
+    // Numbers of a trunk whose domain is the pivot's own would come back.
+    if [caller, by].iter().any(|trunk| trunk.is_ourselves(&at.host, at.port)) { Err(Rule::Loop) } else { Ok(called) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trunk(name: &str, domain: &str, numbers_at: &str) -> Trunk {
+        let mut trunk = Trunk::new(name, domain);
+        (trunk.numbers_at, trunk.ourselves) = (numbers_at.into(), ["pivot.example".into()].into());
+        trunk
+    }
+
+    #[test]
+    fn the_rules_hold_for_whom_a_webhook_has_called() {
+        let route = Route {
+            from: "agents".into(),
+            number: "*".into(),
+            to: Some("sip:{user}@Written.example;transport=tcp".parse().expect("a callee")),
+            by: "carrier".into(),
+            direction: Direction::Termination,
+            webhook: None,
+        };
+        let agents = trunk("agents", "agents.example", "agents.example");
+        let mut carrier = trunk("carrier", "carrier.example", "192.0.2.7:5070");
+        carrier.foreign_domains = ["other.example".into()].into();
+        let judged = |target: &str, agents: &Trunk, carrier: &Trunk| {
+            judged(&target.parse().expect(target), &route, agents, carrier).map(String::from)
+        };
+        for (target, uri) in [
+            ("tel:+1-555", Ok("sip:+1555@192.0.2.7:5070;user=phone")),
+            ("sip:+1555@carrier.example;transport=tcp", Ok("sip:+1555@carrier.example;transport=tcp")),
+            ("sip:a@192.0.2.7", Ok("sip:a@192.0.2.7")),
+            ("sip:a@written.example", Ok("sip:a@written.example")),
+            ("sip:a@other.example?X-A=b", Ok("sip:a@other.example")),
+            ("sip:a@agents.example", Err(Rule::ForeignDomain)),
+            ("sip:a@elsewhere.example", Err(Rule::ForeignDomain)),
+            ("sip:a@carrier.example;maddr=192.0.2.8", Err(Rule::ForeignDomain)),
+            ("sip:a@pivot.example", Err(Rule::Loop)),
+            ("tel:911", Err(Rule::Emergency)),
+            ("sip:%39%31%31@carrier.example", Err(Rule::Emergency)),
+            ("tel:abc1", Err(Rule::Malformed)),
+        ] {
+            assert_eq!(judged(target, &agents, &carrier), uri.map(str::to_owned), "{target}");
+        }
+        for no_pstn in [(false, true), (true, false)] {
+            let (agents, carrier) = (
+                Trunk { pstn_transfers: no_pstn.0, ..agents.clone() },
+                Trunk { pstn_transfers: no_pstn.1, ..carrier.clone() },
+            );
+            assert_eq!(judged("tel:+1555", &agents, &carrier), Err(Rule::PstnOff));
+            assert!(judged("sip:+1555@carrier.example", &agents, &carrier).is_ok());
+        }
+        // A trunk whose domain is the pivot's own has numbers only behind a proxy.
+        assert_eq!(judged("tel:+1555", &agents, &trunk("carrier", "pivot.example", "pivot.example")), Err(Rule::Loop));
     }
 }

@@ -8,10 +8,10 @@ use tokio_rustls::TlsConnector;
 use super::admission::Users;
 use super::archive::Archive;
 use super::evidence_store::EvidenceSettings;
+use super::route::Route;
+use super::rtp::RtpLimits;
 use super::standing::Standing;
 use super::trace::TraceLimits;
-use crate::call::destination::Destination;
-use crate::call::number::Number;
 use crate::call::plan::Timing;
 use crate::call::trunk::Trunk;
 use crate::message::{Credentials, Origin};
@@ -39,6 +39,8 @@ pub struct Settings {
     pub archive: Option<Arc<dyn Archive>>,
     /// What is kept of what calls say; nothing of it where `sip` has a trace of its own.
     pub trace: TraceLimits,
+    /// What is kept of RTP around transfers.
+    pub rtp: RtpLimits,
     /// Where bundles of failed transfers are kept; nowhere, if none.
     pub evidence: Option<EvidenceSettings>,
     /// Who is told how transfers end; nobody, if none.
@@ -68,33 +70,6 @@ pub struct TrunkSettings {
     pub users: Option<Users>,
     /// How it stands with it.
     pub standing: Arc<Standing>,
-}
-
-/// Where a call goes.
-#[derive(Clone, Debug)]
-pub struct Route {
-    /// The trunk that it comes by.
-    pub from: Arc<str>,
-    /// The user part that it is for; `*` at its end stands for any rest.
-    pub number: Box<str>,
-    /// Who answers; with a webhook, where the call goes if that says so, or says nothing.
-    pub to: Option<Destination>,
-    /// The trunk that it goes by.
-    pub by: Arc<str>,
-    /// Who is asked where the call goes. What is to be done without an answer is not looked at.
-    pub webhook: Option<webhook::Settings>,
-}
-
-impl Route {
-    /// Whether it is for this user part: numbers are compared without separators.
-    pub(super) fn fits(&self, user: &str) -> bool {
-        let plain = |text: &str| Number::of(text).map_or_else(|| text.to_owned(), |number| number.as_str().to_owned());
-        match self.number.strip_suffix('*') {
-            Some("") => true,
-            Some(beginning) => plain(user).starts_with(&plain(beginning)),
-            None => plain(user) == plain(&self.number),
-        }
-    }
 }
 
 impl Settings {
@@ -135,27 +110,5 @@ impl Settings {
     fn webhook(&self, settings: webhook::Settings) -> Result<Arc<Webhook>, StackError> {
         let tls = self.tls(&settings.place)?;
         Ok(Arc::new(Webhook::new(settings, tls)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_route_is_found_by_its_number() {
-        let route =
-            |number: &str| Route { from: "a".into(), number: number.into(), to: None, by: "b".into(), webhook: None };
-        for (number, user, fits) in [
-            ("*", "anything", true),
-            ("+1555*", "+1-555-0100", true),
-            ("+1555*", "+15560100", false),
-            ("+15550100", "+1 555 0100", true),
-            ("+15550100", "+155501001", false),
-            ("sales", "sales", true),
-            ("sales", "sale", false),
-        ] {
-            assert_eq!(route(number).fits(user), fits, "{number} {user}");
-        }
     }
 }

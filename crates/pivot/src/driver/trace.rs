@@ -6,7 +6,7 @@
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -113,7 +113,7 @@ struct State {
     /// Octets of all calls.
     bytes: usize,
     /// By Call-ID.
-    owners: BTreeMap<Arc<str>, Vec<Owner>>,
+    owners: HashMap<Arc<str>, Vec<Owner>>,
     /// Dialogs that are about to begin.
     awaited: BTreeMap<DialogId, Owner>,
     early: Early,
@@ -144,7 +144,7 @@ struct Early {
     next: u64,
     bytes: usize,
     by_number: BTreeMap<u64, (Arc<str>, Vec<TraceMessage>)>,
-    by_call_id: BTreeMap<Arc<str>, u64>,
+    by_call_id: HashMap<Arc<str>, u64>,
 }
 
 impl core::fmt::Debug for Traces {
@@ -236,24 +236,23 @@ impl Tracer for Traces {
         if known.is_none() && !is_early && !may_begin() {
             return;
         }
-        let (call_id, owners) = known.unwrap_or_else(|| (traced.call_id.into(), Vec::new()));
+        let (call_id, mut owners) = known.unwrap_or_else(|| (traced.call_id.into(), Vec::new()));
+        let latest = owners.pop();
         let message = TraceMessage {
             at: self.started.elapsed(),
             is_outgoing: traced.is_outgoing,
-            party: "".into(),
+            party: latest.as_ref().map_or_else(|| "".into(), |owner| Arc::clone(&owner.party)),
             transport: traced.transport,
             local: traced.local,
             remote: traced.address,
             call_id,
             bytes: traced.bytes().into(),
         };
-        if owners.is_empty() {
-            state.early.push(message, self.limits.bytes / 8);
-            return;
-        }
+        let Some(Owner { call, .. }) = latest else { return state.early.push(message, self.limits.bytes / 8) };
         for Owner { call, party } in owners {
             state.push(call, TraceMessage { party, ..message.clone() }, &self.limits);
         }
+        state.push(call, message, &self.limits);
     }
 
     fn dialog(&self, dialog: DialogId, call_id: &str) {

@@ -29,7 +29,7 @@ use tokio::time::Instant;
 use utoipa::{OpenApi, ToSchema};
 
 pub use self::begin::{BeginTransfer, OnFailName, Show, TransferMethod};
-pub(crate) use self::bundle::Evidence;
+pub(crate) use self::bundle::{Evidence, Sources};
 pub use self::media::{MediaFactsView, MediaView, PartyMediaView};
 pub use self::records::{CallView, ComponentView, document};
 pub(crate) use self::tool::CALL_HEADER;

@@ -15,7 +15,7 @@ use crate::driver::{Heard, Kept, Pivot, What};
 
 /// What the parties of a call heard.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct TimelineView {
+pub(crate) struct TimelineView {
     /// When that began, milliseconds since 1970.
     began_ms: u64,
     /// How long it lasted, or has lasted so far.
@@ -26,7 +26,7 @@ pub(super) struct TimelineView {
 
 /// What one party heard.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct LaneView {
+pub(crate) struct LaneView {
     /// Who.
     #[schema(value_type = String)]
     party: Arc<str>,
@@ -36,7 +36,7 @@ pub(super) struct LaneView {
 
 /// What a party heard for a while.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct PieceView {
+pub(crate) struct PieceView {
     /// Milliseconds since `began_ms`.
     from_ms: u64,
     /// Null: it goes on.
@@ -57,10 +57,11 @@ pub(super) async fn timeline(
     Path(name): Path<String>,
 ) -> Result<Json<TimelineView>, ApiError> {
     let kept = pivot.book().get(key(&pivot, &name)?.call).ok_or_else(|| unknown(&name))?;
-    Ok(Json(view(&kept, pivot.age())))
+    Ok(Json(timeline_of(&kept, pivot.age())))
 }
 
-fn view(kept: &Kept, now: Duration) -> TimelineView {
+/// The same for whoever has the call already; `now` is since the pivot was started.
+pub(super) fn timeline_of(kept: &Kept, now: Duration) -> TimelineView {
     let began = kept.heard.first().map_or(now, |heard| heard.since);
     let ms = |at: Duration| u64::try_from(at.saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
     let ended = kept.call.as_ref().and_then(|call| call.ended);

@@ -3,8 +3,8 @@
 use core::pin::Pin;
 use std::sync::Arc;
 
-use patchcord_control::ApiError;
 use patchcord_control::api::{CallEvent, CallState, CommandAnswer, CommandRequest, MergeCall, TransferEvent};
+use patchcord_control::{ApiError, Watch};
 use tokio::sync::broadcast;
 
 /// Something that will be there.
@@ -30,6 +30,9 @@ pub trait Relay: Send + Sync {
 
     /// Ends a call, frees its ports, and gives how it stood in the end.
     fn delete<'a>(&'a self, call: &'a str) -> Pending<'a, Result<Arc<CallState>, ApiError>>;
+
+    /// A call's packets from now on until it ends; `None`: this relay gives them to nobody here.
+    fn packets<'a>(&'a self, call: &'a str) -> Pending<'a, Result<Option<Watch>, ApiError>>;
 
     /// What happens in all calls from now on.
     fn events(&self) -> broadcast::Receiver<Arc<CallEvent>>;

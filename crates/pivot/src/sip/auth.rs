@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rsipstack::sip::headers::auth::{Algorithm, AuthQop};
-use rsipstack::sip::{DigestGenerator, Request, Uri};
+use rsipstack::sip::{DigestGenerator, Request};
 
+use super::build;
 use super::digest::field_parameter;
 use super::guard::{FRESH_S, Guard, Guesser};
 use super::text;
@@ -128,7 +129,7 @@ impl Accounts {
         if challenger.guard.is_stopped(who, now) {
             return Some(Proof::Refused);
         }
-        let uri = Uri::try_from(uri).ok()?;
+        let uri = build::as_written(uri)?;
         let cnonce = get("cnonce")?.to_owned();
         let is_right = |password: Box<str>| {
             let expected = DigestGenerator {
@@ -185,7 +186,7 @@ fn now_s() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use rsipstack::sip::Response;
+    use rsipstack::sip::{Response, Uri};
 
     use super::*;
     use crate::message::{Credentials, Transport};

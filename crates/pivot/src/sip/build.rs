@@ -1,6 +1,9 @@
 //! Requests and responses as they are written.
 
-use rsipstack::sip::{HasHeaders as _, Header as Field, Headers, Method, Request, Response, StatusCode, Uri, Version};
+use rsipstack::sip::{
+    Domain, HasHeaders as _, Header as Field, Headers, Host, HostWithPort, Method, Request, Response, StatusCode, Uri,
+    Version,
+};
 
 use super::text::{self, field};
 use super::vet::{ALLOW, SUPPORTED};
@@ -11,8 +14,16 @@ pub(super) const ACCEPT: &str = "application/sdp, message/sipfrag";
 
 /// A request without Via and Contact. None if nobody can be asked by such a URI.
 pub(super) fn request(method: Method, uri: &str, fields: Vec<Field>) -> Option<Request> {
-    let uri = Uri::try_from(uri).ok()?;
+    let uri = as_written(uri)?;
     Some(Request { method, uri, version: Version::V2, headers: Headers(fields), body: Vec::new() })
+}
+
+/// A URI that is sent as it is written here: rsipstack would escape what is escaped in it once more. None for what is none.
+pub(super) fn as_written(text: &str) -> Option<Uri> {
+    let scheme = Uri::try_from(text).ok()?.scheme;
+    let (_, rest) = text.trim().split_once(':')?;
+    let host = Host::Domain(Domain(rest.to_owned()));
+    Some(Uri { scheme, host_with_port: HostWithPort { host, port: None }, ..Uri::default() })
 }
 
 /// A response to a request (RFC 3261 8.2.6), with our tag.
@@ -141,6 +152,17 @@ mod tests {
 
     fn headers(content_type: &str) -> Headers {
         Headers(vec![field("Content-Type", content_type)])
+    }
+
+    #[test]
+    fn a_uri_is_sent_as_it_is_written() {
+        for uri in
+            ["sip:a%40b%3Bx:p%25@h.example:5070;transport=tcp;x=%22?X-A=%20b", "sips:[2001:db8::1]:5061", "tel:+1-555"]
+        {
+            let request = request(Method::Bye, uri, Vec::new()).expect("a request").to_string();
+            assert!(request.starts_with(&format!("BYE {uri} SIP/2.0\r\n")), "{request}");
+        }
+        assert!(as_written("nonsense").is_none() && as_written("").is_none());
     }
 
     #[test]

@@ -106,11 +106,14 @@ pub struct Limits {
     pub connections: usize,
     /// Requests in one dialog that wait for an answer. Those beyond get 503.
     pub requests: usize,
+    /// How long a UDP socket may always have something left to read: from then on calls that would begin get 503, until it is empty. None: as
+    /// long as it likes.
+    pub behind: Option<Duration>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message: 65_535, dialogs: 8_192, lingering: 32_768, connections: 4_096, requests: 16 }
+        Self { message: 65_535, dialogs: 8_192, lingering: 32_768, connections: 4_096, requests: 16, behind: None }
     }
 }
 

@@ -5,6 +5,7 @@
 //! ```
 
 mod auth;
+mod backlog;
 mod build;
 pub mod certificate;
 mod config;

@@ -7,7 +7,9 @@ use core::net::{IpAddr, SocketAddr};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Instant;
 
 use rsipstack::platform::CancellationToken;
 use rsipstack::platform::net::UdpSocket;
@@ -20,6 +22,7 @@ use rsipstack::transport::{SipAddr, SipConnection, TransportEvent};
 use socket2::{Domain as Family, Protocol, Socket, Type};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::backlog::{Backlog, TURN, next_turn};
 use super::config::{Config, Listen, StackError};
 use super::stack::{Door, Inner};
 use super::trace::{Between, Trace, trace};
@@ -160,30 +163,52 @@ impl Net {
 
     async fn receive(&self, tap: &Tap, connection: &SipConnection) {
         let mut buffer = vec![0; 65_535];
+        let mut backlog = Backlog::new(self.config.limits.behind);
         loop {
-            match tap.socket.recv_from(&mut buffer).await {
-                Ok((length, from)) => {
-                    let bytes = &buffer[..length];
-                    // Keep-alives (RFC 5626 4.4, and what telephones send).
-                    if bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
-                        continue;
+            let mut taken = 0;
+            let failed = loop {
+                match tap.socket.try_recv_from(&mut buffer) {
+                    Ok((length, from)) => {
+                        self.received(&buffer[..length], from, tap, connection, backlog.refuses()).await;
+                        taken += 1;
                     }
-                    let answer = self.take(bytes, tap.between(from), connection);
-                    if let Some(answer) = answer {
-                        // Where its Via says, at the address it came from (RFC 3261 18.2.2, RFC 3581 4).
-                        let to = SipMessage::try_from(&*answer).and_then(|answer| {
-                            SipConnection::get_destination(&answer).map_err(|e| sip::Error::ParseError(e.to_string()))
-                        });
-                        let _ = tap.send_to(&answer, to.unwrap_or(from)).await;
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        if let Some(after) = backlog.is_gone(Instant::now()) {
+                            tracing::warn!(local = %tap.local, after_ms = after.as_millis(), "SIP has caught up: calls are accepted again");
+                        }
+                        break tap.socket.readable().await.err();
                     }
+                    Err(error) => break Some(error),
                 }
-                // The system is out of memory, say: it must not spin.
-                Err(error) => {
-                    tracing::warn!(%error, "cannot receive SIP");
-                    tokio::time::sleep(Duration::from_millis(10)).await;
+                if taken == TURN {
+                    if let Some(behind) = backlog.goes_on(Instant::now()) {
+                        tracing::warn!(local = %tap.local, behind_ms = behind.as_millis(),
+                            "more SIP comes than can be answered: new calls are refused with 503 until it has caught up");
+                    }
+                    taken = 0;
+                    next_turn().await;
                 }
+            };
+            // The system is out of memory, say: it must not spin.
+            if let Some(error) = failed {
+                tracing::warn!(%error, "cannot receive SIP");
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         }
+    }
+
+    /// A datagram has come. `refuses`: calls that would begin by it are refused.
+    async fn received(&self, bytes: &[u8], from: SocketAddr, tap: &Tap, connection: &SipConnection, refuses: bool) {
+        // Keep-alives (RFC 5626 4.4, and what telephones send).
+        if bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
+            return;
+        }
+        let Some(answer) = self.take(bytes, tap.between(from), connection, refuses) else { return };
+        // Where its Via says, at the address it came from (RFC 3261 18.2.2, RFC 3581 4).
+        let to = SipMessage::try_from(&*answer).and_then(|answer| {
+            SipConnection::get_destination(&answer).map_err(|e| sip::Error::ParseError(e.to_string()))
+        });
+        let _ = tap.send_to(&answer, to.unwrap_or(from)).await;
     }
 
     async fn accept(self: &Arc<Self>, listener: &tokio::net::TcpListener, of: Transport, tls: Option<TlsAcceptor>) {
@@ -209,13 +234,19 @@ impl Net {
         }
     }
 
-    /// Takes what has come off the wire. What is given back is the answer that needs no transaction.
-    pub(super) fn take(&self, bytes: &[u8], between: Between, connection: &SipConnection) -> Option<Vec<u8>> {
+    /// Takes what has come off the wire. What is given back is the answer that needs no transaction. `refuses`: no call can begin now.
+    pub(super) fn take(
+        &self,
+        bytes: &[u8],
+        between: Between,
+        connection: &SipConnection,
+        refuses: bool,
+    ) -> Option<Vec<u8>> {
         trace(self.config.trace.as_ref(), false, between, bytes);
         let from = between.peer;
         let is_datagram = from.transport == Transport::Udp;
         match vet(bytes, from.address, is_datagram, &self.config.agent, self.config.limits.message) {
-            Verdict::Take(message) => self.feed(*message, from, connection),
+            Verdict::Take(message) => self.feed(*message, from, connection, refuses),
             Verdict::Answer(answer) => (!self.config.is_silent || self.allows(&from)).then_some(answer),
             Verdict::Drop(why) => {
                 tracing::debug!(from = %from.address, why, "what came is no SIP");
@@ -224,12 +255,18 @@ impl Net {
         }
     }
 
-    fn feed(&self, mut message: SipMessage, from: Origin, connection: &SipConnection) -> Option<Vec<u8>> {
+    fn feed(
+        &self,
+        mut message: SipMessage,
+        from: Origin,
+        connection: &SipConnection,
+        refuses: bool,
+    ) -> Option<Vec<u8>> {
         let inner = self.inner.get().and_then(Weak::upgrade)?;
         match &mut message {
             SipMessage::Request(request) => {
                 note_source(request, from);
-                match inner.door(request, &from) {
+                match inner.door(request, &from, refuses) {
                     Door::In(user) => note_origin(request, from, user.as_deref()),
                     Door::Answer(response) => return Some(response.to_bytes()),
                     Door::Silence => return None,
@@ -267,7 +304,8 @@ impl Net {
         for (transport, address) in self.resolve(&target).await? {
             let tried = match transport {
                 Transport::Udp => self.udp_hop(address),
-                _ => self.stream_hop(transport, address, &target.host).await,
+                // Opening a connection takes much room: every task that sends a datagram would have it too.
+                _ => Box::pin(self.stream_hop(transport, address, &target.host)).await,
             };
             match tried {
                 Ok(hop) => return Ok(hop),

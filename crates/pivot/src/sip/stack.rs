@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rsipstack::EndpointBuilder;
@@ -82,11 +83,24 @@ pub(super) enum Door {
 #[derive(Default)]
 struct State {
     sessions: BTreeMap<DialogId, Handle>,
-    /// By our tag.
-    by_local: BTreeMap<Key, DialogId>,
+    /// By our tag, which is random, with the Call-ID.
+    by_local: BTreeMap<Box<str>, (Box<str>, DialogId)>,
     /// INVITEs of theirs, by their tag and number: the same by another way is no other call (RFC 3261 8.2.2.2).
     by_caller: BTreeMap<(Key, u32), DialogId>,
     requests: BTreeMap<RequestId, DialogId>,
+}
+
+impl State {
+    /// Gives a dialog of this Call-ID a tag of ours.
+    fn name(&mut self, call_id: Box<str>, dialog: DialogId) -> Key {
+        loop {
+            let tag: Box<str> = random_text(10).into();
+            if let Entry::Vacant(free) = self.by_local.entry(tag.clone()) {
+                free.insert((call_id.clone(), dialog));
+                return (call_id, tag);
+            }
+        }
+    }
 }
 
 impl Stack {
@@ -239,9 +253,7 @@ impl Inner {
     pub(super) fn forget(&self, session: DialogId, local: &Key, caller: Option<&(Key, u32)>) {
         let mut state = self.state();
         state.sessions.remove(&session);
-        if state.by_local.get(local) == Some(&session) {
-            state.by_local.remove(local);
-        }
+        state.by_local.remove(&local.1);
         if let Some(caller) = caller {
             state.by_caller.remove(caller);
         }
@@ -274,7 +286,7 @@ impl Inner {
     }
 
     fn invite(self: &Arc<Self>, dialog: DialogId, outgoing: Box<crate::message::Outgoing>) {
-        let local: Key = (random_text(24).into(), random_text(10).into());
+        let call_id: Box<str> = random_text(24).into();
         let (to, inbox) = mpsc::unbounded_channel();
         {
             let mut state = self.state();
@@ -282,7 +294,7 @@ impl Inner {
                 let handle = Handle { to: to.clone(), waiting: Arc::default(), is_proven: false };
                 let waiting = Arc::clone(&handle.waiting);
                 state.sessions.insert(dialog, handle);
-                state.by_local.insert(local.clone(), dialog);
+                let local = state.name(call_id, dialog);
                 drop(state);
                 if let Some(tracer) = &self.net.config.trace {
                     tracer.dialog(dialog, &local.0);
@@ -312,12 +324,12 @@ impl Inner {
 
     fn session(&self, call_id: &str, local_tag: &str) -> Option<Handle> {
         let state = self.state();
-        let id = state.by_local.get(&(call_id.into(), local_tag.into()))?;
+        let (_, id) = state.by_local.get(local_tag).filter(|(of, _)| **of == *call_id)?;
         state.sessions.get(id).cloned()
     }
 
-    /// Looks at a request of theirs that has no transaction yet.
-    pub(super) fn door(&self, request: &Request, from: &Origin) -> Door {
+    /// Looks at a request of theirs that has no transaction yet. `refuses`: no call can begin now.
+    pub(super) fn door(&self, request: &Request, from: &Origin, refuses: bool) -> Door {
         let headers = request.headers();
         if matches!(request.method, Method::Ack | Method::Cancel) || self.is_known(request) {
             return Door::In(None);
@@ -356,6 +368,7 @@ impl Inner {
             return answer(481, NO_DIALOG, &[]);
         }
         match request.method {
+            Method::Invite if refuses => answer(503, "Service Unavailable", &[("Retry-After", "5")]),
             Method::Invite | Method::Refer => {
                 let unknown = unsupported(headers);
                 if text::value(headers, "Max-Forwards").and_then(|hops| hops.trim().parse().ok()) == Some(0_u32) {
@@ -433,27 +446,28 @@ impl Inner {
         let their_tag: Box<str> = text::value(headers, "From").and_then(text::tag).unwrap_or_default().into();
         let number = text::cseq(headers).map(|(number, _)| number).unwrap_or_default();
         let caller = ((call_id.clone(), their_tag), number);
-        let local: Key = (call_id, random_text(10).into());
         let dialog = DialogId(self.number());
         let (to, inbox) = mpsc::unbounded_channel();
         let waiting = Arc::default();
         let mut state = self.state();
-        let refused = if state.by_caller.contains_key(&caller) {
-            Some((482, "Loop Detected"))
+        let local = if state.by_caller.contains_key(&caller) {
+            Err((482, "Loop Detected"))
         } else if self.is_full(&state) {
-            Some((503, "Service Unavailable"))
+            Err((503, "Service Unavailable"))
         } else {
             let handle = Handle { to: to.clone(), waiting: Arc::clone(&waiting), is_proven: user.is_some() };
             state.sessions.insert(dialog, handle);
-            state.by_local.insert(local.clone(), dialog);
             state.by_caller.insert(caller.clone(), dialog);
-            None
+            Ok(state.name(call_id, dialog))
         };
         drop(state);
-        if let Some((code, phrase)) = refused {
-            let later: &[_] = if code == 503 { &[("Retry-After", "10")] } else { &[] };
-            return self.answer(transaction, code, phrase, later);
-        }
+        let local = match local {
+            Ok(local) => local,
+            Err((code, phrase)) => {
+                let later: &[_] = if code == 503 { &[("Retry-After", "10")] } else { &[] };
+                return self.answer(transaction, code, phrase, later);
+            }
+        };
         let mut session = Session::new(Arc::clone(self), dialog, local, (to, inbox), waiting);
         (session.caller, session.user) = (Some(caller), user);
         tokio::spawn(session.begin(transaction, from));

@@ -156,7 +156,7 @@ async fn carry<S>(
             while let Some(frame) = frames.next()? {
                 let answer = match frame {
                     Frame::KeepAlive => Some(b"\r\n".to_vec()),
-                    Frame::Message(message) => net.take(&message, between, &connection),
+                    Frame::Message(message) => net.take(&message, between, &connection, false),
                 };
                 if let Some(answer) = answer
                     && answers.send(answer).await.is_err()
@@ -206,8 +206,8 @@ async fn carry_web<S>(
         let bytes = tokio::select! {
             () = token.cancelled() => break,
             received = tokio::time::timeout(IDLE, socket.next()) => match received {
-                Ok(Some(Ok(Message::Text(text)))) => net.take(text.as_bytes(), between, &connection),
-                Ok(Some(Ok(Message::Binary(bytes)))) => net.take(&bytes, between, &connection),
+                Ok(Some(Ok(Message::Text(text)))) => net.take(text.as_bytes(), between, &connection, false),
+                Ok(Some(Ok(Message::Binary(bytes)))) => net.take(&bytes, between, &connection, false),
                 Ok(Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => None,
                 _ => break,
             },

@@ -2,12 +2,13 @@
 //! without a transaction (RFC 3261 8.2.7).
 
 use core::net::SocketAddr;
+use std::borrow::Cow;
 
 use rsipstack::sip::{HasHeaders as _, SipMessage};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::random_text;
 
-use super::text;
+use super::{build, text};
 
 /// Methods that are answered otherwise than by 405 somewhere.
 pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, UPDATE, PRACK, REFER, NOTIFY, INFO, MESSAGE, OPTIONS";
@@ -32,22 +33,23 @@ pub(super) enum Verdict {
 /// The head of a message, read without any trust.
 struct Head<'a> {
     start: &'a str,
-    fields: Vec<(&'a str, String)>,
+    fields: Vec<(&'a str, Cow<'a, str>)>,
 }
 
 impl<'a> Head<'a> {
     fn of(text: &'a str) -> Self {
         let mut lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
         let start = lines.next().unwrap_or_default();
-        let mut fields: Vec<(&str, String)> = Vec::new();
+        let mut fields: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(24);
         for line in lines.take(FIELDS + 1) {
             if line.starts_with([' ', '\t']) {
                 if let Some((_, value)) = fields.last_mut() {
+                    let value = value.to_mut();
                     value.push(' ');
                     value.push_str(line.trim());
                 }
             } else if let Some((name, value)) = line.split_once(':') {
-                fields.push((name.trim(), value.trim().to_owned()));
+                fields.push((name.trim(), value.trim().into()));
             }
         }
         Self { start, fields }
@@ -55,7 +57,22 @@ impl<'a> Head<'a> {
 
     fn values<'b>(&'b self, name: &'b str, short: &'b str) -> impl Iterator<Item = &'b str> {
         let is_it = move |field: &str| field.eq_ignore_ascii_case(name) || field.eq_ignore_ascii_case(short);
-        self.fields.iter().filter(move |(field, _)| is_it(field)).map(|(_, value)| value.as_str())
+        self.fields.iter().filter(move |(field, _)| is_it(field)).map(|(_, value)| &**value)
+    }
+
+    /// How many octets of body it announces; none if it does not say. An error says what is wrong.
+    fn content_length(&self) -> Result<Option<usize>, &'static str> {
+        let mut lengths = self.values("Content-Length", "l").map(|value| {
+            let is_number = !value.is_empty() && value.len() <= 9 && value.bytes().all(|byte| byte.is_ascii_digit());
+            value.parse::<usize>().ok().filter(|_| is_number).ok_or("Bad Content-Length")
+        });
+        let Some(first) = lengths.next().transpose()? else { return Ok(None) };
+        for other in lengths {
+            if other? != first {
+                return Err("Contradicting Content-Length");
+            }
+        }
+        Ok(Some(first))
     }
 
     fn one<'b>(&'b self, name: &'b str, short: &'b str) -> Option<&'b str> {
@@ -66,19 +83,7 @@ impl<'a> Head<'a> {
 
 /// How many octets of body a head announces; none if it does not say. An error says what is wrong.
 pub(super) fn content_length(head: &[u8]) -> Result<Option<usize>, &'static str> {
-    let text = String::from_utf8_lossy(head);
-    let head = Head::of(&text);
-    let mut lengths = head.values("Content-Length", "l").map(|value| {
-        let is_number = !value.is_empty() && value.len() <= 9 && value.bytes().all(|byte| byte.is_ascii_digit());
-        value.parse::<usize>().ok().filter(|_| is_number).ok_or("Bad Content-Length")
-    });
-    let Some(first) = lengths.next().transpose()? else { return Ok(None) };
-    for other in lengths {
-        if other? != first {
-            return Err("Contradicting Content-Length");
-        }
-    }
-    Ok(Some(first))
+    Head::of(&String::from_utf8_lossy(head)).content_length()
 }
 
 /// Judges a whole message. `is_datagram`: without a Content-Length the body reaches to the end (RFC 3261 18.3).
@@ -140,7 +145,7 @@ pub(super) fn vet(bytes: &[u8], from: SocketAddr, is_datagram: bool, agent: &str
     if cseq.is_none_or(|(number, of)| number.parse::<u32>().is_err() || of.trim() != method) {
         return refuse(400, "Bad CSeq", &[]);
     }
-    let announced = match content_length(head_bytes) {
+    let announced = match head.content_length() {
         Ok(announced) => announced,
         Err(phrase) => return refuse(400, phrase, &[]),
     };
@@ -168,14 +173,14 @@ pub(super) fn vet(bytes: &[u8], from: SocketAddr, is_datagram: bool, agent: &str
     } else {
         bytes
     };
-    let parsed = SipMessage::try_from(bytes).ok().filter(|message| match message {
-        SipMessage::Request(request) => TransactionKey::from_request(request, TransactionRole::Server).is_ok(),
-        SipMessage::Response(_) => false,
-    });
-    match parsed {
-        Some(message) => Verdict::Take(Box::new(message)),
-        None => refuse(400, "Bad Request", &[]),
+    let Ok(SipMessage::Request(mut request)) = SipMessage::try_from(bytes) else {
+        return refuse(400, "Bad Request", &[]);
+    };
+    match build::as_written(uri) {
+        Some(uri) if TransactionKey::from_request(&request, TransactionRole::Server).is_ok() => request.uri = uri,
+        _ => return refuse(400, "Bad Request", &[]),
     }
+    Verdict::Take(Box::new(SipMessage::Request(request)))
 }
 
 /// A response that needs no transaction. None without a Via.
@@ -232,6 +237,15 @@ mod tests {
         let Verdict::Take(message) = verdict(format!("{GOOD}hello").as_bytes()) else { panic!("it is taken") };
         let SipMessage::Request(request) = *message else { panic!("it is a request") };
         assert_eq!(request.body, b"hello");
+    }
+
+    #[test]
+    fn a_request_uri_stays_as_it_was_written() {
+        let uri = "sip:a%40b:c%3A@h:5070;x=%22";
+        let message = GOOD.replacen("sip:a@b", uri, 1);
+        let Verdict::Take(message) = verdict(message.as_bytes()) else { panic!("it is taken") };
+        let SipMessage::Request(request) = *message else { panic!("it is a request") };
+        assert_eq!(request.uri.to_string(), uri);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A stack on loopback, a peer whose every word the test says, and SIPp.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket as StdSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket as StdSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -395,8 +395,13 @@ impl Sipp {
     /// # Panics
     /// If it is not installed: the test cannot be made without.
     pub(crate) fn run(scenario: &str, transport: &str, ip: IpAddr, target: SocketAddr) -> Self {
-        // SIPp says nowhere which port it has got.
-        let port = StdSocket::bind((ip, 0)).and_then(|socket| socket.local_addr()).expect("a port").port();
+        // SIPp says nowhere which port it has got. One that is free for UDP may be a TCP connection's.
+        let free = || {
+            let socket = StdSocket::bind((ip, 0)).expect("a port");
+            let address = socket.local_addr().expect("an address");
+            TcpListener::bind(address).is_ok().then(|| address.port())
+        };
+        let port = std::iter::repeat_with(free).flatten().next().expect("there is one in the end");
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/sipp/{scenario}.xml"));
         let child = Command::new("sipp")
             .arg("-sf")

@@ -35,12 +35,26 @@ pub(super) struct Postgres {
     prepared: BTreeMap<String, postgres::Statement>,
 }
 
+/// A URL as libpq has it: whoever speaks TLS checks the certificate and its name here, so that `verify-full` is the same as `require`.
+fn read(url: &str) -> Result<Config, String> {
+    let Some((place, options)) = url.split_once('?') else { return url.parse().map_err(|error| said(&error)) };
+    let option = |option| match option {
+        "sslmode=verify-full" => Ok("sslmode=require"),
+        "sslmode=verify-ca" => {
+            Err("`sslmode=verify-ca` is not known here: write verify-full, which checks the host's name too")
+        }
+        option => Ok(option),
+    };
+    let options: Vec<_> = options.split('&').map(option).collect::<Result<_, _>>()?;
+    format!("{place}?{}", options.join("&")).parse().map_err(|error| said(&error))
+}
+
 /// Whether the URL can be read.
 ///
 /// # Errors
 /// Why not, without the URL, which may have a password.
 pub(super) fn check(url: &str) -> Result<(), String> {
-    let config = url.parse::<Config>().map_err(|error| said(&error))?;
+    let config = read(url)?;
     if config.get_hosts().is_empty() {
         return Err("it has no host".to_owned());
     }
@@ -52,7 +66,7 @@ pub(super) fn check(url: &str) -> Result<(), String> {
 
 /// Where it is.
 pub(super) fn place(url: &str) -> String {
-    let Ok(config) = url.parse::<Config>() else { return "postgres://".to_owned() };
+    let Ok(config) = read(url) else { return "postgres://".to_owned() };
     let host = |host: &Host| match host {
         Host::Tcp(name) => name.clone(),
         Host::Unix(path) => path.display().to_string(),
@@ -65,7 +79,7 @@ pub(super) fn place(url: &str) -> String {
 
 /// How a URL is understood: what it does not say is said here.
 fn config(url: &str) -> Result<Config, Problem> {
-    let mut config = url.parse::<Config>().map_err(|error| Problem::of_the_database(said(&error)))?;
+    let mut config = read(url).map_err(Problem::of_the_database)?;
     let is_near = |host: &Host| match host {
         Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|ip: core::net::IpAddr| ip.is_loopback()),
         Host::Unix(_) => true,
@@ -193,6 +207,9 @@ fn said(error: &postgres::Error) -> String {
     while let Some(reason) = cause {
         text += &format!(": {reason}");
         cause = reason.source();
+    }
+    if text.contains("UnknownIssuer") || text.contains("BadSignature") {
+        text += ": nobody vouches for its certificate; name who does with `records.ca`, a PEM file";
     }
     text
 }

@@ -16,12 +16,14 @@ use crate::both;
 use crate::stage::{Folder, all, ask, billed, ids, start, transfer, until, wait_until};
 
 /// Nobody: the server does not run as root.
-const NOBODY: u32 = 65_534;
+pub(crate) const NOBODY: u32 = 65_534;
 
-struct Server {
-    folder: Folder,
+pub(crate) struct Server {
+    pub(crate) folder: Folder,
     bin: PathBuf,
-    port: u16,
+    pub(crate) port: u16,
+    /// Further settings.
+    pub(crate) settings: Vec<String>,
     child: Option<Child>,
 }
 
@@ -35,7 +37,7 @@ fn programs() -> Option<PathBuf> {
 
 impl Server {
     /// A cluster of its own; nothing where there is no `PostgreSQL`, which CI has.
-    fn new(password: &str) -> Option<Self> {
+    pub(crate) fn new(password: &str) -> Option<Self> {
         let Some(bin) = programs() else {
             assert!(std::env::var_os("CI").is_none(), "CI needs PostgreSQL: apt-get install postgresql");
             eprintln!("skipped: there is no PostgreSQL in /usr/lib/postgresql (apt-get install postgresql)");
@@ -51,7 +53,7 @@ impl Server {
                 chown(path, Some(NOBODY), Some(NOBODY)).expect("root may");
             }
         }
-        let server = Self { folder, bin, port, child: None };
+        let server = Self { folder, bin, port, settings: Vec::new(), child: None };
         let made = server
             .command("initdb")
             .args(["--no-sync", "--auth=scram-sha-256", "--username=patchcord", "--encoding=UTF8", "--locale=C", "-D"])
@@ -73,7 +75,7 @@ impl Server {
     }
 
     /// Children of one that was killed may still be in the way: then it is tried again.
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         until("the server takes connections", || {
             if self.child.as_mut().is_none_or(|child| child.try_wait().is_ok_and(|ended| ended.is_some())) {
                 self.spawn();
@@ -90,6 +92,7 @@ impl Server {
             .arg(self.folder.0.join("data"))
             .args(["-h", "127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off", "-p"])
             .arg(self.port.to_string())
+            .args(self.settings.iter().flat_map(|setting| ["-c", setting]))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();
@@ -107,7 +110,7 @@ impl Server {
         let _ = fs::remove_file(file);
     }
 
-    fn url(&self, password: &str) -> String {
+    pub(crate) fn url(&self, password: &str) -> String {
         format!("postgres://patchcord:{password}@127.0.0.1:{}/postgres?sslmode=disable", self.port)
     }
 
@@ -115,7 +118,7 @@ impl Server {
         Target::parse(&self.url(password), Path::new(""), None).expect("it is a URL")
     }
 
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::connect(&self.url("right"), NoTls).expect("the server is up")
     }
 }
@@ -126,7 +129,7 @@ impl Drop for Server {
     }
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt as _;
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }

@@ -298,13 +298,16 @@ impl Shard {
         };
         if self.transcodes(source, sink) {
             self.legs.egress[at].hearing = Hearing::Made;
+            self.legs.cold[at].payload_types = PayloadTypeMap::nothing();
             return self.begin_transcoding(source, sink);
         }
-        if self.legs.egress[at].is_made() {
-            self.end_made(sink);
+        let was_made = self.legs.egress[at].is_made();
+        self.end_made(sink);
+        if was_made {
             self.legs.egress[at].resume_next();
         }
-        let map = PayloadTypeMap::between(&self.legs.cold[source as usize].codecs, &self.legs.cold[at].codecs);
+        let map = self.map_between(source, sink);
+        self.prepare_by_packet(source, sink, &map);
         self.legs.egress[at].hearing = if map.is_identity() { Hearing::AsIs } else { Hearing::Mapped };
         self.legs.cold[at].payload_types = map;
     }

@@ -315,7 +315,7 @@ impl Shard {
     pub(crate) fn audio_clock_rate(&self, sink: Slot) -> u32 {
         let cold = &self.legs.cold[sink as usize];
         let heard = match self.legs.egress[sink as usize].source {
-            _ if cold.made.is_some() => self.made_clock_rate(sink),
+            _ if self.legs.egress[sink as usize].is_made() => self.made_clock_rate(sink),
             SourceSlot::Leg(source) => {
                 let ingress = &self.legs.ingress[source as usize];
                 ingress.receiver.ssrc().map(|_| ingress.clock_rate)

@@ -22,6 +22,7 @@ pub(crate) const EVENT_PACKET_LEN: usize = RTP_HEADER_LEN + TelephoneEvent::LEN;
 impl Shard {
     /// Refuses a packet of an event if the listener missed its start.
     pub(super) fn mind_event_before(&mut self, sink: Slot, packet: &SourcePacket<'_>) -> Result<(), DropReason> {
+        self.claim_event(sink, packet, false)?;
         let joins = self.legs.egress[sink as usize].joins_another_source();
         let cold = &mut self.legs.cold[sink as usize];
         if joins && !packet.header.marker {
@@ -54,8 +55,7 @@ impl Shard {
         let at = sink as usize;
         let Some(in_flight) = self.legs.cold[at].event_in_flight.take() else { return };
         self.legs.cold[at].event_skipped = None;
-        let forgotten = now.nanos_since(in_flight.heard_at) > FORGOTTEN_NANOS;
-        if forgotten || self.legs.egress[at].obstacle().is_some() {
+        if !is_event_remembered(&in_flight, now) || self.legs.egress[at].obstacle().is_some() {
             return;
         }
         let Some(to) = self.legs.egress[at].remote() else { return };
@@ -82,6 +82,11 @@ impl Shard {
             self.outbox.push(hop, EVENT_PACKET_LEN, seal, |room| build_event(room, &header, &event));
         }
     }
+}
+
+/// Whether a listener has not given up an event that it hears.
+pub(crate) const fn is_event_remembered(event: &EventInFlight, now: MonoTime) -> bool {
+    now.nanos_since(event.heard_at) <= FORGOTTEN_NANOS
 }
 
 /// Writes a packet of one event; gives its length.

@@ -8,7 +8,7 @@ mod rtcp;
 mod rtp;
 mod srtp;
 
-pub(crate) use events::{END_PACKETS, EVENT_PACKET_LEN, build_event};
+pub(crate) use events::{END_PACKETS, EVENT_PACKET_LEN, build_event, is_event_remembered};
 pub(crate) use rtp::SourcePacket;
 
 use patchcord_rtp::{Protocol, classify};

@@ -37,6 +37,8 @@ pub(crate) struct SourcePacket<'a> {
     pub(crate) clock_rate: Option<u32>,
     /// The leg that it comes from; `None` for a player.
     pub(crate) leg: Option<Slot>,
+    /// Somebody has made it for its listener.
+    pub(crate) is_made: bool,
     pub(crate) now: MonoTime,
 }
 
@@ -108,15 +110,26 @@ impl Shard {
                 datagram.seal = seal;
                 Verdict::Forwarded(hop)
             }
-            Err(_) if copied => Verdict::Consumed,
-            Err(reason) => Verdict::Dropped(reason),
+            Err(reason) => match self.pass_otherwise(sink, &packet, reason) {
+                Err(reason) if !copied => Verdict::Dropped(reason),
+                _ => Verdict::Consumed,
+            },
         }
     }
 
     #[inline]
     fn source_packet<'a>(&self, slot: Slot, header: RtpHeader, bytes: &'a [u8], now: MonoTime) -> SourcePacket<'a> {
         let is_telephone_event = self.legs.ingress[slot as usize].is_telephone_event(header.payload_type);
-        SourcePacket { header, bytes, len: bytes.len(), is_telephone_event, clock_rate: None, leg: Some(slot), now }
+        SourcePacket {
+            header,
+            bytes,
+            len: bytes.len(),
+            is_telephone_event,
+            clock_rate: None,
+            leg: Some(slot),
+            is_made: false,
+            now,
+        }
     }
 
     /// Whether a packet under another SSRC than the party's present one is a late one under its former SSRC; if it is
@@ -139,7 +152,7 @@ impl Shard {
         if self.legs.egress[sink as usize].is_made() {
             return self.hand_to_transcoder(sink, packet);
         }
-        self.send_copy(sink, packet)
+        self.send_copy(sink, packet).or_else(|reason| self.pass_otherwise(sink, packet, reason))
     }
 
     /// Sends a copy of a packet by way of the outbox.
@@ -256,10 +269,8 @@ impl Shard {
         if mixed || self.transcodes(source, sink) {
             return self.is_transcodable(source, packet);
         }
-        let (source, sink) = (&self.legs.cold[source as usize], &self.legs.cold[sink as usize]);
-        crate::leg::formats::PayloadTypeMap::between(&source.codecs, &sink.codecs)
-            .get(packet.header.payload_type)
-            .is_some()
+        let (map, number) = (self.map_between(source, sink), packet.header.payload_type);
+        map.get(number).is_some() || map.converts(number)
     }
 
     fn translate(&self, sink: Slot, payload_type: PayloadType) -> Option<PayloadType> {
@@ -388,7 +399,8 @@ impl Shard {
             let leg = self.legs.cold[leg as usize].id;
             self.outbox.event(Event::SsrcChanged { leg, from, to: packet.header.ssrc });
         }
-        if splice.gap_nanos.is_some() {
+        // A source that goes to and fro between formats must not have a report sent with each packet.
+        if splice.gap_nanos.is_some() && !splice.is_change {
             // The listener must be able to map the new timestamps to time at once, not seconds later.
             self.report_to(sink, now);
         }

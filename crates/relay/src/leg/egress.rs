@@ -29,6 +29,8 @@ const FIRST_ROLL_OVER: u64 = 1 << 16;
 const SAME_RUN: core::ops::RangeInclusive<i16> = -99..=2999;
 /// RFC 3551 4.2: the frame of a source that has not shown its own yet.
 const DEFAULT_FRAMES_PER_SECOND: u32 = 50;
+/// Timestamps of one source that are off the time by a quarter of a second and more are of two clocks.
+const OWN_CLOCK_OFF_MAX: u32 = 4;
 /// RFC 3551's video clock: there the marker bit ends a picture and must not be set by us.
 const VIDEO_CLOCK_RATE: u32 = 90_000;
 
@@ -122,6 +124,8 @@ enum Following {
     Nobody,
     /// The next packet goes on where the same source left off, but its numbers may not.
     Paused,
+    /// As that, under whatever SSRC it comes: the source's own, or of what is made of it.
+    Changing,
     /// The present source's first packet has been sent.
     Source,
 }
@@ -140,6 +144,8 @@ pub(crate) struct Splice {
     pub(crate) ended_ssrc: Option<Ssrc>,
     /// The SSRC that the same source used before.
     pub(crate) former_source_ssrc: Option<Ssrc>,
+    /// The source is the same: it was relayed before and is made of now, or the other way around.
+    pub(crate) is_change: bool,
 }
 
 /// A packet that may be sent.
@@ -197,6 +203,11 @@ impl Egress {
     /// Packets pass as they are: this is a translator that nothing was put into.
     pub(crate) const fn is_untouched(&self) -> bool {
         matches!(self.numbering, Numbering::Transparent)
+    }
+
+    /// The source's numbers are the stream's.
+    pub(crate) const fn is_translator(&self) -> bool {
+        matches!(self.mode(), EgressMode::Transparent)
     }
 
     /// This is a translator that packets of our own were put into.
@@ -262,6 +273,13 @@ impl Egress {
     pub(crate) fn resume_next(&mut self) {
         if self.following == Following::Source {
             self.following = Following::Paused;
+        }
+    }
+
+    /// The next packet is the same source's, relayed after others were made of it, or the other way around.
+    pub(crate) fn change_next(&mut self) {
+        if self.following != Following::Nobody {
+            self.following = Following::Changing;
         }
     }
 
@@ -427,8 +445,14 @@ impl Egress {
     fn splice(&mut self, packet: &Incoming<'_>, former_source_ssrc: Option<Ssrc>, rng: &mut Rng) -> Splice {
         let header = packet.header;
         let gap_nanos = self.started.then(|| packet.now.nanos_since(self.last_sent_at));
-        let mut splice =
-            Splice { gap_nanos, sequence_step: None, timestamp_step: None, ended_ssrc: None, former_source_ssrc };
+        let mut splice = Splice {
+            gap_nanos,
+            sequence_step: None,
+            timestamp_step: None,
+            ended_ssrc: None,
+            former_source_ssrc,
+            is_change: self.following == Following::Changing,
+        };
         if !self.started {
             // The first source's own numbering: a call that is never transferred is relayed bit for bit.
             self.ssrc = header.ssrc;
@@ -448,7 +472,7 @@ impl Egress {
             // The timestamps of a translator are its source's own, which have gone on meanwhile.
             let step = match self.numbering {
                 Numbering::Shifted => header.timestamp.0.wrapping_sub(self.timestamp),
-                _ => self.elapsed_ts_units(packet.clock_rate, packet.now),
+                _ => self.own_ts_units(packet).unwrap_or_else(|| self.elapsed_ts_units(packet.clock_rate, packet.now)),
             };
             splice.sequence_step = Some(1);
             splice.timestamp_step = Some(step);
@@ -476,9 +500,24 @@ impl Egress {
         ((elapsed / 1_000_000_000) as u32).max(frame).max(1)
     }
 
+    /// The step that the timestamps of a source itself make on the way between relayed and made: they go on, if both have one clock.
+    fn own_ts_units(&self, packet: &Incoming<'_>) -> Option<u32> {
+        if self.following != Following::Changing {
+            return None;
+        }
+        let step = packet.header.timestamp.0.wrapping_add(self.timestamp_offset).wrapping_sub(self.timestamp);
+        let elapsed = self.elapsed_ts_units(packet.clock_rate, packet.now);
+        let off = step.wrapping_sub(elapsed).cast_signed().unsigned_abs();
+        (step.cast_signed() > 0 && off <= packet.clock_rate / OWN_CLOCK_OFF_MAX).then_some(step)
+    }
+
     /// Whether a packet of `source_ssrc` goes on where the same source left off.
     fn resumes(&self, source_ssrc: Ssrc) -> bool {
-        self.following == Following::Paused && self.source_ssrc == source_ssrc
+        match self.following {
+            Following::Changing => true,
+            Following::Paused => self.source_ssrc == source_ssrc,
+            Following::Nobody | Following::Source => false,
+        }
     }
 
     /// Claims an egress sequence number: each is sent at most once (RFC 3711 9.1: two packets under one index would
@@ -537,6 +576,7 @@ impl Egress {
             timestamp_step: self.started.then(|| header.timestamp.0.wrapping_sub(self.timestamp)),
             ended_ssrc: None,
             former_source_ssrc: self.follows_any().then_some(self.source_ssrc),
+            is_change: false,
         });
         let ahead = header.sequence.distance_from(SequenceNumber(self.newest as u16));
         let newest = match ahead {

@@ -6,8 +6,10 @@ use crate::media::{Codec, Frames};
 
 /// No payload type.
 const NONE: u8 = 0xff;
+/// The listener does not have the format, and hears it transcoded.
+const CONVERTED: u8 = 0xfe;
 
-/// One entry for each of a source's 128 payload types: what the listener calls it, or nothing.
+/// One entry for each of a source's 128 payload types: what the listener calls it, that it is transcoded for it, or nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct PayloadTypeMap([u8; 128]);
 
@@ -38,6 +40,32 @@ impl PayloadTypeMap {
                 None => number,
             }
         }))
+    }
+
+    /// Nothing is relayed as it is.
+    pub(crate) const fn nothing() -> Self {
+        Self([NONE; 128])
+    }
+
+    /// What is not relayed is transcoded, of the formats that `can` be.
+    pub(crate) fn converting(mut self, source: &[Codec], can: impl Fn(&Codec) -> bool) -> Self {
+        for codec in source.iter().filter(|codec| can(codec)) {
+            let entry = &mut self.0[usize::from(codec.payload_type.get() & 0x7f)];
+            if *entry == NONE {
+                *entry = CONVERTED;
+            }
+        }
+        self
+    }
+
+    /// Whether this is transcoded.
+    pub(crate) fn converts(&self, payload_type: PayloadType) -> bool {
+        self.0[usize::from(payload_type.get() & 0x7f)] == CONVERTED
+    }
+
+    /// Whether anything is transcoded.
+    pub(crate) fn converts_any(&self) -> bool {
+        self.0.contains(&CONVERTED)
     }
 
     pub(crate) fn is_identity(&self) -> bool {
@@ -112,6 +140,19 @@ mod tests {
         assert!(!map.is_identity());
         assert!(PayloadTypeMap::between(&source, &source).is_identity());
         assert!(PayloadTypeMap::between(&[], &sink).is_identity());
+    }
+
+    #[test]
+    fn what_the_listener_has_is_relayed_and_what_can_be_is_transcoded() {
+        let source = [codec(0, "PCMU"), codec(8, "PCMA"), codec(18, "G729"), codec(101, "telephone-event")];
+        let sink = [codec(96, "PCMA")];
+        let plain = PayloadTypeMap::between(&source, &sink);
+        assert!(!plain.converts_any());
+        let map = plain.converting(&source, |codec| codec.encoding.starts_with("PCM"));
+        assert_eq!([0, 8, 18, 101].map(|number| mapped(&map, number)), [None, Some(96), None, None]);
+        let converts = |number| map.converts(PayloadType::new(number).expect("below 128"));
+        assert_eq!([0, 8, 18, 101].map(converts), [true, false, false, false]);
+        assert!(!PayloadTypeMap::nothing().converts_any() && !map.is_identity());
     }
 
     #[test]

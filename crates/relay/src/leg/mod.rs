@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use patchcord_rtp::{RTP_HEADER_LEN, RtpTimestamp, Ssrc};
 use patchcord_srtp::{KeyError, Receiver, Sender};
 
+use crate::by_packet::ByPacket;
 use crate::command::{LegSpec, Relaying, SrtpKeys};
 use crate::datagram::Hop;
 use crate::dtmf::Dialer;
@@ -237,6 +238,8 @@ pub(crate) struct Legs {
     pub(crate) prompt_ends: BTreeSet<(MonoTime, Slot)>,
     /// What the legs with a player hear after what it plays, the next first. Few have any.
     pub(crate) queues: BTreeMap<Slot, VecDeque<(Frames, Repeat)>>,
+    /// Those that hear some formats of their source as they are, and others transcoded.
+    pub(crate) by_packet: BTreeMap<Slot, ByPacket>,
     free: Vec<Slot>,
     capacity: u32,
     pub(crate) flows: Flows,
@@ -256,6 +259,7 @@ impl Legs {
             mixes: BTreeMap::new(),
             prompt_ends: BTreeSet::new(),
             queues: BTreeMap::new(),
+            by_packet: BTreeMap::new(),
             free: Vec::with_capacity(room),
             capacity,
             flows: Flows::default(),
@@ -321,6 +325,7 @@ impl Legs {
         self.cold[at].undo = None;
         self.mixes.remove(&slot);
         self.queues.remove(&slot);
+        self.by_packet.remove(&slot);
         self.cold[at].ice = None;
         self.cold[at].dtls = None;
         self.free.push(slot);

@@ -18,7 +18,7 @@ use crate::forward::SourcePacket;
 use crate::leg::egress::Hearing;
 use crate::leg::formats::payload_type_for;
 use crate::leg::{Slot, SourceSlot};
-use crate::media::{Frames, Repeat};
+use crate::media::{Codec, Frames, Repeat};
 use crate::shard::Shard;
 use crate::time::MonoTime;
 
@@ -35,6 +35,8 @@ pub(crate) struct Player {
     rounds_left: u32,
     index: u32,
     payload_type: PayloadType,
+    /// Frames of a packet, if as many lie one after the other.
+    per_packet: u32,
     ssrc: Ssrc,
     sequence: SequenceNumber,
     timestamp: RtpTimestamp,
@@ -57,11 +59,11 @@ impl Player {
         plays.then(|| MonoTime::from_nanos(self.due.as_nanos().saturating_sub(played)))
     }
 
-    /// Goes on to the next frame; `false` when the last one has been played.
-    fn advance(&mut self) -> bool {
-        self.due = self.due.after(self.frames.ptime());
-        self.timestamp = self.timestamp.wrapping_add(self.frames.frame_ts_units());
-        self.index += 1;
+    /// Goes on by so many frames, to the end of a round at most; `false` when the last one has been played.
+    fn advance(&mut self, frames: u32) -> bool {
+        self.due = self.due.after(self.frames.ptime() * frames);
+        self.timestamp = self.timestamp.wrapping_add(self.frames.frame_ts_units() * frames);
+        self.index += frames;
         if self.index < self.frames.count() {
             return true;
         }
@@ -98,6 +100,12 @@ const fn rounds(repeat: Repeat) -> u32 {
     }
 }
 
+/// Frames of a packet for a party of these formats.
+fn per_packet(frames: &Frames, codecs: &[Codec]) -> u32 {
+    let codec = codecs.iter().find(|codec| frames.are_in(codec));
+    frames.per_packet(codec.map_or(0, |codec| codec.sending.ptime_ms()))
+}
+
 impl Shard {
     /// Makes a player the source of a leg, that goes on where it would be if it had begun at `since`. `false` if the leg has no format for the frames (any more), and is silent.
     #[must_use]
@@ -110,7 +118,9 @@ impl Shard {
         now: MonoTime,
     ) -> bool {
         let at = sink as usize;
-        let Some(payload_type) = payload_type_for(&frames, &self.legs.cold[at].codecs) else { return false };
+        let codecs = &self.legs.cold[at].codecs;
+        let Some(payload_type) = payload_type_for(&frames, codecs) else { return false };
+        let per_packet = per_packet(&frames, codecs);
         let egress = &mut self.legs.egress[at];
         // One frame after the last packet: the listener hears no break. At once, if that is past or never was.
         let due = if egress.ssrc().is_some() { egress.last_sent_at.after(frames.ptime()).max(now) } else { now };
@@ -124,6 +134,7 @@ impl Shard {
             rounds_left: rounds(repeat),
             index: (played % u64::from(frame_count)) as u32,
             payload_type,
+            per_packet,
             ssrc: Ssrc(self.rng.next_u32()),
             sequence: SequenceNumber(self.rng.next_u32() as u16),
             timestamp: RtpTimestamp(self.rng.next_u32()),
@@ -184,6 +195,7 @@ impl Shard {
             // The leg's codecs may have been replaced while it waited.
             let Some(payload_type) = payload_type_for(&frames, codecs) else { continue };
             (player.index, player.rounds_left, player.payload_type) = (0, rounds(repeat), payload_type);
+            player.per_packet = per_packet(&frames, codecs);
             (player.frames, player.repeat) = (frames, repeat);
             return true;
         }
@@ -213,9 +225,9 @@ impl Shard {
             goes_on = player.leave_out(late_frames) || self.go_on_with_next(sink, &mut player);
         }
         if goes_on {
-            self.send_frame(sink, &player, now);
+            let frames = self.send_frames(sink, &player, now);
             player.sequence = player.sequence.wrapping_add(1);
-            goes_on = player.advance() || self.go_on_with_next(sink, &mut player);
+            goes_on = player.advance(frames) || self.go_on_with_next(sink, &mut player);
         }
         if goes_on {
             self.wheel.insert(sink, player.due.max(now));
@@ -226,8 +238,9 @@ impl Shard {
         }
     }
 
-    fn send_frame(&mut self, sink: Slot, player: &Player, now: MonoTime) {
-        let payload = player.frames.payload(player.index);
+    /// Sends a packet; gives how many frames it has.
+    fn send_frames(&mut self, sink: Slot, player: &Player, now: MonoTime) -> u32 {
+        let (payload, frames) = player.frames.payload_of(player.index, player.per_packet);
         let packet = SourcePacket {
             header: RtpHeader {
                 marker: false,
@@ -241,6 +254,7 @@ impl Shard {
             is_telephone_event: false,
             clock_rate: Some(player.frames.clock_rate()),
             leg: None,
+            is_made: false,
             now,
         };
         if let Ok((header, hop, seal)) = self.pass_to(sink, &packet) {
@@ -250,6 +264,7 @@ impl Shard {
                 header_len + payload.len()
             });
         }
+        frames
     }
 
     /// The prompt is over: whoever waited for that goes on; else the leg falls silent.

@@ -57,7 +57,9 @@ impl Shard {
                 shard.legs.descend(slot);
                 shard.legs.cold[slot as usize].tapped = *tapped;
             }),
-            Command::SetOverheard { leg, by } => self.with_leg(*leg, |shard, slot| shard.set_overheard(slot, *by)),
+            Command::SetOverheard { leg, by, listening } => {
+                self.with_leg(*leg, |shard, slot| shard.set_overheard(slot, *by, *listening));
+            }
             Command::SetDoor { leg, into } => {
                 let into = into.and_then(|into| self.legs.slot(into));
                 self.with_leg(*leg, |shard, slot| shard.legs.set_door(slot, into));

@@ -1,5 +1,6 @@
 //! The cut-over contract, rule by rule: what each party receives, and what is told about it.
 
+mod by_packet;
 mod continuity;
 mod directions;
 mod doors;

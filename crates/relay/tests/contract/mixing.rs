@@ -49,7 +49,7 @@ fn handed_out(world: &mut World) -> HandedOut {
         match one {
             Given::Mix(mixing) => all.mixes.push(mixing),
             Given::End(id) => all.ended.push(id),
-            Given::Overhear(Overhearing { leg, formats, by }) => {
+            Given::Overhear(Overhearing { leg, formats, by, .. }) => {
                 assert_eq!(formats.is_empty(), !by.any());
                 all.overhearing.push((leg, by));
             }

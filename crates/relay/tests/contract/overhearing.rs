@@ -3,7 +3,7 @@
 use patchcord_relay::Verdict;
 use patchcord_relay::command::Command;
 use patchcord_relay::ids::LegId;
-use patchcord_relay::overhearing::{Detecting, Ears, Overhearing};
+use patchcord_relay::overhearing::{Detecting, Ears, Listening, Overhearing};
 use patchcord_relay::verdict::DropReason;
 use patchcord_srtp::Suite;
 
@@ -11,16 +11,15 @@ use crate::support::wire::{Stream, assert_continuous};
 use crate::support::{Given, World, dropped, set_codecs, spec};
 
 const RECORDED: Ears = Ears { mixer: false, recorder: true, detector: None };
-const DETECTED: Ears =
-    Ears { mixer: false, recorder: false, detector: Some(Detecting { answer_timeout_ms: 3500, answers: 1 }) };
+const DETECTED: Ears = Ears { mixer: false, recorder: false, detector: Some(Detecting { answers: 1 }) };
 
 fn overheard(leg: u64, by: Ears) -> Command {
-    Command::SetOverheard { leg: LegId(leg), by }
+    Command::SetOverheard { leg: LegId(leg), by, listening: None }
 }
 
 fn told(leg: u64, by: Ears) -> Given {
     let formats = if by.any() { spec(leg).codecs } else { Vec::new() };
-    Given::Overhear(Overhearing { leg: LegId(leg), formats, by })
+    Given::Overhear(Overhearing { leg: LegId(leg), formats, by, listening: None })
 }
 
 #[test]
@@ -46,6 +45,38 @@ fn what_a_party_sends_is_given_as_it_came_and_its_listener_notices_nothing() {
     let heard = world.rtp(1);
     assert_eq!(heard.len(), 7);
     assert_continuous(&heard);
+}
+
+#[test]
+fn how_a_detector_listens_is_passed_on_once() {
+    let mut world = World::with_legs([1]);
+    let listening = Listening {
+        answer_timeout_ms: 3500,
+        audible_dbfs: -50,
+        hang_over_ms: 240,
+        silence_ms: 2000,
+        greeting_max_ms: 3000,
+        listening_ms: 700,
+    };
+    let command = |by, listening| Command::SetOverheard { leg: LegId(1), by, listening };
+    let told_of = |by: Ears, listening| match told(1, by) {
+        Given::Overhear(overhearing) => Given::Overhear(Overhearing { listening, ..overhearing }),
+        other => other,
+    };
+    world.must(&[command(DETECTED, Some(listening))]);
+    world.must(&[command(DETECTED, None)]);
+    world.must(&[command(DETECTED, Some(listening))]);
+    let both = Ears { recorder: true, ..DETECTED };
+    world.must(&[command(both, None)]);
+    world.must(&[command(RECORDED, Some(listening))]);
+    let given: Vec<_> = world.given.drain(..).collect();
+    let expected = [
+        told_of(DETECTED, Some(listening)),
+        told_of(DETECTED, Some(listening)),
+        told_of(both, None),
+        told_of(RECORDED, None),
+    ];
+    assert_eq!(given, expected);
 }
 
 #[test]

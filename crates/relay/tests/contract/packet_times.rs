@@ -2,12 +2,13 @@
 
 use patchcord_relay::Verdict;
 use patchcord_relay::command::{Command, EgressMode, Trigger};
+use patchcord_relay::event::Event;
 use patchcord_relay::ids::LegId;
-use patchcord_relay::media::{Codec, Sending};
+use patchcord_relay::media::{Codec, Repeat, Sending};
 use patchcord_relay::transcoding::Transcoding;
 
 use crate::support::wire::{Stream, assert_continuous, origins};
-use crate::support::{Given, World, add, codec, leg, spec};
+use crate::support::{Given, World, add, clip_of, codec, leg, play, spec};
 
 /// Legs 1 to 3 have PCMU and can be encoded for.
 fn world() -> World {
@@ -96,4 +97,39 @@ fn the_way_between_packets_of_different_lengths_neither_overlaps_nor_stands_stil
     let steps: Vec<u32> = heard.windows(2).map(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp)).collect();
     assert_eq!(steps, [320, 320, 320, 320, 160, 160, 160]);
     assert_eq!(heard.iter().position(|packet| packet.marker), Some(4), "the first of the new source");
+}
+
+#[test]
+fn a_prompt_comes_in_packets_as_the_party_asks_for_where_frames_can_be_joined() {
+    for (encoding, ptime_ms, lens) in [
+        ("PCMU", 0, vec![23, 23, 23, 23, 23]),
+        ("PCMU", 10, vec![23, 23, 23, 23, 23]),
+        ("PCMU", 50, vec![46, 46, 23]),
+        ("PCMU", 60, vec![69, 46]),
+        ("PCMU", 200, vec![69, 46]),
+        ("opus", 40, vec![23, 23, 23, 23, 23]),
+    ] {
+        let clock_rate = if encoding == "opus" { 48_000 } else { 8000 };
+        let channels = if encoding == "opus" { 2 } else { 1 };
+        let mut world = World::new();
+        let mut spec = spec(1);
+        let sending = Sending::default().with_ptime(ptime_ms);
+        spec.codecs = vec![Codec { sending, channels, ..codec(0, encoding, clock_rate) }];
+        world.must(&[add(spec)]);
+        let prompt = play(clip_of(1, 5, encoding, clock_rate, 20), Repeat::Times(2));
+        world.cut(Trigger::Immediate, &[(1, prompt)]);
+        world.pass(400);
+        let heard = world.rtp(1);
+        assert_continuous(&heard);
+        let twice: Vec<_> = lens.iter().chain(&lens).copied().collect();
+        let said: Vec<_> = heard.iter().map(|packet| packet.bytes.len() - 12).collect();
+        assert_eq!(said, twice, "{encoding} at {ptime_ms}");
+        for pair in heard.windows(2) {
+            let frames = (pair[0].bytes.len() as u32 - 12) / 23;
+            assert_eq!(pair[1].timestamp.wrapping_sub(pair[0].timestamp), frames * clock_rate / 50);
+            let apart = pair[1].at.nanos_since(pair[0].at);
+            assert!(apart.abs_diff(u64::from(frames) * 20_000_000) < 3_000_000, "{apart} ns");
+        }
+        assert!(world.events().iter().any(|event| matches!(event, Event::PlayFinished { .. })));
+    }
 }

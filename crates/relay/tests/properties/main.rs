@@ -8,20 +8,22 @@ mod steps;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::collections::BTreeMap;
 use std::env;
 
 use patchcord_relay::Verdict;
 use patchcord_relay::command::{Command, LegSpec, Source};
 use patchcord_relay::event::Event;
-use patchcord_relay::ids::LegId;
+use patchcord_relay::ids::{LegId, MadeId};
 use patchcord_relay::snapshot::SourceSnapshot;
+use patchcord_relay::transcoding::Transcoding;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
 use model::{Hears, Model};
-use steps::{LEGS, Step, steps};
-use support::wire::Stream;
-use support::{World, party};
+use steps::{LEGS, Step, can_transcode, steps};
+use support::wire::{self, Stream};
+use support::{Given, World, party};
 
 /// Worlds have an offload where a test gives them one.
 const OFFLOADED: bool = false;
@@ -63,12 +65,16 @@ struct Run {
     model: Model,
     /// One for each leg that has ever been, by its number.
     streams: Vec<Stream>,
+    /// By listener: the latest name, what becomes of what, and the next sequence number.
+    made: BTreeMap<u32, (MadeId, Transcoding, u16)>,
 }
 
 impl Run {
     fn new() -> Self {
         let streams = (0..=LEGS).map(Stream::of).collect();
-        Self { world: World::with_room(CAPACITY, 7), model: Model::new(CAPACITY as usize), streams }
+        let mut world = World::with_room(CAPACITY, 7);
+        world.shard.set_transcoder(can_transcode);
+        Self { world, model: Model::new(CAPACITY as usize), streams, made: BTreeMap::new() }
     }
 
     fn step(&mut self, step: &Step) {
@@ -78,7 +84,7 @@ impl Run {
                 let commands: Vec<_> = wishes.iter().map(|wish| wish.command(now)).collect();
                 self.batch(&commands);
             }
-            Step::Speak(leg) => self.speak(*leg),
+            Step::Speak(leg, format) => self.speak(*leg, *format),
             Step::Pass(ms) => {
                 self.world.pass(*ms);
                 self.follow_events();
@@ -86,6 +92,42 @@ impl Run {
             }
         }
         self.compare();
+    }
+
+    /// Does what whoever transcodes does; says whether a packet was handed out.
+    fn transcode(&mut self) -> bool {
+        let mut is_given = false;
+        for given in core::mem::take(&mut self.world.given) {
+            match given {
+                Given::Transcode(begun) => {
+                    let listener = begun.id.listener();
+                    let former = self.made.insert(listener, (begun.id, begun, 0));
+                    assert!(former.is_none(), "{former:?} has not ended");
+                }
+                Given::End(id) => {
+                    let ended = self.made.remove(&id.listener()).expect("it has begun");
+                    assert_eq!(ended.0, id, "it ends under its latest name");
+                }
+                Given::Packet(id, packet) => {
+                    is_given = true;
+                    let (name, begun, sequence) = self.made.get_mut(&id.listener()).expect("it has begun");
+                    assert!(id == *name || id.is_later_than(*name), "{id:?} is older than {name:?}");
+                    *name = id;
+                    let mut header = patchcord_rtp::RtpHeader::read(&packet).expect("RTP");
+                    if !begun.from.iter().any(|codec| codec.payload_type == header.payload_type && can_transcode(codec))
+                    {
+                        continue;
+                    }
+                    let into = begun.to.iter().find(|codec| can_transcode(codec)).expect("else it has not begun");
+                    header.payload_type = into.payload_type;
+                    header.ssrc.0 = begun.seed as u32;
+                    (header.sequence.0, *sequence) = (*sequence, sequence.wrapping_add(1));
+                    self.world.made(id, &wire::packet(&header, &packet[12..]));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        is_given
     }
 
     fn batch(&mut self, commands: &[Command]) {
@@ -126,17 +168,18 @@ impl Run {
         }
     }
 
-    /// A leg's party says one packet in the first format of its list.
-    fn speak(&mut self, leg: u64) {
+    /// A leg's party says one packet in a format of its list.
+    fn speak(&mut self, leg: u64, format: usize) {
         self.world.pass(20);
         self.follow_events();
-        let Some(payload_type) = self.model.speaks(leg) else { return };
+        let Some(payload_type) = self.model.speaks(leg, format) else { return };
         let stream = &mut self.streams[leg as usize];
         stream.payload_type = payload_type;
         let packet = stream.packet();
         let from = self.model.address(leg);
         let verdict = self.world.deliver(leg, patchcord_relay::ids::Component::Rtp, from, &packet);
-        let fires = self.model.fires_on(leg);
+        let is_given = self.transcode();
+        let fires = self.model.fires_on(leg, format);
         let events = self.world.events();
         let switched =
             events.iter().find_map(|event| if let Event::Switched { id } = event { Some(id.0) } else { None });
@@ -144,7 +187,7 @@ impl Run {
         if let Some(id) = fires {
             self.model.fire(id);
         }
-        let listeners = self.model.listeners(leg);
+        let listeners = self.model.listeners(leg, format);
         for id in 1..=LEGS {
             let heard = self
                 .world
@@ -153,8 +196,13 @@ impl Run {
                 .filter(|heard| heard.payload.is_some_and(|payload| u64::from(payload.origin) == leg))
                 .count();
             assert_eq!(heard, usize::from(listeners.contains(&id)), "leg {id} hears leg {leg}, which says {verdict:?}");
+            if heard > 0 {
+                let is_transcoded = self.world.leg(id).transcoded;
+                assert_eq!(is_transcoded, self.model.is_transcoded(id, leg, format), "leg {id} hears leg {leg}");
+            }
         }
-        assert_eq!(listeners.is_empty(), matches!(verdict, Verdict::Dropped(_)), "{verdict:?}");
+        // What cannot be decoded is handed out all the same: whoever transcodes counts what is lost.
+        assert_eq!(listeners.is_empty() && !is_given, matches!(verdict, Verdict::Dropped(_)), "{verdict:?}");
     }
 
     /// What time has brought about must have been due.
@@ -175,6 +223,7 @@ impl Run {
     }
 
     fn compare(&mut self) {
+        assert!(!self.transcode(), "packets come by speaking");
         self.world.assert_balanced();
         assert_eq!(self.world.shard.worker().legs as usize, self.model.legs().count());
         for id in 0..=LEGS {
@@ -205,21 +254,21 @@ fn model_and_relay_agree_on_a_whole_transfer() {
     let transfer = [
         batch(vec![Wish::Add { leg: 1, codecs: 0, remote: 1 }, Wish::Add { leg: 2, codecs: 0, remote: 2 }]),
         batch(vec![cut(1, steps::When::Now, &[(1, What::Leg(2)), (2, What::Leg(1))])]),
-        Step::Speak(1),
-        Step::Speak(2),
+        Step::Speak(1, 0),
+        Step::Speak(2, 0),
         batch(vec![Wish::Add { leg: 3, codecs: 0, remote: 3 }]),
         batch(vec![cut(2, steps::When::Spoken(3), &[(1, What::Leg(3)), (3, What::Leg(1)), (2, What::Hold)])]),
         Step::Pass(100),
-        Step::Speak(3),
-        Step::Speak(1),
+        Step::Speak(3, 0),
+        Step::Speak(1, 0),
         batch(vec![Wish::Rollback { id: 2, by: 3 }]),
-        Step::Speak(2),
+        Step::Speak(2, 0),
         batch(vec![Wish::Remove { leg: 3 }]),
     ];
     for step in &transfer {
         run.step(step);
     }
-    assert_eq!(run.model.listeners(2), [1]);
+    assert_eq!(run.model.listeners(2, 0), [1]);
     assert!(matches!(What::Hold.source(), Source::Player { .. }));
     assert_eq!(party(1), run.model.address(1));
 }

@@ -10,6 +10,8 @@ use patchcord_relay::command::{
 use patchcord_relay::media::{Codec, Direction, Frames, Repeat};
 use patchcord_relay::time::MonoTime;
 
+use crate::steps::can_transcode;
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Hears {
     Silence,
@@ -97,33 +99,34 @@ impl Model {
         self.legs[&leg].address
     }
 
-    /// The payload type in which a leg's party speaks; `None` if there is no such leg, or nothing that it can say.
-    pub(crate) fn speaks(&self, leg: u64) -> Option<u8> {
+    /// The payload type of a format of a leg's party; `None` if there is no such leg, or nothing that it can say.
+    pub(crate) fn speaks(&self, leg: u64, format: usize) -> Option<u8> {
         let leg = self.legs.get(&leg)?;
         if leg.codecs.is_empty() {
             return Some(0);
         }
-        leg.spoken().map(|codec| codec.payload_type.get())
+        leg.spoken(format).map(|codec| codec.payload_type.get())
     }
 
     /// The cut-over that a packet of this leg triggers.
-    pub(crate) fn fires_on(&self, speaker: u64) -> Option<u64> {
+    pub(crate) fn fires_on(&self, speaker: u64, format: usize) -> Option<u64> {
         if !self.may_be_heard(speaker) {
             return None;
         }
         let waits = |waiting: &Waiting| matches!(waiting.trigger, Trigger::OnFirstPacket { leg } if leg.0 == speaker);
         let (&id, waiting) = self.waiting.iter().find(|(_, waiting)| waits(waiting))?;
-        let joins = |(sink, hears): &(u64, Hears)| *hears == Hears::Leg(speaker) && self.can_hear(*sink, speaker);
+        let joins =
+            |(sink, hears): &(u64, Hears)| *hears == Hears::Leg(speaker) && self.can_hear(*sink, speaker, format);
         waiting.changes.iter().any(joins).then_some(id)
     }
 
     /// Who hears a packet of this leg.
-    pub(crate) fn listeners(&self, speaker: u64) -> Vec<u64> {
+    pub(crate) fn listeners(&self, speaker: u64, format: usize) -> Vec<u64> {
         if !self.may_be_heard(speaker) {
             return Vec::new();
         }
         let hears = |(_, leg): &(&u64, &Leg)| leg.hears == Hears::Leg(speaker);
-        self.legs.iter().filter(hears).map(|(&id, _)| id).filter(|&id| self.can_hear(id, speaker)).collect()
+        self.legs.iter().filter(hears).map(|(&id, _)| id).filter(|&id| self.can_hear(id, speaker, format)).collect()
     }
 
     pub(crate) fn fire(&mut self, id: u64) {
@@ -362,7 +365,8 @@ impl Model {
                 let source = &self.legs.get(source).ok_or(vec!["UnknownLeg"])?.codecs;
                 let carries = |codec: &&Codec| !codec.is_telephone_event();
                 let shared = |codec: &Codec| sink.iter().any(|other| other.same_format(codec));
-                source.is_empty() || sink.is_empty() || source.iter().filter(carries).any(shared)
+                let is_transcoded = source.iter().any(can_transcode) && sink.iter().any(can_transcode);
+                source.is_empty() || sink.is_empty() || is_transcoded || source.iter().filter(carries).any(shared)
             }
             // All clips are PCMU, which has a number even where there is no list.
             Hears::Player { .. } => sink.is_empty() || sink.iter().any(|codec| *codec.encoding == *"PCMU"),
@@ -424,14 +428,37 @@ impl Model {
         self.legs.get(&speaker).is_some_and(|leg| leg.direction.party_sends() && !leg.muted)
     }
 
-    /// Whether a listener may receive, and has a number for what the speaker speaks.
-    fn can_hear(&self, sink: u64, speaker: u64) -> bool {
-        let (sink, speaker) = (&self.legs[&sink], &self.legs[&speaker]);
-        let known = match speaker.spoken() {
-            Some(spoken) => sink.codecs.is_empty() || sink.codecs.iter().any(|codec| codec.same_format(spoken)),
+    /// Whether a listener may receive, and has what the speaker speaks, or can have it transcoded.
+    fn can_hear(&self, sink: u64, speaker: u64, format: usize) -> bool {
+        let known = match self.legs[&speaker].spoken(format) {
+            Some(spoken) if self.is_transcoded(sink, speaker, format) => can_transcode(spoken),
+            Some(spoken) => self.has(sink, spoken),
             None => true,
         };
-        sink.direction.party_receives() && known
+        self.legs[&sink].direction.party_receives() && known
+    }
+
+    fn has(&self, sink: u64, spoken: &Codec) -> bool {
+        let codecs = &self.legs[&sink].codecs;
+        codecs.is_empty() || codecs.iter().any(|codec| codec.same_format(spoken))
+    }
+
+    /// Whether a listener hears a format of a speaker transcoded, if it hears it.
+    pub(crate) fn is_transcoded(&self, sink: u64, speaker: u64, format: usize) -> bool {
+        let (from, to) = (&self.legs[&speaker].codecs, &self.legs[&sink].codecs);
+        let (Some(first), Some(into)) =
+            (from.iter().find(|one| can_transcode(one)), to.iter().find(|one| can_transcode(one)))
+        else {
+            return false;
+        };
+        let mut media = from.iter().filter(|codec| !codec.is_telephone_event());
+        if !media.clone().any(|codec| self.has(sink, codec)) {
+            return true;
+        }
+        let ms = |codec: &Codec| if codec.sending.ptime_ms() == 0 { 20 } else { codec.sending.ptime_ms() };
+        let is_cut_anew = into.sending.is_exact() && ms(first) != ms(into) && media.all(can_transcode);
+        is_cut_anew
+            || self.legs[&speaker].spoken(format).is_some_and(|spoken| can_transcode(spoken) && !self.has(sink, spoken))
     }
 
     fn leg(&mut self, leg: u64) -> Judged<&mut Leg> {
@@ -440,9 +467,10 @@ impl Model {
 }
 
 impl Leg {
-    /// The first format of its list that is more than key presses.
-    fn spoken(&self) -> Option<&Codec> {
-        self.codecs.iter().find(|codec| !codec.is_telephone_event())
+    /// A format of its list that is more than key presses.
+    fn spoken(&self, format: usize) -> Option<&Codec> {
+        let media: Vec<_> = self.codecs.iter().filter(|codec| !codec.is_telephone_event()).collect();
+        media.get(format % media.len().max(1)).copied()
     }
 }
 

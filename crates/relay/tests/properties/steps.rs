@@ -2,7 +2,7 @@
 
 use patchcord_relay::command::{Command, LegSpec, RelatchGate, Source, Trigger};
 use patchcord_relay::ids::{CutOverId, LegId};
-use patchcord_relay::media::{Codec, Direction, Repeat};
+use patchcord_relay::media::{Codec, Direction, Repeat, Sending};
 use patchcord_relay::time::MonoTime;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -13,25 +13,38 @@ use crate::support::{MS, add, clip, codec, cut_over, leg, party, play, spec};
 pub(crate) const LEGS: u64 = 6;
 const CUT_OVERS: u64 = 12;
 
-/// Codec lists by number: they share a format, or none, or everything, or give a number another meaning.
-pub(crate) const LISTS: [&[(u8, &str)]; 6] = [
+/// Codec lists by number: they share a format, or none, or some, or everything, or give a number another meaning.
+pub(crate) const LISTS: [&[(u8, &str)]; 8] = [
     &[(0, "PCMU"), (101, "telephone-event")],
     &[(8, "PCMA"), (101, "telephone-event")],
     &[(96, "PCMU"), (8, "PCMA")],
     &[],
     &[(101, "telephone-event")],
     &[(0, "PCMA")],
+    &[(8, "PCMA"), (18, "G729"), (0, "PCMU")],
+    &[(18, "G729")],
 ];
 
+/// Lists whose parties are to be sent packets of so many milliseconds and no others.
+pub(crate) const EXACT: [(usize, u8); 3] = [(1, 20), (2, 40), (5, 60)];
+
 pub(crate) fn list(number: usize) -> Vec<Codec> {
-    LISTS[number].iter().map(|&(number, encoding)| codec(number, encoding, 8000)).collect()
+    let exact = EXACT.iter().find(|(list, _)| *list == number);
+    let sending = exact.map_or(Sending::default(), |&(_, ms)| Sending::default().with_ptime(ms).exactly());
+    let codecs = LISTS[number].iter().map(|&(number, encoding)| codec(number, encoding, 8000));
+    codecs.map(|codec| Codec { sending, ..codec }).collect()
+}
+
+/// What is transcoded here.
+pub(crate) fn can_transcode(codec: &Codec) -> bool {
+    codec.encoding.starts_with("PCM")
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Batch(Vec<Wish>),
-    /// The party of a leg says one packet.
-    Speak(u64),
+    /// The party of a leg says one packet, in one of its formats: by number, which starts over at the end of its list.
+    Speak(u64, usize),
     /// Milliseconds pass.
     Pass(u64),
 }
@@ -127,7 +140,7 @@ pub(crate) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         4 => vec(wish(), 1..=1).prop_map(Step::Batch),
         2 => vec(wish(), 2..=4).prop_map(Step::Batch),
         1 => (1..=LEGS).prop_map(|leg| Step::Batch(vec![Wish::EndPlay { leg }])),
-        3 => (1..=LEGS).prop_map(Step::Speak),
+        3 => (1..=LEGS, 0..3_usize).prop_map(|(leg, format)| Step::Speak(leg, format)),
         1 => prop_oneof![0..50_u64, 50..400_u64].prop_map(Step::Pass),
     ];
     // Each run begins with some legs in it; the rest is chance.

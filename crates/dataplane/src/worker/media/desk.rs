@@ -9,7 +9,7 @@ use patchcord_relay::detection::{Detection, What};
 use patchcord_relay::ids::{LegId, MadeId};
 use patchcord_relay::media::{Codec, Frames, Repeat};
 use patchcord_relay::mixing::Mixing;
-use patchcord_relay::overhearing::Detecting;
+use patchcord_relay::overhearing::{Detecting, Listening};
 use patchcord_relay::overlay::Begun;
 use patchcord_relay::time::MonoTime;
 use patchcord_relay::transcoding::Transcoding;
@@ -25,10 +25,11 @@ pub(super) type Tell<'a> = dyn FnMut(LegId, Noticed) + 'a;
 
 /// Who works on what the thread is given.
 pub(super) struct Desk {
-    transcoders: BTreeMap<MadeId, Transcoder>,
+    /// By listener, each under its latest name.
+    transcoders: BTreeMap<u32, (MadeId, Transcoder)>,
     mixer: Mixer<LegId, MadeId>,
-    /// Legs of which it is found out what they say.
-    detecting: BTreeMap<LegId, Detecting>,
+    /// Legs of which it is found out what they say, and how they are listened to.
+    detecting: BTreeMap<LegId, (Detecting, detect::Settings)>,
     /// When the mixer is due; `None`: it has nothing to do.
     pub(super) tick_at: Option<MonoTime>,
 }
@@ -39,24 +40,23 @@ impl Desk {
     }
 
     /// Formats may have changed, or who else overhears the leg: what has been heard so far is forgotten only if the detector is another.
-    fn detect(&mut self, leg: LegId, detecting: Option<Detecting>) {
-        let before = match detecting {
-            Some(detecting) => self.detecting.insert(leg, detecting),
-            None => self.detecting.remove(&leg),
+    fn detect(&mut self, leg: LegId, detecting: Option<Detecting>, listening: Option<Listening>) {
+        let before = self.detecting.remove(&leg);
+        let Some(now) = detecting else {
+            if before.is_some() {
+                self.mixer.detect(leg, None);
+            }
+            return;
         };
-        match (before, detecting) {
-            (Some(before), Some(now)) if before.answer_timeout_ms == now.answer_timeout_ms => {
+        let settings = listening.map(settings_of).or(before.map(|(_, settings)| settings)).unwrap_or_default();
+        self.detecting.insert(leg, (now, settings));
+        match before {
+            Some((before, same)) if same == settings => {
                 if before.answers != now.answers {
                     self.mixer.answered(leg);
                 }
             }
-            (_, Some(Detecting { answer_timeout_ms, .. })) => {
-                let settings =
-                    detect::Settings { answer_timeout_ms: answer_timeout_ms.into(), ..detect::Settings::default() };
-                self.mixer.detect(leg, Some(&settings));
-            }
-            (Some(_), None) => self.mixer.detect(leg, None),
-            (None, None) => {}
+            _ => self.mixer.detect(leg, Some(&settings)),
         }
     }
 
@@ -64,7 +64,7 @@ impl Desk {
         match news {
             News::Transcode(Transcoding { id, from, to, seed }) => {
                 match Transcoder::new(&formats(&from), &formats(&to), seed) {
-                    Ok(transcoder) => drop(self.transcoders.insert(id, transcoder)),
+                    Ok(transcoder) => drop(self.transcoders.insert(id.listener(), (id, transcoder))),
                     Err(error) => tracing::error!(%error, "a party is not heard"),
                 }
             }
@@ -82,14 +82,15 @@ impl Desk {
             }
             News::Overhear(overhearing) if needs_codecs(&overhearing) => {
                 self.mixer.set_voice(overhearing.leg, &formats(&overhearing.formats));
-                self.detect(overhearing.leg, overhearing.by.detector);
+                self.detect(overhearing.leg, overhearing.by.detector, overhearing.listening);
             }
             News::Overhear(overhearing) => {
                 self.mixer.remove_voice(overhearing.leg);
                 self.detecting.remove(&overhearing.leg);
             }
             News::End(id) => {
-                self.transcoders.remove(&id);
+                // News come in order: there is no later one than this.
+                self.transcoders.remove(&id.listener());
                 self.mixer.end(id);
             }
         }
@@ -98,7 +99,12 @@ impl Desk {
     pub(super) fn take(&mut self, whose: Whose, bytes: &[u8], put: &mut Put<'_>, tell: &mut Tell<'_>) {
         match whose {
             Whose::Source(id) => {
-                if let Some(transcoder) = self.transcoders.get_mut(&id) {
+                let Some((known, transcoder)) = self.transcoders.get_mut(&id.listener()) else { return };
+                if id.is_later_than(*known) {
+                    *known = id;
+                    transcoder.resume();
+                }
+                if id == *known {
                     transcoder.push(bytes, &mut |header, payload| put(id, header, payload));
                 }
             }
@@ -124,6 +130,18 @@ impl Desk {
             due = due.after(TICK);
         }
         self.tick_at = Some(due);
+    }
+}
+
+/// In the detector's words.
+fn settings_of(listening: Listening) -> detect::Settings {
+    detect::Settings {
+        audible_dbfs: listening.audible_dbfs.into(),
+        hang_over_ms: listening.hang_over_ms.into(),
+        silence_ms: listening.silence_ms,
+        answer_timeout_ms: listening.answer_timeout_ms.into(),
+        greeting_max_ms: listening.greeting_max_ms.into(),
+        listening_ms: listening.listening_ms.into(),
     }
 }
 

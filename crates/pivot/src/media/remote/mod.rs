@@ -21,7 +21,7 @@ use patchcord_control::api::{
     CallCreated, CallEvent, CallMerged, CallState, CommandAnswer, CommandRequest, CutOverEvent, EventKind, MergeCall,
     TransferEvent,
 };
-use patchcord_control::{ApiError, ErrorCode};
+use patchcord_control::{ApiError, ErrorCode, Watch};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{broadcast, oneshot, watch};
@@ -82,6 +82,8 @@ struct Known {
     is_over: bool,
     /// Receipts that were told, by cut-over and party.
     told: BTreeSet<(u64, Arc<str>)>,
+    /// When it was told last who has answered, by party.
+    answered: BTreeMap<Arc<str>, u64>,
 }
 
 impl fmt::Debug for Remote {
@@ -176,7 +178,7 @@ impl Inner {
         }
     }
 
-    /// Looks up what was missed: calls that are gone are told to be deleted, receipts are told late, and what was left is deleted.
+    /// Looks up what was missed: calls that are gone are told to be deleted, receipts and who has answered are told late, and what was left is deleted.
     async fn catch_up(&self) -> Result<(), ApiError> {
         let known: Vec<_> = self.calls().iter().map(|(name, known)| (name.clone(), known.is_over)).collect();
         for (call, is_over) in known {
@@ -202,7 +204,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Tells it to whoever listens, a receipt once.
+    /// Tells it to whoever listens, a receipt and who has answered once.
     fn happened(&self, event: CallEvent) {
         match (&event.kind, &event.party) {
             // Another pivot's.
@@ -217,6 +219,13 @@ impl Inner {
                     }
                 }
             }
+            (EventKind::Detected { sound, .. }, Some(party)) if sound.is_answer() => {
+                if let Some(known) = self.calls().get_mut(&*event.call)
+                    && known.answered.insert(Arc::clone(party), event.at_us) == Some(event.at_us)
+                {
+                    return;
+                }
+            }
             _ => {}
         }
         // Nobody may listen.
@@ -224,7 +233,7 @@ impl Inner {
     }
 }
 
-/// The receipts of a call as events.
+/// The receipts of a call, and who has answered, as events.
 fn missed(state: &CallState) -> Vec<CallEvent> {
     let receipts = state.cut_overs.iter().flat_map(|cut_over| cut_over.receipts.iter().map(move |of| (cut_over, of)));
     let event = receipts.map(|(cut_over, receipt)| CallEvent {
@@ -238,7 +247,16 @@ fn missed(state: &CallState) -> Vec<CallEvent> {
             receipt: receipt.into(),
         }),
     });
-    event.collect()
+    let answered = state.legs.iter().filter_map(|leg| {
+        let answered = leg.answered.as_ref()?;
+        Some(CallEvent {
+            at_us: answered.at_us,
+            call: Arc::clone(&state.call),
+            party: Some(Arc::clone(&leg.party)),
+            kind: answered.into(),
+        })
+    });
+    answered.chain(event).collect()
 }
 
 /// The path of a call, whatever its name (RFC 3986 2.1).
@@ -283,6 +301,10 @@ impl Relay for Remote {
 
     fn delete<'a>(&'a self, call: &'a str) -> Pending<'a, Result<Arc<CallState>, ApiError>> {
         Box::pin(self.inner.delete(call))
+    }
+
+    fn packets<'a>(&'a self, _call: &'a str) -> Pending<'a, Result<Option<Watch>, ApiError>> {
+        Box::pin(core::future::ready(Ok(None)))
     }
 
     fn events(&self) -> broadcast::Receiver<Arc<CallEvent>> {
