@@ -11,11 +11,10 @@ impl Task {
     pub(super) fn transfer_stands(&self, record: TransferRecord) {
         let key = TransferKey { call: self.number, transfer: record.id };
         let event = told(self.shared.book.name_of(key), &record);
-        let report = self.shared.reports.as_ref().map(|_| record.clone());
         if self.shared.book.transfer(&self.name, self.number, record) {
             self.shared.relay.announce(&self.name, event);
-            if let (Some(reports), Some(record)) = (&self.shared.reports, report) {
-                reports.tell(&self.shared.book, key, &self.name, &record);
+            if let Some(reports) = &self.shared.reports {
+                reports.tell(&self.shared.book, key);
             }
         }
     }

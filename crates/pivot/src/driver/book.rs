@@ -94,17 +94,6 @@ impl Book {
         }
     }
 
-    /// How long ago time began for what is kept.
-    pub(super) fn now(&self) -> Duration {
-        self.started.elapsed()
-    }
-
-    /// A time of a record, milliseconds since 1970.
-    pub(super) fn at(&self, time: Duration) -> u64 {
-        let since = (SystemTime::now() - self.started.elapsed() + time).duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    }
-
     /// The id of a call's record: this process's own name, and the number of the call.
     #[must_use]
     pub fn id_of(&self, number: u64) -> String {

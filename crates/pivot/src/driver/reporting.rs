@@ -1,6 +1,6 @@
 //! How transfers end, told a webhook: reports wait in a queue of their own, one after another, so that no call waits for whoever is told.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::TransferKey;
-use super::book::Book;
-use crate::call::record::TransferRecord;
+use super::book::{Book, Kept};
+use crate::call::record::{TransferRecord, TransferState};
 use crate::call::route::Rule;
 use crate::http::code_of;
 use crate::webhook::{About, Counts, Fault, Reporter};
@@ -30,6 +30,8 @@ pub(super) struct Reports {
     waiting: Arc<AtomicUsize>,
     counts: Arc<Counts>,
     all_states: bool,
+    /// Reports so far.
+    begun: AtomicU64,
 }
 
 /// A report on its way.
@@ -46,7 +48,7 @@ struct Report<'a> {
     event: &'static str,
     transfer: &'a str,
     call: &'a str,
-    call_record: String,
+    call_record: &'a str,
     state: &'static str,
     is_over: bool,
     code: &'static str,
@@ -75,21 +77,25 @@ impl Reports {
         let waiting = Arc::<AtomicUsize>::default();
         let all_states = reporter.settings().states;
         let task = tokio::spawn(deliver(reporter, letters, Arc::clone(&waiting), Arc::clone(&counts)));
-        (Self { queue, waiting, counts, all_states }, task)
+        (Self { queue, waiting, counts, all_states, begun: AtomicU64::new(0) }, task)
     }
 
     /// Has it told how a transfer stands, if that is wanted. Never waits.
-    pub(super) fn tell(&self, book: &Book, key: TransferKey, call: &str, record: &TransferRecord) {
+    pub(super) fn tell(&self, book: &Book, key: TransferKey) {
+        let kept = book.get(key.call);
+        let Some((kept, record)) = kept.as_ref().and_then(|kept| Some((kept, kept.transfers.get(&key.transfer)?)))
+        else {
+            return;
+        };
         if !self.all_states && !record.state.is_over() {
             return;
         }
-        let transfer = book.name_of(key);
-        // A transfer is in no state twice at one time.
-        let id =
-            format!("{transfer}-{}-{}", record.state.as_str(), book.at(record.ended.unwrap_or_else(|| book.now())));
-        let body = Report::new(&id, &transfer, call, book, key, record);
+        let (transfer, call_record) = (book.name_of(key), book.id_of(key.call));
+        // A transfer may be in one state twice.
+        let id = format!("{transfer}-{}-{}", record.state.as_str(), self.begun.fetch_add(1, Ordering::Relaxed));
+        let report = Report::new(&id, &transfer, &call_record, kept, record);
         // A record has nothing that JSON has not.
-        let Ok(body) = serde_json::to_string(&body) else { return };
+        let Ok(body) = serde_json::to_string(&report) else { return };
         self.waiting.fetch_add(1, Ordering::Relaxed);
         if self.queue.try_send(Letter { id, body, since: Instant::now() }).is_err() {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -104,25 +110,17 @@ impl Reports {
 }
 
 impl<'a> Report<'a> {
-    fn new(
-        id: &'a str,
-        transfer: &'a str,
-        call: &'a str,
-        book: &Book,
-        key: TransferKey,
-        record: &'a TransferRecord,
-    ) -> Self {
+    fn new(id: &'a str, transfer: &'a str, call_record: &'a str, kept: &'a Kept, record: &'a TransferRecord) -> Self {
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let failure = record.failures.last().filter(|_| record.state.is_over());
-        let is_done = code_of(record) == "transferred";
-        let failure = failure.filter(|_| !is_done);
+        let is_done = record.state == TransferState::Done;
+        let failure = record.failures.last().filter(|_| record.state.is_over() && !is_done);
         let of_transferee = record.receipts.iter().find(|receipt| receipt.party == record.transferee);
         Self {
             id,
             event: "transfer",
             transfer,
-            call,
-            call_record: book.id_of(key.call),
+            call: &kept.name,
+            call_record,
             state: record.state.as_str(),
             is_over: record.state.is_over(),
             code: code_of(record),
@@ -136,9 +134,9 @@ impl<'a> Report<'a> {
             sip_status: failure.map(|failure| failure.status.code).or_else(|| is_done.then_some(200)),
             sip_phrase: failure.map(|failure| &*failure.status.phrase).or_else(|| is_done.then_some("OK")),
             explanation: record.explain().map(|explanation| explanation.sentence.into()),
-            began_ms: book.at(record.began),
-            connected_ms: record.connected.map(|at| book.at(at)),
-            ended_ms: record.ended.map(|at| book.at(at)),
+            began_ms: kept.at(record.began),
+            connected_ms: record.connected.map(|at| kept.at(at)),
+            ended_ms: record.ended.map(|at| kept.at(at)),
             duration_ms: record.ended.map(|ended| ms(ended.saturating_sub(record.began))),
             waited_ms: ms(record.waited),
             gap_us: of_transferee.and_then(|receipt| receipt.gap_us),

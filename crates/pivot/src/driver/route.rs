@@ -30,7 +30,7 @@ pub struct Route {
     pub by: Arc<str>,
     /// From the telephone network, or to it: whose trunk dials the numbers that the call is transferred to, and what it is billed as.
     pub direction: Direction,
-    /// Who is asked whom to call. Without an answer it is `to`, whatever this says about that.
+    /// Who is asked whom to call. Without an answer that is `to`: its `on_fail` has no effect.
     pub webhook: Option<webhook::Settings>,
 }
 

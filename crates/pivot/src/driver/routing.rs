@@ -42,17 +42,14 @@ impl Settings {
         route: &Route,
         chosen: Option<Chosen>,
     ) -> Result<Plan, Unroutable> {
-        let none = |what| move || Unroutable::new(404, what);
-        let callee = self.trunks.get(&route.by).ok_or_else(none("its route's trunk is not there"))?;
+        let nowhere = || Unroutable::new(404, "its route has no trunk that it goes by, or no `to`");
+        let callee = self.trunks.get(&route.by).ok_or_else(nowhere)?;
         let uri = match &chosen {
             Some(Chosen { target, .. }) => judged(target, route, &caller.trunk, &callee.trunk).map_err(|rule| {
                 let why = format!("the rule {} forbids {target}", rule.as_str()).into();
                 Unroutable { status: rule.status(), why }
             })?,
-            None => {
-                let to = route.to.as_ref().ok_or_else(none("its route has no `to`"))?;
-                to.for_call(incoming, &caller.trunk.emergency)?
-            }
+            None => route.to.as_ref().ok_or_else(nowhere)?.for_call(incoming, &caller.trunk.emergency)?,
         };
         let (shown, chosen_headers, ring) =
             chosen.map_or_else(Default::default, |chosen| (chosen.shown, chosen.headers, chosen.ring));
