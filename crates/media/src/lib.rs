@@ -10,6 +10,7 @@
 //!         SSRC      filled     rate is shared                             the source's time
 //!             \-> telephone-event, comfort noise: renumbered, scaled -------^
 //!              \-> telephone-event that the listener does not know: tones --^
+//!                  tones of a source that knows none, whose listener does: events
 //! ```
 //!
 //! A [`Mixer`] is driven by a tick of 20 ms: parties have clocks of their own, so that what each sends goes through a jitter buffer
@@ -38,7 +39,9 @@ mod pressing;
 mod prompt;
 mod random;
 mod sounding;
+mod telling;
 mod timeline;
+mod toned;
 mod transcoder;
 mod voice;
 mod window;
