@@ -10,8 +10,9 @@
 //!         SSRC      filled     rate is shared                             the source's time
 //!             \-> telephone-event, comfort noise: renumbered, scaled -------^
 //!              \-> telephone-event that the listener does not know: tones --^
-//!                  tones of a source that knows none, whose listener does: events
 //! ```
+//!
+//! Tones of keys, of a source that has no telephone-event, are made such for a listener that has it.
 //!
 //! A [`Mixer`] is driven by a tick of 20 ms: parties have clocks of their own, so that what each sends goes through a jitter buffer
 //! first. It is decoded once, however many hear it.
