@@ -214,3 +214,26 @@ fn a_source_that_has_events_is_not_listened_to() {
     let heard = Heard::of(&mut transcoder, &packets);
     assert_eq!((heard.of_number(EVENT).count(), tones(&heard, PCMA)), (0, 1), "it is heard as it is");
 }
+
+#[test]
+fn what_is_heard_of_a_tone_before_it_is_known_is_too_short_for_a_key() {
+    // ITU-T Q.24: 23 ms are none.
+    const NO_KEY: usize = 23 * 8;
+    let said = speech(8000);
+    let mut longest = 0;
+    for (before, offset) in [false, true].into_iter().flat_map(|before| (0..160).step_by(5).map(move |at| (before, at)))
+    {
+        let begun = 800 + offset;
+        // A steady tone lies below what is said, and nothing else is in the key.
+        let mut samples = if before { said[4000..4000 + begun].to_vec() } else { vec![0; begun] };
+        samples.extend(dtmf::samples(digit('8'), -10.0, 150, 8000));
+        samples.resize(samples.len().next_multiple_of(160) + 800, 0);
+        let packets = Source::new(PCMU, 8000).say_all(&samples, 20);
+        let heard = Heard::of(&mut transcoder(&[PCMU], &[PCMA, EVENT]), &packets);
+        assert_eq!(told(&heard, EVENT).len(), 1, "{before} {offset}");
+        let audio = heard.audio(PCMA, 8000);
+        let leaked = audio[begun..begun + 1200].iter().rposition(|sample| sample.abs() > 100).map_or(0, |at| at + 1);
+        longest = longest.max(leaked);
+    }
+    assert!(longest < NO_KEY, "{longest} samples");
+}
