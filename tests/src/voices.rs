@@ -42,8 +42,21 @@ pub fn audio(stream: &RtpStream) -> Audio {
 /// If there is something else in it.
 #[must_use]
 pub fn heard_by(endpoint: &Endpoint) -> Audio {
+    heard_beside(endpoint, None)
+}
+
+/// The same of an endpoint that gets key presses beside it, which are left out.
+///
+/// # Panics
+/// If there is something else in it.
+#[must_use]
+pub fn heard_beside_keys(endpoint: &Endpoint, events: PayloadType) -> Audio {
+    heard_beside(endpoint, Some(events))
+}
+
+fn heard_beside(endpoint: &Endpoint, other: Option<PayloadType>) -> Audio {
     let recording = endpoint.recording();
-    let packets: Vec<_> = recording.rtp().collect();
+    let packets: Vec<_> = recording.rtp().filter(|(header, _)| Some(header.payload_type) != other).collect();
     for (header, _) in &packets {
         assert_eq!((header.payload_type, header.ssrc), (PayloadType::default(), packets[0].0.ssrc), "{header:?}");
     }

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use patchcord_codec::analysis::rms_dbfs;
+use patchcord_codec::{Law, dtmf};
 use patchcord_lab::endpoint::{Endpoint, EndpointOptions, Endpoints, Playback};
 use patchcord_lab::stream::RtpStream;
-use patchcord_rtp::{RtpHeader, TelephoneEvent};
+use patchcord_rtp::{PayloadType, RtpHeader, TelephoneEvent};
 use patchcord_tests::stage::{address, number_of, numbered_stream};
 use patchcord_tests::{Client, PATIENCE, Relay, eventually, in_a_namespace, voices};
 use serde_json::{Value, json};
@@ -18,9 +19,12 @@ const EVENTS: u8 = 101;
 
 /// Gives call `c1` a party that takes telephone-events.
 fn join(client: &Client, endpoints: &Endpoints, party: &str) -> Endpoint {
+    join_with(client, endpoints, party, &json!(["PCMU", format!("{EVENTS} telephone-event/8000")]))
+}
+
+fn join_with(client: &Client, endpoints: &Endpoints, party: &str, codecs: &Value) -> Endpoint {
     let local = ([127, 0, 0, 1], 0).into();
     let endpoint = endpoints.add(party, local, EndpointOptions::default()).unwrap();
-    let codecs = json!(["PCMU", format!("{EVENTS} telephone-event/8000")]);
     let remote = endpoint.local_addr().to_string();
     let create = json!({"command": "leg-create", "party": party, "remote": remote, "codecs": codecs});
     endpoint.set_remote(address(&client.command("c1", create)[0], "local"));
@@ -200,4 +204,76 @@ fn a_silent_party_is_heard_as_the_noise_that_it_tells_of() {
         let level = rms_dbfs(&heard[from..]);
         ((-31.5..-28.5).contains(&level)).then_some(())
     });
+}
+
+/// Keys as a telephone without events sends them: in its audio, 80 ms each and as much silence, behind a second of speech.
+fn pressed_in_the_audio(keys: &str) -> RtpStream {
+    let mut stream = voice("transferee", 50 + 8 * keys.len());
+    let tones = keys.chars().flat_map(|key| {
+        let key = dtmf::Digit::from_char(key).unwrap();
+        dtmf::samples(key, -10.0, 80, 8000).chain(core::iter::repeat_n(0, 640)).collect::<Vec<i16>>()
+    });
+    let payload: Vec<u8> = tones.map(|sample| Law::Mu.encode_sample(sample)).collect();
+    for (packet, payload) in stream.packets[50..].iter_mut().zip(payload.chunks_exact(160)) {
+        packet.bytes[12..].copy_from_slice(payload);
+    }
+    stream
+}
+
+#[test]
+fn a_telephone_without_events_and_an_agent_that_knows_nothing_else_understand_each_others_keys() {
+    let relay = Relay::start(&["--workers", "1"]);
+    let client = relay.client();
+    client.create_call("c1");
+    let endpoints = Endpoints::start().unwrap();
+    let events =
+        json!({"payload_type": EVENTS, "encoding": "telephone-event", "clock_rate": 8000, "convert_tones": true});
+    let agent = join_with(client, &endpoints, "agent", &json!(["PCMU", events]));
+    let telephone = join_with(client, &endpoints, "telephone", &json!(["PCMU"]));
+    client.command("c1", json!({"command": "bridge", "a": "agent", "b": "telephone"}));
+    let explained = relay.ask(&["explain", "c1"]);
+    assert!(explained.contains("hears telephone, transcoded: packets or key presses are converted"), "{explained}");
+    telephone.play(Arc::new(pressed_in_the_audio("1470*#")), Playback::default()).unwrap();
+    telephone.wait_until_played(PATIENCE).unwrap();
+    eventually("all keys as events", || (keys(&heard(&agent)) == "1470*#").then_some(()));
+    assert_eq!(tones_heard_by(&agent), "", "none is heard a second time, as a tone");
+    assert!(rms_dbfs(&audio_heard_by(&agent)[..8000]) > -40.0, "what was said before is heard");
+    // The other way: events, which nobody but the relay can make anything of.
+    let mut presses = voice("agent", 50);
+    for (number, packet) in presses.packets[20..].chunks_mut(10).enumerate() {
+        for (at, packet) in packet.iter_mut().take(8).enumerate() {
+            let duration = (160 * (at + 1)).min(800) as u16;
+            let event = TelephoneEvent { event: number as u8 + 7, end: at >= 5, volume: 10, duration };
+            packet.bytes.truncate(12);
+            packet.bytes[1] = EVENTS | if at == 0 { 0x80 } else { 0 };
+            // All of one key have its timestamp.
+            let timestamp = (3200 + number as u32 * 1600).to_be_bytes();
+            packet.bytes[4..8].copy_from_slice(&timestamp);
+            packet.bytes.resize(16, 0);
+            event.write((&mut packet.bytes[12..16]).try_into().unwrap());
+        }
+    }
+    let first = u32::from_be_bytes(presses.packets[0].bytes[4..8].try_into().unwrap());
+    for packet in presses.packets.iter_mut().filter(|packet| packet.bytes[1] & 0x7f == EVENTS) {
+        let at = u32::from_be_bytes(packet.bytes[4..8].try_into().unwrap());
+        packet.bytes[4..8].copy_from_slice(&first.wrapping_add(at).to_be_bytes());
+    }
+    agent.play(Arc::new(presses), Playback::default()).unwrap();
+    agent.wait_until_played(PATIENCE).unwrap();
+    eventually("all keys as tones", || (tones_heard_by(&telephone) == "789").then_some(()));
+}
+
+fn audio_heard_by(endpoint: &Endpoint) -> Vec<i16> {
+    voices::heard_beside_keys(endpoint, PayloadType::new(EVENTS).unwrap()).samples
+}
+
+/// Keys in the audio that a party got.
+fn tones_heard_by(endpoint: &Endpoint) -> String {
+    let mut events = Vec::new();
+    dtmf::Detector::new(8000).unwrap().process(&audio_heard_by(endpoint), &mut events);
+    let begun = events.iter().filter_map(|event| match event {
+        dtmf::Event::Began(heard) => Some(heard.digit.as_char()),
+        dtmf::Event::Ended(_) => None,
+    });
+    begun.collect()
 }

@@ -6,6 +6,7 @@ use patchcord_rtp::{RtpHeader, RtpTimestamp};
 use crate::intake::{Intake, encoder_rate};
 use crate::outlet::Emit;
 use crate::timeline::Timeline;
+use crate::toned::Toned;
 use crate::{CannotTranscode, Transcoder};
 
 /// The longest gap that is filled, in milliseconds. Nothing that is made up is heard for as long.
@@ -85,6 +86,7 @@ impl Transcoder {
         if header.marker {
             self.outlet.begin_talkspurt();
         }
+        let from = self.outlet.samples().len();
         match self.intake.decode(payload, self.outlet.samples()) {
             Ok(units) => self.hear(units),
             Err(_) => {
@@ -93,7 +95,7 @@ impl Transcoder {
                 self.missing = 1;
             }
         }
-        self.outlet.send(emit);
+        self.send_audio(from, emit);
     }
 
     /// The source's audio before this does not matter any more: another SSRC, other numbers, another clock.
@@ -128,6 +130,9 @@ impl Transcoder {
 
     /// A talkspurt has ended: nothing that waits is left to be joined to what comes later.
     pub(crate) fn finish(&mut self, emit: &mut Emit<'_>) {
+        if let Some(toned) = &mut self.toned {
+            toned.finish(&mut self.outlet, emit);
+        }
         let missing = self.outlet.missing();
         if missing > 0 {
             let units = self.from().clock_rate() as usize * missing / self.outlet.sample_rate() as usize;
@@ -145,9 +150,10 @@ impl Transcoder {
         let recovered = u64::from(self.missing > 0 && next.is_some_and(|next| self.intake.has_fec(next)));
         self.counts.recovered += recovered;
         self.counts.concealed += self.missing - recovered;
+        let from = self.outlet.samples().len();
         let filled = self.intake.conceal(units, next, self.outlet.samples());
         self.hear(filled);
-        self.outlet.send(emit);
+        self.send_audio(from, emit);
     }
 
     pub(crate) fn pause(&mut self, timestamp: RtpTimestamp, emit: &mut Emit<'_>) {
@@ -166,6 +172,7 @@ impl Transcoder {
         if rate != self.outlet.sample_rate() {
             self.finish(emit);
             self.outlet.set_sample_rate(rate)?;
+            self.toned = Toned::new(&self.from, self.events, rate);
         }
         self.intake = intake;
         Ok(())

@@ -7,7 +7,7 @@ pub struct Counts {
     pub packets_in: u64,
     /// Everything that was made: audio, events and comfort noise.
     pub packets_out: u64,
-    /// Telephone-event packets among those that were made.
+    /// Telephone-event packets of the source that were passed on.
     pub events_out: u64,
     /// Packets of the source that did not come, or too late.
     pub lost: u64,
@@ -25,6 +25,8 @@ pub struct Counts {
     pub unknown: u64,
     /// Keys of events that were made tones.
     pub keys_sounded: u64,
+    /// Keys in the audio that were made events.
+    pub keys_told: u64,
     /// Events that are no keys, and comfort noise, that the listener has no format for.
     pub untranslated: u64,
     /// Times that the source began anew: with another SSRC, other sequence numbers, other timestamps or another clock.

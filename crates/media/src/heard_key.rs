@@ -1,14 +1,11 @@
 //! A key that a listener of a mix hears: as an event if it knows these, else as a tone. Nothing else is heard meanwhile.
 
 use patchcord_codec::dtmf::Tone;
-use patchcord_rtp::TelephoneEvent;
 
 use crate::outlet::{Emit, Outlet};
 use crate::pressing::{Press, TICK_MS};
+use crate::telling::Telling;
 use crate::transcoder::Named;
-
-/// RFC 4733 2.5.1.4: the end is sent three times.
-const END_PACKETS: usize = 3;
 
 /// A key on its way to a listener.
 #[derive(Debug)]
@@ -21,30 +18,15 @@ pub(crate) struct HeardKey<V> {
 
 #[derive(Debug)]
 enum Signal {
-    Event(Told),
+    Event(Telling),
     Tone(Tone),
-}
-
-#[derive(Debug)]
-struct Told {
-    named: Named,
-    event: TelephoneEvent,
-    /// Where it went down; that of the present segment (RFC 4733 2.5.1.3).
-    place: i64,
-    /// Units of the segments before, and all units that were told, of the event's clock.
-    former: u64,
-    units: u64,
-    is_first: bool,
 }
 
 impl<V> HeardKey<V> {
     /// It goes down in the next tick, as an event that is `named` if the listener knows these.
     pub(crate) fn new(voice: V, press: &Press, named: Option<Named>, outlet: &Outlet) -> Self {
-        let event = TelephoneEvent { event: press.digit.event(), end: false, volume: press.volume, duration: 0 };
         let signal = match named {
-            Some(named) => {
-                Signal::Event(Told { named, event, place: outlet.end(), former: 0, units: 0, is_first: true })
-            }
+            Some(named) => Signal::Event(Telling::new(press.digit, press.volume, named, outlet.end())),
             None => Signal::Tone(Tone::new(press.digit, -f64::from(press.volume), outlet.sample_rate())),
         };
         Self { voice, number: press.number, signal }
@@ -85,32 +67,6 @@ impl<V> HeardKey<V> {
                     *sample = sample.saturating_add(faded);
                 }
             }
-        }
-    }
-}
-
-impl Told {
-    /// Tells that it has been down for so long, or longer if that was told before.
-    fn tell(&mut self, ms: u32, end: bool, outlet: &mut Outlet, emit: &mut Emit<'_>) {
-        let clock_rate = u64::from(self.named.clock_rate);
-        let audio_clock_rate = u64::from(outlet.codec().clock_rate());
-        let audio_units = |units: u64| i64::try_from(units * audio_clock_rate / clock_rate.max(1)).unwrap_or(0);
-        self.units = self.units.max(u64::from(ms) * clock_rate / 1000);
-        let mut send = |told: &mut Self, duration: u16, end: bool| {
-            let mut payload = [0; TelephoneEvent::LEN];
-            TelephoneEvent { duration, end, ..told.event }.write(&mut payload);
-            let marker = core::mem::take(&mut told.is_first);
-            let units = audio_units(duration.into());
-            outlet.send_mark(marker, told.named.payload_type, told.place, units, &payload, emit);
-        };
-        while self.units - self.former > u64::from(u16::MAX) {
-            send(self, u16::MAX, false);
-            self.former += u64::from(u16::MAX);
-            self.place += audio_units(u16::MAX.into());
-        }
-        let duration = (self.units - self.former) as u16;
-        for _ in 0..if end { END_PACKETS } else { 1 } {
-            send(self, duration, end);
         }
     }
 }

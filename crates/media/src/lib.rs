@@ -12,6 +12,8 @@
 //!              \-> telephone-event that the listener does not know: tones --^
 //! ```
 //!
+//! Tones of keys, of a source that has no telephone-event, are made such for a listener that has it.
+//!
 //! A [`Mixer`] is driven by a tick of 20 ms: parties have clocks of their own, so that what each sends goes through a jitter buffer
 //! first. It is decoded once, however many hear it.
 //!
@@ -38,7 +40,9 @@ mod pressing;
 mod prompt;
 mod random;
 mod sounding;
+mod telling;
 mod timeline;
+mod toned;
 mod transcoder;
 mod voice;
 mod window;

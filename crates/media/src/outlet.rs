@@ -35,6 +35,8 @@ pub(crate) struct Outlet {
     place: i64,
     /// Where the latest event or comfort noise begins, and where it ends as far as is known.
     mark: (i64, i64),
+    /// Audio from this place on is not sent, if there is one.
+    muted: Option<i64>,
     /// The next packet of audio begins a talkspurt (RFC 3551 4.1).
     begins_talkspurt: bool,
     /// Nothing has been sent since the listener was sent other packets.
@@ -62,6 +64,7 @@ impl Outlet {
             frame: samples_in(packet_ms, sample_rate),
             place: 0,
             mark: (0, 0),
+            muted: None,
             begins_talkspurt: true,
             resumed: false,
             payload: Vec::new(),
@@ -141,6 +144,21 @@ impl Outlet {
         self.origin = timestamp.wrapping_add((place as u32).wrapping_neg());
     }
 
+    /// The last `len` samples, as many of them as wait, and all that follow are not heard. A packet with others goes out with silence in
+    /// their place. Gives the place behind that one.
+    pub(crate) fn mute(&mut self, len: usize) -> i64 {
+        let heard = self.waiting.len().saturating_sub(len);
+        self.waiting[heard..].fill(0);
+        let place = self.place + self.units(heard.next_multiple_of(self.frame));
+        self.muted = Some(place);
+        place
+    }
+
+    /// What is appended from here on is heard again.
+    pub(crate) const fn unmute(&mut self) {
+        self.muted = None;
+    }
+
     /// Where samples are appended.
     pub(crate) const fn samples(&mut self) -> &mut Vec<i16> {
         &mut self.waiting
@@ -156,8 +174,9 @@ impl Outlet {
         let mut sent = 0;
         while let Some(frame) = self.waiting.get(sent..sent + self.frame) {
             self.payload.clear();
+            let is_muted = self.muted.is_some_and(|from| self.place >= from);
             // Its packet times are legal for every codec, so that only libopus itself could fail; then nothing is sent, as in silence.
-            let encoded = self.encoder.encode(frame, &mut self.payload);
+            let encoded = if is_muted { Ok(()) } else { self.encoder.encode(frame, &mut self.payload) };
             sent += self.frame;
             if encoded.is_ok() && !self.payload.is_empty() {
                 let marker = core::mem::take(&mut self.begins_talkspurt);

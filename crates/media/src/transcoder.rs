@@ -9,6 +9,7 @@ use crate::outlet::{Emit, Outlet};
 use crate::presses::Presses;
 use crate::sounding::Sounding;
 use crate::timeline::Timeline;
+use crate::toned::Toned;
 use crate::window::{Place, Window};
 use crate::{CannotTranscode, Counts};
 
@@ -23,7 +24,7 @@ const TELEPHONE_CLOCK_RATE: u32 = 8000;
 /// taken for lost. Once it has seen the longest packet it allocates nothing, unless the source begins anew or changes its codec.
 #[derive(Debug)]
 pub struct Transcoder {
-    from: Box<[Format]>,
+    pub(crate) from: Box<[Format]>,
     /// The listener's events and comfort noise.
     pub(crate) events: Option<Named>,
     pub(crate) comfort_noise: Option<PayloadType>,
@@ -39,6 +40,8 @@ pub struct Transcoder {
     /// Keys of a source whose listener knows no events.
     pub(crate) presses: Presses,
     pub(crate) sounding: Option<Sounding>,
+    /// Tones of a source that knows no events, whose listener does.
+    pub(crate) toned: Option<Box<Toned>>,
     pub(crate) outlet: Outlet,
     pub(crate) counts: Counts,
 }
@@ -73,9 +76,10 @@ impl Transcoder {
         let outlet = Outlet::new(format, codec, encoder_rate(&source, &codec), seed)?;
         let intake = Intake::new(source, outlet.sample_rate())?;
         let noise = Meaning::ComfortNoise { clock_rate: codec.clock_rate() };
+        let events = Named::events(to, codec.clock_rate());
         Ok(Self {
             from: from.into(),
-            events: Named::events(to, codec.clock_rate()),
+            events,
             comfort_noise: to.iter().find(|format| format.meaning == noise).map(|format| format.payload_type),
             ssrc: None,
             window: Window::new(),
@@ -85,6 +89,7 @@ impl Transcoder {
             event: None,
             presses: Presses::default(),
             sounding: None,
+            toned: Toned::new(from, events, outlet.sample_rate()),
             outlet,
             counts: Counts::default(),
         })
@@ -147,6 +152,9 @@ impl Transcoder {
     pub fn resume(&mut self) {
         while let Some(packet) = self.window.take_any() {
             self.window.give_back(packet);
+        }
+        if let Some(toned) = &mut self.toned {
+            toned.drop_key(&mut self.outlet);
         }
         self.outlet.resume();
         self.renew_intake();

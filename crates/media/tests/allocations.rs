@@ -7,6 +7,7 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use patchcord_codec::dtmf::{self, Digit};
 use patchcord_media::{Mixer, Prompt, TICK};
 use support::{Announcement, EVENT, EVENT_48, G722, L16, OPUS, OPUS_FEC, PCMA, PCMU, Source, format, packet, speech};
 
@@ -89,6 +90,28 @@ fn a_warm_transcoder_allocates_nothing() {
         );
         assert_eq!(counts.restarts, 0);
     }
+}
+
+#[test]
+fn whoever_listens_for_tones_allocates_nothing() {
+    let mut source = Source::new(PCMU, 8000);
+    let mut samples = Vec::new();
+    for said in speech(8000).chunks_exact(1600).take(20) {
+        samples.extend(said);
+        samples.extend(dtmf::samples(Digit::from_char('5').expect("a key"), -10.0, 100, 8000));
+        samples.extend([0; 800]);
+    }
+    let packets = source.say_all(&samples, 20);
+    let mut transcoder = support::transcoder(&[PCMU], &[PCMA, EVENT]);
+    let mut made = 0;
+    let mut run = |packets: &[Vec<u8>]| {
+        packets.iter().for_each(|packet| transcoder.push(packet, &mut |_, payload| made += payload.len()));
+    };
+    run(&packets[..packets.len() / 2]);
+    let before = CALLS.get();
+    run(&packets[packets.len() / 2..]);
+    assert_eq!(CALLS.get() - before, 0);
+    assert_eq!((transcoder.counts().keys_told, made > 0), (20, true));
 }
 
 #[test]

@@ -27,7 +27,8 @@ impl Sending {
         Self { ptime_ms, ..self }
     }
 
-    /// What the party's source sends in other packets than the party is to be sent is encoded anew, even if the two share the format.
+    /// What the party's source sends in other packets than the party is to be sent is encoded anew, even if the two share the format. Of
+    /// `telephone-event`: with a party that has none keys are converted between events and tones, even if the two share a format.
     #[must_use]
     pub const fn exactly(self) -> Self {
         Self { is_exact: true, ..self }

@@ -62,7 +62,10 @@ impl Shard {
         let Some(can) = self.transcodable else { return false };
         // A translator has no stream of its own into which packets could be made.
         let possible = mode != EgressMode::Transparent && from.iter().any(can) && to.iter().any(can);
-        possible && (!share_a_format(from, to) || must_repack(from, to, can))
+        let must_convert = must_repack(from, to, can) || must_convert_keys(from, to);
+        // Where something that cannot be encoded may come, all is relayed.
+        let can_convert = || from.iter().filter(|codec| codec.carries_media()).all(can);
+        possible && (!share_a_format(from, to) || must_convert && can_convert())
     }
 
     /// As [`Shard::must_transcode`], of two legs as they are.
@@ -165,10 +168,15 @@ impl Shard {
     }
 }
 
-/// Whether a leg is to be sent other packets than its source sends, though they share a format. Where something that cannot be encoded may
-/// come, all is relayed.
+/// Whether a leg is to be sent other packets than its source sends, though they share a format.
 fn must_repack(from: &[Codec], to: &[Codec], can: Transcodable) -> bool {
     let first = |codecs: &[Codec]| codecs.iter().find(|codec| can(codec)).map(|codec| codec.sending);
-    let (Some(source), Some(sink)) = (first(from), first(to)) else { return false };
-    sink.repacks(source) && from.iter().filter(|codec| codec.carries_media()).all(can)
+    matches!((first(from), first(to)), (Some(source), Some(sink)) if sink.repacks(source))
+}
+
+/// Whether keys are to be converted between events and tones, though two legs share a format: one of them knows events, and the other
+/// does not.
+fn must_convert_keys(from: &[Codec], to: &[Codec]) -> bool {
+    let events = |codecs: &[Codec]| codecs.iter().find(|codec| codec.is_telephone_event()).map(|codec| codec.sending);
+    matches!((events(from), events(to)), (Some(known), None) | (None, Some(known)) if known.is_exact())
 }

@@ -12,6 +12,9 @@ use crate::wait::PATIENCE;
 /// How long silence is listened to before it counts as silence: ten packet times.
 const SILENCE: Duration = Duration::from_millis(200);
 
+/// Its payload type of events.
+const EVENT: u8 = 101;
+
 /// A SIP address with media.
 #[derive(Debug)]
 pub struct Phone {
@@ -88,8 +91,8 @@ impl Media {
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
         let port = self.address().port();
         format!(
-            "v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 101\r\n\
-             a=rtpmap:101 telephone-event/8000\r\n{attributes}"
+            "v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 {EVENT}\r\n\
+             a=rtpmap:{EVENT} telephone-event/8000\r\n{attributes}"
         )
     }
 
@@ -98,7 +101,17 @@ impl Media {
     /// # Panics
     /// If the network does not take it.
     pub fn send(&mut self, to: SocketAddr) {
-        let mut packet = [0xff; RTP_HEADER_LEN + 160];
+        let mut payload = [0xff; 160];
+        payload[..4].copy_from_slice(&self.ssrc.to_be_bytes());
+        self.send_audio(to, &payload);
+    }
+
+    /// Sends 20 ms of PCMU there.
+    ///
+    /// # Panics
+    /// If the network does not take it.
+    pub fn send_audio(&mut self, to: SocketAddr, payload: &[u8; 160]) {
+        let mut packet = [0; RTP_HEADER_LEN + 160];
         let header = RtpHeader {
             marker: false,
             payload_type: PayloadType::new(0).expect("below 128"),
@@ -107,7 +120,7 @@ impl Media {
             ssrc: Ssrc(self.ssrc),
         };
         header.build(&mut packet);
-        packet[RTP_HEADER_LEN..RTP_HEADER_LEN + 4].copy_from_slice(&self.ssrc.to_be_bytes());
+        packet[RTP_HEADER_LEN..].copy_from_slice(payload);
         self.sequence = self.sequence.wrapping_add(1);
         self.socket.send_to(&packet, to).expect("the network takes it");
     }
@@ -124,6 +137,24 @@ impl Media {
             }
         }
         panic!("{} hears nothing of {}", self.address(), speaker.address());
+    }
+
+    /// Waits for a whole event (RFC 4733), and gives its number; whatever else comes before is returned to nobody.
+    ///
+    /// # Panics
+    /// If none comes.
+    pub fn must_hear_event(&self) -> u8 {
+        let deadline = Instant::now() + PATIENCE;
+        let mut has_begun = false;
+        while let Some((header, payload)) = self.next(deadline) {
+            let is_event = header.payload_type.get() == EVENT;
+            has_begun |= is_event && header.marker;
+            let [number, end_and_volume, ..] = payload.to_be_bytes();
+            if is_event && has_begun && end_and_volume & 0x80 != 0 {
+                return number;
+            }
+        }
+        panic!("{} hears no event", self.address());
     }
 
     /// Speaks there until the listener hears it: for who does not know when it will be connected.

@@ -8,7 +8,7 @@ mod commanded;
 mod evidence;
 mod evidence_rtp;
 mod failures;
-mod info;
+mod keys;
 mod offers;
 mod page;
 mod records;

@@ -107,6 +107,17 @@ impl Bank {
         self.block_len
     }
 
+    /// Samples of the block that is not whole yet.
+    pub(super) const fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// Forgets what it was given.
+    pub(super) fn cut(&mut self) {
+        self.blocks = [Sums::default(); BLOCKS];
+        (self.sums, self.energy, self.seen) = ([(0.0, 0.0); FILTERS], 0.0, 0);
+    }
+
     /// Takes one sample; at the end of a block, true.
     pub(super) fn take(&mut self, sample: i16) -> bool {
         let x = f32::from(sample);

@@ -34,6 +34,8 @@ const STANDS_OUT: f64 = 3.0;
 /// Windows in a row without the key after which it has ended: 30 ms, between an interruption of 10 that must not and a
 /// pause of 40 that must divide two keys.
 const MISSES_MAX: usize = 6;
+/// Windows in a row with a key, each a block after the one before, after which it would have been accepted.
+const SUSPECTED_MAX: usize = 10;
 /// Blocks whose energies are kept: more than pass before a key is accepted.
 const KEPT: usize = 16;
 
@@ -129,10 +131,29 @@ impl Detector {
         }
     }
 
-    /// The key that is held, if one is.
+    /// The key that is held, if one is, as far as it has been heard.
     #[must_use]
-    pub fn held(&self) -> Option<Digit> {
-        self.run.and_then(|run| run.heard).map(|heard| heard.digit)
+    pub fn held(&self) -> Option<Heard> {
+        self.run.and_then(|run| run.heard)
+    }
+
+    /// Samples that it was given so far, in whose numbers keys begin.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.blocks * self.block_len() + self.bank.seen() as u64
+    }
+
+    /// What comes does not follow from what was: a key that is held has ended.
+    pub fn cut(&mut self) -> Option<Heard> {
+        self.bank.cut();
+        self.energies = [0.0; KEPT];
+        self.run.take().and_then(|run| run.heard)
+    }
+
+    /// Whether what was heard last may be the beginning of a key, of which it is too early to tell: for 50 ms at most.
+    #[must_use]
+    pub fn suspects(&self) -> bool {
+        self.run.is_some_and(|run| run.heard.is_none() && run.hits <= SUSPECTED_MAX)
     }
 
     fn look(&mut self, events: &mut Vec<Event>) {

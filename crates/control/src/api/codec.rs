@@ -49,6 +49,10 @@ pub struct CodecParts {
     /// What comes in other packets is transcoded too, even if the parties share the format.
     #[serde(default, skip_serializing_if = "is_false")]
     pub ptime_exact: bool,
+    /// Of `telephone-event`: with a party that has none, keys are converted, its tones to events for this party and this party's events
+    /// to tones for it; the two are transcoded for that, even if they share a format.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub convert_tones: bool,
     /// Bits a second that the relay encodes Opus with, but never more than the party's `maxaveragebitrate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 6000, maximum = 510_000, example = 16_000)]
@@ -59,8 +63,9 @@ impl CodecParts {
     /// A codec of one channel of which no more is said.
     #[must_use]
     pub const fn new(payload_type: u8, encoding: String, clock_rate: u32) -> Self {
-        let (fmtp, ptime_ms, ptime_exact, bitrate) = (None, None, false, None);
-        Self { payload_type, encoding, clock_rate, channels: 1, fmtp, ptime_ms, ptime_exact, bitrate }
+        let (channels, fmtp, ptime_ms, ptime_exact) = (1, None, None, false);
+        let (convert_tones, bitrate) = (false, None);
+        Self { payload_type, encoding, clock_rate, channels, fmtp, ptime_ms, ptime_exact, convert_tones, bitrate }
     }
 
     /// The same for a party whose SDP has these `a=ptime` and `a=maxptime` (RFC 8866 6.4), in milliseconds.
@@ -196,7 +201,8 @@ fn build(number: u32, encoding: &str, clock_rate: u32, channels: u8, text: &str)
 }
 
 fn sending(parts: &CodecParts) -> Result<Sending, String> {
-    let CodecParts { encoding, ptime_ms, ptime_exact, bitrate, .. } = parts;
+    let CodecParts { encoding, ptime_ms, ptime_exact, convert_tones, bitrate, .. } = parts;
+    let is_events = encoding.eq_ignore_ascii_case("telephone-event");
     let mut sending = Sending::default();
     if let Some(ms) = *ptime_ms {
         let (min, max) = (PTIME_MS.start(), PTIME_MS.end());
@@ -205,7 +211,15 @@ fn sending(parts: &CodecParts) -> Result<Sending, String> {
         }
         sending = sending.with_ptime(ms);
     }
-    if *ptime_exact {
+    if is_events && *ptime_exact {
+        return Err(
+            "codec \"telephone-event\": it has no packets of a length; only audio takes `ptime_exact`".to_owned()
+        );
+    }
+    if *convert_tones && !is_events {
+        return Err(format!("codec {encoding:?}: it has no keys; only telephone-event takes `convert_tones`"));
+    }
+    if *ptime_exact || *convert_tones {
         sending = sending.exactly();
     }
     if let Some(bitrate) = *bitrate {
@@ -285,6 +299,11 @@ mod tests {
             (r#"{"payload_type": 96, "encoding": "", "clock_rate": 8000}"#, "encoding name"),
             (r#"{"payload_type": 96, "encoding": "x", "clock_rate": 8000, "ptime": 20}"#, "unknown field `ptime`"),
             (r#"{"payload_type": 96, "encoding": "x", "clock_rate": 8000, "fmtp": "a\nb"}"#, "control characters"),
+            (r#"{"payload_type": 0, "encoding": "PCMU", "clock_rate": 8000, "convert_tones": true}"#, "has no keys"),
+            (
+                r#"{"payload_type": 101, "encoding": "telephone-event", "clock_rate": 8000, "ptime_exact": true}"#,
+                "only audio",
+            ),
             (r#"{"payload_type": 0, "encoding": "PCMU", "clock_rate": 8000, "ptime_ms": 5}"#, "10 to 60, not 5"),
             (r#"{"payload_type": 0, "encoding": "PCMU", "clock_rate": 8000, "bitrate": 9000}"#, "only opus"),
             (

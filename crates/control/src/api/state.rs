@@ -126,7 +126,7 @@ pub struct LegState {
     /// A party, several that are mixed for it (`agent + target`), `silence`, `hold:NAME`, `play:NAME` or `ringback:COUNTRY`; with
     /// audio over it `agent + play:NAME`.
     pub hears: String,
-    /// Whether it hears that transcoded, for they have no format in common.
+    /// Whether it hears that transcoded: they have no format in common, or packets or key presses are converted.
     pub transcoded: bool,
     /// The number of the cut-over that it waits for.
     pub pending: Option<u64>,

@@ -572,7 +572,8 @@ fn specs(codecs: &[Codec]) -> Vec<CodecSpec> {
             channels: codec.channels,
             fmtp: codec.fmtp.as_deref().map(str::to_owned),
             ptime_ms: Some(codec.sending.ptime_ms()).filter(|&ms| ms != 0),
-            ptime_exact: codec.sending.is_exact(),
+            ptime_exact: codec.carries_media() && codec.sending.is_exact(),
+            convert_tones: codec.is_telephone_event() && codec.sending.is_exact(),
             bitrate: codec.sending.bitrate(),
         })
     };

@@ -191,6 +191,9 @@ async fn each_word_does_what_it_says() {
             ["96 101", "96 101 97"],
             false,
         ),
+        ("0 8", vec![("transcode", "telephone-event")], "0 8 96", "0 101", "0", ["0", "0 101"], true),
+        ("0 8", vec![("transcode", "telephone-event")], "0 8 96", "8", "8", ["0 8", "8 0 96"], false),
+        ("0 8 101", vec![("transcode", "telephone-event")], "0 8 101", "8", "8 101", ["8 101", "8"], true),
     ] {
         let relay = transcoding();
         let proxy = Proxy::new(&relay, at_once());

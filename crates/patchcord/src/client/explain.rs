@@ -139,7 +139,7 @@ fn hears(call: &Call, leg: &Leg) -> String {
             format!("monitors {}, who does not hear it, until `patchcord unmonitor`", leg.hears)
         }
         _ if leg.hears.contains(" + ") => format!("hears {}, mixed", leg.hears),
-        _ if leg.transcoded => format!("hears {}, transcoded: they have no format in common", leg.hears),
+        _ if leg.transcoded => format!("hears {}, transcoded: {}", leg.hears, why_transcoded(call, leg)),
         _ => format!("hears {}", leg.hears),
     };
     let source = match &leg.whisperer {
@@ -154,6 +154,18 @@ fn hears(call: &Call, leg: &Leg) -> String {
         }
         None => source,
     }
+}
+
+/// Why a party hears another one, whom it `hears`, transcoded.
+fn why_transcoded(call: &Call, leg: &Leg) -> &'static str {
+    // Behind the number.
+    let formats = |codecs: &[String]| -> Vec<String> {
+        let formats = codecs.iter().filter_map(|codec| codec.split_once(' ')).map(|(_, format)| format.to_lowercase());
+        formats.filter(|format| !format.starts_with("telephone-event") && !format.starts_with("cn/")).collect()
+    };
+    let heard = call.legs.iter().find(|other| other.party == leg.hears).map(|other| formats(&other.codecs));
+    let shares = heard.is_some_and(|heard| formats(&leg.codecs).iter().any(|format| heard.contains(format)));
+    if shares { "packets or key presses are converted for one of them" } else { "they have no format in common" }
 }
 
 fn latch(leg: &Leg) -> String {

@@ -29,8 +29,8 @@ const FILE_LEN_MAX: u64 = (64 << 20) + 1;
 /// How much longer than then a message may take: a machine that is busy is no other pivot.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often another port is tried if somebody else has taken it meanwhile.
-const STARTS: usize = 3;
+/// How often other ports are tried if somebody else has taken them meanwhile, or has them without holding a socket on each.
+const STARTS: u16 = 5;
 
 /// Media ports of a pivot that is started: two a party.
 const PORTS: u16 = 128;
@@ -106,9 +106,9 @@ fn read(file: &Path) -> Result<(Recording, Script), Failure> {
 
 /// Starts a pivot that is set up like the recorded one.
 fn start(recording: &Recording, script: &Script, sockets: &Sockets) -> Result<(Stage, RelayChild), Failure> {
-    let ports = ports()?;
     let mut tried = 0;
     loop {
+        let ports = ports(tried)?;
         let pivot = free_port()?;
         let stage = sockets.stage(pivot);
         let text = config::toml(&recording.setup, script, &stage)?;
@@ -125,7 +125,7 @@ fn start(recording: &Recording, script: &Script, sockets: &Sockets) -> Result<(S
         let _ = std::fs::remove_file(&file);
         tried += 1;
         match child {
-            // Somebody else may have taken the port in between.
+            // Somebody else may have taken the ports in between; a relay that steers its own has them all, and they look free.
             Err(_) if tried < STARTS => {}
             child => return Ok((stage, child?)),
         }
@@ -138,11 +138,12 @@ fn free_port() -> Result<SocketAddr, Failure> {
         .map_err(|error| Failure::failed(format!("no UDP port of 127.0.0.1 is free: {error}")))
 }
 
-/// Ports in a row for media that nobody has now. Below those that the system gives to whoever asks for any.
-fn ports() -> Result<String, Failure> {
+/// Ports in a row for media that nobody has now; others after so many tries. Below those that the system gives to whoever asks for any.
+fn ports(tried: u16) -> Result<String, Failure> {
     const FIRST: u16 = 10_000;
     const PLACES: u16 = 160;
-    let begin = (std::process::id() % u32::from(PLACES)) as u16;
+    // Far from the place of the last try: a relay's range is longer than one place.
+    let begin = (std::process::id() % u32::from(PLACES)) as u16 + tried * (PLACES / STARTS);
     let mut firsts = (0..PLACES).map(|place| FIRST + (begin + place) % PLACES * PORTS);
     let is_free = |first: &u16| {
         let sockets: Result<Vec<_>, _> =

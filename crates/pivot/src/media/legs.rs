@@ -223,7 +223,8 @@ impl Legs {
             let (party, other) = (Arc::clone(party), Arc::from(other));
             return Err(MediaError::NoFormat { party, other, offered: offered.join(", ") });
         }
-        self.execute(vec![Command::LegCodecs(LegCodecs { party: party.to_string(), codecs: specs(&codecs) })]).await?;
+        self.execute(vec![Command::LegCodecs(LegCodecs { party: party.to_string(), codecs: specs(&codecs, true) })])
+            .await?;
         if let Some(leg) = self.parties.get_mut(party) {
             (leg.codecs, leg.owes_answer) = (codecs, false);
         }
@@ -286,7 +287,7 @@ impl Legs {
         let rtcp_mux = theirs.is_some_and(|theirs| theirs.rtcp_mux);
         let mut commands = vec![Command::LegCreate(LegCreate {
             party: party.to_string(),
-            codecs: specs(&codecs),
+            codecs: specs(&codecs, theirs.is_some()),
             remote: theirs.and_then(|theirs| theirs.remote),
             remote_rtcp: theirs.and_then(|theirs| theirs.remote_rtcp),
             rtcp_mux,
@@ -343,7 +344,7 @@ impl Legs {
     /// Puts what a party says into its leg.
     async fn apply(&mut self, party: &Arc<str>, theirs: &Theirs) -> Result<(), MediaError> {
         let name = || party.to_string();
-        let mut commands = vec![Command::LegCodecs(LegCodecs { party: name(), codecs: specs(&theirs.codecs) })];
+        let mut commands = vec![Command::LegCodecs(LegCodecs { party: name(), codecs: specs(&theirs.codecs, true) })];
         if let Some(remote) = theirs.remote {
             let remote_rtcp = theirs.remote_rtcp;
             commands.push(Command::LegRemote(LegRemote { party: name(), remote, remote_rtcp }));
@@ -380,8 +381,11 @@ impl Legs {
     }
 }
 
-fn specs(codecs: &[CodecParts]) -> Vec<CodecSpec> {
-    codecs.iter().cloned().map(CodecSpec::Parts).collect()
+/// What a party has, or what it has been offered. If it has key presses, and the other one in the end has none, they are converted.
+fn specs(codecs: &[CodecParts], is_theirs: bool) -> Vec<CodecSpec> {
+    let is_events = |codec: &CodecParts| codec.encoding.eq_ignore_ascii_case("telephone-event");
+    let converting = |codec: CodecParts| CodecParts { convert_tones: is_theirs && is_events(&codec), ..codec };
+    codecs.iter().cloned().map(converting).map(CodecSpec::Parts).collect()
 }
 
 fn srtp(party: &Arc<str>, why: &'static str) -> MediaError {

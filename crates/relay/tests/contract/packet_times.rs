@@ -1,4 +1,4 @@
-//! Legs that share a format and are to be sent other packets than their source sends.
+//! Legs that share a format and are to be sent other packets than their source sends, or keys in another way.
 
 use patchcord_relay::Verdict;
 use patchcord_relay::command::{Command, EgressMode, Trigger};
@@ -68,6 +68,29 @@ fn what_cannot_be_encoded_is_relayed_as_it_is() {
     world.must(&[add(transparent)]);
     world.cut(Trigger::Immediate, &[(4, leg(3))]);
     assert!(begun(&mut world).is_empty());
+}
+
+#[test]
+fn keys_are_converted_both_ways_where_that_is_asked_for_and_one_side_alone_knows_events() {
+    let events = codec(101, "telephone-event", 8000);
+    let exact = Codec { sending: Sending::default().exactly(), ..events.clone() };
+    let with_events = |leg: u64, events: &[&Codec]| {
+        let codecs = core::iter::once(codec(0, "PCMU", 8000)).chain(events.iter().map(|&one| one.clone()));
+        Command::SetCodecs { leg: LegId(leg), codecs: codecs.collect() }
+    };
+    let transcoded = |world: &World| (world.leg(1).transcoded, world.leg(2).transcoded);
+    let mut world = world();
+    world.must(&[with_events(1, &[&events]), with_events(2, &[])]);
+    world.bridge(1, 2);
+    assert_eq!(transcoded(&world), (false, false), "nobody has asked");
+    world.must(&[with_events(1, &[&exact])]);
+    assert_eq!(transcoded(&world), (true, true));
+    let formats: Vec<_> = begun(&mut world).iter().map(|one| (one.from.len(), one.to.len())).collect();
+    assert_eq!(formats, [(1, 2), (2, 1)], "tones for leg 1 to be told of, events for leg 2 to be sounded");
+    world.must(&[with_events(2, &[&events])]);
+    assert_eq!(transcoded(&world), (false, false), "both know them");
+    world.must(&[with_events(2, &[&codec(18, "G729", 8000)])]);
+    assert_eq!(transcoded(&world), (false, true), "nothing that G729 may bring could be decoded");
 }
 
 #[test]

@@ -456,8 +456,13 @@ impl Model {
             return true;
         }
         let ms = |codec: &Codec| if codec.sending.ptime_ms() == 0 { 20 } else { codec.sending.ptime_ms() };
-        let is_cut_anew = into.sending.is_exact() && ms(first) != ms(into) && media.all(can_transcode);
-        is_cut_anew
+        let is_cut_anew = into.sending.is_exact() && ms(first) != ms(into);
+        let events = |codecs: &[Codec]| codecs.iter().find(|codec| codec.is_telephone_event()).cloned();
+        let converts_keys = match (events(from), events(to)) {
+            (Some(known), None) | (None, Some(known)) => known.sending.is_exact(),
+            _ => false,
+        };
+        (is_cut_anew || converts_keys) && media.all(can_transcode)
             || self.legs[&speaker].spoken(format).is_some_and(|spoken| can_transcode(spoken) && !self.has(sink, spoken))
     }
 

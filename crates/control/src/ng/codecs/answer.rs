@@ -14,7 +14,7 @@ pub(in super::super) struct Answer {
     pub(in super::super) offerer: Vec<Codec>,
     /// The list of the answerer's leg.
     pub(in super::super) answerer: Vec<Codec>,
-    /// The two share no format then, so that the engine transcodes.
+    /// The two share no format then, or keys are converted between them, so that the engine transcodes.
     pub(in super::super) transcodes: bool,
 }
 
@@ -28,7 +28,7 @@ pub(in super::super) fn answer(negotiation: &Negotiation, line: Line<'_>) -> Opt
     let transcoded = spoken.and_then(|codec| transcoded(negotiation, line, codec));
     transcoded.or_else(|| {
         let any = is_relayed || media.any(is_theirs);
-        any.then(|| relayed(negotiation, line, &is_theirs))
+        any.then(|| converted(negotiation, line, &is_theirs).unwrap_or_else(|| relayed(negotiation, line, &is_theirs)))
     })
 }
 
@@ -55,6 +55,29 @@ fn transcoded(negotiation: &Negotiation, line: Line<'_>, spoken: &Codec) -> Opti
     let events = events.min_by_key(|codec| codec.clock_rate != spoken.clock_rate);
     let offerer = joined(core::iter::once(spoken).chain(events));
     let formats = offerer.iter().map(|codec| Format::Own(written(codec))).collect();
+    Some(Answer { formats, offerer, answerer, transcodes: true })
+}
+
+/// What the two share, and key presses for the one that knows them; `None`: both do or neither, or it has not been asked for.
+fn converted(negotiation: &Negotiation, line: Line<'_>, is_theirs: &dyn Fn(&Codec) -> bool) -> Option<Answer> {
+    let events = |codecs: &[Codec]| codecs.iter().find(|codec| codec.is_telephone_event()).cloned();
+    let exact = |codec: Codec| Codec { sending: codec.sending.exactly(), ..codec };
+    let (theirs, others) = (events(&negotiation.usable), events(line.codecs));
+    let is_media = |codec: &&Codec| codec.carries_media() && is_theirs(codec);
+    let shared: Vec<&Codec> = line.codecs.iter().filter(is_media).collect();
+    let one_knows = theirs.is_some() != others.is_some();
+    if !negotiation.converts_keys || !one_knows || !shared.iter().copied().all(is_transcodable) {
+        return None;
+    }
+    let own = negotiation.usable.iter().filter(|codec| shared.iter().any(|other| other.same_format(codec)));
+    let mut offerer = joined(own.chain(shared.iter().copied()));
+    let mut answerer = joined(shared.iter().copied());
+    let mut formats = relayed(negotiation, line, is_theirs).formats;
+    if let Some(events) = theirs {
+        formats.push(Format::Own(written(&events)));
+        offerer.push(exact(events));
+    }
+    answerer.extend(others.map(exact));
     Some(Answer { formats, offerer, answerer, transcodes: true })
 }
 

@@ -49,13 +49,15 @@ pub(super) struct Negotiation {
     pub(super) accepted: Vec<Codec>,
     /// The same holds for the one that it likes best.
     pub(super) accepts_first: bool,
+    /// Keys are converted if only one of the two knows events.
+    pub(super) converts_keys: bool,
 }
 
 impl Negotiation {
     /// Whether what it leads to may be more than passing packets on.
     pub(super) fn may_transcode(&self) -> bool {
-        let Self { added, consumed, accepted, accepts_first, .. } = self;
-        *accepts_first || !(added.is_empty() && consumed.is_empty() && accepted.is_empty())
+        let Self { added, consumed, accepted, accepts_first, converts_keys, .. } = self;
+        *accepts_first || *converts_keys || !(added.is_empty() && consumed.is_empty() && accepted.is_empty())
     }
 }
 

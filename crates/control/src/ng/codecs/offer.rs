@@ -14,6 +14,9 @@ use super::{Line, Negotiation, Offer, is_transcodable, joined, written};
 /// those that it has not assigned and that RTCP on the same port does not look like (RFC 5761 4).
 const FREE: [core::ops::RangeInclusive<u8>; 2] = [96..=127, 35..=63];
 
+/// Where there is no audio to tell.
+const EVENTS_CLOCK_RATE: u32 = 8000;
+
 /// What numbers mean already.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Known<'a> {
@@ -104,14 +107,15 @@ pub(in super::super) fn offer(options: &Codecs, line: Line<'_>, transcodes: bool
         }
     }
     let media = |entry: &Entry<'_>| entry.codec.is_none_or(Codec::carries_media);
-    if added.is_empty() && !formats.iter().any(|entry| entry.fate == Fate::Kept && media(entry)) {
+    if !added.iter().any(Codec::carries_media) && !formats.iter().any(|entry| entry.fate == Fate::Kept && media(entry))
+    {
         if formats.iter().any(media) {
             tracing::warn!("ng takes all codecs out of an offer; the offer stays as it is");
         }
         return None;
     }
     let events = events_of(&mut added, &formats, known);
-    let places = words.order(&formats, restored, events);
+    let places = words.order(&formats, &added, restored, events);
     let usable = joined(formats.iter().filter(|entry| is_usable(entry)).filter_map(|entry| entry.codec));
     let of = |fits: &dyn Fn(&Entry<'_>) -> bool| {
         let fitting = formats.iter().filter(|entry| fits(entry)).filter_map(|entry| entry.codec);
@@ -129,12 +133,14 @@ pub(in super::super) fn offer(options: &Codecs, line: Line<'_>, transcodes: bool
             entry.fate == Fate::Kept && entry.codec.is_some_and(|codec| words.accept.iter().any(|spec| spec.is(codec)))
         }),
         accepts_first: words.accepts_all,
+        converts_keys: can_transcode && words.transcode.iter().any(Spec::is_events),
         added: Vec::new(),
     };
     let changed = places.iter().enumerate().any(|(at, place)| *place != Place::Theirs(at))
         || places.len() != formats.len()
         || !negotiation.accepted.is_empty()
-        || negotiation.accepts_first;
+        || negotiation.accepts_first
+        || negotiation.converts_keys;
     let formats = places.iter().map(|place| match place {
         Place::Theirs(index) => Format::Kept(formats[*index].word.to_owned()),
         Place::Ours(index) => Format::Own(written(&added[*index])),
@@ -271,16 +277,19 @@ impl<'a> Words<'a> {
         } else if of().any(comes_back) {
             Source::Back
         } else {
-            spec.to_codec().map_or(Source::Nowhere, Source::New)
+            let audio = formats.iter().filter(|entry| entry.fate == Kept).filter_map(|entry| entry.codec);
+            let audio_clock_rate = || audio.map(|codec| codec.clock_rate).next().unwrap_or(EVENTS_CLOCK_RATE);
+            let codec = if spec.is_events() { spec.to_events(audio_clock_rate()) } else { spec.to_codec() };
+            codec.map_or(Source::Nowhere, Source::New)
         }
     }
 
     /// First what is to be first, then what there was, then what is transcoded to; events and comfort noise, which belong to other formats,
     /// come last where something is added.
-    fn order(&self, formats: &[Entry<'_>], restored: Vec<Place>, events: Vec<Place>) -> Vec<Place> {
+    fn order(&self, formats: &[Entry<'_>], added: &[Codec], restored: Vec<Place>, events: Vec<Place>) -> Vec<Place> {
         let codec = |place: &Place| match place {
             Place::Theirs(index) => formats[*index].codec,
-            Place::Ours(_) => None,
+            Place::Ours(index) => Some(&added[*index]),
         };
         let kept = (0..formats.len()).filter(|index| formats[*index].fate == Fate::Kept).map(Place::Theirs);
         let mut rest: Vec<Place> = kept.filter(|place| !restored.contains(place)).collect();
@@ -306,7 +315,9 @@ impl<'a> Words<'a> {
 /// gets them.
 fn events_of(added: &mut Vec<Codec>, formats: &[Entry<'_>], known: Known<'_>) -> Vec<Place> {
     let kept = || formats.iter().filter(|entry| entry.fate == Fate::Kept).filter_map(|entry| entry.codec);
-    let Some(like) = kept().find(|codec| codec.is_telephone_event()).cloned() else { return Vec::new() };
+    let is_events = |codec: &&Codec| codec.is_telephone_event();
+    let like = kept().find(is_events).or_else(|| added.iter().find(is_events)).cloned();
+    let Some(like) = like else { return Vec::new() };
     let mut places = Vec::new();
     for at in 0..added.len() {
         let clock_rate = added[at].clock_rate;

@@ -81,9 +81,28 @@ impl<'a> Spec<'a> {
         Ok(Encoding { bitrate, ptime_ms: ptime })
     }
 
-    /// Whether it names something that belongs to other formats, which the relay does not make.
+    /// Whether it names something that belongs to other formats.
     pub(super) fn is_auxiliary(&self) -> bool {
-        ["telephone-event", "CN"].iter().any(|name| self.name.eq_ignore_ascii_case(name))
+        self.is_events() || self.name.eq_ignore_ascii_case("CN")
+    }
+
+    /// Whether it names key presses.
+    pub(super) fn is_events(&self) -> bool {
+        self.name.eq_ignore_ascii_case("telephone-event")
+    }
+
+    /// Key presses beside audio of this clock rate, where no other one is given (RFC 4733 2.1); their number is open.
+    pub(super) fn to_events(&self, audio_clock_rate: u32) -> Option<Codec> {
+        let (clock_rate, channels) = self.rate.unwrap_or((audio_clock_rate, 1));
+        Some(Codec {
+            payload_type: PayloadType::default(),
+            encoding: EncodingName::new("telephone-event")?,
+            clock_rate,
+            channels,
+            // All keys, and nothing else: RFC 4733 7.1.1.
+            fmtp: Some(self.fmtp.clone().unwrap_or_else(|| "0-15".into())),
+            sending: Sending::default(),
+        })
     }
 
     /// The format to transcode to; its number is open. `None`: the relay does not transcode it, or it has to be named with its clock rate.

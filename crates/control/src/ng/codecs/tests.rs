@@ -119,6 +119,12 @@ fn an_offer_is_changed_as_the_words_say() {
         ("0 8 9 101", "offer=G722,PCMA", "9 8 0 101"),
         ("0 8 101", "ignore=PCMU transcode=PCMU", "8 0:PCMU 101"),
         ("0 96 101", "transcode=L16/16000/1", "0 96 97:L16 98:telephone-event 101"),
+        // Key presses for somebody who has none.
+        ("0 8", "transcode=telephone-event", "0 8 96:telephone-event"),
+        ("0 8", "transcode=telephone-event,opus", "0 8 97:opus 98:telephone-event 96:telephone-event"),
+        ("0 8 101", "transcode=telephone-event", "0 8 101"),
+        ("96", "transcode=telephone-event", "96 97:telephone-event"),
+        ("0 8 101", "strip=telephone-event transcode=telephone-event", "0 8 101"),
         // What nobody knows goes with all others, and belongs to those that carry media.
         ("0 77 101", "strip=all except=PCMU", "0"),
         ("77 101 0", "transcode=PCMA", "77 0 8:PCMA 101"),
@@ -149,7 +155,8 @@ fn an_offer_stays_as_it_is_where_nothing_is_to_be_changed_or_nothing_would_be_le
         // The relay can make nothing of what it would have to transcode.
         ("18 101", "transcode=PCMU"),
         ("18 0 101", "strip=all,PCMU transcode=PCMU"),
-        ("0 8", "transcode=telephone-event"),
+        ("0 8", "transcode=CN"),
+        ("18", "transcode=telephone-event"),
         ("", "strip=all transcode=opus"),
     ] {
         assert_eq!(offered(formats, text), None, "{formats} {text}");
@@ -231,7 +238,8 @@ fn answered(offer: &str, text: &str, answer: &str) -> Option<[String; 3]> {
     let Answer { formats, offerer, answerer, transcodes } = answer;
     let shares =
         offerer.iter().any(|codec| codec.carries_media() && answerer.iter().any(|other| other.same_format(codec)));
-    assert_ne!(shares, transcodes, "the engine does what is meant");
+    let converts = offerer.iter().chain(&answerer).any(|codec| codec.is_telephone_event() && codec.sending.is_exact());
+    assert_eq!(!shares || converts, transcodes, "the engine does what is meant");
     let can = |codecs: &[Codec]| codecs.iter().any(is_transcodable);
     assert!(shares || (can(&offerer) && can(&answerer)));
     Some([told(&formats), numbers(&offerer), numbers(&answerer)])
@@ -271,4 +279,23 @@ fn an_answer_is_relayed_or_transcoded_by_what_stands_first() {
     assert_eq!(answered("0 101", "transcode=opus", "18"), None);
     assert_eq!(answered("18 101", "accept=G729 strip=telephone-event", "0"), None);
     assert_eq!(answered("0 101", "transcode=opus", ""), None);
+}
+
+#[test]
+fn keys_are_converted_where_one_side_alone_knows_events_and_that_was_asked_for() {
+    for (offer, text, answer, [to_offerer, offerer, answerer]) in [
+        ("0 8", "transcode=telephone-event", "0 101", ["0", "0", "0 101"]),
+        ("0 8", "transcode=telephone-event", "8 0 101", ["8 0", "0 8", "8 0 101"]),
+        ("0 8", "transcode=telephone-event", "0", ["0", "0 8", "0 8 96"]),
+        ("0 8 101", "transcode=telephone-event", "8", ["8 101:telephone-event", "8 101", "8"]),
+        ("0 8 101", "transcode=telephone-event", "8 101", ["8 101", "0 8 101", "8 101 0"]),
+        // Transcoded anyhow, without being asked for.
+        ("0 8", "transcode=opus,telephone-event", "96 98", ["0:PCMU", "0", "96 98"]),
+        // What G729 may bring cannot be decoded.
+        ("0 18", "transcode=telephone-event", "0 18 101", ["0 18", "0 18", "0 18 101 96"]),
+        ("0 8 101", "transcode=opus", "0", ["0", "0 8 101", "0 8 96 97 101"]),
+    ] {
+        let what = format!("{offer} {text} {answer}");
+        assert_eq!(answered(offer, text, answer), Some([to_offerer, offerer, answerer].map(str::to_owned)), "{what}");
+    }
 }
