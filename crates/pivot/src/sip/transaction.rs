@@ -173,14 +173,23 @@ async fn ask_until_answered(net: &Arc<Net>, mut request: Request, way: Way, toke
 
 /// Answers a request of theirs.
 #[derive(Clone)]
-pub(super) struct Answerer(TransactionEventSender);
+pub(super) struct Answerer {
+    to: TransactionEventSender,
+    /// Of a request that is followed by nothing: unlike an INVITE it has no ACK.
+    only: Option<TransactionKey>,
+}
 
 impl Answerer {
     /// Sends a response; one after the final one is left out.
     pub(super) fn respond(&self, mut response: Response, content: Option<(&str, &str)>) {
         build::set_body(&mut response.headers, &mut response.body, content);
+        let is_final = response.status_code.code() >= 200;
         // The transaction may have ended.
-        let _ = self.0.send(TransactionEvent::Respond(response));
+        let _ = self.to.send(TransactionEvent::Respond(response));
+        if let Some(key) = self.only.as_ref().filter(|_| is_final) {
+            // It would be held for 32 s. What answers when the request comes again is kept without it.
+            let _ = self.to.send(TransactionEvent::Terminate(key.clone()));
+        }
     }
 }
 
@@ -191,7 +200,8 @@ pub(super) fn answer(
     to: &UnboundedSender<Input>,
     patience: Option<Duration>,
 ) -> Answerer {
-    let answerer = Answerer(transaction.tu_sender.clone());
+    let only = (transaction.original.method != Method::Invite).then(|| transaction.key.clone());
+    let answerer = Answerer { to: transaction.tu_sender.clone(), only };
     let to = to.clone();
     tokio::spawn(async move {
         let deadline = patience.map(|patience| tokio::time::Instant::now() + patience);
