@@ -16,6 +16,8 @@ mod registered;
 mod remote;
 mod replaces;
 mod replay;
+mod reports;
+mod routes;
 mod scenarios;
 mod stage;
 mod tls_front;

@@ -37,6 +37,18 @@ impl Stage {
         self.relay.client().get("/v1/trunks")["trunks"][0]["registration"].clone()
     }
 
+    /// Whether `/metrics` has it as registered, and for how many seconds.
+    fn measured(&self) -> (f64, f64) {
+        let metrics = self.relay.client().request("GET", "/metrics", "").body;
+        let value = |name: &str| {
+            let name = format!("patchcord_{name}{{trunk=\"platform\"}} ");
+            let value = metrics.as_str().unwrap().lines().find_map(|line| line.strip_prefix(&name));
+            value.unwrap_or_else(|| panic!("{name} is not in {metrics}")).parse().unwrap()
+        };
+        assert!(metrics.as_str().unwrap().contains("# HELP patchcord_trunk_registered "), "{metrics}");
+        (value("trunk_registered"), value("trunk_registration_expires_seconds"))
+    }
+
     fn must_become(&self, state: &str) -> Value {
         eventually(&format!("the registration is {state}"), || {
             let registration = self.registration();
@@ -52,6 +64,8 @@ fn calls_come_and_go_by_a_registration_and_it_is_taken_back() {
     let registration = stage.must_become("registered");
     assert!(registration["until_ms"].as_u64().unwrap() > 0 && registration["error"].is_null(), "{registration}");
     assert!(stage.registrar.has_pivot());
+    let (is_registered, left) = stage.measured();
+    assert!(is_registered == 1.0 && left <= 4.0, "{is_registered}, for {left} s");
 
     let mut out = stage.caller.invite("sip:pivot@pbx.example", &stage.caller.media.sdp(""), "");
     let (inbound, offer) = stage.agent.ring();
@@ -81,6 +95,7 @@ fn a_wrong_password_is_seen_and_said() {
     let registration = stage.must_become("failed");
     let error = registration["error"].as_str().unwrap();
     assert!(error.starts_with("401 ") && error.contains("refused"), "{registration}");
+    assert_eq!(stage.measured(), (0.0, 0.0));
     assert!(registration["until_ms"].is_null() && !stage.registrar.has_pivot(), "{registration}");
     let mut call = stage.caller.invite("sip:pivot@pbx.example", &stage.caller.media.sdp(""), "");
     stage.caller.must_get(&mut call, 404, Some(""));

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use patchcord_tests::{Folder, eventually, run};
 use serde_json::Value;
 
+use crate::routes::stage as asking;
 use crate::stage::Stage;
+use crate::web::{Web, ok};
 
 /// Transfers that were stored once; with this variable set the tests store theirs anew: `PATCHCORD_STORE_TRANSFERS=1`.
 const STORED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/transfers");
@@ -184,6 +186,23 @@ fn a_transferor_that_left_at_once_does_so_against_a_running_pivot() {
     let report = must_be_the_same(&recorded.file, &more);
     assert_eq!(report["state"], "done");
     assert_eq!(relay.client().get("/v1/transfers")["transfers"].as_array().unwrap().len(), 2);
+}
+
+/// Nobody is there to be asked.
+#[test]
+fn whom_a_webhook_had_called_is_called_again() {
+    let web = Web::answering(|_, _| ok("<Response><Dial><Sip>sip:agent@agents.example</Sip></Dial></Response>"));
+    let mut stage = asking(&format!("{{ from = \"carrier\", webhook = \"{}\", by = \"agents\" }}", web.url("/")));
+    let (mut caller, mut agent) = stage.talking();
+    stage.refer(&mut agent, "<tel:+15550199>");
+    let (inbound, _) = stage.target.ring();
+    stage.target.respond(&inbound, "486 Busy Here", "");
+    let _ack = stage.target.must_take("ACK");
+    stage.must_be_notified("SIP/2.0 486 Busy Here\r\n", "terminated");
+    stage.caller.bye(&mut caller.call);
+    let _bye = stage.agent.must_take("BYE");
+    let recorded = Recorded::of(&stage, "asked");
+    assert_eq!(must_be_the_same(&recorded.file, &["--no-wait"])["state"], "failed");
 }
 
 /// These were recorded by an earlier pivot: what it did then is what it does now.

@@ -64,9 +64,14 @@ impl Web {
         Self { address, questions }
     }
 
+    /// Its URL, with this path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
     /// Its URL, as a key of a trunk.
     pub(crate) fn key(&self) -> String {
-        format!("refer = \"controller\"\nwebhook = \"http://{}/refer?of=agents\"\n", self.address)
+        format!("refer = \"controller\"\nwebhook = \"{}\"\n", self.url("/refer?of=agents"))
     }
 
     /// The next question that was answered.

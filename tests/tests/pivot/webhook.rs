@@ -110,6 +110,11 @@ fn what_the_webhook_says_becomes_of_the_refer() {
     stage.agent.bye(&mut agent.call);
     let transfer = stage.latest();
     assert_eq!((&transfer["chosen_by"], &transfer["webhook"]["tries"]), (&json!("controller"), &json!(2)));
+    let metrics = stage.relay.client().request("GET", "/metrics", "").body;
+    for (outcome, count) in [("dial", 3), ("proceed", 1), ("refuse", 2), ("failed", 4)] {
+        let line = format!("patchcord_webhook_requests_total{{about=\"refer\",outcome=\"{outcome}\"}} {count}");
+        assert!(metrics.as_str().unwrap().lines().any(|found| found == line), "{line} is not in {metrics}");
+    }
     stage.caller.bye(&mut caller.call);
     let _bye = stage.target.must_take("BYE");
     stage.must_be_idle();

@@ -63,12 +63,14 @@ pub(super) async fn metrics(
         workers.iter().filter_map(|entry| Some((entry.worker.to_string(), entry.state.as_ref()?))).collect();
     page.workers(&answered);
     page.recordings(&control);
-    for measure in more.iter().flat_map(|read| read()) {
-        let value = measure.value;
-        if measure.is_counter {
-            page.counter(measure.name, measure.help, [(Labels::new(), value)].into_iter());
+    let measures: Vec<_> = more.iter().flat_map(|read| read()).collect();
+    for family in measures.chunk_by(|one, next| one.name == next.name) {
+        let Some(first) = family.first() else { continue };
+        let values = family.iter().map(|measure| (measure.labels.clone(), measure.value));
+        if first.is_counter {
+            page.counter(first.name, first.help, values);
         } else {
-            page.gauge(measure.name, measure.help, [(Labels::new(), value as f64)].into_iter());
+            page.gauge(first.name, first.help, values.map(|(labels, value)| (labels, value as f64)));
         }
     }
     page.registry.register("commands", "Bridge commands by name and result", control.0.command_counts.0.clone());

@@ -39,10 +39,12 @@ pub struct Extension {
 pub type Measures = Arc<dyn Fn() -> Vec<Measure> + Send + Sync>;
 
 /// A number for `/metrics`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Measure {
-    /// Its name, behind `patchcord_`.
+    /// Its name, behind `patchcord_`. Those of one name follow each other.
     pub name: &'static str,
+    /// What tells it from others of its name.
+    pub labels: Vec<(&'static str, String)>,
     /// What it is.
     pub help: &'static str,
     /// It never falls.

@@ -102,7 +102,11 @@ mod tests {
             evidence_directory = ""
             evidence_mib = 0
             evidence_rtp_s = 0
-            evidence_rtp_mib = 0"#
+            evidence_rtp_mib = 0
+            status_webhook = ""
+            status_webhook_secret = ""
+            status_webhook_timeout_ms = 2000
+            status_webhook_states = false"#
         );
         let pivot: Pivot = toml::from_str(&text).expect("a table");
         pivot.check_accounts().err().unwrap_or_default()

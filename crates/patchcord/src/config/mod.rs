@@ -7,6 +7,7 @@ mod ng;
 pub(crate) mod pivot;
 mod ports;
 pub(crate) mod records;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -37,6 +37,10 @@ pub(crate) struct Pivot {
     pub(crate) evidence_mib: u32,
     pub(crate) evidence_rtp_s: u32,
     pub(crate) evidence_rtp_mib: u32,
+    pub(crate) status_webhook: String,
+    pub(crate) status_webhook_secret: String,
+    pub(crate) status_webhook_timeout_ms: u32,
+    pub(crate) status_webhook_states: bool,
     pub(crate) routes: Vec<Route>,
     pub(crate) trunks: BTreeMap<String, Trunk>,
 }
@@ -131,13 +135,25 @@ pub(crate) struct Route {
     /// Whom it is for: the user part, `*` at its end stands for any.
     #[serde(default = "any")]
     pub(crate) number: String,
-    /// Who answers: a SIP URI; its user part may have `{user}` and `{header:X-NAME}`.
-    pub(crate) to: Callee,
+    /// Who answers: a SIP URI; its user part may have `{user}` and `{header:X-NAME}`. Only with a webhook can it be left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) to: Option<Callee>,
     /// The trunk that it goes by.
     pub(crate) by: String,
     /// From the telephone network, or to it.
     #[serde(default)]
     pub(crate) direction: Direction,
+    /// Who is asked whom to call: an http or https URL. The other keys are as those of a trunk.
+    #[serde(default)]
+    pub(crate) webhook: String,
+    #[serde(default)]
+    pub(crate) webhook_secret: String,
+    #[serde(default = "webhook_timeout_ms")]
+    pub(crate) webhook_timeout_ms: u32,
+    #[serde(default = "webhook_deadline_ms")]
+    pub(crate) webhook_deadline_ms: u32,
+    #[serde(default = "webhook_retries")]
+    pub(crate) webhook_retries: u32,
 }
 
 /// `direction`
@@ -347,7 +363,7 @@ impl Pivot {
             );
         }
         self.check_rtp()?;
-        self.trunks.iter().try_for_each(|(name, trunk)| trunk.check_webhook(name))?;
+        self.check_webhooks()?;
         self.check_accounts()?;
         let secure = self.listen.iter().find(|listen| listen.transport.is_secure());
         if let Some(listen) = secure.filter(|_| self.certificate.is_empty() || self.key.is_empty()) {
@@ -392,35 +408,6 @@ impl Pivot {
     }
 }
 
-impl Trunk {
-    fn check_webhook(&self, name: &str) -> Result<(), String> {
-        let key = |key: &str| format!("`pivot.trunks.{name}.{key}`");
-        let is_asked = self.refer == ReferMode::Controller;
-        if is_asked == self.webhook.is_empty() {
-            return Err(if is_asked {
-                format!("{} is \"controller\": set {}, the URL that decides", key("refer"), key("webhook"))
-            } else {
-                format!("{} has no effect: set {} to \"controller\"", key("webhook"), key("refer"))
-            });
-        }
-        if is_asked {
-            self.webhook.parse::<Place>().map_err(|error| format!("{}: {error}", key("webhook")))?;
-        }
-        let (timeout, deadline) = (self.webhook_timeout_ms, self.webhook_deadline_ms);
-        // A REFER has to be answered within 32 s (RFC 3261 17.1.2.2).
-        if !(100..=25_000).contains(&deadline) || !(100..=deadline).contains(&timeout) {
-            let (timeout_key, deadline_key) = (key("webhook_timeout_ms"), key("webhook_deadline_ms"));
-            return Err(format!(
-                "{timeout_key} is {timeout} and {deadline_key} {deadline}: the first is at least 100 and at most the second, that at most 25000"
-            ));
-        }
-        if self.webhook_retries > 10 {
-            return Err(format!("{} is {}: 10 at most", key("webhook_retries"), self.webhook_retries));
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -447,26 +434,5 @@ mod tests {
         assert_eq!(String::from(network("192.0.2.7").expect("an address")), "192.0.2.7/32");
         assert_eq!(String::from(network("2001:db8::/32").expect("a network")), "2001:db8::/32");
         assert!(network("192.0.2.0/33").is_err() && network("x/3").is_err());
-    }
-
-    #[test]
-    fn a_webhook_is_where_it_is_asked() {
-        let trunk = |keys: &str| {
-            let trunk: Trunk = toml::from_str(&format!("domain = \"a.example\"\n{keys}")).expect(keys);
-            trunk.check_webhook("a").err()
-        };
-        assert_eq!(trunk(""), None);
-        assert_eq!(trunk("refer = \"controller\"\nwebhook = \"https://hooks.example/refer\""), None);
-        for (keys, why) in [
-            ("refer = \"controller\"", "set `pivot.trunks.a.webhook`"),
-            ("webhook = \"http://hooks.example\"", "no effect"),
-            ("refer = \"controller\"\nwebhook = \"hooks.example\"", "neither http:// nor https://"),
-            ("webhook_timeout_ms = 6000", "at most the second"),
-            ("webhook_deadline_ms = 32000", "25000"),
-            ("webhook_retries = 11", "10 at most"),
-        ] {
-            let error = trunk(keys).unwrap_or_default();
-            assert!(error.contains(why), "{keys}: {error}");
-        }
     }
 }

@@ -86,12 +86,15 @@ impl Places<'_> {
     }
 
     fn route(&self, route: &SetupRoute) -> Table {
-        let (user, host, rest) = parts_of(&route.to);
-        let now = self.now(host).or_else(|| self.called(&route.to));
+        // Who was asked is not asked again: it is as it was, whoever is called.
+        let first = || self.script.invites().next().map_or("", |(_, uri)| uri);
+        let to = if route.to.is_empty() { first() } else { &route.to };
+        let (user, host, rest) = parts_of(to);
+        let now = self.now(host).or_else(|| self.called(to));
         let rest: Vec<&str> =
             rest.split(';').filter(|part| !part.to_ascii_lowercase().starts_with("transport=")).collect();
         let to = now.map_or_else(
-            || route.to.clone(),
+            || to.to_owned(),
             |now| format!("{}{now}{}", user.replacen("sips:", "sip:", 1), rest.join(";")),
         );
         table([

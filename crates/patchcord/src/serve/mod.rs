@@ -114,7 +114,9 @@ async fn serve(config: Config, until_stdin_ends: bool) -> Result<(), Failure> {
 
     let (stop, stopped) = oneshot::channel::<()>();
     let extension = pivot.clone().map(patchcord_pivot::http::extension).map(|mut extension| {
-        extension.measures = records.as_ref().map(records::Kept::measures);
+        let all: Vec<_> =
+            extension.measures.take().into_iter().chain(records.as_ref().map(records::Kept::measures)).collect();
+        extension.measures = Some(Arc::new(move || all.iter().flat_map(|read| read()).collect()));
         extension
     });
     let router = http::router(control.clone(), Some(Arc::clone(&listeners.server)), extension);

@@ -124,6 +124,7 @@ pub(crate) fn settings(config: &config::Pivot) -> Settings {
                     config::Direction::Origination => Direction::Origination,
                     config::Direction::Termination => Direction::Termination,
                 },
+                webhook: asked(route),
             })
             .collect(),
         timing,
@@ -138,6 +139,7 @@ pub(crate) fn settings(config: &config::Pivot) -> Settings {
             bytes: config.evidence_rtp_mib as usize * 1024 * 1024,
         },
         trace: TraceLimits::of_bytes(config.trace_kib as usize * 1024),
+        status_webhook: told(config),
         realm: config.domains.first().map_or("patchcord", String::as_str).into(),
     }
 }
@@ -215,11 +217,37 @@ fn trunk(name: &str, config: &config::Trunk, own: &[Box<str>]) -> TrunkSettings 
     }
 }
 
+/// Who says where the calls of a route go.
+fn asked(config: &config::Route) -> Option<webhook::Settings> {
+    Some(webhook::Settings {
+        place: config.webhook.parse().ok()?,
+        secret: secret(&config.webhook_secret),
+        timeout: Duration::from_millis(config.webhook_timeout_ms.into()),
+        deadline: Duration::from_millis(config.webhook_deadline_ms.into()),
+        retries: config.webhook_retries,
+        on_fail: webhook::OnFail::default(),
+    })
+}
+
+/// Who is told how transfers end.
+fn told(config: &config::Pivot) -> Option<webhook::ReportSettings> {
+    Some(webhook::ReportSettings {
+        place: config.status_webhook.parse().ok()?,
+        secret: secret(&config.status_webhook_secret),
+        timeout: Duration::from_millis(config.status_webhook_timeout_ms.into()),
+        states: config.status_webhook_states,
+    })
+}
+
+fn secret(text: &str) -> Option<webhook::Secret> {
+    (!text.is_empty()).then(|| webhook::Secret(text.into()))
+}
+
 /// What is not there, or no URL, was refused when the configuration was read.
 fn webhook(config: &config::Trunk) -> Option<webhook::Settings> {
     Some(webhook::Settings {
         place: config.webhook.parse().ok()?,
-        secret: (!config.webhook_secret.is_empty()).then(|| webhook::Secret(config.webhook_secret.as_str().into())),
+        secret: secret(&config.webhook_secret),
         timeout: Duration::from_millis(config.webhook_timeout_ms.into()),
         deadline: Duration::from_millis(config.webhook_deadline_ms.into()),
         retries: config.webhook_retries,

@@ -58,7 +58,7 @@ impl Kept {
         let kept = Arc::clone(&self.0);
         Arc::new(move || {
             let standing = kept.standing();
-            let measure = |name, help, is_counter, value| Measure { name, help, is_counter, value };
+            let measure = |name, help, is_counter, value| Measure { name, labels: Vec::new(), help, is_counter, value };
             vec![
                 measure(
                     "records_database_up",

@@ -1,9 +1,13 @@
 //! What is likely the matter when a transfer has failed, the likeliest first, and what to look at next.
 
 use core::time::Duration;
+use std::borrow::Cow;
 
 use super::explain::{By, Cause, Failure};
 use super::route::Rule;
+
+/// Says the trunk's name where that is known.
+const TRUNK_CHECK: &str = "patchcord trunk check NAME";
 
 /// Who answers sooner without having rung has not asked a telephone.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -73,7 +77,18 @@ impl Failure {
             By::Command => &[("whoever asked for the transfer changed their mind", "look at who sent the command")],
             By::Response => self.response_causes(),
         };
-        causes.iter().map(|&(what, check)| Cause { what, check }).collect()
+        causes.iter().map(|&(what, check)| Cause { what, check: self.check(check) }).collect()
+    }
+
+    fn check(&self, check: &'static str) -> Cow<'static, str> {
+        match &self.trunk {
+            Some(name) if check == TRUNK_CHECK => {
+                let is_word = name.chars().all(|char| char.is_ascii_alphanumeric() || "-_.".contains(char));
+                let name = if is_word { name.to_string() } else { format!("'{}'", name.replace('\'', r"'\''")) };
+                Cow::Owned(check.replace("NAME", &name))
+            }
+            _ => Cow::Borrowed(check),
+        }
     }
 
     fn was_at_once(&self) -> bool {
@@ -94,11 +109,11 @@ impl Failure {
             486 | 600 if self.ringing > Duration::ZERO => &[("somebody declined the call", "ask who was called"), BUSY],
             486 | 600 => &[BUSY, BLOCK],
             401 | 407 => &[
-                ("user name, password or realm are wrong", "patchcord trunk check"),
+                ("user name, password or realm are wrong", TRUNK_CHECK),
                 ("the trunk has no credentials for this carrier", "look at the trunk's configuration"),
             ],
             403 => &[
-                ("the credentials are not the trunk's", "patchcord trunk check"),
+                ("the credentials are not the trunk's", TRUNK_CHECK),
                 (
                     "our address is not on the carrier's list",
                     "compare the carrier's access list with the address that the INVITE left from",
@@ -121,7 +136,7 @@ impl Failure {
                 ("a local number was dialled without its prefix", "use the form that begins with +"),
             ],
             408 if self.is_local() => &[
-                ("nothing answers at the target's address", "patchcord trunk check"),
+                ("nothing answers at the target's address", TRUNK_CHECK),
                 ("a firewall drops our INVITE or the answers", "look at whether any response is in the trace"),
                 ("the INVITE was too large for UDP", "use TCP"),
             ],
@@ -167,8 +182,8 @@ impl Failure {
                 "have it renewed; openssl s_client -connect HOST:PORT shows it",
             )],
             502 | 503 if self.is_local() => &[
-                ("the target's name cannot be resolved or its port is closed", "patchcord trunk check"),
-                ("TLS failed: certificate or name", "patchcord trunk check"),
+                ("the target's name cannot be resolved or its port is closed", TRUNK_CHECK),
+                ("TLS failed: certificate or name", TRUNK_CHECK),
             ],
             503 => &[
                 CHANNELS,
@@ -191,7 +206,7 @@ impl Failure {
 const fn refer_causes(code: u16) -> &'static [(&'static str, &'static str)] {
     match code {
         405 | 420 | 501 => &[("the other side takes no REFER", "use the method invite")],
-        401 | 407 => &[("user name, password or realm are wrong", "patchcord trunk check")],
+        401 | 407 => &[("user name, password or realm are wrong", TRUNK_CHECK)],
         403 | 603 => &[
             (
                 "transfers are not switched on for the trunk at the carrier",

@@ -204,6 +204,7 @@ impl Call {
             by,
             target: known.asked.as_ref().map_or_else(|| known.address.uri.clone(), |(asked, _)| asked.clone()),
             kind: known.asked.as_ref().map(|(_, kind)| *kind),
+            trunk: (!known.is_direct).then(|| Arc::clone(&known.trunk.name)),
             status,
             rejection,
             took: now.saturating_sub(known.dialled),

@@ -1,6 +1,8 @@
 //! Why a transfer failed, in words: what is known, what is likely, and what to look at next.
 
 use core::time::Duration;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::route::{Rule, TargetKind};
 use crate::message::{Reason, Rejection, Status};
@@ -77,6 +79,8 @@ pub struct Failure {
     pub target: Box<str>,
     /// Number or SIP, if that was found out.
     pub kind: Option<TargetKind>,
+    /// The trunk by which it was sent, if by one.
+    pub trunk: Option<Arc<str>>,
     /// What the transferor is told, and what the target's side said if it said something.
     pub status: Status,
     /// The response; without it [`Failure::status`] is our own.
@@ -95,7 +99,7 @@ pub struct Cause {
     /// What.
     pub what: &'static str,
     /// What to look at next.
-    pub check: &'static str,
+    pub check: Cow<'static, str>,
 }
 
 /// A failure explained.
@@ -213,6 +217,7 @@ mod tests {
             by: By::Response,
             target: "tel:+1555".into(),
             kind: Some(TargetKind::Pstn),
+            trunk: Some("carrier".into()),
             status: status(code),
             rejection: Some(Box::new(rejection)),
             took: Duration::from_millis(took_ms),
@@ -254,6 +259,28 @@ mod tests {
         assert!(first_cause(&timer).contains("nobody is there"));
         let rule = Failure { by: By::Rule(Rule::ForeignDomain), ..rejected(403, 0, 0, true) };
         assert!(rule.explain().sentence.contains("foreign-domain") && first_cause(&rule).contains("list"));
+    }
+
+    #[test]
+    fn a_hint_names_the_trunk_that_it_is_about() {
+        let checks = |failure: &Failure| {
+            failure.explain().causes.iter().map(|cause| cause.check.to_string()).collect::<Vec<_>>()
+        };
+        for failure in [
+            rejected(401, 80, 0, false),
+            rejected(403, 80, 0, false),
+            rejected(503, 5, 0, true),
+            rejected(408, 32_000, 0, true),
+        ] {
+            assert_eq!(checks(&failure)[0], "patchcord trunk check carrier");
+            let unknown = Failure { trunk: None, ..failure.clone() };
+            assert_eq!(checks(&unknown)[0], "patchcord trunk check NAME");
+            // A name that a shell would read otherwise.
+            let odd = Failure { trunk: Some("a b".into()), ..failure };
+            assert_eq!(checks(&odd)[0], "patchcord trunk check 'a b'");
+        }
+        let refer = Failure { by: By::Refer, ..rejected(407, 80, 0, false) };
+        assert_eq!(checks(&refer), ["patchcord trunk check carrier"]);
     }
 
     #[test]

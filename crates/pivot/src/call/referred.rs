@@ -111,6 +111,7 @@ impl Call {
             by: By::Rule(rule),
             target: transfer.record.refer_to.clone(),
             kind: transfer.record.kind,
+            trunk: None,
             status,
             rejection: None,
             took: self.now.saturating_sub(transfer.record.began),

@@ -131,9 +131,12 @@ impl Call {
         } else {
             Stage::Request
         };
+        let referred = self.party(transfer.transferee);
+        let trunk = (!referred.is_direct).then(|| referred.trunk.name.clone());
         transfer.record.failures.push(Failure {
             stage,
             by,
+            trunk,
             target: transfer.record.refer_to.clone(),
             kind: transfer.record.kind,
             status: said.clone(),

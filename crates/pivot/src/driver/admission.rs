@@ -144,6 +144,7 @@ mod tests {
             trace: TraceLimits::of_bytes(0),
             rtp: RtpLimits::default(),
             evidence: None,
+            status_webhook: None,
         }
     }
 

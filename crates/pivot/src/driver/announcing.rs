@@ -13,6 +13,9 @@ impl Task {
         let event = told(self.shared.book.name_of(key), &record);
         if self.shared.book.transfer(&self.name, self.number, record) {
             self.shared.relay.announce(&self.name, event);
+            if let Some(reports) = &self.shared.reports {
+                reports.tell(&self.shared.book, key);
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{Shared, TransferKey};
 use crate::call::words::{Decision, Question};
 use crate::call::{Input, TransferId};
 use crate::message::Address;
-use crate::webhook::{OnFail, Webhook};
+use crate::webhook::{About, OnFail, Webhook};
 
 impl Task {
     /// Asks the webhook of the transferor's trunk.
@@ -41,6 +41,7 @@ async fn decide(
     fields: &[(String, String)],
 ) -> Decision {
     let asked = webhook.ask(&random_text(24), fields).await;
+    shared.webhook_counts.asked(About::Refer, &asked);
     let decision = match (&asked.outcome, webhook.settings().on_fail) {
         (Ok(answer), _) => answer.decision.clone(),
         (Err(_), OnFail::Pivot) => Decision::Proceed,

@@ -5,6 +5,7 @@ mod admission;
 mod announcing;
 mod archive;
 mod asking;
+mod asking_routes;
 mod bill;
 mod book;
 mod bridging;
@@ -15,7 +16,9 @@ mod media_facts;
 mod merging;
 mod registering;
 mod replacing;
+mod reporting;
 mod route;
+mod routing;
 mod rtp;
 mod settings;
 mod signalling;
@@ -32,10 +35,11 @@ use std::time::Instant;
 
 use patchcord_control::ErrorCode;
 use patchcord_control::api::{CallEvent, EventKind};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc};
 
 pub use self::admission::Users;
 pub use self::archive::{Archive, Filter, Question};
+use self::asking_routes::Whither;
 pub use self::book::{Book, Kept};
 use self::commanding::Remembered;
 pub use self::commanding::TransferKey;
@@ -43,6 +47,7 @@ pub use self::evidence_store::EvidenceSettings;
 use self::evidence_store::EvidenceStore;
 pub use self::media_facts::{CallMedia, MediaBook, MediaFacts, PartyMedia};
 use self::registering::Registrations;
+use self::reporting::Reports;
 pub use self::route::{BadCallee, Callee, Route, Unroutable};
 pub use self::rtp::{Rtp, RtpBook, RtpLimits, RtpPacket};
 pub use self::settings::{Settings, TrunkSettings};
@@ -57,7 +62,7 @@ use crate::http::{Evidence, Sources};
 use crate::media::{Legs, MediaError, Relay};
 use crate::message::{Action, DialogId, Event, Header, Incoming, RequestId, Status, Transport};
 use crate::sip::{SipStack, Stack, StackError};
-use crate::webhook::Webhook;
+use crate::webhook::{Counts, Webhook};
 
 /// Events of SIP that wait while calls are busy.
 const EVENTS_MAX: usize = 4096;
@@ -92,6 +97,14 @@ struct Shared {
     evidence: Option<EvidenceStore>,
     /// Those that decide about REFERs, by the trunk whose they are.
     webhooks: BTreeMap<Arc<str>, Arc<Webhook>>,
+    /// Those that are asked whom to call, by the place of their route.
+    route_webhooks: BTreeMap<usize, Arc<Webhook>>,
+    /// What came of what webhooks were asked and told.
+    webhook_counts: Arc<Counts>,
+    /// Who is told how transfers end.
+    reports: Option<Reports>,
+    /// The pivot ends: who waits for a webhook need not.
+    stopping: Notify,
     started: Instant,
     index: Mutex<Index>,
     /// By what a `Replaces` names them: the number of the call, and the dialog.
@@ -136,8 +149,10 @@ impl Pivot {
     /// SIP cannot be spoken as the settings have it; the text says what to change.
     pub async fn start(mut settings: Settings, relay: Arc<dyn Relay>) -> Result<Self, StackError> {
         let webhooks = settings.webhooks()?;
+        let route_webhooks = settings.route_webhooks()?;
         settings.sip.accounts = settings.accounts();
         settings.sip.credentials = settings.credentials();
+        let reporter = settings.reporter()?;
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (started, mut sip) = (Instant::now(), settings.sip.clone());
         let traces = Arc::new(traces(&settings, started));
@@ -153,6 +168,9 @@ impl Pivot {
         let heard = relay.events();
         let media = Arc::new(MediaBook::default());
         let (registrations, watching) = Registrations::begin(&stack, &settings);
+        let webhook_counts = Arc::<Counts>::default();
+        let reports = reporter.map(|reporter| Reports::begin(reporter, Arc::clone(&webhook_counts)));
+        let (reports, reporting) = reports.unzip();
         let shared = Arc::new(Shared {
             stack: Arc::clone(&stack) as Arc<dyn SipStack>,
             relay,
@@ -163,6 +181,10 @@ impl Pivot {
             media,
             evidence,
             webhooks,
+            route_webhooks,
+            webhook_counts,
+            reports,
+            stopping: Notify::new(),
             started,
             index: Mutex::default(),
             dialogs: Mutex::new(Dialogs::new(DIALOGS_REMEMBERED)),
@@ -171,7 +193,7 @@ impl Pivot {
             tokio::spawn(take_signalling(Arc::clone(&shared), events)),
             tokio::spawn(take_media(Arc::downgrade(&shared), heard)),
         ];
-        let tasks = tasks.into_iter().chain(watching).collect();
+        let tasks = tasks.into_iter().chain(watching).chain(reporting).collect();
         Ok(Self { shared, stack, registrations, tasks })
     }
 
@@ -192,6 +214,12 @@ impl Pivot {
         self.shared.settings.trunks.values()
     }
 
+    /// What came of what webhooks were asked and told.
+    #[must_use]
+    pub fn webhook_counts(&self) -> &Counts {
+        &self.shared.webhook_counts
+    }
+
     /// Takes no more calls: they are answered 503. Those that there are go on.
     pub fn drain(&self) {
         self.shared.index().is_draining = true;
@@ -205,12 +233,14 @@ impl Pivot {
 
     /// Hangs everybody up and takes registrations back, and waits until that is said.
     pub async fn stop(&self) {
+        self.shared.stopping.notify_waiters();
         for (_, handle) in self.shared.index().calls.values() {
             // It may be over.
             let _ = handle.send(Message::Stop);
         }
         let said = async {
-            while self.shared.index().alive > 0 || self.stack.dialogs() > 0 {
+            let is_telling = || self.shared.reports.as_ref().is_some_and(Reports::is_busy);
+            while self.shared.index().alive > 0 || self.stack.dialogs() > 0 || is_telling() {
                 tokio::time::sleep(LOOK).await;
             }
         };
@@ -331,32 +361,27 @@ impl Shared {
 
     /// A call comes in.
     fn invited(self: &Arc<Self>, dialog: DialogId, incoming: Box<Incoming>) {
-        let refuse = |code, why: &str| {
-            tracing::info!(call = %incoming.call_id, from = %incoming.from.uri, to = %incoming.request_uri,
-                origin = %incoming.origin.address, code, why, "call refused");
-            self.traces.refused(&incoming.call_id);
-            self.reject(dialog, status(code));
-        };
+        let refuse = |why: Unroutable| self.refuse(dialog, &incoming, why);
         let Some(trunk) = self.settings.caller(&incoming) else {
-            return refuse(403, "the address is none of `pivot.trunks.NAME.addresses`");
+            return refuse(Unroutable::new(403, "the address is none of `pivot.trunks.NAME.addresses`"));
         };
         if !incoming.replaces.is_empty() {
             return self.replaces(dialog, incoming, trunk);
         }
-        let plan = match self.settings.plan(&incoming, trunk) {
-            Ok(plan) => plan,
-            Err(Unroutable { code, why }) => return refuse(code, &why),
+        let whither = match self.whither(&incoming, trunk) {
+            Ok(whither) => whither,
+            Err(why) => return refuse(why),
         };
         let (sender, inbox) = mpsc::unbounded_channel();
         let number = {
             let mut index = self.index();
             if index.is_draining {
                 drop(index);
-                return refuse(503, "the pivot ends when its calls are over");
+                return refuse(Unroutable::new(503, "the pivot ends when its calls are over"));
             }
             if index.alive >= self.settings.calls_max {
                 drop(index);
-                return refuse(503, "there are as many calls as `pivot.calls_max`");
+                return refuse(Unroutable::new(503, "there are as many calls as `pivot.calls_max`"));
             }
             index.alive += 1;
             index.begun += 1;
@@ -364,24 +389,47 @@ impl Shared {
             index.begun
         };
         self.traces.begins(number, &incoming.call_id, &CALLER.into());
-        let shared = Arc::clone(self);
-        tokio::spawn(async move {
-            match shared.begin_media(&incoming.call_id, number).await {
+        tokio::spawn(Arc::clone(self).take(dialog, incoming, whither, number, sender, inbox));
+    }
+
+    /// Begins a call, once it is known where it goes.
+    async fn take(
+        self: Arc<Self>,
+        dialog: DialogId,
+        incoming: Box<Incoming>,
+        whither: Whither,
+        number: u64,
+        sender: Handle,
+        mut inbox: mpsc::UnboundedReceiver<Message>,
+    ) {
+        let plan = match whither {
+            Whither::Known(plan) => Some(*plan),
+            Whither::Asked(asking) => self.ask_where(&asking, dialog, &incoming, &mut inbox).await,
+        };
+        if let Some(plan) = plan {
+            match self.begin_media(&incoming.call_id, number).await {
                 Ok((name, legs)) => {
-                    shared.index().calls.insert(Arc::clone(&name), (number, sender.clone()));
-                    Task::new(&shared, &name, number, legs, sender, inbox).run(dialog, plan, &incoming).await;
+                    self.index().calls.insert(Arc::clone(&name), (number, sender.clone()));
+                    return Task::new(&self, &name, number, legs, sender, inbox).run(dialog, plan, &incoming).await;
                 }
                 Err(error) => {
-                    drop(inbox);
                     let status = error.status();
                     tracing::warn!(call = %incoming.call_id, %error, code = status.code, "call refused");
-                    shared.reject(dialog, status);
-                    let mut index = shared.index();
-                    index.dialogs.remove(&dialog);
-                    index.alive -= 1;
+                    self.reject(dialog, status);
                 }
             }
-        });
+        }
+        drop(inbox);
+        let mut index = self.index();
+        index.dialogs.remove(&dialog);
+        index.alive -= 1;
+    }
+
+    fn refuse(&self, dialog: DialogId, incoming: &Incoming, Unroutable { status, why }: Unroutable) {
+        tracing::info!(call = %incoming.call_id, from = %incoming.from.uri, to = %incoming.request_uri,
+            origin = %incoming.origin.address, code = status.code, %why, "call refused");
+        self.traces.refused(&incoming.call_id);
+        self.reject(dialog, status);
     }
 
     /// Begins a call at the relay: by its Call-ID, as far as that can be a name there and no other call has it. A proxy that drives the same

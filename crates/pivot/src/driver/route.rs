@@ -1,4 +1,4 @@
-//! Where a call goes: which route is for it, and whom that has dialled.
+//! A route: which calls it is for, and whom it has dialled.
 
 use core::str::FromStr;
 use std::borrow::Cow;
@@ -9,7 +9,10 @@ use thiserror::Error;
 
 use crate::call::billing::Direction;
 use crate::call::number::{Emergency, Number};
-use crate::message::Incoming;
+use crate::call::sipfrag::status;
+use crate::call::uri::Uri;
+use crate::message::{Incoming, Status};
+use crate::webhook;
 
 /// Octets of a user part that is filled in: no number and no id of a call is longer.
 const USER_LEN_MAX: usize = 255;
@@ -21,12 +24,14 @@ pub struct Route {
     pub from: Arc<str>,
     /// The user part that it is for; `*` at its end stands for any rest.
     pub number: Box<str>,
-    /// Who answers.
-    pub to: Callee,
+    /// Who answers. A route with a webhook may leave that to it.
+    pub to: Option<Callee>,
     /// The trunk that it goes by.
     pub by: Arc<str>,
     /// From the telephone network, or to it: whose trunk dials the numbers that the call is transferred to, and what it is billed as.
     pub direction: Direction,
+    /// Who is asked whom to call. Without an answer that is `to`: its `on_fail` has no effect.
+    pub webhook: Option<webhook::Settings>,
 }
 
 /// Who answers: a SIP URI whose user part may have places that each call fills in.
@@ -68,13 +73,19 @@ pub enum BadCallee {
     Unknown(String),
 }
 
-/// Why a call cannot go by its route: a SIP code (RFC 3261 21), and what an operator is told.
+/// Why a call that comes in goes nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unroutable {
-    /// The code.
-    pub code: u16,
+    /// What its INVITE is answered with.
+    pub status: Status,
     /// For the log.
     pub why: Cow<'static, str>,
+}
+
+impl Unroutable {
+    pub(super) fn new(code: u16, why: impl Into<Cow<'static, str>>) -> Self {
+        Self { status: status(code), why: why.into() }
+    }
 }
 
 impl FromStr for Callee {
@@ -144,7 +155,7 @@ impl core::fmt::Display for Callee {
 impl Callee {
     /// The URI for a call. An emergency number is dialled only by a route that names it: who fills it in may be anywhere.
     pub(super) fn for_call(&self, incoming: &Incoming, emergency: &Emergency) -> Result<Box<str>, Unroutable> {
-        let refused = |code, why: String| Err(Unroutable { code, why: why.into() });
+        let refused = |code, why: String| Err(Unroutable::new(code, why));
         let mut user = String::new();
         let mut is_filled_in = false;
         for part in &self.user {
@@ -178,6 +189,12 @@ impl Callee {
             return refused(403, format!("{user:?} is an emergency number, which only a route that names it dials"));
         }
         Ok(format!("{}{user}{}", self.scheme, self.rest).into())
+    }
+
+    /// Its host, which is the same for all calls; none, if there is none that can be read.
+    pub(super) fn host(&self) -> Option<Box<str>> {
+        let uri = format!("{}{}", self.scheme, self.rest.trim_start_matches('@')).parse::<Uri>();
+        uri.ok().map(|uri| uri.host)
     }
 }
 
@@ -254,18 +271,18 @@ mod tests {
         let callee: Callee = to.parse().expect("a callee");
         assert_eq!(callee.to_string(), to);
         let uri = callee.for_call(&incoming(uri, extra), &Emergency::default());
-        uri.map(String::from).map_err(|unroutable| unroutable.code)
+        uri.map(String::from).map_err(|unroutable| unroutable.status.code)
     }
 
     #[test]
     fn a_route_is_found_by_its_number() {
-        let to: Callee = "sip:x@y".parse().expect("a callee");
         let route = |number: &str| Route {
             from: "a".into(),
             number: number.into(),
-            to: to.clone(),
+            to: None,
             by: "b".into(),
             direction: Direction::Origination,
+            webhook: None,
         };
         for (number, user, fits) in [
             ("*", "anything", true),
@@ -298,6 +315,11 @@ mod tests {
             ("sip:911@h", "sip:911@p", Ok("sip:911@h")),
         ] {
             assert_eq!(dialled(to, uri, &id), dials.map(ToOwned::to_owned), "{to} for {uri}");
+        }
+        for (to, host) in
+            [("sips:{user}@H.example:5070;transport=tls", Some("h.example")), ("sip:h", Some("h")), ("sip:a@", None)]
+        {
+            assert_eq!(to.parse::<Callee>().expect(to).host().as_deref(), host, "{to}");
         }
         assert_eq!(dialled("sip:{user}@h", &format!("sip:{}@p", "1".repeat(300)), &[]), Err(414));
     }

@@ -3,22 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::admission::{Users, with_addresses};
+use tokio_rustls::TlsConnector;
+
+use super::admission::Users;
 use super::archive::Archive;
 use super::evidence_store::EvidenceSettings;
-use super::route::{Route, Unroutable, user_of};
+use super::route::Route;
 use super::rtp::RtpLimits;
 use super::standing::Standing;
 use super::trace::TraceLimits;
-use crate::call::Plan;
-use crate::call::billing::Direction;
 use crate::call::plan::Timing;
-use crate::call::route::Via;
 use crate::call::trunk::Trunk;
-use crate::call::words::Dial;
-use crate::message::{Address, Credentials, Incoming, Origin};
+use crate::message::{Credentials, Origin};
 use crate::sip::{self, Registration, StackError};
-use crate::webhook::{self, Webhook};
+use crate::webhook::{self, Place, Reporter, Webhook};
 
 /// Whom the pivot speaks with, and what becomes of calls.
 #[derive(Clone, Debug)]
@@ -45,6 +43,8 @@ pub struct Settings {
     pub rtp: RtpLimits,
     /// Where bundles of failed transfers are kept; nowhere, if none.
     pub evidence: Option<EvidenceSettings>,
+    /// Who is told how transfers end; nobody, if none.
+    pub status_webhook: Option<webhook::ReportSettings>,
     /// The realm of challenges of ours.
     pub realm: Box<str>,
 }
@@ -84,50 +84,31 @@ impl Settings {
     /// The webhooks of trunks that have one.
     pub(super) fn webhooks(&self) -> Result<BTreeMap<Arc<str>, Arc<Webhook>>, StackError> {
         let of_trunk = |(name, trunk): (&Arc<str>, &TrunkSettings)| {
-            let settings = trunk.webhook.clone()?;
-            let tls = settings.place.is_secure().then(|| sip::tls_connector(self.sip.ca.as_ref())).transpose();
-            Some(tls.map(|tls| (Arc::clone(name), Arc::new(Webhook::new(settings, tls)))))
+            Some(self.webhook(trunk.webhook.clone()?).map(|webhook| (Arc::clone(name), webhook)))
         };
         self.trunks.iter().filter_map(of_trunk).collect()
     }
 
-    /// What becomes of an INVITE.
-    ///
-    /// # Errors
-    /// Nobody answers such calls, or whom the route has dialled cannot be told from it.
-    pub fn plan(&self, incoming: &Incoming, caller: &TrunkSettings) -> Result<Plan, Unroutable> {
-        let none = || Unroutable { code: 404, why: "no entry of `pivot.routes` is for it".into() };
-        let user = user_of(&incoming.request_uri);
-        let route = self.routes.iter().find(|route| *route.from == *caller.trunk.name && route.fits(user));
-        let route = route.ok_or_else(none)?;
-        let callee = self.trunks.get(&route.by).ok_or_else(none)?;
-        let uri = route.to.for_call(incoming, &caller.trunk.emergency)?;
-        let from = incoming.asserted.first().unwrap_or(&incoming.from).clone();
-        let to = Address { display: Box::default(), uri: uri.clone() };
-        // A REFER in the call may come from where the call came from, and from where the callee is registered.
-        let caller_trunk = with_addresses(&caller.trunk, &[incoming.origin.address.ip()]);
-        let callee_trunk = with_addresses(&callee.trunk, &callee.standing.addresses());
-        // Numbers are dialled towards the telephone network: the agents have none.
-        let numbers = match route.direction {
-            Direction::Origination => &caller_trunk,
-            Direction::Termination => &callee_trunk,
-        };
-        Ok(Plan {
-            numbers: Arc::clone(numbers),
-            caller: caller_trunk,
-            callee: callee_trunk,
-            callee_name: "agent".into(),
-            dial: Dial {
-                via: Via::Trunk(Arc::clone(&callee.trunk.name)),
-                request_uri: uri,
-                to,
-                from,
-                asserted: incoming.asserted.first().cloned(),
-                headers: callee.trunk.headers.iter().chain(&incoming.extra).cloned().collect(),
-            },
-            direction: route.direction,
-            last_resort: None,
-            timing: self.timing,
-        })
+    /// Those of routes that have one, by the place of the route.
+    pub(super) fn route_webhooks(&self) -> Result<BTreeMap<usize, Arc<Webhook>>, StackError> {
+        let of_route =
+            |(at, route): (usize, &Route)| Some(self.webhook(route.webhook.clone()?).map(|webhook| (at, webhook)));
+        self.routes.iter().enumerate().filter_map(of_route).collect()
+    }
+
+    /// Who is told how transfers end.
+    pub(super) fn reporter(&self) -> Result<Option<Reporter>, StackError> {
+        let reporter =
+            |settings: &webhook::ReportSettings| Ok(Reporter::new(settings.clone(), self.tls(&settings.place)?));
+        self.status_webhook.as_ref().map(reporter).transpose()
+    }
+
+    fn tls(&self, place: &Place) -> Result<Option<TlsConnector>, StackError> {
+        place.is_secure().then(|| sip::tls_connector(self.sip.ca.as_ref())).transpose()
+    }
+
+    fn webhook(&self, settings: webhook::Settings) -> Result<Arc<Webhook>, StackError> {
+        let tls = self.tls(&settings.place)?;
+        Ok(Arc::new(Webhook::new(settings, tls)))
     }
 }

@@ -2,6 +2,7 @@
 
 mod begin;
 mod bundle;
+mod measures;
 mod media;
 mod records;
 mod timeline;
@@ -34,6 +35,7 @@ pub use self::records::{CallView, ComponentView, document};
 pub(crate) use self::tool::CALL_HEADER;
 use self::tool::{TransferCall, Wanted};
 use self::tool_answer::ToolAnswer;
+pub(crate) use self::tool_answer::code_of;
 pub use self::trace::{MessageView, TraceView};
 pub use self::view::{CauseView, FailureView, ReceiptOf, TransferView, WebhookView};
 use crate::call::record::{TransferRecord, TransferState};
@@ -62,6 +64,7 @@ struct Description;
 /// What the relay's HTTP front serves besides.
 #[must_use]
 pub fn extension(pivot: Arc<Pivot>) -> Extension {
+    let measured = Arc::clone(&pivot);
     let routes = axum::Router::new()
         .route("/v1/transfers", get(records::transfers).post(begin))
         .route("/v1/transfers/{transfer}", get(records::transfer))
@@ -74,7 +77,7 @@ pub fn extension(pivot: Arc<Pivot>) -> Extension {
         .route("/v1/records/calls/{record}", get(records::call))
         .route("/v1/trunks", get(trunks::trunks))
         .with_state(pivot);
-    Extension { routes, description: Description::openapi(), measures: None }
+    Extension { routes, description: Description::openapi(), measures: Some(Arc::new(move || measures::of(&measured))) }
 }
 
 /// What came of a command.

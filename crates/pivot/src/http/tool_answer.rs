@@ -32,26 +32,22 @@ impl ToolAnswer {
     /// A transfer that was begun, as it stands.
     pub(super) fn of(name: String, record: &TransferRecord, warnings: Vec<String>) -> Self {
         let target = &record.refer_to;
-        let (code, say, sentence) = match record.state {
-            TransferState::Done => ("transferred", "", format!("the call was transferred to {target}")),
+        let code = code_of(record);
+        let (say, sentence) = match record.state {
+            TransferState::Done => ("", format!("the call was transferred to {target}")),
             TransferState::Consulting | TransferState::Whispering | TransferState::Conferencing => (
-                "target_answered",
                 "",
                 format!(
                     "{target} has answered and talks with the agent: POST its command complete, conference or cancel next"
                 ),
             ),
-            TransferState::Cancelled => ("cancelled", "I am still here.", "the transfer was taken back".to_owned()),
+            TransferState::Cancelled => ("I am still here.", "the transfer was taken back".to_owned()),
             TransferState::Failed | TransferState::Refused => {
-                let (code, say) = record.failures.last().map_or(("failed", FAILED), failed);
+                let say = record.failures.last().map_or(FAILED, |last| failed(last).1);
                 let why = record.explain().map(|explanation| explanation.sentence.to_string());
-                (code, say, why.unwrap_or_else(|| format!("{target} could not be had")))
+                (say, why.unwrap_or_else(|| format!("{target} could not be had")))
             }
-            _ => (
-                "transfer_started",
-                "I am connecting you now, please stay on the line.",
-                format!("{target} is being called"),
-            ),
+            _ => ("I am connecting you now, please stay on the line.", format!("{target} is being called")),
         };
         Self { code: code.to_owned(), sentence, say, transfer: Some(name), warnings }
     }
@@ -79,6 +75,19 @@ impl From<Unusable> for ApiError {
             Unusable::Arguments(why) => Self::new(ErrorCode::BadRequest, why),
             Unusable::Target(why) => Self::new(ErrorCode::BadTarget, why),
         }
+    }
+}
+
+/// What a transfer that stands so comes to, for programs: the code of a tool call's answer.
+pub(crate) fn code_of(record: &TransferRecord) -> &'static str {
+    match record.state {
+        TransferState::Done => "transferred",
+        TransferState::Consulting | TransferState::Whispering | TransferState::Conferencing => "target_answered",
+        TransferState::Cancelled => "cancelled",
+        TransferState::Failed | TransferState::Refused => {
+            record.failures.last().map_or("failed", |last| failed(last).0)
+        }
+        _ => "transfer_started",
     }
 }
 

@@ -1,6 +1,7 @@
 //! A transfer as clients see it.
 
 use core::time::Duration;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -119,7 +120,8 @@ pub struct CauseView {
     /// What.
     pub what: &'static str,
     /// What to look at next.
-    pub check: &'static str,
+    #[schema(value_type = String)]
+    pub check: Cow<'static, str>,
 }
 
 /// One direction of a cut-over.
@@ -217,7 +219,11 @@ impl From<&Failure> for FailureView {
             ringing_ms: ms(failure.ringing),
             early_media_ms: ms(failure.early_media),
             explanation: explanation.sentence.to_string(),
-            causes: explanation.causes.iter().map(|cause| CauseView { what: cause.what, check: cause.check }).collect(),
+            causes: explanation
+                .causes
+                .into_iter()
+                .map(|cause| CauseView { what: cause.what, check: cause.check })
+                .collect(),
         }
     }
 }

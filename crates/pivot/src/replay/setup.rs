@@ -37,7 +37,7 @@ pub struct SetupRoute {
     pub from: String,
     /// The user part that it is for.
     pub number: String,
-    /// Who answers: a SIP URI.
+    /// Who answers: a SIP URI; empty where a webhook was asked alone.
     pub to: String,
     /// The trunk that it goes by.
     pub by: String,
@@ -107,7 +107,7 @@ impl Setup {
         let routes = settings.routes.iter().map(|route| SetupRoute {
             from: route.from.to_string(),
             number: route.number.to_string(),
-            to: without_password(&route.to.to_string()),
+            to: route.to.as_ref().map(|to| without_password(&to.to_string())).unwrap_or_default(),
             by: route.by.to_string(),
             direction: route.direction.as_str().to_owned(),
         });

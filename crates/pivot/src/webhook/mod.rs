@@ -4,9 +4,11 @@
 //! Nothing in here knows a call. Who asks waits in a task of its own, so that a webhook that is slow or down is nobody else's loss.
 
 mod answer;
+mod counts;
 mod form;
 mod json;
 mod place;
+mod report;
 mod send;
 mod xml;
 
@@ -19,8 +21,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::TlsConnector;
 
 pub use self::answer::{ANSWER_LEN_MAX, Answer, AnswerError};
+pub use self::counts::{About, Counts};
 pub use self::form::{encode, signature};
 pub use self::place::{Place, PlaceError};
+pub use self::report::{Reporter, Settings as ReportSettings};
+use self::send::Letter;
 pub(crate) use self::send::{Fault, Sender, broken, open};
 
 /// Questions to one webhook at a time; more wait, within their deadline.
@@ -130,11 +135,18 @@ impl Webhook {
     }
 
     async fn try_once(&self, delivery: &str, body: &str) -> Result<Answer, Fault> {
-        let signed = self.settings.secret.as_ref().map(|Secret(secret)| {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            signature(secret, now.as_secs(), body)
-        });
-        let said = send::post(&self.settings.place, self.tls.as_ref(), delivery, signed.as_deref(), body).await?;
+        let signed = sign(self.settings.secret.as_ref(), body);
+        let content_type = "application/x-www-form-urlencoded";
+        let letter = Letter { content_type, delivery, signature: signed.as_deref(), body };
+        let said = send::post(&self.settings.place, self.tls.as_ref(), letter).await?;
         answer::read(&said).map_err(|error| Fault::Final(error.to_string()))
     }
+}
+
+/// The signature of a try, which has the time of now.
+fn sign(secret: Option<&Secret>, body: &str) -> Option<String> {
+    secret.map(|Secret(secret)| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        signature(secret, now.as_secs(), body)
+    })
 }

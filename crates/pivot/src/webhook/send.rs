@@ -30,17 +30,31 @@ pub(crate) enum Fault {
     Final(String),
 }
 
-/// Posts a form, and gives the body of an answer that is a success.
-pub(super) async fn post(
+/// What is posted.
+pub(super) struct Letter<'a> {
+    pub(super) content_type: &'static str,
+    /// `Patchcord-Delivery`.
+    pub(super) delivery: &'a str,
+    /// `Patchcord-Signature`.
+    pub(super) signature: Option<&'a str>,
+    pub(super) body: &'a str,
+}
+
+/// Posts, and gives the body of an answer that is a success.
+pub(super) async fn post(place: &Place, tls: Option<&TlsConnector>, letter: Letter<'_>) -> Result<Vec<u8>, Fault> {
+    read(post_only(place, tls, letter).await?).await
+}
+
+/// Posts, and gives an answer that is a success.
+pub(super) async fn post_only(
     place: &Place,
     tls: Option<&TlsConnector>,
-    delivery: &str,
-    signature: Option<&str>,
-    body: &str,
-) -> Result<Vec<u8>, Fault> {
+    letter: Letter<'_>,
+) -> Result<Response<Incoming>, Fault> {
+    let Letter { content_type, delivery, signature, body } = letter;
     let mut request = Request::post(&*place.path)
         .header(HOST, &*place.authority)
-        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(CONTENT_TYPE, content_type)
         .header(ACCEPT, "application/json, application/xml, text/xml")
         .header(USER_AGENT, "patchcord")
         .header(CONNECTION, "close")
@@ -51,7 +65,7 @@ pub(super) async fn post(
     let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes())));
     let request = request.map_err(|error| Fault::Final(format!("it cannot be asked: {error}")))?;
     let response = open(place, tls).await?.send_request(request).await.map_err(|error| broken(&error))?;
-    read(response).await
+    success(response)
 }
 
 /// A connection, which a task of its own drives until its sender is dropped.
@@ -84,19 +98,22 @@ pub(crate) fn broken(error: &hyper::Error) -> Fault {
     Fault::Again(format!("the connection broke: {}", chain(error)))
 }
 
-async fn read(response: Response<Incoming>) -> Result<Vec<u8>, Fault> {
+fn success(response: Response<Incoming>) -> Result<Response<Incoming>, Fault> {
     let status = response.status();
     match status.as_u16() {
-        200..300 => {}
-        500.. => return Err(Fault::Again(format!("it answers {status}"))),
+        200..300 => Ok(response),
+        500.. => Err(Fault::Again(format!("it answers {status}"))),
         300..400 => {
             let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
             let to: String = to.chars().take(200).collect();
             let why = format!("it answers {status} to {to}, and redirections are not followed: configure that URL");
-            return Err(Fault::Final(why));
+            Err(Fault::Final(why))
         }
-        _ => return Err(Fault::Final(format!("it answers {status}"))),
+        _ => Err(Fault::Final(format!("it answers {status}"))),
     }
+}
+
+async fn read(response: Response<Incoming>) -> Result<Vec<u8>, Fault> {
     let body = Limited::new(response.into_body(), ANSWER_LEN_MAX).collect().await;
     body.map(|body| body.to_bytes().to_vec()).map_err(|error| {
         if error.is::<LengthLimitError>() {
