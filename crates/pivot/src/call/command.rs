@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::billing::Direction;
 use super::machine::Call;
 use super::plan::{Command, CommandError, Method, TransferCommand};
 use super::record::ChosenBy;
@@ -58,7 +59,10 @@ impl Call {
         if self.transfer.is_some() {
             return Err(CommandError::InTransfer);
         }
-        let transferee = command.transferee.or_else(|| self.talks.first().map(|&(first, _)| first));
+        // Who has called a number is an agent: it means the number, not itself.
+        let is_agent = |party| party == Self::CALLER && self.plan.direction == Direction::Termination;
+        let usual = |&(first, second): &(_, _)| if is_agent(first) { second } else { first };
+        let transferee = command.transferee.or_else(|| self.talks.first().map(usual));
         let pair = transferee.and_then(|transferee| Some((transferee, self.peer(transferee)?)));
         let Some((transferee, transferor)) = pair.filter(|&(a, b)| self.is_there(a) && self.is_there(b)) else {
             return Err(CommandError::NotConnected);

@@ -122,7 +122,7 @@ pub enum Shown {
 pub struct TransferCommand {
     /// `refer`, `invite` or `warm`.
     pub method: Method,
-    /// Who is transferred; the first party, if nobody is named.
+    /// Who is transferred, if somebody is named; else the caller, or the number that it has called ([`Direction::Termination`]).
     pub transferee: Option<PartyId>,
     /// Numbers, or sip:, sips: and tel: URIs.
     pub targets: Vec<Box<str>>,

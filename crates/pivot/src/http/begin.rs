@@ -62,7 +62,7 @@ pub struct BeginTransfer {
     /// How.
     #[serde(default)]
     pub method: TransferMethod,
-    /// Who is transferred, by its name in the call; absent: the caller.
+    /// Who is transferred, by its name in the call; absent: the caller; the number in a call of direction `termination`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transferee: Option<String>,
     /// All targets at the same time: whoever answers first has it.

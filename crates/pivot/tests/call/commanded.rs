@@ -2,7 +2,8 @@
 
 use core::time::Duration;
 
-use patchcord_pivot::call::plan::{Method, OnFail, Shown, TransferCommand};
+use patchcord_pivot::call::billing::Direction;
+use patchcord_pivot::call::plan::{Method, OnFail, Plan, Shown, TransferCommand};
 use patchcord_pivot::call::record::TransferState;
 use patchcord_pivot::call::route::Rule;
 use patchcord_pivot::call::trunk::{CallerId, ReferMode};
@@ -64,6 +65,22 @@ fn of_several_at_once_the_first_answer_has_it() {
         world.reject(party, code);
     }
     assert_eq!((world.transfer().state, world.hears(CALLER)), (TransferState::Failed, Hears::Party(AGENT)));
+}
+
+#[test]
+fn an_agent_that_has_called_a_number_means_the_number() {
+    let plan = Plan { direction: Direction::Termination, ..plan(ReferMode::Pivot) };
+    let mut world = World::talking(plan);
+    let command = to(Method::Invite, &["+15550101"]);
+    world.command(Command::Transfer(Box::new(command.clone()))).expect("a transfer");
+    world.accept(FIRST);
+    world.cut_over();
+    assert_eq!((world.hears(AGENT), world.dialog(CALLER)), (Hears::Party(FIRST), Dialog::Over));
+    world.command(Command::Transfer(Box::new(command))).expect("another one");
+    world.accept(SECOND);
+    world.cut_over();
+    assert_eq!((world.hears(AGENT), world.dialog(FIRST)), (Hears::Party(SECOND), Dialog::Over), "the same one");
+    world.wind_up();
 }
 
 #[test]
