@@ -253,8 +253,8 @@ impl Control {
 
     async fn state(&self, call: &Call) -> Result<CallState, ApiError> {
         let snapshots = self.snapshots_of(call).await?;
-        let model = call.inner().model.clone();
-        Ok(call.state(&model, &snapshots, &self.0.env, self.0.now()))
+        let now = self.0.now();
+        Ok(call.state(&call.inner().model, &snapshots, &self.0.env, now))
     }
 
     async fn delete(&self, name: &str) -> Result<Arc<CallState>, ApiError> {

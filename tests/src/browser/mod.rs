@@ -71,7 +71,7 @@ impl Browser {
         let speech = path.join("speech.wav");
         wav::write_file(&speech, &voices::audio(&voices::stream(name))).expect("the folder is there");
         let mut command = CHROMIUM.command();
-        command.args(QUIET).args(TELEPHONE).arg(user_data(path)).env("HOME", path);
+        command.args(QUIET).args(TELEPHONE).arg(user_data(path)).env("HOME", path).env("TMPDIR", path);
         command
             .arg(format!("--use-file-for-fake-audio-capture={}", speech.display()))
             .arg(format!("http://{address}/"));

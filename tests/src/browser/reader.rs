@@ -32,7 +32,7 @@ impl Reader {
         let folder = Folder::create(&std::env::temp_dir().to_string_lossy(), &unique);
         let path = folder.path();
         let mut command = CHROMIUM.command();
-        command.args(QUIET).arg(user_data(path)).env("HOME", path);
+        command.args(QUIET).arg(user_data(path)).env("HOME", path).env("TMPDIR", path);
         command.args(["--remote-debugging-port=0", "--window-size=1400,1000", url]);
         let process = Process::start(name, command.stdin(Stdio::null()).stdout(Stdio::null()));
         let devtools = poll(|| page_of(path)).unwrap_or_else(|| panic!("{name} has no page: {}", process.stderr()));
