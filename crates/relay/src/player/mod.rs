@@ -141,8 +141,8 @@ impl Shard {
             due,
         });
         self.legs.cold[at].next_report_at = now;
-        // A prompt of a single frame must not be over before the commands behind it, which may wait for its end.
-        let lasts = frame_count > 1 || !matches!(repeat, Repeat::Times(0 | 1));
+        // A prompt of a single packet must not be over before the commands behind it, which may wait for its end.
+        let lasts = frame_count > per_packet || !matches!(repeat, Repeat::Times(0 | 1));
         if due <= now && lasts && self.outbox.has_room(RTP_HEADER_LEN + Frames::FRAME_LEN_MAX) {
             // The wheel would round up to its next tick.
             self.play_frame(sink, now);

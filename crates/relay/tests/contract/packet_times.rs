@@ -156,3 +156,19 @@ fn a_prompt_comes_in_packets_as_the_party_asks_for_where_frames_can_be_joined() 
         assert!(world.events().iter().any(|event| matches!(event, Event::PlayFinished { .. })));
     }
 }
+
+#[test]
+fn a_prompt_of_a_single_packet_is_not_over_before_what_comes_behind_it() {
+    for (ptime_ms, frames) in [(20, 1), (40, 2), (60, 2), (60, 3)] {
+        let mut world = World::new();
+        let mut spec = spec(1);
+        spec.codecs = vec![Codec { sending: Sending::default().with_ptime(ptime_ms), ..codec(0, "PCMU", 8000) }];
+        world.must(&[add(spec)]);
+        world.cut(Trigger::Immediate, &[(1, play(clip_of(1, frames, "PCMU", 8000, 20), Repeat::Times(1)))]);
+        let is_over =
+            |world: &mut World| world.events().iter().any(|event| matches!(event, Event::PlayFinished { .. }));
+        assert!(!is_over(&mut world), "{frames} frames in packets of {ptime_ms} ms: a command may wait for its end");
+        world.pass(100);
+        assert_eq!((world.rtp(1).len(), is_over(&mut world)), (1, true));
+    }
+}
