@@ -230,14 +230,17 @@ impl Tracer for Traces {
         }
         let mut state = self.state();
         let known = state.owners.get_key_value(traced.call_id);
-        let known = known.map(|(call_id, owners)| (Arc::clone(call_id), owners.clone()));
+        // One call's, mostly: then there are no others, and their list takes no memory.
+        let known = known.and_then(|(call_id, owners)| {
+            let (latest, others) = owners.split_last()?;
+            Some((Arc::clone(call_id), Some(latest.clone()), others.to_vec()))
+        });
         let is_early = known.is_none() && state.early.by_call_id.contains_key(traced.call_id);
         let may_begin = || !traced.is_outgoing && traced.is_request("INVITE") && (self.is_known)(traced.address.ip());
         if known.is_none() && !is_early && !may_begin() {
             return;
         }
-        let (call_id, mut owners) = known.unwrap_or_else(|| (traced.call_id.into(), Vec::new()));
-        let latest = owners.pop();
+        let (call_id, latest, others) = known.unwrap_or_else(|| (traced.call_id.into(), None, Vec::new()));
         let message = TraceMessage {
             at: self.started.elapsed(),
             is_outgoing: traced.is_outgoing,
@@ -249,7 +252,7 @@ impl Tracer for Traces {
             bytes: traced.bytes().into(),
         };
         let Some(Owner { call, .. }) = latest else { return state.early.push(message, self.limits.bytes / 8) };
-        for Owner { call, party } in owners {
+        for Owner { call, party } in others {
             state.push(call, TraceMessage { party, ..message.clone() }, &self.limits);
         }
         state.push(call, message, &self.limits);

@@ -30,7 +30,7 @@ use super::text;
 use super::transaction::{Reply, until};
 use crate::message::{Action, Credentials, DialogId, Event, Origin, Reason, RequestId, Sdp, Status};
 
-/// What a session is told.
+/// What a session is told. It is small: a channel has room for 32 of them from its beginning, and each session has one, also while it lingers.
 pub(super) enum Input {
     /// By whoever decides.
     Act(Action),
@@ -43,7 +43,7 @@ pub(super) enum Input {
     /// What comes of a request of ours.
     Client(u64, Reply),
     /// A 2xx to an INVITE of ours.
-    Success(Box<Response>, SipConnection),
+    Success(Box<(Response, SipConnection)>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +100,6 @@ pub(super) struct Session {
     session_timer: Option<SessionTimer>,
     /// Until then a fork may still be answered.
     linger: Option<Instant>,
-    /// It is over, and is counted as one that waits for that.
-    lingers: bool,
 }
 
 impl Session {
@@ -111,8 +109,8 @@ impl Session {
         local: Key,
         (to, inbox): (UnboundedSender<Input>, UnboundedReceiver<Input>),
         waiting: Arc<AtomicUsize>,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             inner,
             id,
             local,
@@ -137,39 +135,50 @@ impl Session {
             takes_update: false,
             session_timer: None,
             linger: None,
-            lingers: false,
-        }
+        })
     }
 
     /// Drives it until it is over.
-    async fn run(mut self) {
-        let token = self.inner.net.token.clone();
-        loop {
-            let now = Instant::now();
-            if self.phase == Phase::Over && self.linger.is_none_or(|linger| linger <= now) {
-                break;
-            }
-            if self.phase == Phase::Over && !self.lingers {
-                self.lingers = self.inner.linger();
-                if !self.lingers {
-                    break;
-                }
-            }
-            let timers = self.timers.iter().map(|(due, _)| *due).filter(|_| self.phase != Phase::Over);
-            let due = timers.chain(self.linger.filter(|_| self.phase == Phase::Over)).min();
-            tokio::select! {
-                input = self.inbox.recv() => match input {
-                    Some(input) => self.take(input).await,
-                    None => break,
-                },
-                () = until(due) => self.expire().await,
-                () = token.cancelled() => break,
-            }
-        }
-        if self.lingers {
+    async fn run(mut self: Box<Self>) {
+        // What it takes to drive a dialog is let go of before it lingers: thousands do at a time.
+        let is_over = Box::pin(self.live()).await;
+        if is_over && self.linger.is_some_and(|linger| linger > Instant::now()) && self.inner.linger() {
+            self.linger().await;
             self.inner.forget_lingering();
         }
         self.inner.forget(self.id, &self.local, self.caller.as_ref());
+    }
+
+    /// Until nothing more is said in it; `false`: the stack stops.
+    async fn live(&mut self) -> bool {
+        let token = self.inner.net.token.clone();
+        while self.phase != Phase::Over {
+            let due = self.timers.iter().map(|(due, _)| *due).min();
+            tokio::select! {
+                input = self.inbox.recv() => match input {
+                    Some(input) => self.take(input).await,
+                    None => return false,
+                },
+                () = until(due) => self.expire().await,
+                () = token.cancelled() => return false,
+            }
+        }
+        true
+    }
+
+    /// Until no fork can answer any more.
+    async fn linger(&mut self) {
+        let token = self.inner.net.token.clone();
+        loop {
+            tokio::select! {
+                input = self.inbox.recv() => match input {
+                    Some(input) => Box::pin(self.take(input)).await,
+                    None => return,
+                },
+                () = until(self.linger) => return,
+                () = token.cancelled() => return,
+            }
+        }
     }
 
     async fn take(&mut self, input: Input) {
@@ -182,7 +191,10 @@ impl Session {
             Input::Server(token, message) => self.followed(token, &message).await,
             Input::ServerOver(token) => self.unfollowed(token).await,
             Input::Client(token, reply) => self.replied(token, reply).await,
-            Input::Success(response, connection) => self.succeeded(*response, connection).await,
+            Input::Success(success) => {
+                let (response, connection) = *success;
+                self.succeeded(response, connection).await;
+            }
         }
     }
 
@@ -224,6 +236,8 @@ impl Session {
     async fn finish(&mut self) {
         self.phase = Phase::Over;
         self.timers.clear();
+        // What it may linger for, forks, needs none.
+        self.description = None;
         for (request, theirs) in core::mem::take(&mut self.theirs) {
             self.inner.forget_request(request);
             let (code, phrase) = match theirs.method() {
@@ -293,4 +307,21 @@ fn is_request(message: &SipMessage, method: Method) -> bool {
 /// The headers of a message, whichever it is.
 fn headers(message: &SipMessage) -> &rsipstack::sip::Headers {
     message.headers()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a call of ours is driven by from its beginning to the end of its lingering.
+    fn size_of_task<A, F>(_: fn(Box<Session>, A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_dialog_that_lingers_takes_little() {
+        let (session, task, input) = (size_of::<Session>(), size_of_task(Session::call), size_of::<Input>());
+        assert!(session + task <= 4096, "{session} and {task} octets, of which 32 s of calls are kept");
+        assert!(input <= 96, "{input} octets, and a channel has room for 32 from its beginning");
+    }
 }

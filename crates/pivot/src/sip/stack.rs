@@ -318,7 +318,7 @@ impl Inner {
         let tag = text::value(headers, "From").and_then(text::tag).unwrap_or_default();
         let session = self.session(call_id, tag);
         if let Some(session) = session {
-            let _ = session.to.send(Input::Success(Box::new(response), connection));
+            let _ = session.to.send(Input::Success(Box::new((response, connection))));
         }
     }
 

@@ -40,12 +40,14 @@ pub struct Traced<'a> {
     /// Its Call-ID; empty if it has none.
     pub call_id: &'a str,
     bytes: &'a [u8],
+    /// Octets of the head, with the empty line that ends it not counted.
+    head: usize,
     has_credentials: bool,
 }
 
 impl<'a> Traced<'a> {
     #[cfg(test)]
-    pub(crate) const fn new(
+    pub(crate) fn new(
         is_outgoing: bool,
         local: SocketAddr,
         address: SocketAddr,
@@ -53,16 +55,24 @@ impl<'a> Traced<'a> {
         call_id: &'a str,
         bytes: &'a [u8],
     ) -> Self {
-        Self { is_outgoing, local, address, transport, call_id, bytes, has_credentials: false }
+        let head = lines(bytes).map(<[u8]>::len).sum();
+        Self { is_outgoing, local, address, transport, call_id, bytes, head, has_credentials: false }
     }
 
     /// What it says, octet for octet but for credentials and keys of SRTP.
     #[must_use]
     pub fn bytes(&self) -> Cow<'a, [u8]> {
-        let head = if self.has_credentials { without_credentials(self.bytes) } else { Cow::Borrowed(self.bytes) };
-        match without_keys(&head) {
+        let (bytes, head) = if self.has_credentials {
+            let bytes = without_credentials(self.bytes);
+            let body = self.bytes.len() - self.head;
+            let head = bytes.len() - body;
+            (Cow::Owned(bytes), head)
+        } else {
+            (Cow::Borrowed(self.bytes), self.head)
+        };
+        match without_keys(&bytes, head) {
             Some(bytes) => Cow::Owned(bytes),
-            None => head,
+            None => bytes,
         }
     }
 
@@ -84,7 +94,9 @@ pub(super) struct Between {
 pub(super) fn trace(hook: Option<&Trace>, is_outgoing: bool, between: Between, bytes: &[u8]) {
     let Some(hook) = hook else { return };
     let (mut call_id, mut has_credentials, mut is_folded) = (None, false, false);
+    let mut head = 0;
     for line in lines(bytes) {
+        head += line.len();
         if is_folded && matches!(line, [b' ' | b'\t', ..]) {
             call_id = Some(line);
         }
@@ -101,12 +113,15 @@ pub(super) fn trace(hook: Option<&Trace>, is_outgoing: bool, between: Between, b
     let call_id = call_id.and_then(|value| core::str::from_utf8(value.trim_ascii()).ok()).unwrap_or_default();
     let Between { local, peer } = between;
     let Origin { address, transport } = peer;
-    hook.message(&Traced { is_outgoing, local, address, transport, call_id, bytes, has_credentials });
+    hook.message(&Traced { is_outgoing, local, address, transport, call_id, bytes, head, has_credentials });
 }
 
 /// The lines of the head, with their ends.
 fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split_inclusive(|byte| *byte == b'\n').take_while(|line| !matches!(*line, b"\r\n" | b"\n"))
+    let mut from = 0;
+    let ends = memchr::memchr_iter(b'\n', bytes).map(|end| end + 1).chain([bytes.len()]);
+    let lines = ends.map(move |end| &bytes[core::mem::replace(&mut from, end)..end]);
+    lines.take_while(|line| !matches!(*line, b"" | b"\r\n" | b"\n"))
 }
 
 fn value_of<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
@@ -119,7 +134,7 @@ fn is_secret(line: &[u8]) -> bool {
 }
 
 /// The message with the values of credentials masked.
-fn without_credentials(bytes: &[u8]) -> Cow<'_, [u8]> {
+fn without_credentials(bytes: &[u8]) -> Vec<u8> {
     let (mut out, mut taken, mut is_masking) = (Vec::with_capacity(bytes.len()), 0, false);
     for line in lines(bytes) {
         taken += line.len();
@@ -133,20 +148,19 @@ fn without_credentials(bytes: &[u8]) -> Cow<'_, [u8]> {
         }
     }
     out.extend_from_slice(&bytes[taken..]);
-    Cow::Owned(out)
+    out
 }
 
 /// The message with the keys of SRTP masked, if it has any: those of `a=crypto` (RFC 4568 9.1), of `a=key-mgmt` (RFC 4567) and of `k=`.
-/// Each octet by one, so that Content-Length stays right.
-fn without_keys(bytes: &[u8]) -> Option<Vec<u8>> {
+/// Each octet by one, so that Content-Length stays right. The body begins behind `head`.
+fn without_keys(bytes: &[u8], head: usize) -> Option<Vec<u8>> {
     const INLINE: &[u8] = b"inline:";
-    let body = lines(bytes).map(<[u8]>::len).sum::<usize>();
     let mut out: Option<Vec<u8>> = None;
     let mut mask = |range: core::ops::Range<usize>| {
         out.get_or_insert_with(|| bytes.to_vec())[range].fill(b'x');
     };
-    let mut start = body;
-    for line in bytes[body..].split_inclusive(|byte| *byte == b'\n') {
+    let mut start = head;
+    for line in bytes[head..].split_inclusive(|byte| *byte == b'\n') {
         let end = start + line.trim_ascii_end().len();
         let begins = |with: &[u8]| line.get(..with.len()).is_some_and(|line| line.eq_ignore_ascii_case(with));
         if begins(b"k=") || begins(b"a=key-mgmt:") {
@@ -217,7 +231,7 @@ mod tests {
     fn without_secrets_it_is_as_it_was() {
         let message = b"SIP/2.0 200 OK\r\ni: c\r\nAllow: INVITE\r\nWWW-Authenticate: Digest nonce=\"n\"\r\n\r\nv=0\r\n";
         assert_eq!(traced(message), ("c".to_owned(), message.to_vec()));
-        assert_eq!(without_keys(message), None);
+        assert_eq!(without_keys(message, 0), None);
     }
 
     proptest! {

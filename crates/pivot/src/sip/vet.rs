@@ -88,10 +88,13 @@ pub(super) fn content_length(head: &[u8]) -> Result<Option<usize>, &'static str>
 
 /// Judges a whole message. `is_datagram`: without a Content-Length the body reaches to the end (RFC 3261 18.3).
 pub(super) fn vet(bytes: &[u8], from: SocketAddr, is_datagram: bool, agent: &str, limit: usize) -> Verdict {
-    let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+    let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
         return Verdict::Drop("no end of the head");
     };
     let (head_bytes, body) = (&bytes[..end], &bytes[end + 4..]);
+    if head_bytes.starts_with(b"SIP/") {
+        return vet_response(bytes);
+    }
     let lossy = String::from_utf8_lossy(head_bytes);
     let head = Head::of(&lossy);
     let refuse = |code: u16, phrase: &str, besides: &[(&str, &str)]| {
@@ -100,19 +103,6 @@ pub(super) fn vet(bytes: &[u8], from: SocketAddr, is_datagram: bool, agent: &str
         }
         refusal(&head, from, agent, code, phrase, besides).map_or(Verdict::Drop("no Via"), Verdict::Answer)
     };
-    if head.start.starts_with("SIP/") {
-        let parsed = SipMessage::try_from(bytes).ok().filter(|message| match message {
-            SipMessage::Response(response) => {
-                TransactionKey::from_response(response, TransactionRole::Client).is_ok()
-                    && text::cseq(response.headers()).is_some()
-            }
-            SipMessage::Request(_) => false,
-        });
-        return match parsed {
-            Some(message) => Verdict::Take(Box::new(message)),
-            None => Verdict::Drop("a response that is wrong"),
-        };
-    }
     let mut words = head.start.split(' ');
     let (Some(method), Some(uri), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
     else {
@@ -181,6 +171,20 @@ pub(super) fn vet(bytes: &[u8], from: SocketAddr, is_datagram: bool, agent: &str
         _ => return refuse(400, "Bad Request", &[]),
     }
     Verdict::Take(Box::new(SipMessage::Request(request)))
+}
+
+fn vet_response(bytes: &[u8]) -> Verdict {
+    let parsed = SipMessage::try_from(bytes).ok().filter(|message| match message {
+        SipMessage::Response(response) => {
+            TransactionKey::from_response(response, TransactionRole::Client).is_ok()
+                && text::cseq(response.headers()).is_some()
+        }
+        SipMessage::Request(_) => false,
+    });
+    match parsed {
+        Some(message) => Verdict::Take(Box::new(message)),
+        None => Verdict::Drop("a response that is wrong"),
+    }
 }
 
 /// A response that needs no transaction. None without a Via.

@@ -41,7 +41,7 @@ struct Provisional {
 
 impl Session {
     /// Takes an INVITE or REFER outside of a dialog, and drives what comes of it.
-    pub(in crate::sip) async fn begin(mut self, transaction: Transaction, from: Origin) {
+    pub(in crate::sip) async fn begin(mut self: Box<Self>, transaction: Transaction, from: Origin) {
         let token = self.inner.number();
         let request = transaction.original.clone();
         let net = &self.inner.net;

@@ -51,7 +51,7 @@ pub(super) struct Acknowledged {
 
 impl Session {
     /// Sends an INVITE, and drives what comes of it.
-    pub(in crate::sip) async fn call(mut self, outgoing: Box<Outgoing>) {
+    pub(in crate::sip) async fn call(mut self: Box<Self>, outgoing: Box<Outgoing>) {
         match self.first_invite(&outgoing) {
             Some(request) => {
                 let way = outgoing.proxy.as_ref().unwrap_or(&outgoing.request_uri).clone();
