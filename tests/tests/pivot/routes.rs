@@ -2,8 +2,8 @@
 
 use std::sync::mpsc::channel;
 
-use patchcord_tests::free_port;
 use patchcord_tests::sip::{Call, Message};
+use patchcord_tests::{eventually, free_port};
 
 use crate::stage::{Side, Stage, media_of};
 use crate::web::{Question, Web, ok, with};
@@ -118,8 +118,12 @@ fn what_the_webhook_says_becomes_of_the_call() {
         let response = refused(&stage, user, "", status);
         assert!(response.start.contains(phrase), "{user}: {}", response.start);
         assert_eq!(response.header("Retry-After").is_some(), status == 503, "{user}");
-        let said = stage.relay.stderr();
-        let line = said.lines().rev().find(|line| line.contains("call refused")).unwrap();
+        // The answer may come before the line.
+        let line = eventually("the line that says why", || {
+            let said = stage.relay.stderr();
+            let is_it = |line: &&str| line.contains("call refused") && line.contains(&format!("to=sip:{user}@"));
+            said.lines().find(is_it).map(str::to_owned)
+        });
         assert!(line.contains(why), "{user}: {line}");
     }
     stage.agent.must_have_no_request();
