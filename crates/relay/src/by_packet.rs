@@ -49,9 +49,7 @@ impl Shard {
         if !map.converts_any() {
             return;
         }
-        let id = self.next_made(sink);
-        let [from, to] = [source, sink].map(|slot| self.legs.cold[slot as usize].codecs.clone());
-        let prepared = Some(Box::new(Transcoding { id, from, to, seed: self.rng.next_u64() }));
+        let prepared = Some(self.new_transcoding(source, sink));
         self.legs.by_packet.insert(sink, ByPacket { prepared, event: None });
     }
 

@@ -62,10 +62,10 @@ impl Shard {
         let Some(can) = self.transcodable else { return false };
         // A translator has no stream of its own into which packets could be made.
         let possible = mode != EgressMode::Transparent && from.iter().any(can) && to.iter().any(can);
-        let must_convert = must_repack(from, to, can) || must_convert_keys(from, to);
+        let must_convert = || must_repack(from, to, can) || must_convert_keys(from, to);
         // Where something that cannot be encoded may come, all is relayed.
         let can_convert = || from.iter().filter(|codec| codec.carries_media()).all(can);
-        possible && (!share_a_format(from, to) || must_convert && can_convert())
+        possible && (!share_a_format(from, to) || must_convert() && can_convert())
     }
 
     /// As [`Shard::must_transcode`], of two legs as they are.
@@ -88,16 +88,21 @@ impl Shard {
         Some(codec.clock_rate)
     }
 
-    /// A leg's source is heard transcoded from here on, anew if it was before. This allocates, once for each: whoever transcodes needs the formats.
+    /// A leg's source is heard transcoded from here on, anew if it was before.
     pub(crate) fn begin_transcoding(&mut self, source: Slot, sink: Slot) {
         self.end_made(sink);
-        let id = self.next_made(sink);
-        let [from, to] = [source, sink].map(|slot| self.legs.cold[slot as usize].codecs.clone());
-        self.legs.cold[sink as usize].made = Some(id);
+        let transcoding = self.new_transcoding(source, sink);
+        self.legs.cold[sink as usize].made = Some(transcoding.id);
         // What is made of the same source anew has other numbers.
         self.legs.egress[sink as usize].resume_next();
-        let seed = self.rng.next_u64();
-        self.outbox.transcode(Box::new(Transcoding { id, from, to, seed }));
+        self.outbox.transcode(transcoding);
+    }
+
+    /// What is to be told to whoever transcodes a source for a leg, under a name of its own. This allocates, once for each: it has the formats.
+    pub(crate) fn new_transcoding(&mut self, source: Slot, sink: Slot) -> Box<Transcoding> {
+        let id = self.next_made(sink);
+        let [from, to] = [source, sink].map(|slot| self.legs.cold[slot as usize].codecs.clone());
+        Box::new(Transcoding { id, from, to, seed: self.rng.next_u64() })
     }
 
     /// Names a stream that is to be made for a leg.

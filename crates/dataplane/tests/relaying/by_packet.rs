@@ -5,26 +5,13 @@ use patchcord_codec::Law;
 use patchcord_codec::analysis::tone_dbfs;
 use patchcord_codec::tone::sine;
 use patchcord_relay::command::{Command, Source};
-use patchcord_relay::media::{self, EncodingName};
-use patchcord_rtp::PayloadType;
 
-use crate::support::{LOOPBACKS, Party, Relay, cut_over, over_all, sequence};
+use crate::support::{LOOPBACKS, Party, Relay, codec, cut_over, over_all, sequence};
 
 const PCMU: u8 = 0;
 const PCMA: u8 = 8;
 const HZ: f64 = 440.0;
 const LEVEL_DBFS: f64 = -15.0;
-
-fn codec(number: u8, name: &str) -> media::Codec {
-    media::Codec {
-        payload_type: PayloadType::new(number).expect("7 bits"),
-        encoding: EncodingName::new(name).expect("a short name"),
-        clock_rate: 8000,
-        channels: 1,
-        fmtp: None,
-        sending: media::Sending::default(),
-    }
-}
 
 fn word(packet: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]])

@@ -10,26 +10,14 @@ use patchcord_relay::command::{Command, Overlay, Prompt, Source, Talker};
 use patchcord_relay::detection::What;
 use patchcord_relay::event::Event;
 use patchcord_relay::ids::LegId;
-use patchcord_relay::media::{self, EncodingName, Frames, Repeat};
+use patchcord_relay::media::{self, Frames, Repeat};
 use patchcord_relay::overhearing::{Detecting, Ears};
-use patchcord_rtp::PayloadType;
 
-use crate::support::{LOOPBACKS, Party, Relay, cut_over, over_all, sequence};
+use crate::support::{LOOPBACKS, Party, Relay, codec, cut_over, over_all, sequence};
 
 const HZ: [f64; 3] = [440.0, 700.0, 1100.0];
 const LEVEL_DBFS: f64 = -15.0;
 const PTIME: Duration = Duration::from_millis(20);
-
-fn codec(number: u8, name: &str) -> media::Codec {
-    media::Codec {
-        payload_type: PayloadType::new(number).expect("7 bits"),
-        encoding: EncodingName::new(name).expect("a short name"),
-        clock_rate: 8000,
-        channels: 1,
-        fmtp: None,
-        sending: media::Sending::default(),
-    }
-}
 
 fn pcmu() -> Vec<media::Codec> {
     vec![codec(0, "PCMU"), codec(101, "telephone-event")]

@@ -2,10 +2,9 @@
 
 use patchcord_relay::command::{Command, Source};
 use patchcord_relay::event::Event;
-use patchcord_relay::media::{Codec, EncodingName, Frames, Repeat};
-use patchcord_rtp::PayloadType;
+use patchcord_relay::media::{Frames, Repeat};
 
-use crate::support::{LOOPBACKS, Party, Relay, cut_over, over_all, sequence};
+use crate::support::{LOOPBACKS, Party, Relay, codec, cut_over, over_all, sequence};
 
 const FRAMES: u32 = 20;
 const FRAME_LEN: usize = 80;
@@ -14,18 +13,12 @@ over_all!(a_prompt_is_played_whole_and_then_ends, |config| {
     let mut relay = Relay::start(&config);
     let party = Party::new(LOOPBACKS[0]);
     let (leg, _) = relay.add(LOOPBACKS[0], Some(party.addr()));
-    let pcmu = Codec {
-        payload_type: PayloadType::new(0).expect("7 bits"),
-        encoding: EncodingName::new("PCMU").expect("a short name"),
-        clock_rate: 8000,
-        channels: 1,
-        fmtp: None,
-        sending: patchcord_relay::media::Sending::default(),
-    };
     let audio: Vec<u8> = (0..FRAMES as usize * FRAME_LEN).map(|index| (index / FRAME_LEN) as u8).collect();
     let frames = Frames::new("PCMU", 8000, 10, FRAME_LEN, &audio).expect("whole frames");
     let play = cut_over(vec![(leg, Source::Player { frames, repeat: Repeat::Times(1) })]);
-    let applied = relay.apply(vec![Command::SetCodecs { leg, codecs: vec![pcmu] }, play]).expect("the codec is listed");
+    let applied = relay
+        .apply(vec![Command::SetCodecs { leg, codecs: vec![codec(0, "PCMU")] }, play])
+        .expect("the codec is listed");
     let mut packets: Vec<Vec<u8>> = Vec::new();
     while packets.len() < FRAMES as usize {
         let (packet, _) = party.receive();

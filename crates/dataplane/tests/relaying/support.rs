@@ -15,8 +15,9 @@ use patchcord_relay::command::{
 use patchcord_relay::event::Event;
 use patchcord_relay::exchange::{Applied, Reply, Request};
 use patchcord_relay::ids::{CutOverId, LegId};
-use patchcord_relay::media::Direction;
+use patchcord_relay::media::{Codec, Direction, EncodingName, Sending};
 use patchcord_relay::snapshot::{LegSnapshot, WorkerSnapshot};
+use patchcord_rtp::PayloadType;
 
 #[path = "alone.rs"]
 mod alone;
@@ -264,6 +265,18 @@ impl Party {
 
     pub(crate) fn try_clone(&self) -> Self {
         Self(self.0.try_clone().expect("a descriptor"))
+    }
+}
+
+/// A format of one channel at 8 kHz.
+pub(crate) fn codec(number: u8, name: &str) -> Codec {
+    Codec {
+        payload_type: PayloadType::new(number).expect("7 bits"),
+        encoding: EncodingName::new(name).expect("a short name"),
+        clock_rate: 8000,
+        channels: 1,
+        fmtp: None,
+        sending: Sending::default(),
     }
 }
 

@@ -7,9 +7,8 @@ use patchcord_relay::ids::{LegId, MadeId};
 use patchcord_relay::media::{Codec, Sending};
 use patchcord_relay::transcoding::Transcoding;
 use patchcord_relay::verdict::DropReason;
-use patchcord_rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc, TelephoneEvent};
 
-use crate::support::wire::{HeardRtp, Stream, assert_continuous, numbers, packet};
+use crate::support::wire::{HeardRtp, Stream, assert_continuous, event, numbers};
 use crate::support::{FRAME, Given, World, add, codec, dropped, leg, on_first_packet_of, set_codecs, spec};
 
 const PCMU: u8 = 0;
@@ -183,21 +182,6 @@ fn a_late_packet_changes_nothing() {
     assert_eq!(source.handed_out(&mut world), [late]);
     assert!(world.leg(1).transcoded);
     assert_eq!(numbers(&world.rtp(1)), [1, 3]);
-}
-
-/// A packet of the event that began `frames` ago.
-fn event(stream: &mut Stream, frames: u16, end: bool) -> Vec<u8> {
-    let header = RtpHeader {
-        marker: frames == 1,
-        payload_type: PayloadType::new(101).expect("below 128"),
-        sequence: SequenceNumber(stream.sequence),
-        timestamp: RtpTimestamp(stream.timestamp),
-        ssrc: Ssrc(stream.ssrc),
-    };
-    stream.sequence = stream.sequence.wrapping_add(1);
-    let mut payload = [0; 4];
-    TelephoneEvent { event: 5, end, volume: 10, duration: frames * FRAME as u16 }.write(&mut payload);
-    packet(&header, &payload)
 }
 
 #[test]

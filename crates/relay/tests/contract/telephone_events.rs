@@ -5,25 +5,10 @@ use patchcord_relay::command::{Command, EgressMode, LegSpec, Source, Trigger};
 use patchcord_relay::ids::LegId;
 use patchcord_relay::media::Direction;
 use patchcord_relay::verdict::DropReason;
-use patchcord_rtp::{PayloadType, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc, TelephoneEvent};
+use patchcord_rtp::TelephoneEvent;
 
-use crate::support::wire::{HeardRtp, Stream, assert_continuous, packet};
+use crate::support::wire::{HeardRtp, Stream, assert_continuous, event};
 use crate::support::{FRAME, World, add, dropped, hold, leg, on_first_packet_of, set_codecs, spec};
-
-/// The next packet of an event that began at `stream`'s timestamp, `frames` ago: sequence goes on, timestamp does not.
-fn event(stream: &mut Stream, frames: u16, end: bool) -> Vec<u8> {
-    let header = RtpHeader {
-        marker: frames == 1,
-        payload_type: PayloadType::new(101).expect("below 128"),
-        sequence: SequenceNumber(stream.sequence),
-        timestamp: RtpTimestamp(stream.timestamp),
-        ssrc: Ssrc(stream.ssrc),
-    };
-    stream.sequence = stream.sequence.wrapping_add(1);
-    let mut payload = [0; 4];
-    TelephoneEvent { event: 5, end, volume: 10, duration: frames * FRAME as u16 }.write(&mut payload);
-    packet(&header, &payload)
-}
 
 fn read(heard: &HeardRtp) -> Option<TelephoneEvent> {
     (heard.payload_type == 101).then(|| TelephoneEvent::read(&heard.bytes[12..])).flatten()

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use patchcord_relay::time::MonoTime;
-use patchcord_rtp::{PayloadType, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
+use patchcord_rtp::{PayloadType, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc, TelephoneEvent};
 
 use super::{FRAME, Heard};
 
@@ -150,6 +150,21 @@ pub(crate) fn packet(header: &RtpHeader, payload: &[u8]) -> Vec<u8> {
     header.build(&mut bytes);
     bytes.extend_from_slice(payload);
     bytes
+}
+
+/// The next packet of an event that began at `stream`'s timestamp, `frames` ago: sequence goes on, timestamp does not.
+pub(crate) fn event(stream: &mut Stream, frames: u16, end: bool) -> Vec<u8> {
+    let header = RtpHeader {
+        marker: frames == 1,
+        payload_type: PayloadType::new(101).expect("below 128"),
+        sequence: SequenceNumber(stream.sequence),
+        timestamp: RtpTimestamp(stream.timestamp),
+        ssrc: Ssrc(stream.ssrc),
+    };
+    stream.sequence = stream.sequence.wrapping_add(1);
+    let mut payload = [0; 4];
+    TelephoneEvent { event: 5, end, volume: 10, duration: frames * FRAME as u16 }.write(&mut payload);
+    packet(&header, &payload)
 }
 
 /// An RTP packet that a party received.
