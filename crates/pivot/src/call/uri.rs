@@ -273,6 +273,15 @@ pub fn unescape(text: &str) -> Result<String, UriError> {
     text.chars().find(|char| char.is_control()).map_or(Ok(text), |char| Err(UriError::Char(char)))
 }
 
+/// The user part of a SIP URI, or the number of a tel one, without parameters; empty if it has none.
+pub(crate) fn user_of(uri: &str) -> &str {
+    let (scheme, rest) = uri.split_once(':').unwrap_or(("", uri));
+    let user =
+        if scheme.eq_ignore_ascii_case("tel") { rest } else { rest.split_once('@').map_or("", |(user, _)| user) };
+    // `sip:user:password@host` is written by somebody (RFC 3261 19.1.1).
+    user.split([';', ':']).next().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

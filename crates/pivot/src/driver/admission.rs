@@ -5,9 +5,9 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::route::user_of;
 use super::settings::{Settings, TrunkSettings};
 use crate::call::trunk::Trunk;
+use crate::call::uri::user_of;
 use crate::message::{Incoming, Origin};
 use crate::sip::{Accounts, CredentialsOf, Occasion};
 

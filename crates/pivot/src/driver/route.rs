@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::call::billing::Direction;
 use crate::call::number::{Emergency, Number};
 use crate::call::sipfrag::status;
-use crate::call::uri::Uri;
+use crate::call::uri::{Uri, user_of};
 use crate::message::{Incoming, Status};
 use crate::webhook;
 
@@ -208,15 +208,6 @@ impl Route {
             None => plain(user) == plain(&self.number),
         }
     }
-}
-
-/// The user part of a SIP URI, or the number of a tel one, without parameters; empty if it has none.
-pub(super) fn user_of(uri: &str) -> &str {
-    let (scheme, rest) = uri.split_once(':').unwrap_or(("", uri));
-    let user =
-        if scheme.eq_ignore_ascii_case("tel") { rest } else { rest.split_once('@').map_or("", |(user, _)| user) };
-    // `sip:user:password@host` is written by somebody (RFC 3261 19.1.1).
-    user.split([';', ':']).next().unwrap_or_default()
 }
 
 /// Only header fields of nobody's standard come as far as here.

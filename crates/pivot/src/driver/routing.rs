@@ -3,14 +3,14 @@
 use core::time::Duration;
 
 use super::admission::with_addresses;
-use super::route::{Callee, Route, Unroutable, user_of};
+use super::route::{Callee, Route, Unroutable};
 use super::settings::{Settings, TrunkSettings};
 use crate::call::Plan;
 use crate::call::billing::Direction;
 use crate::call::identity::{self, Identity};
 use crate::call::route::{Rule, Via, route};
 use crate::call::trunk::Trunk;
-use crate::call::uri::{Scheme, Uri};
+use crate::call::uri::{Scheme, Uri, user_of};
 use crate::call::words::Dial;
 use crate::message::{Address, Header, Incoming};
 

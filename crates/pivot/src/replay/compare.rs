@@ -4,7 +4,7 @@ use core::fmt;
 
 use serde::Serialize;
 
-use super::message::{Message, user_of};
+use super::message::Message;
 use super::sdp;
 
 /// The first thing that was not as recorded.
@@ -66,9 +66,8 @@ pub(super) fn differs(recorded: &Message, now: &Message, translate: impl Fn(&str
     }
     // Whom the pivot calls is its decision; a host is where that is reached.
     if recorded.method() == "INVITE" && recorded.tag("To").is_none() && recorded.status().is_none() {
-        let whom = |message: &Message| message.request_uri().map(user_of).unwrap_or_default().to_owned();
         let look_at = "routes, and how a target becomes a request URI (call/refer_to.rs, call/route.rs)";
-        if let Some(found) = part("whom it calls", whom(recorded), whom(now), look_at) {
+        if let Some(found) = part("whom it calls", recorded.called().to_owned(), now.called().to_owned(), look_at) {
             return Some(found);
         }
     }

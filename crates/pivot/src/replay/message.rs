@@ -1,5 +1,7 @@
 //! A message of SIP as it was written (RFC 3261 7), field for field, so that what need not be changed stays as it was.
 
+use crate::call::uri::user_of;
+
 /// Header fields of one message: more than anybody sends.
 const FIELDS_MAX: usize = 512;
 
@@ -76,6 +78,12 @@ impl Message {
     #[must_use]
     pub fn request_uri(&self) -> Option<&str> {
         if self.status().is_some() { None } else { self.start.split(' ').nth(1) }
+    }
+
+    /// The user whom a request is for; empty if there is none.
+    #[must_use]
+    pub fn called(&self) -> &str {
+        self.request_uri().map(user_of).unwrap_or_default()
     }
 
     /// The first field of this (long) name.
@@ -162,16 +170,6 @@ impl Message {
             None => self.method().to_owned(),
         }
     }
-}
-
-/// The user part of a SIP URI, or the number of a `tel` URI; empty if there is none.
-#[must_use]
-pub(super) fn user_of(uri: &str) -> &str {
-    let Some((scheme, rest)) = uri.split_once(':') else { return "" };
-    if scheme.eq_ignore_ascii_case("tel") {
-        return rest.split(';').next().unwrap_or(rest);
-    }
-    rest.split_once('@').map_or("", |(user, _)| user.split([';', ':']).next().unwrap_or(user))
 }
 
 /// A SIP URI in three: scheme and user, the host with its port if it has one, and what is behind.

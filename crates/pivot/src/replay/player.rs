@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::compare::{Difference, differs};
-use super::message::{Message, settling, user_of};
+use super::message::{Message, settling};
 use super::names::{Names, Stage};
 use super::script::{Deed, Script, Step, Stream};
 use super::sdp;
@@ -272,7 +272,6 @@ impl Player {
         if message.status().is_some() || message.tag("To").is_some() {
             return None;
         }
-        let whom = |message: &Message| message.request_uri().map(user_of).unwrap_or_default().to_owned();
         let begins = |step: &&Step| match &step.deed {
             Deed::Await(recorded) => {
                 recorded.status().is_none()
@@ -281,7 +280,7 @@ impl Player {
             }
             _ => false,
         };
-        let fits = |step: &&Step| matches!(&step.deed, Deed::Await(recorded) if step.peer == peer && whom(recorded) == whom(message));
+        let fits = |step: &&Step| matches!(&step.deed, Deed::Await(recorded) if step.peer == peer && recorded.called() == message.called());
         let steps = || self.script.steps.iter().filter(begins);
         let found = steps().find(fits).or_else(|| steps().next())?;
         let Deed::Await(recorded) = &found.deed else { return None };
