@@ -77,6 +77,12 @@ impl CodecParts {
         Self { ptime_ms: u8::try_from(wanted).ok().filter(|_| wanted != PTIME_USUAL_MS), ..self }
     }
 
+    /// Whether it is RFC 4733's `telephone-event`.
+    #[must_use]
+    pub fn is_telephone_event(&self) -> bool {
+        self.encoding.eq_ignore_ascii_case("telephone-event")
+    }
+
     /// The packet time, in milliseconds, of what the relay encodes in it; the usual one if it does not encode it.
     #[must_use]
     pub fn packet_ms(&self) -> u32 {
@@ -202,7 +208,7 @@ fn build(number: u32, encoding: &str, clock_rate: u32, channels: u8, text: &str)
 
 fn sending(parts: &CodecParts) -> Result<Sending, String> {
     let CodecParts { encoding, ptime_ms, ptime_exact, convert_tones, bitrate, .. } = parts;
-    let is_events = encoding.eq_ignore_ascii_case("telephone-event");
+    let is_events = parts.is_telephone_event();
     let mut sending = Sending::default();
     if let Some(ms) = *ptime_ms {
         let (min, max) = (PTIME_MS.start(), PTIME_MS.end());

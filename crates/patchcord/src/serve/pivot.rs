@@ -219,14 +219,9 @@ fn trunk(name: &str, config: &config::Trunk, own: &[Box<str>]) -> TrunkSettings 
 
 /// Who says where the calls of a route go.
 fn asked(config: &config::Route) -> Option<webhook::Settings> {
-    Some(webhook::Settings {
-        place: config.webhook.parse().ok()?,
-        secret: secret(&config.webhook_secret),
-        timeout: Duration::from_millis(config.webhook_timeout_ms.into()),
-        deadline: Duration::from_millis(config.webhook_deadline_ms.into()),
-        retries: config.webhook_retries,
-        on_fail: webhook::OnFail::default(),
-    })
+    let config::Route { webhook, webhook_secret, webhook_timeout_ms, webhook_deadline_ms, webhook_retries, .. } =
+        config;
+    questions(webhook, webhook_secret, [*webhook_timeout_ms, *webhook_deadline_ms], *webhook_retries)
 }
 
 /// Who is told how transfers end.
@@ -243,17 +238,26 @@ fn secret(text: &str) -> Option<webhook::Secret> {
     (!text.is_empty()).then(|| webhook::Secret(text.into()))
 }
 
-/// What is not there, or no URL, was refused when the configuration was read.
+/// Who decides about the REFERs of a trunk.
 fn webhook(config: &config::Trunk) -> Option<webhook::Settings> {
+    let config::Trunk { webhook, webhook_secret, webhook_timeout_ms, webhook_deadline_ms, webhook_retries, .. } =
+        config;
+    let on_fail = match config.webhook_on_fail {
+        config::WebhookOnFail::Refuse => webhook::OnFail::Refuse,
+        config::WebhookOnFail::Pivot => webhook::OnFail::Pivot,
+    };
+    let asked = questions(webhook, webhook_secret, [*webhook_timeout_ms, *webhook_deadline_ms], *webhook_retries)?;
+    Some(webhook::Settings { on_fail, ..asked })
+}
+
+/// How a webhook is asked, with milliseconds of one try and of all. What is not there, or no URL, was refused when the configuration was read.
+fn questions(url: &str, key: &str, [timeout_ms, deadline_ms]: [u32; 2], retries: u32) -> Option<webhook::Settings> {
     Some(webhook::Settings {
-        place: config.webhook.parse().ok()?,
-        secret: secret(&config.webhook_secret),
-        timeout: Duration::from_millis(config.webhook_timeout_ms.into()),
-        deadline: Duration::from_millis(config.webhook_deadline_ms.into()),
-        retries: config.webhook_retries,
-        on_fail: match config.webhook_on_fail {
-            config::WebhookOnFail::Refuse => webhook::OnFail::Refuse,
-            config::WebhookOnFail::Pivot => webhook::OnFail::Pivot,
-        },
+        place: url.parse().ok()?,
+        secret: secret(key),
+        timeout: Duration::from_millis(timeout_ms.into()),
+        deadline: Duration::from_millis(deadline_ms.into()),
+        retries,
+        on_fail: webhook::OnFail::default(),
     })
 }

@@ -237,7 +237,7 @@ fn parts(codec: &Codec) -> CodecParts {
 /// Whether it is a voice, and neither key presses nor the silence between words.
 #[must_use]
 pub fn is_audio(codec: &CodecParts) -> bool {
-    !["telephone-event", "CN"].iter().any(|name| codec.encoding.eq_ignore_ascii_case(name))
+    !codec.is_telephone_event() && !codec.encoding.eq_ignore_ascii_case("CN")
 }
 
 /// Whether two are the same but for the number and the parameters.

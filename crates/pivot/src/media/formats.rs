@@ -30,14 +30,8 @@ pub fn offered(to_talk_to: &[CodecParts]) -> Vec<CodecParts> {
     // Comfort noise and the like stay with what they belong to.
     let beside = to_talk_to.iter().filter(|codec| !is_audio(codec));
     codecs.extend(beside.cloned());
-    let has_events = |codecs: &[CodecParts]| {
-        let is =
-            |codec: &CodecParts| codec.encoding.eq_ignore_ascii_case("telephone-event") && codec.clock_rate == 8000;
-        codecs.iter().any(is)
-    };
-    if !has_events(&codecs)
-        && let Some(payload_type) = free_number(&codecs)
-    {
+    let has_events = codecs.iter().any(|codec| codec.is_telephone_event() && codec.clock_rate == 8000);
+    if !has_events && let Some(payload_type) = free_number(&codecs) {
         let encoding = "telephone-event".to_owned();
         codecs.push(CodecParts { fmtp: Some("0-16".to_owned()), ..CodecParts::new(payload_type, encoding, 8000) });
     }

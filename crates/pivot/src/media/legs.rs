@@ -383,8 +383,7 @@ impl Legs {
 
 /// What a party has, or what it has been offered. If it has key presses, and the other one in the end has none, they are converted.
 fn specs(codecs: &[CodecParts], is_theirs: bool) -> Vec<CodecSpec> {
-    let is_events = |codec: &CodecParts| codec.encoding.eq_ignore_ascii_case("telephone-event");
-    let converting = |codec: CodecParts| CodecParts { convert_tones: is_theirs && is_events(&codec), ..codec };
+    let converting = |codec: CodecParts| CodecParts { convert_tones: is_theirs && codec.is_telephone_event(), ..codec };
     codecs.iter().cloned().map(converting).map(CodecSpec::Parts).collect()
 }
 

@@ -1,5 +1,5 @@
-//! A webhook that decides about REFERs: it is asked by an HTTP POST with form fields and a signature, and answers in JSON or in a small
-//! XML form. What is sent and what may be answered is in docs/webhook.md.
+//! Webhooks: one that decides about REFERs, or says whom to call, is asked by an HTTP POST with form fields and a signature, and answers in JSON
+//! or in a small XML form; one that is told how transfers stand only takes it. What is sent and what may be answered is in docs/webhook.md.
 //!
 //! Nothing in here knows a call. Who asks waits in a task of its own, so that a webhook that is slow or down is nobody else's loss.
 
@@ -33,7 +33,7 @@ const AT_ONCE: usize = 64;
 /// The pause before the second try; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A trunk's webhook.
+/// A webhook that is asked: a trunk's, or a route's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where it is.
@@ -83,7 +83,7 @@ pub struct Asked {
     pub outcome: Result<Answer, Box<str>>,
 }
 
-/// Asks a trunk's webhook.
+/// Asks a webhook.
 #[allow(missing_debug_implementations, reason = "a TLS connector has none")]
 pub struct Webhook {
     settings: Settings,
